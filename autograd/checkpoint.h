@@ -1,0 +1,14 @@
+// Trading time for memory: keep only the inputs of a piece of the graph and run it again in
+// backward (Chen et al. 2016).
+#pragma once
+
+#include "autograd/node.h"
+
+namespace hrm {
+
+// fn(inputs), recorded as one node that saves only `inputs`. Everything differentiable that fn
+// reads must be among the inputs (weights too); others receive no gradient. fn must be a pure
+// function.
+Tensors checkpoint(const std::function<Tensors(const Tensors&)>& fn, const Tensors& inputs);
+
+}  // namespace hrm

@@ -1,0 +1,24 @@
+// An operation of the user's own: a forward that runs unrecorded, and its gradient rule.
+#pragma once
+
+#include "autograd/node.h"
+
+namespace hrm {
+
+// What forward keeps for backward, by name (string literals).
+class CustomContext {
+ public:
+  void save(const char* name, const Tensor& tensor) { saved_.emplace_back(name, tensor); }
+  const std::vector<std::pair<const char*, Tensor>>& saved() const { return saved_; }
+
+ private:
+  std::vector<std::pair<const char*, Tensor>> saved_;
+};
+
+// Runs forward(context, inputs); if an input requires a gradient, backward(saved, grads of the
+// outputs) must return one gradient per input (undefined for none). examples/custom_function.cpp.
+Tensors custom_function(const char* name, const Tensors& inputs,
+                        const std::function<Tensors(CustomContext&, const Tensors&)>& forward,
+                        BackwardRule backward);
+
+}  // namespace hrm

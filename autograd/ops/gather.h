@@ -1,0 +1,17 @@
+// Selecting by index and its adjoint. Indices are i32 and checked; gradients of repeated indices
+// are summed in order, without atomics.
+#pragma once
+
+#include "autograd/node.h"
+
+namespace hrm {
+
+// y[i..., :] = scale * table[ids[i...], :]; table [n, dim]. In bf16, `table` is the f32 leaf that
+// receives an f32 gradient and `copy` its bf16 image, which is what is read (as in linear()).
+Tensor embedding(const Tensor& table, const Tensor& ids, double scale = 1, const Tensor& copy = {});
+// y[..., j] = x[..., index[..., j]].
+Tensor gather_last(const Tensor& x, const Tensor& index);
+// y [rows, dim] = 0; y[ids[i], :] += source[i, :]; ids [n], source [n, dim].
+Tensor scatter_add(const Tensor& source, const Tensor& ids, int64_t rows);
+
+}  // namespace hrm

@@ -1,0 +1,14 @@
+// Every differentiable operation.
+#pragma once
+
+#include "autograd/ops/arithmetic.h"
+#include "autograd/ops/attention.h"
+#include "autograd/ops/gather.h"
+#include "autograd/ops/loss.h"
+#include "autograd/ops/matmul.h"
+#include "autograd/ops/reduce.h"
+#include "autograd/ops/rms_norm.h"
+#include "autograd/ops/rope.h"
+#include "autograd/ops/swiglu.h"
+#include "autograd/ops/unary.h"
+#include "autograd/ops/view.h"

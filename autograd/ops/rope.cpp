@@ -1,0 +1,68 @@
+#include "autograd/ops/rope.h"
+
+#include <cmath>
+
+#include "autograd/grad_mode.h"
+#include "autograd/ops/arithmetic.h"
+#include "autograd/ops/unary.h"
+#include "autograd/ops/view.h"
+#include "kernels/rope.h"
+
+namespace hrm {
+namespace {
+
+template <class T>
+RopeTables make_tables(int64_t seq, int64_t head_dim, T theta) {
+  const int64_t half = head_dim / 2;
+  std::vector<T> cos(seq * head_dim), sin(seq * head_dim);
+  for (int64_t i = 0; i < half; ++i) {
+    const T frequency = T(1) / std::pow(theta, T(2 * i) / T(head_dim));
+    for (int64_t s = 0; s < seq; ++s) {
+      const T angle = T(s) * frequency;
+      cos[s * head_dim + i] = cos[s * head_dim + half + i] = std::cos(angle);
+      sin[s * head_dim + i] = sin[s * head_dim + half + i] = std::sin(angle);
+    }
+  }
+  return {from_vector(cos, {seq, head_dim}), from_vector(sin, {seq, head_dim})};
+}
+
+Tensor rotate(const Tensor& input, const RopeTables& tables, bool inverse) {
+  const Tensor x = input.contiguous();
+  Tensor y = empty_like(x);
+  HRM_DISPATCH(rope, x.context(), x.dtype(), y.data(), x.data(), tables.cos.data(),
+               tables.sin.data(), x.size(0), x.size(1), x.size(2), x.size(3), inverse);
+  return y;
+}
+
+}  // namespace
+
+RopeTables rope_tables(int64_t seq, int64_t head_dim, double theta, DType dtype, Device device) {
+  CHECK(head_dim % 2 == 0, "[rope] head_dim must be even, got ", head_dim);
+  RopeTables tables = dtype == DType::f64
+                          ? make_tables<double>(seq, head_dim, theta)
+                          : make_tables<float>(seq, head_dim, static_cast<float>(theta));
+  return {tables.cos.to(device), tables.sin.to(device)};
+}
+
+Tensor rope(const Tensor& x, const RopeTables& tables) {
+  CHECK(x.ndim() == 4 && x.size(3) % 2 == 0 && tables.cos.shape() == Shape({x.size(1), x.size(3)}),
+        "[rope] needs x [batch, seq, heads, head_dim] and tables [seq, head_dim], got ", x.shape(),
+        " and ", tables.cos.shape());
+  CHECK(tables.cos.dtype() == accumulate_type(x.dtype()), "[rope] tables of ", x.dtype(),
+        " inputs must be ", accumulate_type(x.dtype()), ", got ", tables.cos.dtype());
+  if (!fusion_enabled()) return rope_reference(x, tables);
+  return record("rope", rotate(x, tables, false), {x}, {{"cos", tables.cos}, {"sin", tables.sin}},
+                [](const Saved& saved, const Tensor& dy) {
+                  return Tensors{rotate(dy, {saved["cos"], saved["sin"]}, true)};
+                });
+}
+
+Tensor rope_reference(const Tensor& x, const RopeTables& tables) {
+  const int64_t seq = x.size(1), dim = x.size(3), half = dim / 2;
+  const Tensor wide = cast(x, accumulate_type(x.dtype()));
+  const Tensor rotated = concat({-slice(wide, 3, half, dim), slice(wide, 3, 0, half)}, 3);
+  const Tensor cos = tables.cos.view({seq, 1, dim}), sin = tables.sin.view({seq, 1, dim});
+  return cast(wide * cos + rotated * sin, x.dtype());
+}
+
+}  // namespace hrm

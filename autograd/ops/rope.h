@@ -1,0 +1,20 @@
+// Rotary position embedding.
+#pragma once
+
+#include "autograd/node.h"
+
+namespace hrm {
+
+// The official tables: cos and sin [seq, head_dim] of position / theta^(2i / head_dim), each half
+// repeated. Angles are computed in `dtype` (f32 as the official code, or f64).
+struct RopeTables {
+  Tensor cos, sin;
+};
+RopeTables rope_tables(int64_t seq, int64_t head_dim, double theta, DType dtype,
+                       Device device = Device::cpu);
+
+// x [batch, seq, heads, head_dim] rotated; the tables are in accumulate_type(x.dtype()).
+Tensor rope(const Tensor& x, const RopeTables& tables);
+Tensor rope_reference(const Tensor& x, const RopeTables& tables);
+
+}  // namespace hrm

@@ -1,0 +1,33 @@
+#include "autograd/ops/unary.h"
+
+namespace hrm {
+
+Tensor unary(UnaryOp op, const Tensor& input) {
+  const Tensor x = input.contiguous();
+  Tensor y = empty_like(x);
+  HRM_DISPATCH(unary, x.context(), op, x.dtype(), y.data(), x.data(), x.numel());
+  // The derivative needs either the input or the output; only that one is kept.
+  const bool from_output = op == UnaryOp::exp || op == UnaryOp::sqrt || op == UnaryOp::rsqrt ||
+                           op == UnaryOp::sigmoid || op == UnaryOp::tanh;
+  return record("unary", y, {input}, {{from_output ? "y" : "x", from_output ? y : x}},
+                [op, from_output](const Saved& saved, const Tensor& grad) {
+                  const Tensor& kept = saved[from_output ? "y" : "x"];
+                  const Tensor dy = grad.contiguous();
+                  Tensor dx = empty_like(dy);
+                  HRM_DISPATCH(unary_backward, dy.context(), op, dy.dtype(), dx.data(),
+                               from_output ? nullptr : kept.data(),
+                               from_output ? kept.data() : nullptr, dy.data(), dy.numel());
+                  return Tensors{dx};
+                });
+}
+
+Tensor cast(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x;
+  const Tensor y = x.to(dtype);
+  if (!is_floating(dtype)) return y;
+  return record("cast", y, {x}, {}, [from = x.dtype()](const Saved&, const Tensor& dy) {
+    return Tensors{dy.to(from)};
+  });
+}
+
+}  // namespace hrm

@@ -1,0 +1,84 @@
+#include "autograd/ops/view.h"
+
+#include "autograd/ops/arithmetic.h"
+
+namespace hrm {
+
+Tensor reshape(const Tensor& x, const Shape& shape) {
+  return record("reshape", x.contiguous().view(shape), {x}, {},
+                [from = x.shape()](const Saved&, const Tensor& dy) {
+                  return Tensors{dy.contiguous().view(from)};
+                });
+}
+
+Tensor transpose(const Tensor& x, int a, int b) {
+  return record("transpose", x.transposed(a, b), {x}, {},
+                [a, b](const Saved&, const Tensor& dy) { return Tensors{dy.transposed(a, b)}; });
+}
+
+Tensor slice(const Tensor& x, int dim, int64_t start, int64_t end) {
+  dim = wrap_dim(dim, x.ndim(), "slice");
+  return record("slice", x.sliced(dim, start, end), {x}, {},
+                [from = x.shape(), dim, start, end](const Saved&, const Tensor& dy) {
+                  Tensor dx = zeros(from, dy.dtype(), dy.device());
+                  dx.sliced(dim, start, end).copy_from(dy);
+                  return Tensors{dx};
+                });
+}
+
+Tensor select(const Tensor& x, int dim, int64_t index) {
+  dim = wrap_dim(dim, x.ndim(), "select");
+  return reshape(slice(x, dim, index, index + 1), x.shape().without(dim));
+}
+
+Tensor expand(const Tensor& x, const Shape& shape) {
+  return record(
+      "expand", x.expanded(shape), {x}, {},
+      [from = x.shape()](const Saved&, const Tensor& dy) { return Tensors{sum_to(dy, from)}; });
+}
+
+Tensor concat(const Tensors& parts, int dim) {
+  CHECK(!parts.empty(), "[concat] needs at least one tensor");
+  dim = wrap_dim(dim, parts[0].ndim(), "concat");
+  int64_t total = 0;
+  std::vector<int64_t> sizes;
+  for (const Tensor& part : parts) {
+    CHECK(part.ndim() == parts[0].ndim() &&
+              part.shape().with(dim, 0) == parts[0].shape().with(dim, 0) &&
+              part.dtype() == parts[0].dtype(),
+          "[concat] parts must agree in dtype and in all dimensions but ", dim, ", got ",
+          parts[0].dtype(), parts[0].shape(), " and ", part.dtype(), part.shape());
+    sizes.push_back(part.size(dim));
+    total += sizes.back();
+  }
+  const Tensor y = empty(parts[0].shape().with(dim, total), parts[0].dtype(), parts[0].device());
+  int64_t at = 0;
+  for (size_t i = 0; i < parts.size(); at += sizes[i++])
+    y.sliced(dim, at, at + sizes[i]).copy_from(parts[i]);
+  if (recording(parts))
+    record_node("concat", {y}, parts, Saved("concat", {}),
+                [dim, sizes](const Saved&, const Tensors& grads) {
+                  Tensors result;
+                  int64_t at = 0;
+                  for (int64_t size : sizes) {
+                    result.push_back(grads[0].sliced(dim, at, at + size));
+                    at += size;
+                  }
+                  return result;
+                });
+  return y;
+}
+
+Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after) {
+  dim = wrap_dim(dim, x.ndim(), "pad");
+  CHECK(before >= 0 && after >= 0, "[pad] widths must not be negative, got ", before, " and ",
+        after);
+  const int64_t size = x.size(dim);
+  const Tensor y = zeros(x.shape().with(dim, before + size + after), x.dtype(), x.device());
+  y.sliced(dim, before, before + size).copy_from(x);
+  return record("pad", y, {x}, {}, [dim, before, size](const Saved&, const Tensor& dy) {
+    return Tensors{dy.sliced(dim, before, before + size)};
+  });
+}
+
+}  // namespace hrm

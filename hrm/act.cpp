@@ -1,0 +1,202 @@
+#include "hrm/act.h"
+
+#include "autograd/engine.h"
+#include "autograd/grad_mode.h"
+#include "autograd/ops/ops.h"
+#include "kernels/act.h"
+#include "kernels/embedding.h"
+
+namespace hrm {
+namespace {
+
+void reset_state(Tensor& z, const Tensor& init, const Tensor& halted) {
+  if (!z.defined()) return;
+  HRM_DISPATCH(act_reset_state, z.context(), z.dtype(), z.data(), init.data(),
+               halted.data<uint8_t>(), z.size(0), z.size(1), z.size(2));
+  z.storage().bump_version();
+}
+
+void take_rows(Tensor& current, const Tensor& incoming, const Tensor& source) {
+  const Tensor rows = incoming.to(current.device());
+  HRM_DISPATCH(act_take_rows, current.context(), current.data<int32_t>(), rows.data<int32_t>(),
+               source.data<int32_t>(), source.numel(), current.numel() / source.numel());
+  current.storage().bump_version();
+}
+
+void decide_halting(Carry& carry, const QValues& q, const Exploration& exploration,
+                    const HaltRule& rule) {
+  const Tensor halt = q.halt.contiguous(), go_on = q.continue_.contiguous();
+  const bool explores = exploration.u.defined();
+  HRM_DISPATCH(act_halt, carry.halted.context(), carry.halted.data<uint8_t>(), halt.dtype(),
+               carry.steps.data<int32_t>(), halt.data(), go_on.data(),
+               explores ? exploration.u.data<float>() : nullptr,
+               explores ? exploration.min_steps.data<int32_t>() : nullptr, carry.batch(), rule);
+  carry.halted.storage().bump_version();
+}
+
+Tensor target_q(const Model& model, const Carry& carry, const State& state, const Tensor& x) {
+  const NoGradGuard no_grad;
+  const QValues next = model.q_values(model.segment(state, x.detach()).z_H);
+  const Tensor halt = next.halt.contiguous(), go_on = next.continue_.contiguous();
+  Tensor target = empty_like(halt);
+  HRM_DISPATCH(act_target_q, target.context(), target.dtype(), target.data(),
+               carry.steps.data<int32_t>(), halt.data(), go_on.data(), carry.batch(),
+               static_cast<int32_t>(model.config().halt_max_steps));
+  return target;
+}
+
+Tensor metrics(const Carry& carry, const LossTerms& loss, const Tensor& q_halt) {
+  Tensor sums = empty({5}, DType::f64, q_halt.device());
+  const Tensor halt = q_halt.contiguous();
+  HRM_DISPATCH(act_metrics, sums.context(), sums.data<double>(), carry.halted.data<uint8_t>(),
+               carry.steps.data<int32_t>(), loss.labelled.data<int32_t>(),
+               loss.correct.data<int32_t>(), halt.dtype(), halt.data(), carry.batch());
+  return sums;
+}
+
+// Writes the new states where the carry keeps its own (they may be slices of a larger carry).
+void store_state(Carry& carry, const State& state) {
+  carry.state.z_H.copy_from(state.z_H.detach());
+  if (carry.state.z_L.defined()) carry.state.z_L.copy_from(state.z_L.detach());
+}
+
+}  // namespace
+
+Carry Carry::rows(int64_t begin, int64_t end) const {
+  const auto cut = [&](const Tensor& t) {
+    return t.defined() ? t.sliced(0, begin, end) : Tensor();
+  };
+  return {{cut(state.z_H), cut(state.z_L)},
+          cut(steps),
+          cut(halted),
+          cut(inputs),
+          cut(labels),
+          cut(puzzle_ids)};
+}
+
+Carry Carry::gather(const Tensor& ids) const {
+  const NoGradGuard no_grad;
+  const auto pick = [&](const Tensor& t) -> Tensor {
+    if (!t.defined()) return {};
+    Tensor out(t.shape().with(0, ids.numel()), t.dtype(), t.device());
+    for (int64_t i = 0; i < ids.numel(); ++i) {
+      const int64_t row = ids.data<int32_t>()[i];
+      out.sliced(0, i, i + 1).copy_from(t.sliced(0, row, row + 1));
+    }
+    return out;
+  };
+  return {{pick(state.z_H), pick(state.z_L)},
+          pick(steps),
+          pick(halted),
+          pick(inputs),
+          pick(labels),
+          pick(puzzle_ids)};
+}
+
+Carry initial_carry(const Model& model, int64_t batch) {
+  Carry carry;
+  const Device device = model.H_init.device();
+  carry.state = model.initial_state(batch);
+  carry.steps = zeros({batch}, DType::i32, device);
+  carry.halted = ones({batch}, DType::u8, device);
+  carry.inputs = zeros({batch, model.config().seq_len}, DType::i32, device);
+  carry.labels = full({batch, model.config().seq_len}, kIgnoreLabel, DType::i32, device);
+  carry.puzzle_ids = zeros({batch}, DType::i32, device);
+  return carry;
+}
+
+void begin_segment(const Model& model, Carry& carry, const Batch& incoming, Refill refill) {
+  const int64_t batch = carry.batch();
+  Tensor source = empty({batch}, DType::i32, carry.halted.device());
+  HRM_DISPATCH(act_refill, source.context(), source.data<int32_t>(), carry.halted.data<uint8_t>(),
+               batch, refill == Refill::only_halted);
+  take_rows(carry.inputs, incoming.inputs, source);
+  take_rows(carry.labels, incoming.labels, source);
+  take_rows(carry.puzzle_ids, incoming.puzzle_ids, source);
+  reset_state(carry.state.z_H, model.H_init, carry.halted);
+  reset_state(carry.state.z_L, model.L_init, carry.halted);
+  HRM_DISPATCH(act_advance, carry.steps.context(), carry.steps.data<int32_t>(),
+               carry.halted.data<uint8_t>(), batch);
+}
+
+Exploration Exploration::draw(const ModelConfig& config, int64_t batch, Random& random,
+                              Device device) {
+  if (config.halt_exploration_prob <= 0 || config.halt_max_steps <= 1) return {};
+  return {random.uniform({batch}, 0, 1, DType::f32, device),
+          random.randint({batch}, 2, static_cast<int32_t>(config.halt_max_steps), device)};
+}
+
+Exploration Exploration::rows(int64_t begin, int64_t end) const {
+  if (!u.defined()) return {};
+  return {u.sliced(0, begin, end), min_steps.sliced(0, begin, end)};
+}
+
+LossTerms loss_terms(const ModelConfig& config, const Outputs& outputs, const Tensor& labels,
+                     const Tensor& target) {
+  const int64_t batch = labels.size(0), seq = labels.size(1);
+  LossTerms terms;
+  terms.predictions = argmax(outputs.logits.detach());
+  terms.labelled = empty({batch}, DType::i32, labels.device());
+  terms.correct = empty({batch}, DType::i32, labels.device());
+  terms.exact = empty({batch}, outputs.q.halt.dtype(), labels.device());
+  const Tensor dense = labels.contiguous();
+  HRM_DISPATCH(act_correctness, labels.context(), terms.labelled.data<int32_t>(),
+               terms.correct.data<int32_t>(), terms.exact.dtype(), terms.exact.data(),
+               terms.predictions.data<int32_t>(), dense.data<int32_t>(), batch, seq);
+
+  const Tensor token_loss = cross_entropy(config.loss, outputs.logits, dense);  // (B, S)
+  const Tensor one = ones({}, DType::i32, labels.device());
+  const Tensor divisor = maximum(terms.labelled, one).view({batch, 1}).to(token_loss.dtype());
+  terms.lm = sum(token_loss / divisor);
+  terms.q_halt = sum(bce_with_logits(outputs.q.halt, terms.exact));
+  Tensor q = terms.q_halt;
+  if (target.defined()) {
+    terms.q_continue = sum(bce_with_logits(outputs.q.continue_, target));
+    q = q + terms.q_continue;
+  }
+  terms.total = terms.lm + cast(0.5 * q, terms.lm.dtype());
+  return terms;
+}
+
+SegmentResult train_segment(const Model& model, Carry& carry, const Exploration& exploration,
+                            double loss_scale) {
+  const ModelConfig& config = model.config();
+  SegmentResult result;
+  if (model.puzzle_emb) result.puzzle_rows = model.puzzle_emb->rows(carry.puzzle_ids, true);
+  const Tensor x = model.input_embeddings(carry.inputs, result.puzzle_rows);
+  const State next = model.segment(carry.state, x);
+  result.outputs = model.heads(next.z_H);
+
+  HaltRule rule;
+  rule.q_head = config.q_head;
+  rule.max_steps = static_cast<int32_t>(config.halt_max_steps);
+  rule.exploration = config.halt_exploration_prob;
+  decide_halting(carry, result.outputs.q, exploration, rule);
+  if (config.continue_loss && config.halt_max_steps > 1)
+    result.target_q = target_q(model, carry, next.detach(), x);
+
+  result.loss = loss_terms(config, result.outputs, carry.labels, result.target_q);
+  result.metrics = metrics(carry, result.loss, result.outputs.q.halt);
+  backward(result.loss.total * loss_scale);
+  store_state(carry, next);  // after backward: some strategies save the state they started from
+  return result;
+}
+
+SegmentResult eval_segment(const Model& model, Carry& carry, int64_t max_steps) {
+  const NoGradGuard no_grad;
+  SegmentResult result;
+  if (model.puzzle_emb) result.puzzle_rows = model.puzzle_emb->rows(carry.puzzle_ids, false);
+  const Tensor x = model.input_embeddings(carry.inputs, result.puzzle_rows);
+  const State next = model.segment(carry.state, x);
+  result.outputs = model.heads(next.z_H);
+  HaltRule rule;
+  rule.training = false;
+  rule.max_steps = static_cast<int32_t>(max_steps > 0 ? max_steps : model.config().halt_max_steps);
+  decide_halting(carry, result.outputs.q, {}, rule);
+  store_state(carry, next);
+  result.loss = loss_terms(model.config(), result.outputs, carry.labels, {});
+  result.metrics = metrics(carry, result.loss, result.outputs.q.halt);
+  return result;
+}
+
+}  // namespace hrm

@@ -1,0 +1,296 @@
+#include "hrm/config.h"
+
+#include <charconv>
+#include <cmath>
+#include <type_traits>
+
+namespace hrm {
+namespace {
+
+template <class... Parts>
+[[noreturn]] void reject(const Parts&... parts) {
+  detail::fail("[config] ", parts...);
+}
+
+template <class T>
+T parse(const std::string& key, const std::string& text) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return text;
+  } else if constexpr (std::is_same_v<T, bool>) {
+    if (text == "true" || text == "1" || text == "on") return true;
+    if (text == "false" || text == "0" || text == "off") return false;
+    reject(key, " must be true or false, got '", text, "'");
+  } else if constexpr (std::is_enum_v<T>) {
+    const auto& names = EnumNames<T>::names;
+    for (size_t i = 0; i < names.size(); ++i)
+      if (names[i] == text) return static_cast<T>(i);
+    std::string list;
+    for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+    reject(key, " must be one of ", list, ", got '", text, "'");
+  } else {
+    T value{};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size())
+      reject(key, std::is_integral_v<T> ? " must be a whole number" : " must be a number",
+             ", got '", text, "'");
+    return value;
+  }
+}
+
+template <class T>
+Json to_value(const T& value) {
+  if constexpr (std::is_enum_v<T>)
+    return hrm::to_string(value);
+  else
+    return value;
+}
+
+template <class T>
+void from_value(const std::string& source, const std::string& key, const Json& json, T& field) {
+  const bool fits = std::is_same_v<T, bool>       ? json.is_boolean()
+                    : std::is_integral_v<T>       ? json.is_number_integer()
+                    : std::is_floating_point_v<T> ? json.is_number()
+                                                  : json.is_string();
+  CHECK(fits, "[config] ", source, ": '", key, "' has the wrong type: ", json.dump());
+  if constexpr (std::is_enum_v<T>)
+    field = parse<T>(key, json.get<std::string>());
+  else
+    field = json.get<T>();
+}
+
+std::vector<std::string> all_keys(Config config) {
+  std::vector<std::string> keys;
+  const auto collect = [&](const char* key, auto&, const char*) { keys.push_back(key); };
+  config.model.fields(collect), config.train.fields(collect);
+  return keys;
+}
+
+std::string suggestion(const std::string& word, const std::vector<std::string>& candidates) {
+  const std::string close = nearest(word, candidates);
+  return close.empty() ? "" : ". HINT: did you mean '" + close + "'?";
+}
+
+template <class Group>
+void read_group(const Json& json, const char* name, Group& group, const std::string& source) {
+  CHECK(json.contains(name) && json[name].is_object(), "[config] ", source, ": needs an object '",
+        name, "'");
+  std::vector<std::string> known;
+  group.fields([&](const char* key, auto& field, const char*) {
+    known.push_back(key);
+    if (json[name].contains(key)) from_value(source, key, json[name][key], field);
+  });
+  for (const auto& [key, value] : json[name].items())
+    CHECK(std::find(known.begin(), known.end(), key) != known.end(), "[config] ", source,
+          ": unknown key '", key, "'", suggestion(key, known));
+}
+
+// Raises an Error unless low <= value <= high.
+template <class T>
+void in_range(const char* key, T value, T low, T high) {
+  if (!(value >= low && value <= high))
+    reject(key, " must be in ", low, "..", high, ", got ", value);
+}
+
+constexpr int64_t kMany = int64_t{1} << 40;
+
+Config sudoku(int64_t side, int64_t segments, int64_t batch, int64_t steps) {
+  Config c;
+  ModelConfig& m = c.model;
+  m.seq_len = side * side, m.vocab_size = side + 2;
+  m.hidden_size = m.puzzle_emb_ndim = 128, m.num_heads = 4;
+  m.H_layers = m.L_layers = 2;
+  m.halt_max_steps = segments;
+  TrainConfig& t = c.train;
+  t.batch_size = batch, t.total_steps = steps;
+  t.lr = 1e-3, t.lr_min_ratio = 0.1, t.lr_warmup_steps = 50;
+  t.puzzle_emb_lr = 1e-3;
+  t.refill = Refill::only_halted;
+  t.eval_every = steps / 10;
+  return c;
+}
+
+// The published recipe of Sudoku-Extreme.
+Config full_size() {
+  Config c;
+  c.train.batch_size = 768, c.train.total_steps = 26041;
+  c.train.weight_decay = c.train.puzzle_emb_weight_decay = 1;
+  c.train.puzzle_emb_lr = 1e-4;
+  c.train.eval_every = 1000;
+  return c;
+}
+
+struct Preset {
+  PresetInfo info;
+  Config (*make)();
+};
+const std::vector<Preset>& preset_table() {
+  static const std::vector<Preset> table = {
+      {{"sudoku4", "4x4 Sudoku, hidden 128, 2+2 layers: minutes on a laptop (hrm demo)"},
+       [] { return sudoku(4, 4, 64, 1720); }},
+      {{"sudoku6", "6x6 Sudoku (boxes 2x3), hidden 128, 2+2 layers"},
+       [] { return sudoku(6, 8, 64, 2000); }},
+      {{"sudoku9", "9x9 Sudoku on easy generated puzzles, hidden 128, 2+2 layers"},
+       [] { return sudoku(9, 8, 64, 4000); }},
+      {{"hrm-27m", "the HRM of the paper, 27,275,266 parameters, Sudoku-Extreme recipe"},
+       [] { return full_size(); }},
+      {{"trm-5m", "TRM with an MLP over positions, 5,028,866 parameters, Sudoku recipe"},
+       [] {
+         Config c = full_size();
+         ModelConfig& m = c.model;
+         m.levels = Levels::shared, m.H_layers = 0, m.L_layers = 2, m.H_cycles = 3, m.L_cycles = 6;
+         m.pos_encodings = PosEncoding::none, m.mlp_t = true, m.puzzle_emb_len = 16;
+         m.gradient = "last_cycle", m.q_head = QHead::halt_only, m.continue_loss = false;
+         c.train.ema = 0.999, c.train.total_steps = 65104;
+         return c;
+       }},
+      {{"transformer-27m", "a plain Transformer in the same outer loop, 27,144,194 parameters"},
+       [] {
+         Config c = full_size();
+         ModelConfig& m = c.model;
+         m.levels = Levels::single, m.H_layers = 8, m.L_layers = 0, m.H_cycles = 1, m.L_cycles = 0;
+         m.num_heads = 12, m.gradient = "full_bptt", m.continue_loss = false;
+         return c;
+       }},
+  };
+  return table;
+}
+
+}  // namespace
+
+int64_t ModelConfig::prefix() const {
+  if (puzzle_emb_ndim == 0) return 0;
+  return puzzle_emb_len > 0 ? puzzle_emb_len : (puzzle_emb_ndim + hidden_size - 1) / hidden_size;
+}
+
+void ModelConfig::validate() const {
+  in_range<int64_t>("seq_len", seq_len, 1, 1 << 20);
+  in_range<int64_t>("vocab_size", vocab_size, 2, 1 << 24);
+  in_range<int64_t>("num_puzzle_identifiers", num_puzzle_identifiers, 1, kMany);
+  in_range<int64_t>("hidden_size", hidden_size, 1, 1 << 16);
+  in_range<int64_t>("num_heads", num_heads, 1, hidden_size);
+  in_range<int64_t>("H_layers", H_layers, levels == Levels::shared ? 0 : 1, 1000);
+  in_range<int64_t>("L_layers", L_layers, levels == Levels::single ? 0 : 1, 1000);
+  in_range<int64_t>("H_cycles", H_cycles, 1, 100000);
+  in_range<int64_t>("L_cycles", L_cycles, levels == Levels::single ? 0 : 1, 100000);
+  in_range("expansion", expansion, 0.01, 1000.0);
+  in_range<int64_t>("puzzle_emb_ndim", puzzle_emb_ndim, 0, 1 << 20);
+  in_range<int64_t>("puzzle_emb_len", puzzle_emb_len, 0, 1 << 16);
+  in_range("rms_norm_eps", rms_norm_eps, 0.0, 1.0);
+  in_range("rope_theta", rope_theta, 1.0, 1e12);
+  in_range<int64_t>("halt_max_steps", halt_max_steps, 1, 100000);
+  in_range("halt_exploration_prob", halt_exploration_prob, 0.0, 1.0);
+  if (!is_floating(dtype)) reject("dtype must be f32, bf16 or f64, got '", to_string(dtype), "'");
+  if (puzzle_emb_ndim == 0 && puzzle_emb_len > 0)
+    reject("puzzle_emb_len must be 0 when puzzle_emb_ndim is 0, got ", puzzle_emb_len);
+  if (prefix() * hidden_size < puzzle_emb_ndim)
+    reject("puzzle_emb_len ", puzzle_emb_len, " is too short for puzzle_emb_ndim ", puzzle_emb_ndim,
+           " at hidden_size ", hidden_size);
+  if (pos_encodings == PosEncoding::rope && !mlp_t && hidden_size / num_heads % 2 != 0)
+    reject("rope needs an even head size, got hidden_size / num_heads = ", hidden_size / num_heads,
+           ". HINT: change num_heads or pos_encodings");
+  if (continue_loss && q_head == QHead::halt_only)
+    reject("continue_loss needs q_head halt_and_continue");
+}
+
+void TrainConfig::validate() const {
+  in_range<int64_t>("batch_size", batch_size, 1, 1 << 20);
+  in_range<int64_t>("micro_batches", micro_batches, 1, batch_size);
+  in_range<int64_t>("total_steps", total_steps, 1, kMany);
+  in_range("lr", lr, 0.0, 1e3);
+  in_range("lr_min_ratio", lr_min_ratio, 0.0, 1.0);
+  in_range<int64_t>("lr_warmup_steps", lr_warmup_steps, 0, kMany);
+  in_range("beta1", beta1, 0.0, 0.999999999);
+  in_range("beta2", beta2, 0.0, 0.999999999);
+  in_range("weight_decay", weight_decay, 0.0, 1e3);
+  in_range("puzzle_emb_lr", puzzle_emb_lr, 0.0, 1e3);
+  in_range("puzzle_emb_weight_decay", puzzle_emb_weight_decay, 0.0, 1e3);
+  in_range("clip_norm", clip_norm, 0.0, 1e30);
+  in_range("ema", ema, 0.0, 0.999999999);
+  in_range<int64_t>("seed", seed, 0, std::numeric_limits<int64_t>::max());
+  in_range<int64_t>("eval_every", eval_every, 0, kMany);
+  in_range<int64_t>("eval_puzzles", eval_puzzles, 0, kMany);
+  in_range<int64_t>("early_stop", early_stop, 0, kMany);
+  in_range<int64_t>("checkpoint_every", checkpoint_every, 1, kMany);
+  in_range<int64_t>("keep_checkpoints", keep_checkpoints, 1, 1000);
+}
+
+void Config::set(const std::string& key, const std::string& value) {
+  bool found = false;
+  const auto assign = [&](const char* name, auto& field, const char*) {
+    if (key != name) return;
+    field = parse<std::decay_t<decltype(field)>>(key, value);
+    found = true;
+  };
+  model.fields(assign), train.fields(assign);
+  if (!found) reject("unknown key '", key, "'", suggestion(key, all_keys(*this)));
+}
+
+Json Config::to_json() const {
+  Config copy = *this;
+  Json json;
+  json["preset"] = preset;
+  json["data"] = data;
+  const auto write = [](Json& group) {
+    return [&group](const char* key, auto& field, const char*) { group[key] = to_value(field); };
+  };
+  copy.model.fields(write(json["model"]));
+  copy.train.fields(write(json["train"]));
+  return json;
+}
+
+Config Config::from_json(const Json& json, const std::string& source) {
+  Config config;
+  CHECK(json.is_object(), "[config] ", source, ": must be a JSON object");
+  if (json.contains("preset")) from_value(source, "preset", json["preset"], config.preset);
+  if (json.contains("data")) from_value(source, "data", json["data"], config.data);
+  read_group(json, "model", config.model, source);
+  read_group(json, "train", config.train, source);
+  return config;
+}
+
+const std::vector<PresetInfo>& presets() {
+  static const std::vector<PresetInfo> infos = [] {
+    std::vector<PresetInfo> all;
+    for (const Preset& p : preset_table()) all.push_back(p.info);
+    return all;
+  }();
+  return infos;
+}
+
+Config preset(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Preset& p : preset_table()) {
+    names.push_back(p.info.name);
+    if (p.info.name != name) continue;
+    Config config = p.make();
+    config.preset = name;
+    return config;
+  }
+  std::string list;
+  for (const std::string& n : names) list += (list.empty() ? "" : ", ") + n;
+  const std::string hint = suggestion(name, names);
+  reject("unknown preset '", name, "'", hint.empty() ? ". HINT: presets are " + list : hint);
+}
+
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
+  std::string best;
+  size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    // Levenshtein distance, one row at a time.
+    std::vector<size_t> row(candidate.size() + 1);
+    for (size_t j = 0; j < row.size(); ++j) row[j] = j;
+    for (size_t i = 1; i <= word.size(); ++i) {
+      size_t diagonal = row[0];
+      row[0] = i;
+      for (size_t j = 1; j < row.size(); ++j) {
+        const size_t substitute = diagonal + (word[i - 1] != candidate[j - 1]);
+        diagonal = row[j];
+        row[j] = std::min({substitute, row[j] + 1, row[j - 1] + 1});
+      }
+    }
+    if (row.back() < best_distance) best_distance = row.back(), best = candidate;
+  }
+  return best;
+}
+
+}  // namespace hrm

@@ -1,0 +1,112 @@
+// Memory, disk and time of a run, before it starts.
+#include <chrono>
+#include <cmath>
+#include <fstream>
+
+#include "autograd/grad_mode.h"
+#include "autograd/ops/matmul.h"
+#include "hrm/trainer.h"
+
+namespace hrm {
+namespace fs = std::filesystem;
+namespace {
+
+// Updates that record under the configured rule.
+double recorded_updates(const ModelConfig& m) {
+  const auto all = static_cast<double>(update_list(m).size());
+  if (m.gradient == "one_step") return std::min(2.0, all);
+  if (m.gradient == "last_cycle") return std::min<double>(static_cast<double>(m.L_cycles) + 1, all);
+  if (m.gradient.starts_with("last_k:")) return std::min(std::stod(m.gradient.substr(7)), all);
+  return m.gradient == "checkpointed" ? 2 * std::sqrt(all) : all;
+}
+
+// Bytes the machine can still give: the smaller of what the kernel and the container allow.
+double available_memory() {
+  double available = 1e18;
+  std::ifstream meminfo("/proc/meminfo");
+  for (std::string key, rest; meminfo >> key && std::getline(meminfo, rest);)
+    if (key == "MemAvailable:") available = std::stod(rest) * 1024;
+  double limit = 0, used = 0;
+  if (std::ifstream("/sys/fs/cgroup/memory.max") >> limit &&
+      std::ifstream("/sys/fs/cgroup/memory.current") >> used)
+    available = std::min(available, limit - used);
+  return available;
+}
+
+// Floating-point operations per second of one mid-sized product.
+double measured_flops(const ModelConfig& m) {
+  const NoGradGuard no_grad;
+  const int64_t rows = 512, d = m.hidden_size;
+  const Tensor x = ones({rows, d}), w = ones({3 * d, d});
+  const auto start = std::chrono::steady_clock::now();
+  double seconds = 0;
+  int64_t runs = 0;
+  for (linear(x, w); seconds < 0.1; ++runs) {
+    linear(x, w);
+    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  return 2.0 * static_cast<double>(runs * rows * 3 * d * d) / seconds;
+}
+
+}  // namespace
+
+Estimate estimate(const Config& config, const Path& run) {
+  const ModelConfig& m = config.model;
+  const TrainConfig& t = config.train;
+  const double bytes = static_cast<double>(size_of(m.dtype));
+  const double master = static_cast<double>(size_of(accumulate_type(m.dtype)));
+  const double d = static_cast<double>(m.hidden_size);
+  const double positions = static_cast<double>(m.prefix() + m.seq_len);
+  const double inter = static_cast<double>(swiglu_size(m.hidden_size, m.expansion));
+  const double H = m.levels == Levels::shared ? 0 : static_cast<double>(m.H_layers);
+  const double L = m.levels == Levels::single ? 0 : static_cast<double>(m.L_layers);
+  const double first =
+      m.mlp_t
+          ? 3 * static_cast<double>(swiglu_size(m.prefix() + m.seq_len, m.expansion)) * positions
+          : 4 * d * d;
+  const double per_layer = first + 3 * d * inter;
+  const double weights = (H + L) * per_layer + 2 * static_cast<double>(m.vocab_size) * d;
+  const double table =
+      static_cast<double>(m.num_puzzle_identifiers) * static_cast<double>(m.puzzle_emb_ndim);
+
+  Estimate e;
+  const double copies = 4 + (t.ema > 0 ? 1 : 0);  // value, gradient, two moments, average
+  e.memory_bytes = weights * (copies * master + (m.dtype == DType::bf16 ? 2 : 0)) + table * master;
+  // What a recorded update keeps per position and layer: qkv, attention out, two norms, the inputs
+  // of the projections, gate_up and its product.
+  const double kept = (m.mlp_t ? 3 * inter : 4 * d) + 3 * d + 3 * inter;
+  const double micro = static_cast<double>(t.batch_size) / static_cast<double>(t.micro_batches);
+  const double layers = m.levels == Levels::two ? (H + L) / 2 : H + L;
+  e.memory_bytes +=
+      micro * positions * bytes * (recorded_updates(m) * layers * kept + 12 * d + 6 * inter);
+  e.memory_bytes += static_cast<double>(t.batch_size) * positions * d * bytes * 4;
+  e.available_bytes = available_memory();
+  e.disk_bytes = (weights * (3 + (t.ema > 0 ? 1 : 0)) + table) * master *
+                     static_cast<double>(t.keep_checkpoints + 1) +
+                 (weights + table) * master;
+  std::error_code ignored;
+  Path existing = fs::absolute(run, ignored);
+  while (!existing.empty() && !fs::exists(existing, ignored)) existing = existing.parent_path();
+  e.free_disk_bytes = static_cast<double>(fs::space(existing, ignored).available);
+
+  // One segment forward, one more for the q target, twice the forward again for what is recorded.
+  const double updates = static_cast<double>(update_list(m).size());
+  const double segment = 2 * positions * per_layer * layers * updates;
+  const bool target = m.continue_loss && m.halt_max_steps > 1;
+  e.flops_per_sample = segment * (1 + (target ? 1 : 0) + 2 * recorded_updates(m) / updates);
+  e.seconds =
+      e.flops_per_sample * static_cast<double>(t.batch_size * t.total_steps) / measured_flops(m);
+  return e;
+}
+
+void check_fits(const Estimate& e) {
+  const auto gib = [](double b) { return std::round(b / (1 << 30) * 10) / 10; };
+  CHECK(e.memory_bytes < e.available_bytes, "[train] the run needs about ", gib(e.memory_bytes),
+        " GiB of memory, ", gib(e.available_bytes),
+        " GiB are free. HINT: a smaller batch_size, more micro_batches or a smaller model");
+  CHECK(e.disk_bytes < e.free_disk_bytes, "[train] the checkpoints need about ", gib(e.disk_bytes),
+        " GiB of disk, ", gib(e.free_disk_bytes),
+        " GiB are free. HINT: a smaller keep_checkpoints or another --run folder");
+}
+
+}  // namespace hrm

@@ -1,0 +1,41 @@
+// What an evaluation found. Written to evaluation.json; the report page is drawn from it.
+#pragma once
+
+#include <vector>
+
+#include "hrm/config.h"
+
+namespace hrm {
+
+// Rows whose final q_halt probability fell into one tenth of [0, 1].
+struct CalibrationBin {
+  double q_mean = 0;  // mean probability
+  int64_t count = 0;
+  int64_t exact = 0;  // of which solved
+};
+
+// One puzzle, segment by segment.
+struct PuzzleTrace {
+  std::vector<int> inputs, labels;            // tokens; labels empty if the answer is not known
+  std::vector<std::vector<int>> predictions;  // tokens after each segment
+  std::vector<double> q_halt, q_continue;     // probabilities after each segment
+};
+
+struct EvalResult {
+  int64_t step = 0;   // training step of the weights
+  int64_t count = 0;  // puzzles
+  double accuracy = 0, exact_accuracy = 0;
+  double mean_steps = 0;  // segments run per puzzle
+  double q_halt_accuracy = 0;
+  double seconds = 0;
+  std::vector<double> exact_by_segment, accuracy_by_segment;
+  std::vector<int64_t> halt_histogram;  // [s]: puzzles for which the q head said halt first at s
+  std::vector<CalibrationBin> calibration;
+  std::vector<PuzzleTrace> traces;
+};
+
+Json to_json(const EvalResult& result);
+// Missing fields keep their defaults; a field of the wrong type is an Error that names `source`.
+EvalResult eval_result_from_json(const Json& json, const std::string& source);
+
+}  // namespace hrm

@@ -1,0 +1,218 @@
+#include "hrm/evaluate.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "autograd/grad_mode.h"
+#include "hrm/act.h"
+
+namespace hrm {
+namespace {
+
+constexpr int kCalibrationBins = 10;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double probability(double logit) { return 1 / (1 + std::exp(-logit)); }
+
+// One puzzle on its way through the segments.
+struct Row {
+  int64_t example = -1;   // -1: an empty slot
+  int64_t halt_step = 0;  // first segment at which the q head said halt, 0: not yet
+  std::vector<bool> exact;
+  std::vector<double> accuracy;
+};
+
+// Host copies of what a segment says about each row.
+struct SegmentView {
+  explicit SegmentView(const SegmentResult& r)
+      : labelled(r.loss.labelled.to_vector()),
+        correct(r.loss.correct.to_vector()),
+        q_halt(r.outputs.q.halt.to_vector()),
+        q_continue(r.outputs.q.continue_.to_vector()) {}
+  std::vector<double> labelled, correct, q_halt, q_continue;
+};
+
+class Evaluation {
+ public:
+  Evaluation(const Model& model, const PuzzleDataset& data, const EvalOptions& options)
+      : model_(model), data_(data), options_(options) {
+    segments_ = options.segments > 0 ? options.segments : model.config().halt_max_steps;
+    total_ = data.num_examples();
+    if (options.max_puzzles > 0) total_ = std::min(total_, options.max_puzzles);
+    CHECK(total_ > 0, "[eval] the data set has no examples in this split");
+    result_.exact_by_segment.assign(segments_, 0);
+    result_.accuracy_by_segment.assign(segments_, 0);
+    result_.halt_histogram.assign(segments_ + 1, 0);
+    result_.calibration.resize(kCalibrationBins);
+    result_.traces.resize(std::min(options.traces, total_));
+  }
+
+  EvalResult run() {
+    const NoGradGuard no_grad;
+    const auto start = std::chrono::steady_clock::now();
+    const int64_t slots = std::min(options_.batch_size, total_);
+    Carry carry = initial_carry(model_, slots);
+    rows_.assign(slots, {});
+    int64_t next = 0, done = 0;
+    while (done < total_) {
+      next = fill(carry, next);
+      const SegmentResult segment = eval_segment(model_, carry, segments_);
+      const SegmentView view(segment);
+      uint8_t* halted = carry.halted.data<uint8_t>();
+      for (int64_t b = 0; b < carry.batch(); ++b) {
+        halted[b] = observe(b, segment, view);
+        if (halted[b]) finish(rows_[b], view.q_halt[b]), rows_[b].example = -1, ++done;
+      }
+      if (next == total_ && done < total_) compact(carry);
+      if (options_.on_progress) options_.on_progress(done, total_);
+    }
+    return summary(seconds_since(start));
+  }
+
+ private:
+  // Gives every halted slot the next puzzle and prepares the carry for a segment. Returns the next
+  // example.
+  int64_t fill(Carry& carry, int64_t next) {
+    std::vector<int64_t> entering;
+    for (int64_t b = 0; b < carry.batch(); ++b)
+      if (rows_[b].example < 0 && next < total_) {
+        rows_[b] = Row{next++, 0, {}, {}};
+        entering.push_back(rows_[b].example);
+      }
+    // Examples enter in order, so the rows of the incoming batch are consecutive.
+    const Batch batch = eval_batch(data_, entering.empty() ? 0 : entering.front(),
+                                   std::max<int64_t>(1, static_cast<int64_t>(entering.size())));
+    begin_segment(model_, carry, batch, Refill::only_halted);
+    return next;
+  }
+
+  // Notes what this segment did for slot b; true if the puzzle is finished.
+  bool observe(int64_t b, const SegmentResult& segment, const SegmentView& view) {
+    Row& row = rows_[b];
+    const double labelled = view.labelled[b];
+    row.exact.push_back(labelled > 0 && view.correct[b] == labelled);
+    row.accuracy.push_back(labelled > 0 ? view.correct[b] / labelled : 0);
+    const auto step = static_cast<int64_t>(row.exact.size());
+    const double margin = model_.config().q_head == QHead::halt_only
+                              ? view.q_halt[b]
+                              : view.q_halt[b] - view.q_continue[b];
+    if (row.halt_step == 0 && (margin > options_.threshold || step == segments_))
+      row.halt_step = step;
+    if (row.example < static_cast<int64_t>(result_.traces.size()))
+      trace(result_.traces[row.example], b, segment, view);
+    return step == segments_ || (options_.halting && row.halt_step > 0);
+  }
+
+  void trace(PuzzleTrace& trace, int64_t b, const SegmentResult& segment, const SegmentView& view) {
+    const int64_t seq = model_.config().seq_len;
+    if (trace.inputs.empty()) {
+      std::vector<int32_t> inputs(seq), labels(seq);
+      int32_t id;
+      data_.read(rows_[b].example, inputs.data(), labels.data(), &id);
+      trace.inputs.assign(inputs.begin(), inputs.end());
+      trace.labels.assign(labels.begin(), labels.end());
+    }
+    const int32_t* predicted = segment.loss.predictions.data<int32_t>() + b * seq;
+    trace.predictions.emplace_back(predicted, predicted + seq);
+    trace.q_halt.push_back(probability(view.q_halt[b]));
+    trace.q_continue.push_back(probability(view.q_continue[b]));
+  }
+
+  void finish(const Row& row, double q_halt) {
+    ++result_.count;
+    const bool exact = row.exact.back();
+    result_.exact_accuracy += exact;
+    result_.accuracy += row.accuracy.back();
+    result_.mean_steps += static_cast<double>(row.exact.size());
+    result_.q_halt_accuracy += (q_halt >= 0) == exact;
+    ++result_.halt_histogram[row.halt_step];
+    for (int64_t s = 0; s < segments_; ++s) {
+      const size_t at = std::min<size_t>(s, row.exact.size() - 1);
+      result_.exact_by_segment[s] += row.exact[at];
+      result_.accuracy_by_segment[s] += row.accuracy[at];
+    }
+    const double q = probability(q_halt);
+    CalibrationBin& bin = result_.calibration[std::min<int>(
+        kCalibrationBins - 1, static_cast<int>(q * kCalibrationBins))];
+    bin.q_mean += q;
+    ++bin.count;
+    bin.exact += exact;
+  }
+
+  // With no puzzle left to enter, empty slots would only cost time.
+  void compact(Carry& carry) {
+    std::vector<int32_t> alive;
+    std::vector<Row> rows;
+    for (int64_t b = 0; b < carry.batch(); ++b)
+      if (rows_[b].example >= 0)
+        alive.push_back(static_cast<int32_t>(b)), rows.push_back(std::move(rows_[b]));
+    if (static_cast<int64_t>(alive.size()) == carry.batch()) {
+      rows_ = std::move(rows);
+      return;
+    }
+    carry = carry.gather(from_vector(alive, {static_cast<int64_t>(alive.size())}));
+    rows_ = std::move(rows);
+  }
+
+  EvalResult summary(double seconds) {
+    const auto n = static_cast<double>(result_.count);
+    for (double* mean : {&result_.exact_accuracy, &result_.accuracy, &result_.mean_steps,
+                         &result_.q_halt_accuracy})
+      *mean /= n;
+    for (double& v : result_.exact_by_segment) v /= n;
+    for (double& v : result_.accuracy_by_segment) v /= n;
+    for (CalibrationBin& bin : result_.calibration)
+      if (bin.count) bin.q_mean /= static_cast<double>(bin.count);
+    result_.seconds = seconds;
+    return std::move(result_);
+  }
+
+  const Model& model_;
+  const PuzzleDataset& data_;
+  const EvalOptions& options_;
+  int64_t segments_ = 0, total_ = 0;
+  std::vector<Row> rows_;
+  EvalResult result_;
+};
+
+}  // namespace
+
+EvalResult evaluate(const Model& model, const PuzzleDataset& data, const EvalOptions& options) {
+  return Evaluation(model, data, options).run();
+}
+
+PuzzleTrace solve_one(const Model& model, const std::vector<int>& inputs, int32_t puzzle_id,
+                      const EvalOptions& options) {
+  const int64_t seq = model.config().seq_len;
+  CHECK(static_cast<int64_t>(inputs.size()) == seq, "[solve] the model takes ", seq,
+        " tokens, got ", inputs.size());
+  const NoGradGuard no_grad;
+  Batch batch;
+  batch.inputs = from_vector(std::vector<int32_t>(inputs.begin(), inputs.end()), {1, seq});
+  batch.labels = full({1, seq}, kIgnoreLabel, DType::i32);
+  batch.puzzle_ids = full({1}, puzzle_id, DType::i32);
+  batch.rows = 1;
+  const int64_t segments = options.segments > 0 ? options.segments : model.config().halt_max_steps;
+  PuzzleTrace trace;
+  trace.inputs = inputs;
+  Carry carry = initial_carry(model, 1);
+  for (int64_t s = 0; s < segments; ++s) {
+    begin_segment(model, carry, batch, Refill::reference);
+    const SegmentResult segment = eval_segment(model, carry, segments);
+    const SegmentView view(segment);
+    const int32_t* predicted = segment.loss.predictions.data<int32_t>();
+    trace.predictions.emplace_back(predicted, predicted + seq);
+    trace.q_halt.push_back(probability(view.q_halt[0]));
+    trace.q_continue.push_back(probability(view.q_continue[0]));
+    const double margin = model.config().q_head == QHead::halt_only
+                              ? view.q_halt[0]
+                              : view.q_halt[0] - view.q_continue[0];
+    if (options.halting && margin > options.threshold) break;
+  }
+  return trace;
+}
+
+}  // namespace hrm

@@ -1,0 +1,72 @@
+// The Hierarchical Reasoning Model (arXiv 2506.21734), and with other options of the same code TRM
+// (2510.04871) and the plain Transformer. Parameter names are those of the official checkpoints.
+#pragma once
+
+#include "hrm/gradient_strategy.h"
+#include "nn/layers.h"
+
+namespace hrm {
+
+// A stack of blocks: one level of the hierarchy.
+class ReasoningModule : public Module {
+ public:
+  ReasoningModule(int64_t layers, const BlockOptions& block, const LayerOptions& options);
+  Tensor forward(Tensor h, const RopeTables* tables) const;
+
+  std::vector<std::unique_ptr<Block>> layers;
+};
+
+// What the heads read off z_H.
+struct QValues {
+  Tensor halt, continue_;  // [batch] logits, f32 (f64 in f64 models)
+};
+struct Outputs {
+  Tensor logits;  // [batch, seq, vocab], dtype of the model
+  QValues q;
+};
+
+class Model : public Module {
+ public:
+  // Weights are drawn from `random`; with a null pointer they are zeros, to be loaded.
+  Model(const ModelConfig& config, Random* random, Device device = Device::cpu);
+
+  const ModelConfig& config() const { return config_; }
+  // Positions of a state: prefix + seq_len.
+  int64_t positions() const { return config_.prefix() + config_.seq_len; }
+
+  // x = sqrt(hidden) * [puzzle prefix | token embedding] (with learned positions: sqrt(hidden / 2)
+  // * (embedding + position)). inputs: i32 [batch, seq]; puzzle_rows: [batch, puzzle_emb_ndim] from
+  // SparseEmbedding::rows, undefined without puzzle embeddings. -> [batch, positions, hidden].
+  Tensor input_embeddings(const Tensor& inputs, const Tensor& puzzle_rows) const;
+  // H_init and L_init repeated over rows and positions.
+  State initial_state(int64_t batch) const;
+  Recurrence recurrence() const;
+  // One segment under the strategy of the configuration.
+  State segment(const State& state, const Tensor& x) const;
+  QValues q_values(const Tensor& z_H) const;  // from position 0
+  Outputs heads(const Tensor& z_H) const;
+
+  // Multiply-adds times two of one forward through all updates of a segment, per batch row, without
+  // attention scores when `matmul_only`.
+  double segment_flops(bool matmul_only = false) const;
+
+  Tensor H_init, L_init;  // [hidden], never trained
+  Embedding embed_tokens;
+  Linear lm_head, q_head;
+  std::optional<SparseEmbedding> puzzle_emb;
+  std::optional<Embedding> embed_pos;
+  std::unique_ptr<ReasoningModule> H_level,
+      L_level;  // levels shared: L_level only; single: H_level
+
+ private:
+  const ReasoningModule& network(Level level) const;
+
+  ModelConfig config_;
+  std::optional<RopeTables> rope_;
+  std::unique_ptr<GradientStrategy> strategy_;
+};
+
+// Prefix of every name in an official checkpoint.
+inline constexpr const char* kOfficialPrefix = "model.inner.";
+
+}  // namespace hrm

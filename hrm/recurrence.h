@@ -1,0 +1,33 @@
+// One segment of the recurrence as data: which network updates which state, in which order.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "autograd/node.h"
+#include "hrm/config.h"
+
+namespace hrm {
+
+// Both states, [batch, prefix + seq, hidden] in the model's dtype. A single-level model has no z_L.
+struct State {
+  Tensor z_H, z_L;
+
+  State detach() const { return {z_H.detach(), z_L.detach()}; }  // z_L may be undefined
+};
+
+enum class Level { H, L };
+
+// HRM and TRM: (L x L_cycles, H) x H_cycles. Transformer: H once.
+std::vector<Level> update_list(const ModelConfig& config);
+
+struct Recurrence {
+  std::vector<Level> updates;
+  // One update: z_L = L(z_L + (z_H + x)), or z_H = H(z_H + z_L) (single level: z_H = H(z_H + x)).
+  std::function<State(Level, const State&, const Tensor& x)> apply;
+  // Weights that `apply` reads at a level (Checkpointed passes them on to the recomputation).
+  std::function<Tensors(Level)> weights;
+};
+
+}  // namespace hrm

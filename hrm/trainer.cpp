@@ -1,0 +1,368 @@
+#include "hrm/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+
+#include "autograd/grad_mode.h"
+#include "autograd/ops/ops.h"
+#include "kernels/reduce.h"
+#include "nn/optim/sign_sgd.h"
+
+namespace hrm {
+namespace fs = std::filesystem;
+namespace {
+
+// What window_ adds up: four losses (sums over rows), then the five sums of act_metrics.
+constexpr int64_t kWindow = 9;
+enum WindowSlot {
+  kLoss,
+  kLm,
+  kQHalt,
+  kQContinue,
+  kFinished,
+  kAccuracy,
+  kExact,
+  kQAccuracy,
+  kSteps
+};
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// window[slot...] += values (any floating dtype), on the device.
+void add_to_window(const Tensor& window, int slot, const Tensor& values) {
+  if (!values.defined()) return;
+  const Tensor wide = values.detach().to(DType::f64);
+  HRM_DISPATCH(axpy, window.context(), DType::f64, window.data<double>() + slot, wide.data(),
+               wide.numel(), 1.0);
+}
+
+AdamOptions adam_options(const TrainConfig& t) {
+  AdamOptions options;
+  options.kind = t.optimizer;
+  options.beta1 = t.beta1, options.beta2 = t.beta2;
+  options.weight_decay = t.weight_decay;
+  options.clip_norm = t.clip_norm;
+  return options;
+}
+
+Model make_model(const Config& config) {
+  Random random = Random(static_cast<uint64_t>(config.train.seed)).fork("weights");
+  return Model(config.model, &random);
+}
+
+void check_dataset_fits(const ModelConfig& model, const PuzzleDataset& data) {
+  const DatasetInfo& info = data.info();
+  const auto same = [&](const char* what, int64_t wanted, int64_t got) {
+    CHECK(wanted == got, "[train] the model has ", what, " ", wanted, ", the data set ",
+          data.folder().string(), " has ", got);
+  };
+  same("seq_len", model.seq_len, info.seq_len);
+  same("vocab_size", model.vocab_size, info.vocab_size);
+  same("num_puzzle_identifiers", model.num_puzzle_identifiers, info.num_puzzle_identifiers);
+}
+
+int64_t log_interval(const TrainConfig& t) {
+  return std::clamp<int64_t>(t.total_steps / 200, 1, 50);
+}
+
+}  // namespace
+
+Json TrainMetrics::to_json() const {
+  return {{"step", step},
+          {"samples", samples},
+          {"loss", loss},
+          {"lm_loss", lm_loss},
+          {"q_halt_loss", q_halt_loss},
+          {"q_continue_loss", q_continue_loss},
+          {"finished", finished},
+          {"accuracy", accuracy},
+          {"exact_accuracy", exact_accuracy},
+          {"q_halt_accuracy", q_halt_accuracy},
+          {"steps", steps},
+          {"lr", lr},
+          {"samples_per_second", samples_per_second},
+          {"elapsed", elapsed}};
+}
+
+Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleDataset* test,
+                 Path run)
+    : config_(config),
+      train_(train),
+      test_(test),
+      run_(std::move(run)),
+      model_(make_model(config)),
+      sampler_(train, static_cast<uint64_t>(config.train.seed),
+               config.train.augment ? augmentation_of(train) : nullptr),
+      adam_(model_.named_parameters(kOfficialPrefix), adam_options(config.train)),
+      schedule_{config.train.lr_warmup_steps, config.train.total_steps, config.train.lr_min_ratio},
+      exploration_(Random(static_cast<uint64_t>(config.train.seed)).fork("exploration")),
+      carry_(initial_carry(model_, config.train.batch_size)),
+      window_(zeros({kWindow}, DType::f64)) {
+  config_.validate();
+  check_dataset_fits(config_.model, train_);
+  if (test_) check_dataset_fits(config_.model, *test_);
+  if (config_.train.ema > 0)
+    ema_.emplace(model_.named_parameters(kOfficialPrefix), config_.train.ema);
+  flag_names_.push_back("the loss");
+  for (const auto& [name, p] : model_.named_parameters(kOfficialPrefix))
+    flag_names_.push_back("the gradient of " + name);
+  flag_names_.push_back("the gradient of the puzzle embedding");
+  flags_ = zeros({static_cast<int64_t>(flag_names_.size())}, DType::i32);
+  skip_ = zeros({1}, DType::i32);
+}
+
+void Trainer::check_finite() const {
+  if (skip_.item() == 0) return;
+  const std::vector<double> flags = flags_.to_vector();
+  size_t i = 0;
+  while (flags[i] == 0) ++i;
+  detail::fail(
+      "[train] ", flag_names_[i], " was not finite in step ", bad_step_,
+      "; no update was made from there on, and the last checkpoint is good. HINT: lower lr "
+      "or set clip_norm, then --resume");
+}
+
+void Trainer::step() {
+  check_finite();
+  ++step_;
+  bad_step_ = step_;
+  const TrainConfig& t = config_.train;
+  int64_t wanted = t.batch_size;
+  if (t.refill == Refill::only_halted)
+    wanted = static_cast<int64_t>(sum(carry_.halted.to(DType::i32)).item());
+  begin_segment(model_, carry_, sampler_.next(wanted), t.refill);
+  const Exploration exploration =
+      Exploration::draw(config_.model, t.batch_size, exploration_, Device::cpu);
+
+  std::vector<SegmentResult> parts;
+  for (int64_t i = 0; i < t.micro_batches; ++i) {
+    const int64_t begin = i * t.batch_size / t.micro_batches;
+    const int64_t end = (i + 1) * t.batch_size / t.micro_batches;
+    Carry slice = carry_.rows(begin, end);
+    parts.push_back(train_segment(model_, slice, exploration.rows(begin, end),
+                                  1.0 / static_cast<double>(t.batch_size)));
+  }
+  apply_gradients(parts);
+
+  samples_ += t.batch_size;
+  ++window_steps_;
+  for (const SegmentResult& part : parts) {
+    add_to_window(window_, kLoss, part.loss.total);
+    add_to_window(window_, kLm, part.loss.lm);
+    add_to_window(window_, kQHalt, part.loss.q_halt);
+    add_to_window(window_, kQContinue, part.loss.q_continue);
+    add_to_window(window_, kFinished, part.metrics);
+  }
+}
+
+void Trainer::apply_gradients(const std::vector<SegmentResult>& parts) {
+  int32_t* flag = flags_.data<int32_t>();
+  const auto guard = [&](int32_t* where, const Tensor& t) {
+    if (t.defined())
+      HRM_DISPATCH(flag_nonfinite, t.context(), t.dtype(), where, t.data(), t.numel());
+  };
+  Tensors puzzle_grads;
+  for (const SegmentResult& part : parts) {
+    guard(flag, part.loss.total);
+    if (part.puzzle_rows.defined() && part.puzzle_rows.grad().defined())
+      puzzle_grads.push_back(part.puzzle_rows.grad());
+  }
+  for (const auto& [name, p] : model_.named_parameters()) guard(++flag, p->value.grad());
+  Tensor puzzle_grad;
+  if (!puzzle_grads.empty()) {
+    puzzle_grad = concat(puzzle_grads, 0);
+    guard(++flag, puzzle_grad);
+  }
+  skip_ = max(flags_, 0, true);
+
+  // The order of the official step: puzzle rows first, then the weights.
+  const TrainConfig& t = config_.train;
+  if (puzzle_grad.defined())
+    sign_sgd_step(*model_.puzzle_emb, puzzle_grad, carry_.puzzle_ids,
+                  schedule_(t.puzzle_emb_lr, step_), t.puzzle_emb_weight_decay, skip_);
+  adam_.step(schedule_(t.lr, step_), skip_);
+  adam_.zero_grad();
+  if (ema_) ema_->update(skip_);
+}
+
+Checkpoint Trainer::snapshot() const {
+  Checkpoint c;
+  c.model = model_.state_dict(kOfficialPrefix);
+  c.training = adam_.state_dict();
+  if (ema_)
+    for (const auto& entry : ema_->state_dict()) c.training.push_back(entry);
+  const auto keep = [&](const char* name, const Tensor& t) {
+    if (t.defined()) c.training.emplace_back(name, t);
+  };
+  keep("carry.z_H", carry_.state.z_H), keep("carry.z_L", carry_.state.z_L);
+  keep("carry.steps", carry_.steps), keep("carry.halted", carry_.halted);
+  keep("carry.inputs", carry_.inputs), keep("carry.labels", carry_.labels);
+  keep("carry.puzzle_ids", carry_.puzzle_ids);
+  keep("window", window_);
+  const Path metrics = run_ / "metrics.jsonl";
+  c.state = {{"step", step_},
+             {"samples", samples_},
+             {"elapsed", elapsed_},
+             {"window_started", window_started_},
+             {"window_steps", window_steps_},
+             {"best", best_},
+             {"best_step", best_step_},
+             {"evaluations_since_best", evaluations_since_best_},
+             {"metrics_bytes", fs::exists(metrics) ? fs::file_size(metrics) : 0},
+             {"exploration_position", exploration_.position()},
+             {"sampler", Json(sampler_.state())},
+             {"config", config_.to_json()}};
+  return c;
+}
+
+void Trainer::save(const TrainCallbacks& callbacks) {
+  check_finite();
+  const Path path = checkpoint_path(run_, step_);
+  write_checkpoint(path, snapshot());
+  prune_checkpoints(run_, config_.train.keep_checkpoints);
+  if (callbacks.on_checkpoint) callbacks.on_checkpoint(path);
+}
+
+void Trainer::restore(const Checkpoint& c) {
+  const Json& s = c.state;
+  const Json mine = config_.to_json(), theirs = s.value("config", Json());
+  for (const char* group : {"model", "train"})
+    for (const auto& [key, value] : mine[group].items()) {
+      // A longer or shorter run and other intervals are the same run; the rest is not.
+      const bool free = key == "eval_every" || key == "eval_puzzles" || key == "early_stop" ||
+                        key == "checkpoint_every" || key == "keep_checkpoints";
+      const Json old =
+          theirs.contains(group) && theirs[group].contains(key) ? theirs[group][key] : Json();
+      CHECK(free || old == value, "[resume] the checkpoint was made with ", key, " = ", old.dump(),
+            ", not ", value.dump(), ". HINT: use another run folder for another configuration");
+    }
+  model_.load_state_dict(c.model, kOfficialPrefix);
+  adam_.load_state_dict(c.training);
+  if (ema_) ema_->load_state_dict(c.training);
+  const auto load = [&](const char* name, Tensor& t) {
+    if (!t.defined()) return;
+    const Tensor* saved = find(c.training, name);
+    CHECK(saved && saved->shape() == t.shape() && saved->dtype() == t.dtype(),
+          "[resume] the checkpoint has no '", name,
+          "' of this shape. HINT: is it a checkpoint of "
+          "another model?");
+    t = saved->clone();
+  };
+  load("carry.z_H", carry_.state.z_H), load("carry.z_L", carry_.state.z_L);
+  load("carry.steps", carry_.steps), load("carry.halted", carry_.halted);
+  load("carry.inputs", carry_.inputs), load("carry.labels", carry_.labels);
+  load("carry.puzzle_ids", carry_.puzzle_ids);
+  load("window", window_);
+  try {
+    step_ = s.at("step"), samples_ = s.at("samples"), elapsed_ = s.at("elapsed");
+    window_started_ = s.at("window_started"), window_steps_ = s.at("window_steps");
+    best_ = s.at("best"), best_step_ = s.at("best_step");
+    evaluations_since_best_ = s.at("evaluations_since_best");
+    exploration_ = Random(exploration_.seed(), s.at("exploration_position"));
+    sampler_.restore(s.at("sampler"));
+    const Path metrics = run_ / "metrics.jsonl";
+    if (fs::exists(metrics))
+      fs::resize_file(metrics, std::min<uint64_t>(fs::file_size(metrics), s.at("metrics_bytes")));
+  } catch (const nlohmann::json::exception& error) {
+    detail::fail("[resume] state.json is incomplete: ", error.what());
+  }
+}
+
+void Trainer::resume() {
+  const std::vector<Path> all = list_checkpoints(run_);
+  CHECK(!all.empty(), "[resume] ", run_.string(),
+        " has no checkpoint. HINT: train without --resume");
+  restore(read_checkpoint(all.back()));
+}
+
+void Trainer::append_line(const Json& line) {
+  const Path path = run_ / "metrics.jsonl";
+  std::ofstream file(path, std::ios::app);
+  file << line.dump() << '\n';
+  file.flush();
+  CHECK(file.good(), "[train] cannot write ", path.string(),
+        ". HINT: is the disk full? --resume goes on from the last checkpoint");
+}
+
+void Trainer::log_metrics(const TrainCallbacks& callbacks) {
+  const std::vector<double> w = window_.to_vector();
+  const double rows = static_cast<double>(window_steps_ * config_.train.batch_size);
+  const double finished = std::max(1.0, w[kFinished]);
+  TrainMetrics m;
+  m.step = step_, m.samples = samples_;
+  m.loss = w[kLoss] / rows, m.lm_loss = w[kLm] / rows;
+  m.q_halt_loss = w[kQHalt] / rows, m.q_continue_loss = w[kQContinue] / rows;
+  m.finished = w[kFinished];
+  m.accuracy = w[kAccuracy] / finished, m.exact_accuracy = w[kExact] / finished;
+  m.q_halt_accuracy = w[kQAccuracy] / finished, m.steps = w[kSteps] / finished;
+  m.lr = schedule_(config_.train.lr, step_);
+  m.elapsed = elapsed_;
+  m.samples_per_second = rows / std::max(1e-9, elapsed_ - window_started_);
+  window_.zero();
+  window_steps_ = 0;
+  window_started_ = elapsed_;
+  append_line(m.to_json());
+  if (callbacks.on_metrics) callbacks.on_metrics(m);
+}
+
+bool Trainer::evaluate_now(const TrainCallbacks& callbacks, int64_t max_puzzles, int64_t traces) {
+  check_finite();
+  EvalOptions options;
+  options.max_puzzles = max_puzzles, options.traces = traces;
+  options.on_progress = callbacks.on_eval_progress;
+  if (ema_) ema_->swap();
+  EvalResult result = evaluate(model_, *test_, options);
+  result.step = step_;
+  const bool best = result.exact_accuracy > best_;
+  if (best) {
+    best_ = result.exact_accuracy, best_step_ = step_;
+    evaluations_since_best_ = 0;
+    Checkpoint weights;
+    weights.model = model_.state_dict(kOfficialPrefix);
+    weights.state = {{"step", step_}, {"exact_accuracy", best_}};
+    write_checkpoint(run_ / "best", weights);
+  } else {
+    ++evaluations_since_best_;
+  }
+  if (ema_) ema_->swap();
+  write_file_atomically(run_ / "evaluation.json", Json(to_json(result)).dump() + "\n");
+  append_line({{"eval", true},
+               {"step", step_},
+               {"samples", samples_},
+               {"puzzles", result.count},
+               {"exact_accuracy", result.exact_accuracy},
+               {"accuracy", result.accuracy},
+               {"mean_steps", result.mean_steps},
+               {"seconds", result.seconds}});
+  if (callbacks.on_eval) callbacks.on_eval(result, best);
+  return config_.train.early_stop > 0 && evaluations_since_best_ >= config_.train.early_stop;
+}
+
+TrainOutcome Trainer::run(const TrainCallbacks& callbacks) {
+  const TrainConfig& t = config_.train;
+  const int64_t log_every = log_interval(t);
+  const auto stopping = [&] { return callbacks.stop && callbacks.stop->load(); };
+  if (step_ == 0) save(callbacks);
+  TrainOutcome outcome = TrainOutcome::finished;
+  while (step_ < t.total_steps) {
+    const double started = now();
+    step();
+    elapsed_ += now() - started;
+    const bool last = step_ == t.total_steps;
+    if (step_ % log_every == 0 || last) log_metrics(callbacks);
+    bool stop_early = false;
+    if (test_ && (last || (t.eval_every > 0 && step_ % t.eval_every == 0)))
+      stop_early = evaluate_now(callbacks, last ? 0 : t.eval_puzzles, last ? 12 : 4);
+    if (stopping()) outcome = TrainOutcome::stopped;
+    if (stop_early && !last) outcome = TrainOutcome::early_stopped;
+    const bool leave = outcome != TrainOutcome::finished;
+    if (last || leave || step_ % t.checkpoint_every == 0) save(callbacks);
+    if (leave) break;
+  }
+  return outcome;
+}
+
+}  // namespace hrm

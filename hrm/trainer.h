@@ -1,0 +1,104 @@
+// Training: deep supervision over a carry, evaluation on the way, checkpoints from which a run goes
+// on bit for bit.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <optional>
+
+#include "hrm/act.h"
+#include "hrm/checkpoint.h"
+#include "hrm/evaluate.h"
+#include "nn/optim/ema.h"
+#include "nn/optim/schedule.h"
+
+namespace hrm {
+
+// Averages over the steps of one line of metrics.jsonl. Accuracies and segments count the puzzles
+// that were finished in those steps.
+struct TrainMetrics {
+  int64_t step = 0, samples = 0;
+  double loss = 0, lm_loss = 0, q_halt_loss = 0, q_continue_loss = 0;
+  double finished = 0, accuracy = 0, exact_accuracy = 0, q_halt_accuracy = 0, steps = 0;
+  double lr = 0, elapsed = 0, samples_per_second = 0;
+  Json to_json() const;
+};
+
+struct TrainCallbacks {
+  std::function<void(const TrainMetrics&)> on_metrics;  // every `log_every` steps
+  std::function<void(int64_t done, int64_t total)> on_eval_progress;
+  std::function<void(const EvalResult&, bool best)> on_eval;
+  std::function<void(const Path&)> on_checkpoint;
+  const std::atomic<bool>* stop = nullptr;  // set: finish the step, write a checkpoint, return
+};
+
+enum class TrainOutcome { finished, stopped, early_stopped };
+
+class Trainer {
+ public:
+  // `run` is the run folder (created by the caller, with config.json in it). `test` may be null: no
+  // evaluations. The data must fit config.model.
+  Trainer(const Config& config, const PuzzleDataset& train, const PuzzleDataset* test, Path run);
+
+  // Goes on from the newest checkpoint of the run folder and cuts metrics.jsonl back to it.
+  void resume();
+  // Trains until config.train.total_steps. Writes a checkpoint at step 0, every checkpoint_every
+  // steps and at the end; metrics.jsonl; evaluation.json and best/ at evaluations.
+  TrainOutcome run(const TrainCallbacks& callbacks);
+  // One optimizer step. Throws if an earlier step met a value that is not finite.
+  void step();
+
+  int64_t steps_done() const { return step_; }
+  const Model& model() const { return model_; }
+  const Config& config() const { return config_; }
+  double elapsed() const { return elapsed_; }
+
+ private:
+  Checkpoint snapshot() const;
+  void save(const TrainCallbacks& callbacks);
+  void restore(const Checkpoint& checkpoint);
+  void apply_gradients(const std::vector<SegmentResult>& parts);
+  void check_finite() const;
+  bool evaluate_now(const TrainCallbacks& callbacks, int64_t max_puzzles, int64_t traces);
+  void log_metrics(const TrainCallbacks& callbacks);
+  void append_line(const Json& line);
+
+  Config config_;
+  const PuzzleDataset& train_;
+  const PuzzleDataset* test_;
+  Path run_;
+  Model model_;
+  TrainSampler sampler_;
+  Adam adam_;
+  std::optional<Ema> ema_;
+  Schedule schedule_;
+  Random exploration_;
+  Carry carry_;
+
+  // flags_[i] is raised by a value that is not finite: 0 the loss, then every gradient in order of
+  // flag_names_. skip_ is their maximum, and masks every update from the first bad step on; the
+  // host reads it one step late.
+  std::vector<std::string> flag_names_;
+  Tensor flags_, skip_;
+  int64_t bad_step_ = 0;
+
+  int64_t step_ = 0;
+  int64_t samples_ = 0;
+  double elapsed_ = 0, window_started_ = 0;
+  double best_ = -1;
+  int64_t best_step_ = 0, evaluations_since_best_ = 0;
+  Tensor window_;  // f64 sums since the last metrics line: see trainer.cpp
+  int64_t window_steps_ = 0;
+};
+
+// What a run will need, estimated before it starts.
+struct Estimate {
+  double memory_bytes = 0, available_bytes = 0;  // of the process; of the machine now
+  double disk_bytes = 0, free_disk_bytes = 0;    // checkpoints kept; space where the run is
+  double flops_per_sample = 0, seconds = 0;      // training only, from a short measured product
+};
+Estimate estimate(const Config& config, const Path& run);
+// Throws one line if the estimate does not fit the machine.
+void check_fits(const Estimate& estimate);
+
+}  // namespace hrm

@@ -1,0 +1,26 @@
+// Non-causal self-attention on a fused qkv projection, RoPE included; scores never leave the
+// kernel. out = softmax(q k' / sqrt(head_dim)) v per head.
+#pragma once
+
+#include "kernels/dispatch.h"
+
+namespace hrm {
+
+struct AttentionShape {
+  int64_t batch = 0, seq = 0, heads = 0, head_dim = 0;
+};
+
+// out: [batch, seq, heads * head_dim] of t. stats: [batch, heads, seq, 2] in accumulate_type(t), of
+// every row of scores q k' its maximum and sum(exp((score - maximum) / sqrt(head_dim))); kept
+// apart, because their combined logarithm would lose digits of large scores. qkv: [batch, seq, 3 *
+// heads * head_dim], rows ordered [all q heads | all k heads | all v heads]. cos, sin: [seq,
+// head_dim] in accumulate_type(t), or both null for no rotary embedding. In bf16 rotated q and k
+// and the probabilities are rounded to bf16; scores and sums are f32.
+HRM_KERNEL(attention, (DType t, void* out, void* stats, const void* qkv, const void* cos,
+                       const void* sin, const AttentionShape& shape, const Context&))
+// dqkv (shape of qkv) from dout, recomputing the probabilities from qkv and stats.
+HRM_KERNEL(attention_backward,
+           (DType t, void* dqkv, const void* dout, const void* stats, const void* qkv,
+            const void* cos, const void* sin, const AttentionShape& shape, const Context&))
+
+}  // namespace hrm

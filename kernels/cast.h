@@ -1,0 +1,12 @@
+// Conversion between element types.
+#pragma once
+
+#include "kernels/dispatch.h"
+
+namespace hrm {
+
+// y[i] = x[i] converted from `from` to `to` (any pair of dtypes); floats to integers truncate
+// toward zero, values that do not fit are undefined (check before).
+HRM_KERNEL(cast, (DType to, void* y, DType from, const void* x, int64_t n, const Context&))
+
+}  // namespace hrm

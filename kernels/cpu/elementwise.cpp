@@ -1,0 +1,303 @@
+#include "kernels/elementwise.h"
+
+#include <cmath>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/vector_math.h"
+
+namespace hrm::cpu {
+namespace {
+
+template <class A>
+A apply(UnaryOp op, A x) {
+  switch (op) {
+    case UnaryOp::neg:
+      return -x;
+    case UnaryOp::exp:
+      return fast_exp(x);
+    case UnaryOp::log:
+      return std::log(x);
+    case UnaryOp::sqrt:
+      return std::sqrt(x);
+    case UnaryOp::rsqrt:
+      return A(1) / std::sqrt(x);
+    case UnaryOp::sigmoid:
+      return sigmoid(x);
+    case UnaryOp::silu:
+      return x * sigmoid(x);
+    case UnaryOp::tanh:
+      return std::tanh(x);
+    case UnaryOp::abs:
+      return std::abs(x);
+    case UnaryOp::square:
+      return x * x;
+  }
+  return x;
+}
+
+// op'(x), from y = op(x) where that is what is kept.
+template <class A>
+A derivative(UnaryOp op, A x, A y) {
+  switch (op) {
+    case UnaryOp::neg:
+      return A(-1);
+    case UnaryOp::exp:
+      return y;
+    case UnaryOp::log:
+      return A(1) / x;
+    case UnaryOp::sqrt:
+      return A(0.5) / y;
+    case UnaryOp::rsqrt:
+      return A(-0.5) * y * y * y;
+    case UnaryOp::sigmoid:
+      return y * (A(1) - y);
+    case UnaryOp::silu: {
+      const A s = sigmoid(x);
+      return s * (A(1) + x * (A(1) - s));
+    }
+    case UnaryOp::tanh:
+      return A(1) - y * y;
+    case UnaryOp::abs:
+      return x > 0 ? A(1) : (x < 0 ? A(-1) : A(0));
+    case UnaryOp::square:
+      return A(2) * x;
+  }
+  return A(0);
+}
+
+template <class A>
+A apply(BinaryOp op, A a, A b) {
+  switch (op) {
+    case BinaryOp::add:
+      return a + b;
+    case BinaryOp::sub:
+      return a - b;
+    case BinaryOp::mul:
+      return a * b;
+    case BinaryOp::div:
+      return b == A(0) && std::is_integral_v<A> ? A(0) : a / b;
+    case BinaryOp::maximum:
+      return a >= b || a != a ? a : b;
+    case BinaryOp::minimum:
+      return a <= b || a != a ? a : b;
+    case BinaryOp::atan2:
+      if constexpr (std::is_floating_point_v<A>) return std::atan2(a, b);
+  }
+  return a;
+}
+
+template <class A>
+bool holds(CompareOp op, A a, A b) {
+  switch (op) {
+    case CompareOp::eq:
+      return a == b;
+    case CompareOp::lt:
+      return a < b;
+    case CompareOp::le:
+      return a <= b;
+    case CompareOp::gt:
+      return a > b;
+    case CompareOp::ge:
+      return a >= b;
+  }
+  return false;
+}
+
+// Type an element is computed in: float for bf16, itself otherwise.
+template <class T>
+struct working {
+  using type = T;
+};
+template <>
+struct working<bfloat16> {
+  using type = float;
+};
+template <class T>
+using Working = typename working<T>::type;
+
+// The layout with size-1 dimensions dropped and neighbours merged where all operands allow it, so
+// that most loops become one long row.
+Layout simplified(const Layout& in) {
+  Layout out;
+  for (int d = 0; d < in.ndim; ++d) {
+    if (in.shape[d] == 1) continue;
+    const int last = out.ndim - 1;
+    bool merge = last >= 0;
+    for (int k = 0; merge && k < 3; ++k)
+      merge = out.strides[k][last] == in.strides[k][d] * in.shape[d];
+    if (merge) {
+      out.shape[last] *= in.shape[d];
+      for (int k = 0; k < 3; ++k) out.strides[k][last] = in.strides[k][d];
+    } else {
+      out.shape[out.ndim] = in.shape[d];
+      for (int k = 0; k < 3; ++k) out.strides[k][out.ndim] = in.strides[k][d];
+      ++out.ndim;
+    }
+  }
+  if (out.ndim == 0) out.shape[0] = 1, out.ndim = 1;
+  return out;
+}
+
+// Offsets of the three operands at the start of a row (all dimensions but the last).
+struct Offsets {
+  int64_t at[3];
+};
+Offsets row_start(const Layout& l, int64_t row) {
+  Offsets o{};
+  for (int d = l.ndim - 2; d >= 0; --d) {
+    const int64_t i = row % l.shape[d];
+    row /= l.shape[d];
+    for (int k = 0; k < 3; ++k) o.at[k] += i * l.strides[k][d];
+  }
+  return o;
+}
+
+// row(first output element, offsets, count, strides) for every innermost row, in chunks.
+template <class Row>
+void for_rows(const Layout& layout, const Row& row) {
+  if (layout.count() == 0) return;
+  const Layout l = simplified(layout);
+  const int64_t cols = l.shape[l.ndim - 1], rows = l.count() / cols;
+  const int64_t s[3] = {l.strides[0][l.ndim - 1], l.strides[1][l.ndim - 1],
+                        l.strides[2][l.ndim - 1]};
+  const int64_t pieces = (cols + kChunk - 1) / kChunk;
+  parallel_for(rows * pieces, std::min(cols, kChunk), [&](int64_t i) {
+    const int64_t r = i / pieces, begin = i % pieces * kChunk;
+    Offsets o = row_start(l, r);
+    for (int k = 0; k < 3; ++k) o.at[k] += begin * s[k];
+    row(r * cols + begin, o, std::min(kChunk, cols - begin), s);
+  });
+}
+
+template <class T, class F>
+void map(T* y, const T* x, int64_t n, const F& f) {
+  parallel_chunks(n, [&](int64_t begin, int64_t end) {
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) y[i] = static_cast<T>(f(static_cast<Working<T>>(x[i])));
+  });
+}
+
+}  // namespace
+
+void unary(UnaryOp op, DType t, void* y, const void* x, int64_t n, const Context&) {
+  visit_float(t, [&]<class T>() {
+    using A = arithmetic<T>;
+    map(static_cast<T*>(y), static_cast<const T*>(x), n, [op](A v) { return apply(op, v); });
+  });
+}
+
+void unary_backward(UnaryOp op, DType t, void* dx, const void* x, const void* y, const void* dy,
+                    int64_t n, const Context&) {
+  visit_float(t, [&]<class T>() {
+    using A = arithmetic<T>;
+    const T* kept = static_cast<const T*>(x ? x : y);
+    const T* g = static_cast<const T*>(dy);
+    T* out = static_cast<T*>(dx);
+    parallel_chunks(n, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const A v = static_cast<A>(kept[i]);
+        out[i] = static_cast<T>(static_cast<A>(g[i]) * derivative(op, v, v));
+      }
+    });
+  });
+}
+
+void binary(BinaryOp op, DType t, void* y, const void* a, const void* b, const Layout& layout,
+            const Context&) {
+  visit_any(t, [&]<class T>() {
+    using W = Working<T>;
+    const auto run = [&](auto f) {
+      for_rows(layout, [&](int64_t first, const Offsets& o, int64_t n, const int64_t* s) {
+        T* out = static_cast<T*>(y) + first;
+        const T *p = static_cast<const T*>(a) + o.at[0], *q = static_cast<const T*>(b) + o.at[1];
+        const int64_t sa = s[0], sb = s[1];
+        if (sa == 1 && sb == 1) {
+#pragma omp simd
+          for (int64_t i = 0; i < n; ++i)
+            out[i] = static_cast<T>(f(static_cast<W>(p[i]), static_cast<W>(q[i])));
+        } else {
+          for (int64_t i = 0; i < n; ++i)
+            out[i] = static_cast<T>(f(static_cast<W>(p[i * sa]), static_cast<W>(q[i * sb])));
+        }
+      });
+    };
+    // The common operations get loops of their own, so that they vectorise.
+    if (op == BinaryOp::add)
+      run([](W u, W v) { return u + v; });
+    else if (op == BinaryOp::mul)
+      run([](W u, W v) { return u * v; });
+    else
+      run([op](W u, W v) { return apply(op, u, v); });
+  });
+}
+
+void compare(CompareOp op, DType t, uint8_t* y, const void* a, const void* b, const Layout& layout,
+             const Context&) {
+  visit_any(t, [&]<class T>() {
+    using W = Working<T>;
+    for_rows(layout, [&](int64_t first, const Offsets& o, int64_t n, const int64_t* s) {
+      const T *p = static_cast<const T*>(a) + o.at[0], *q = static_cast<const T*>(b) + o.at[1];
+      for (int64_t i = 0; i < n; ++i)
+        y[first + i] = holds(op, static_cast<W>(p[i * s[0]]), static_cast<W>(q[i * s[1]]));
+    });
+  });
+}
+
+void where(DType t, void* y, const uint8_t* condition, const void* a, const void* b,
+           const Layout& layout, const Context&) {
+  visit_any(t, [&]<class T>() {
+    for_rows(layout, [&](int64_t first, const Offsets& o, int64_t n, const int64_t* s) {
+      T* out = static_cast<T*>(y) + first;
+      const uint8_t* c = condition + o.at[0];
+      const T *p = static_cast<const T*>(a) + o.at[1], *q = static_cast<const T*>(b) + o.at[2];
+      for (int64_t i = 0; i < n; ++i) out[i] = c[i * s[0]] ? p[i * s[1]] : q[i * s[2]];
+    });
+  });
+}
+
+void affine(DType t, void* y, const void* x, int64_t n, double scale, double shift,
+            const Context&) {
+  visit_any(t, [&]<class T>() {
+    using W = Working<T>;
+    const W a = static_cast<W>(scale), b = static_cast<W>(shift);
+    map(static_cast<T*>(y), static_cast<const T*>(x), n, [a, b](W v) { return v * a + b; });
+  });
+}
+
+void axpy(DType t, void* y, const void* x, int64_t n, double alpha, const Context&) {
+  visit_any(t, [&]<class T>() {
+    using W = Working<T>;
+    const W a = static_cast<W>(alpha);
+    T* out = static_cast<T*>(y);
+    const T* in = static_cast<const T*>(x);
+    parallel_chunks(n, [&](int64_t begin, int64_t end) {
+#pragma omp simd
+      for (int64_t i = begin; i < end; ++i)
+        out[i] = static_cast<T>(static_cast<W>(out[i]) + a * static_cast<W>(in[i]));
+    });
+  });
+}
+
+void fill(DType t, void* y, int64_t n, double value, const Context&) {
+  visit_any(t, [&]<class T>() {
+    const T v = static_cast<T>(static_cast<Working<T>>(value));
+    parallel_chunks(n, [&](int64_t begin, int64_t end) {
+      std::fill(static_cast<T*>(y) + begin, static_cast<T*>(y) + end, v);
+    });
+  });
+}
+
+void copy_strided(DType t, void* y, const void* x, const Layout& layout, const Context&) {
+  visit_any(t, [&]<class T>() {
+    for_rows(layout, [&](int64_t, const Offsets& o, int64_t n, const int64_t* s) {
+      T* out = static_cast<T*>(y) + o.at[0];
+      const T* in = static_cast<const T*>(x) + o.at[1];
+      if (s[0] == 1 && s[1] == 1)
+        std::copy(in, in + n, out);
+      else
+        for (int64_t i = 0; i < n; ++i) out[i * s[0]] = in[i * s[1]];
+    });
+  });
+}
+
+}  // namespace hrm::cpu

@@ -1,0 +1,79 @@
+#include "kernels/random.h"
+
+#include "kernels/cpu/parallel.h"
+
+namespace hrm::cpu {
+namespace {
+
+// Inverse error function on (-1, 1): Giles' approximation, then two Newton steps on erf, which
+// bring it to the last bits of a double.
+double erfinv(double x) {
+  double w = -std::log((1 - x) * (1 + x)), p;
+  if (w < 5) {
+    w -= 2.5;
+    p = 2.81022636e-08;
+    for (double c : {3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503,
+                     -0.00417768164, 0.246640727, 1.50140941})
+      p = p * w + c;
+  } else {
+    w = std::sqrt(w) - 3;
+    p = -0.000200214257;
+    for (double c : {0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613,
+                     0.00943887047, 1.00167406, 2.83297682})
+      p = p * w + c;
+  }
+  double y = p * x;
+  for (int i = 0; i < 2; ++i)
+    y -= (std::erf(y) - x) / (std::numbers::inv_sqrtpi * 2 * std::exp(-y * y));
+  return y;
+}
+
+// y[i] = f(draw i), rounded once.
+template <class F>
+void fill_with(DType t, void* y, int64_t n, const F& f) {
+  visit_float(t, [&]<class T>() {
+    parallel_chunks(n, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        static_cast<T*>(y)[i] = static_cast<T>(static_cast<arithmetic<T>>(f(i)));
+    });
+  });
+}
+
+}  // namespace
+
+void fill_uniform(DType t, void* y, int64_t n, double low, double high, const RandomKey& key,
+                  const Context&) {
+  fill_with(t, y, n, [&](int64_t i) {
+    return low + (high - low) * philox_uniform(key.seed, key.offset + static_cast<uint64_t>(i));
+  });
+}
+
+void fill_normal(DType t, void* y, int64_t n, double std, const RandomKey& key, const Context&) {
+  fill_with(t, y, n, [&](int64_t i) {
+    // Shifted by half a step, so that u is never exactly -1.
+    const double u = 2 * philox_uniform(key.seed, key.offset + static_cast<uint64_t>(i)) - 1;
+    return std * std::numbers::sqrt2 * erfinv(u + 0x1p-53);
+  });
+}
+
+void fill_truncated_normal(DType t, void* y, int64_t n, double std, const RandomKey& key,
+                           const Context&) {
+  const double comp = 1.1368472343385565 * std;       // std of the normal before truncation at 2
+  const double edge = std::erf(std::numbers::sqrt2);  // P(|z| < 2)
+  fill_with(t, y, n, [&](int64_t i) {
+    const double u = philox_uniform(key.seed, key.offset + static_cast<uint64_t>(i));
+    const double z = std::numbers::sqrt2 * comp * erfinv((2 * u - 1) * edge);
+    return std::min(std::max(z, -2 * comp), 2 * comp);
+  });
+}
+
+void fill_randint(int32_t* y, int64_t n, int32_t low, int32_t high, const RandomKey& key,
+                  const Context&) {
+  const double range = static_cast<double>(high) - low + 1;
+  for (int64_t i = 0; i < n; ++i) {
+    const double u = philox_uniform(key.seed, key.offset + static_cast<uint64_t>(i));
+    y[i] = low + static_cast<int32_t>(u * range);
+  }
+}
+
+}  // namespace hrm::cpu

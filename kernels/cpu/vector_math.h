@@ -1,0 +1,67 @@
+// Elementary functions that the compiler can vectorise. Every operation is an explicit fma or a
+// single rounding, so a vector lane and a scalar tail give the same bits.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <numbers>
+
+namespace hrm::cpu {
+
+// e^x within 2 ulp: x = n ln 2 + r, |r| <= ln 2 / 2, and a degree-6 polynomial in r.
+inline float fast_exp(float x) {
+  constexpr float kMax = 88.72283f, kMin = -103.97208f;  // overflow to inf, underflow to 0
+  const float clamped = x > kMax ? kMax : (x < kMin ? kMin : x);
+  const float n = __builtin_roundevenf(clamped * std::numbers::log2e_v<float>);
+  float r = std::fma(n, -0.693145751953125f, clamped);
+  r = std::fma(n, -1.428606765330187e-06f, r);
+  float p = 1.9875691500e-4f;
+  p = std::fma(p, r, 1.3981999507e-3f);
+  p = std::fma(p, r, 8.3334519073e-3f);
+  p = std::fma(p, r, 4.1665795894e-2f);
+  p = std::fma(p, r, 1.6666665459e-1f);
+  p = std::fma(p, r, 5.0000001201e-1f);
+  p = std::fma(p, r * r, r) + 1.0f;
+  // 2^n in two factors, so that results near overflow and in the subnormal range are reached.
+  const int32_t i = static_cast<int32_t>(n), half = i / 2;
+  const float a = std::bit_cast<float>((half + 127) << 23);
+  const float b = std::bit_cast<float>((i - half + 127) << 23);
+  float result = p * a * b;
+  result = x > kMax ? std::numeric_limits<float>::infinity() : result;
+  result = x < kMin ? 0.0f : result;
+  return x != x ? x : result;
+}
+inline double fast_exp(double x) { return std::exp(x); }
+
+// The one sigmoid of the library (targets and losses must agree bit for bit).
+template <class T>
+inline T sigmoid(T x) {
+  return T(1) / (T(1) + fast_exp(-x));
+}
+
+// Angle of the point (x, y), within 4 ulp, for x >= 0 as Adam-atan2 needs it; atan2(0, 0) = 0.
+inline float fast_atan2(float y, float x) {
+  const float ay = std::fabs(y), ax = std::fabs(x);
+  const bool swap = ay > ax;
+  const float big = swap ? ay : ax, small = swap ? ax : ay;
+  const float t = big > 0 ? small / big : 0.0f;  // in [0, 1]
+  // atan on [0, tan(pi/8)], the rest by atan(t) = pi/4 + atan((t - 1) / (t + 1)).
+  const bool upper = t > 0.41421356f;
+  const float u = upper ? (t - 1.0f) / (t + 1.0f) : t;
+  const float s = u * u;
+  float p = 8.05374449538e-2f;
+  p = std::fma(p, s, -1.38776856032e-1f);
+  p = std::fma(p, s, 1.99777106478e-1f);
+  p = std::fma(p, s, -3.33329491539e-1f);
+  float angle = std::fma(p * s, u, u);
+  angle = upper ? angle + std::numbers::pi_v<float> / 4 : angle;
+  angle = swap ? std::numbers::pi_v<float> / 2 - angle : angle;
+  angle = x < 0 ? std::numbers::pi_v<float> - angle : angle;
+  angle = std::copysign(angle, y);
+  return y != y || x != x ? y + x : angle;
+}
+inline double fast_atan2(double y, double x) { return std::atan2(y, x); }
+
+}  // namespace hrm::cpu

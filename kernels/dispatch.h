@@ -1,0 +1,44 @@
+// The one seam between backends. A family header declares its kernels with HRM_KERNEL, which puts
+// the same signature into hrm::cpu and hrm::cuda; callers above use HRM_DISPATCH, which picks one
+// by the context's device. Without CUDA in the build the discarded branch needs no definition, so a
+// CPU-only program links without stubs.
+#pragma once
+
+#include "kernels/types.h"
+
+#ifndef HRM_WITH_CUDA
+#define HRM_WITH_CUDA 0
+#endif
+
+namespace hrm {
+
+inline constexpr bool kBuiltWithCuda = HRM_WITH_CUDA != 0;
+
+[[noreturn]] inline void no_cuda_backend(const char* kernel) {
+  detail::fail("[", kernel, "] this build has no CUDA backend. HINT: rebuild with `make CUDA=1`");
+}
+
+}  // namespace hrm
+
+// HRM_KERNEL(name, (parameters...)) declares void name(parameters...) for both backends.
+#define HRM_KERNEL(name, parameters) \
+  namespace cpu {                    \
+  void name parameters;              \
+  }                                  \
+  namespace cuda {                   \
+  void name parameters;              \
+  }
+
+// HRM_DISPATCH(name, arguments..., context): the call every op makes. `context` comes last.
+#define HRM_DISPATCH(name, context, ...)             \
+  do {                                               \
+    const ::hrm::Context& hrm_context = (context);   \
+    if (hrm_context.device == ::hrm::Device::cuda) { \
+      if constexpr (::hrm::kBuiltWithCuda)           \
+        ::hrm::cuda::name(__VA_ARGS__, hrm_context); \
+      else                                           \
+        ::hrm::no_cuda_backend(#name);               \
+    } else {                                         \
+      ::hrm::cpu::name(__VA_ARGS__, hrm_context);    \
+    }                                                \
+  } while (0)

@@ -1,0 +1,55 @@
+// Elementwise kernels, with broadcasting by strides. Outputs are contiguous and overwritten (=)
+// unless a line says +=.
+#pragma once
+
+#include "kernels/dispatch.h"
+
+namespace hrm {
+
+inline constexpr int kMaxDims = 6;
+
+// The index space of a broadcast operation: `shape` of the result and, for every operand, its
+// strides in elements (0 where it is broadcast). ndim <= kMaxDims; ndim 0 is one element.
+struct Layout {
+  int ndim = 0;
+  int64_t shape[kMaxDims] = {};
+  int64_t strides[3][kMaxDims] = {};
+  int64_t count() const {
+    int64_t n = 1;
+    for (int i = 0; i < ndim; ++i) n *= shape[i];
+    return n;
+  }
+};
+
+enum class UnaryOp { neg, exp, log, sqrt, rsqrt, sigmoid, silu, tanh, abs, square };
+enum class BinaryOp { add, sub, mul, div, maximum, minimum, atan2 };
+enum class CompareOp { eq, lt, le, gt, ge };
+
+// y[i] = op(x[i]), n contiguous elements. sigmoid is the one sigmoid of the library: targets and
+// losses must agree to the last bit (see loss.h).
+HRM_KERNEL(unary, (UnaryOp op, DType t, void* y, const void* x, int64_t n, const Context&))
+// dx[i] = dy[i] * op'(x[i]). y = op(x) is read by exp, sqrt, rsqrt, sigmoid and tanh; x by the
+// rest; the one not read may be null.
+HRM_KERNEL(unary_backward, (UnaryOp op, DType t, void* dx, const void* x, const void* y,
+                            const void* dy, int64_t n, const Context&))
+// y[i] = op(a[...], b[...]): operand 0 is a, operand 1 is b of `layout`; y is contiguous. May run
+// in place (y == a) when a's strides are those of y. i32 supports add, sub, mul, maximum, minimum.
+HRM_KERNEL(binary, (BinaryOp op, DType t, void* y, const void* a, const void* b,
+                    const Layout& layout, const Context&))
+// y[i] = op(a[...], b[...]) ? 1 : 0 in u8, for every dtype; NaN compares false.
+HRM_KERNEL(compare, (CompareOp op, DType t, uint8_t* y, const void* a, const void* b,
+                     const Layout& layout, const Context&))
+// y[i] = condition[...] ? a[...] : b[...]; operands of `layout` in the order condition (u8), a, b.
+HRM_KERNEL(where, (DType t, void* y, const uint8_t* condition, const void* a, const void* b,
+                   const Layout& layout, const Context&))
+// y[i] = scale * x[i] + shift (n contiguous elements; y may be x).
+HRM_KERNEL(affine,
+           (DType t, void* y, const void* x, int64_t n, double scale, double shift, const Context&))
+// y[i] += alpha * x[i] (n contiguous elements).
+HRM_KERNEL(axpy, (DType t, void* y, const void* x, int64_t n, double alpha, const Context&))
+// y[i] = value.
+HRM_KERNEL(fill, (DType t, void* y, int64_t n, double value, const Context&))
+// y[...] = x[...] between two strided places of the same dtype: operand 0 is y, operand 1 is x.
+HRM_KERNEL(copy_strided, (DType t, void* y, const void* x, const Layout& layout, const Context&))
+
+}  // namespace hrm

@@ -1,0 +1,29 @@
+// General matrix product C = op(A) op(B) (+ C), batched, operands transposed by their strides.
+#pragma once
+
+#include "kernels/dispatch.h"
+
+namespace hrm {
+
+// C[i, m, n] = beta * C[i, m, n] + sum_k A[i, m, k] B[i, k, n]
+// with A[i, m, k] = a[i * a_batch + m * a_row + k * a_col] and likewise B (k, n) and C (m, n; its
+// column stride is 1). Strides are in elements. A and B have dtype `type`; C has `c_type`, which is
+// `type` or, for bf16 operands, f32. Sums run in f32 (f64 for f64), over k in fixed blocks, so the
+// result does not depend on the number of threads. beta is 0 (C is overwritten, never read) or 1.
+struct Gemm {
+  DType type = DType::f32;
+  DType c_type = DType::f32;
+  int64_t m = 0, n = 0, k = 0;
+  int64_t batch = 1;
+  const void* a = nullptr;
+  int64_t a_row = 0, a_col = 1, a_batch = 0;
+  const void* b = nullptr;
+  int64_t b_row = 0, b_col = 1, b_batch = 0;
+  void* c = nullptr;
+  int64_t c_row = 0, c_batch = 0;
+  double beta = 0;
+};
+
+HRM_KERNEL(gemm, (const Gemm& g, const Context&))
+
+}  // namespace hrm

@@ -1,0 +1,101 @@
+#include "nn/layers.h"
+
+#include <cmath>
+
+#include "autograd/grad_mode.h"
+#include "autograd/ops/ops.h"
+
+namespace hrm {
+
+Tensor initial_weight(const Shape& shape, double std, const LayerOptions& options) {
+  const DType master = accumulate_type(options.dtype);
+  return options.random ? options.random->truncated_normal(shape, std, master, options.device)
+                        : zeros(shape, master, options.device);
+}
+
+Linear::Linear(int64_t in, int64_t out, bool with_bias, const LayerOptions& options)
+    : weight(Parameter::make(
+          initial_weight({out, in}, 1 / std::sqrt(static_cast<double>(in)), options),
+          options.dtype)) {
+  add_parameter("weight", &weight);
+  if (!with_bias) return;
+  bias =
+      Parameter::make(zeros({out}, accumulate_type(options.dtype), options.device), options.dtype);
+  add_parameter("bias", &bias);
+}
+
+Tensor Linear::forward(const Tensor& x) const {
+  return linear(x, weight.value, weight.compute(), bias.value);
+}
+
+Embedding::Embedding(int64_t count, int64_t dim, double std, const LayerOptions& options)
+    : weight(Parameter::make(initial_weight({count, dim}, std, options), options.dtype)) {
+  add_parameter("embedding_weight", &weight);
+}
+
+Tensor Embedding::forward(const Tensor& ids, double scale) const {
+  return embedding(weight.value, ids, scale, weight.compute());
+}
+
+SparseEmbedding::SparseEmbedding(int64_t count, int64_t dim, double std,
+                                 const LayerOptions& options)
+    : weights(initial_weight({count, dim}, std, options)) {
+  add_buffer("weights", &weights);
+}
+
+Tensor SparseEmbedding::rows(const Tensor& ids, bool training) const {
+  const NoGradGuard no_grad;
+  Tensor rows = embedding(weights, ids);
+  if (training) rows.set_requires_grad();
+  return rows;
+}
+
+Attention::Attention(int64_t hidden, int64_t heads, const LayerOptions& options)
+    : qkv_proj(hidden, 3 * heads * (hidden / heads), false, options),
+      o_proj(heads * (hidden / heads), hidden, false, options),
+      heads_(heads) {
+  add_module("qkv_proj", &qkv_proj);
+  add_module("o_proj", &o_proj);
+}
+
+Tensor Attention::forward(const Tensor& x, const RopeTables* tables) const {
+  return o_proj.forward(attention(qkv_proj.forward(x), heads_, tables));
+}
+
+int64_t swiglu_size(int64_t hidden, double expansion) {
+  const double raw = std::nearbyint(expansion * static_cast<double>(hidden) * 2 / 3);
+  return (static_cast<int64_t>(raw) + 255) / 256 * 256;
+}
+
+SwiGLU::SwiGLU(int64_t hidden, double expansion, const LayerOptions& options)
+    : gate_up_proj(hidden, 2 * swiglu_size(hidden, expansion), false, options),
+      down_proj(swiglu_size(hidden, expansion), hidden, false, options) {
+  add_module("gate_up_proj", &gate_up_proj);
+  add_module("down_proj", &down_proj);
+}
+
+Tensor SwiGLU::forward(const Tensor& x) const {
+  return down_proj.forward(swiglu(gate_up_proj.forward(x)));
+}
+
+Block::Block(const BlockOptions& block, const LayerOptions& options)
+    : mlp(block.hidden, block.expansion, options), eps_(block.eps) {
+  if (block.mlp_over_positions)
+    add_module("mlp_t", &mlp_t.emplace(block.seq, block.expansion, options));
+  else
+    add_module("self_attn", &self_attn.emplace(block.hidden, block.heads, options));
+  add_module("mlp", &mlp);
+}
+
+Tensor Block::forward(const Tensor& input, const RopeTables* tables) const {
+  Tensor h;
+  if (mlp_t) {
+    const Tensor across = transpose(input, 1, 2);  // (B, D, S)
+    h = transpose(add_rms_norm(across, mlp_t->forward(across), eps_), 1, 2);
+  } else {
+    h = add_rms_norm(input, self_attn->forward(input, tables), eps_);
+  }
+  return add_rms_norm(h, mlp.forward(h), eps_);
+}
+
+}  // namespace hrm

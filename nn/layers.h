@@ -1,0 +1,96 @@
+// The building blocks of HRM's modules. Weights are [out, in], names those of the official code.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "autograd/ops/attention.h"
+#include "nn/module.h"
+#include "tensor/random.h"
+
+namespace hrm {
+
+// Everything a layer needs to know about the numbers it creates.
+struct LayerOptions {
+  DType dtype = DType::f32;  // of activations; masters are accumulate_type(dtype)
+  Device device = Device::cpu;
+  Random* random = nullptr;  // draws the initial weights; null: zeros (to be loaded)
+};
+
+// Truncated normal of this standard deviation (true std after truncation), or zeros.
+Tensor initial_weight(const Shape& shape, double std, const LayerOptions& options);
+
+// y = x W' (+ b). W: LeCun normal (truncated, std 1 / sqrt(in)); b: zeros.
+class Linear : public Module {
+ public:
+  Linear(int64_t in, int64_t out, bool bias, const LayerOptions& options);
+  Tensor forward(const Tensor& x) const;  // [..., in] -> [..., out]
+
+  Parameter weight;  // [out, in]
+  Parameter bias;    // [out], or undefined
+};
+
+// Rows of a trainable table, multiplied by `scale`. Table: truncated normal, std as given.
+class Embedding : public Module {
+ public:
+  Embedding(int64_t count, int64_t dim, double std, const LayerOptions& options);
+  Tensor forward(const Tensor& ids, double scale) const;  // i32 [...] -> [..., dim] in dtype
+
+  Parameter weight;  // [count, dim], registered as "embedding_weight"
+};
+
+// The puzzle table: a buffer of zeros, trained by sparse SignSGD on the rows a batch uses.
+class SparseEmbedding : public Module {
+ public:
+  SparseEmbedding(int64_t count, int64_t dim, double std, const LayerOptions& options);
+  // The rows of a batch, [batch, dim], in the master type: in training a fresh leaf, whose gradient
+  // (one row per batch row) the optimizer reads; otherwise constants.
+  Tensor rows(const Tensor& ids, bool training) const;
+
+  Tensor weights;  // [count, dim]
+};
+
+// Multi-head self-attention without causal mask or bias: qkv_proj, rotary embedding, o_proj.
+class Attention : public Module {
+ public:
+  Attention(int64_t hidden, int64_t heads, const LayerOptions& options);
+  Tensor forward(const Tensor& x, const RopeTables* tables) const;  // [batch, seq, hidden]
+
+  Linear qkv_proj, o_proj;
+
+ private:
+  int64_t heads_;
+};
+
+// down(silu(gate) * up); the inner size is swiglu_size(hidden, expansion).
+class SwiGLU : public Module {
+ public:
+  SwiGLU(int64_t hidden, double expansion, const LayerOptions& options);
+  Tensor forward(const Tensor& x) const;  // [..., hidden]
+
+  Linear gate_up_proj, down_proj;
+};
+// round(expansion * hidden * 2 / 3), ties to even, rounded up to a multiple of 256.
+int64_t swiglu_size(int64_t hidden, double expansion);
+
+struct BlockOptions {
+  int64_t hidden = 0, heads = 0, seq = 0;  // seq counts the puzzle prefix
+  double expansion = 4, eps = 1e-5;
+  bool mlp_over_positions = false;  // TRM's mlp_t: a SwiGLU over positions replaces attention
+};
+// Post-norm: h = rms(h + attn(h)); h = rms(h + mlp(h)). With mlp_over_positions the first half
+// works on the transposed state, norm included: h = rms(h' + mlp_t(h'))'.
+class Block : public Module {
+ public:
+  Block(const BlockOptions& block, const LayerOptions& options);
+  Tensor forward(const Tensor& h, const RopeTables* tables) const;  // [batch, seq, hidden]
+
+  std::optional<Attention> self_attn;
+  std::optional<SwiGLU> mlp_t;
+  SwiGLU mlp;
+
+ private:
+  double eps_;
+};
+
+}  // namespace hrm

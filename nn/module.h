@@ -1,0 +1,50 @@
+// A tree of parameters and buffers with names. forward is a typed member of each class, not a
+// virtual of this one; training against evaluation is an argument where it matters, not a mode
+// here.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "nn/parameter.h"
+#include "tensor/io.h"
+
+namespace hrm {
+
+class Module {
+ public:
+  Module() = default;
+  Module(const Module&) = delete;  // children are registered by address
+  Module& operator=(const Module&) = delete;
+
+  // Depth first, in order of registration; names joined by dots ("layers.0.mlp.down_proj.weight").
+  std::vector<std::pair<std::string, Parameter*>> named_parameters(
+      const std::string& prefix = "") const;
+  // Tensors that are saved but not trained by the optimizer (initial states, the puzzle table).
+  std::vector<std::pair<std::string, Tensor*>> named_buffers(const std::string& prefix = "") const;
+  // Parameters and buffers, sharing memory with the module.
+  NamedTensors state_dict(const std::string& prefix = "") const;
+  // Copies values in by name. An Error names the first missing, unexpected or misshapen tensor and
+  // leaves the module untouched.
+  void load_state_dict(const NamedTensors& state, const std::string& prefix = "");
+  int64_t parameter_count() const;
+  void zero_grad() const;
+
+ protected:
+  void add_parameter(std::string name, Parameter* parameter);
+  void add_buffer(std::string name, Tensor* buffer);
+  void add_module(std::string name, Module* child);
+
+ private:
+  template <class Leaf, class Visit>
+  void walk(const std::string& prefix,
+            const std::vector<std::pair<std::string, Leaf*>> Module::*leaves,
+            const Visit& visit) const;
+
+  std::vector<std::pair<std::string, Parameter*>> parameters_;
+  std::vector<std::pair<std::string, Tensor*>> buffers_;
+  std::vector<std::pair<std::string, Module*>> children_;
+};
+
+}  // namespace hrm

@@ -1,0 +1,84 @@
+#include "nn/optim/adam.h"
+
+#include "kernels/optimizer.h"
+#include "kernels/reduce.h"
+
+namespace hrm {
+
+Adam::Adam(std::vector<std::pair<std::string, Parameter*>> parameters, const AdamOptions& options)
+    : options_(options) {
+  for (auto& [name, p] : parameters)
+    slots_.push_back({std::move(name), p, zeros_like(p->value), zeros_like(p->value)});
+}
+
+Tensor Adam::clip_factor() {
+  if (options_.clip_norm <= 0) return {};
+  Tensor total, factor;
+  for (const Slot& slot : slots_) {
+    const Tensor g = slot.parameter->value.grad();
+    if (!g.defined()) continue;
+    if (!total.defined())
+      total = zeros({}, DType::f64, g.device()), factor = ones({}, DType::f64, g.device());
+    HRM_DISPATCH(add_sum_of_squares, g.context(), g.dtype(), total.data<double>(), g.data(),
+                 g.numel());
+  }
+  if (total.defined())
+    HRM_DISPATCH(clip_scale, total.context(), factor.data<double>(), total.data<double>(),
+                 options_.clip_norm);
+  return factor;
+}
+
+void Adam::step(double lr, const Tensor& skip) {
+  const Tensor factor = clip_factor();
+  for (Slot& slot : slots_) {
+    Tensor& value = slot.parameter->value;
+    const Tensor g = value.grad();
+    if (!g.defined()) continue;
+    AdamStep step;
+    step.lr = lr, step.beta1 = options_.beta1, step.beta2 = options_.beta2;
+    step.weight_decay = options_.weight_decay, step.eps = options_.eps, step.t = ++slot.t;
+    Tensor& copy = slot.parameter->copy;
+    const auto update = [&](auto kernel) {
+      kernel(value.dtype(), value.data(), slot.exp_avg.data(), slot.exp_avg_sq.data(),
+             copy.defined() ? copy.data<bfloat16>() : nullptr, g.data(), value.numel(), step,
+             factor.defined() ? factor.data<double>() : nullptr,
+             skip.defined() ? skip.data<int32_t>() : nullptr);
+    };
+    if (options_.kind == OptimizerKind::adam_atan2)
+      update([&](auto... a) { HRM_DISPATCH(adam_atan2, value.context(), a...); });
+    else
+      update([&](auto... a) { HRM_DISPATCH(adamw, value.context(), a...); });
+    value.storage().bump_version();
+    if (copy.defined()) copy.storage().bump_version();
+  }
+}
+
+void Adam::zero_grad() {
+  for (Slot& slot : slots_) slot.parameter->value.set_grad({});
+}
+
+NamedTensors Adam::state_dict() const {
+  NamedTensors state;
+  for (const Slot& slot : slots_) {
+    state.emplace_back("exp_avg." + slot.name, slot.exp_avg);
+    state.emplace_back("exp_avg_sq." + slot.name, slot.exp_avg_sq);
+    state.emplace_back("t." + slot.name, from_vector<int32_t>({static_cast<int32_t>(slot.t)}, {1}));
+  }
+  return state;
+}
+
+void Adam::load_state_dict(const NamedTensors& state) {
+  const auto get = [&](const std::string& name, const Shape& shape) {
+    const Tensor* t = find(state, name);
+    CHECK(t && t->shape() == shape, "[optimizer] the checkpoint has no '", name, "' of shape ",
+          shape, ". HINT: is it a checkpoint of another model?");
+    return *t;
+  };
+  for (Slot& slot : slots_) {
+    slot.exp_avg.copy_from(get("exp_avg." + slot.name, slot.exp_avg.shape()));
+    slot.exp_avg_sq.copy_from(get("exp_avg_sq." + slot.name, slot.exp_avg_sq.shape()));
+    slot.t = static_cast<int64_t>(get("t." + slot.name, {1}).item());
+  }
+}
+
+}  // namespace hrm

@@ -1,0 +1,46 @@
+// Adam-atan2 and AdamW over named parameters.
+#pragma once
+
+#include <map>
+
+#include "nn/module.h"
+
+namespace hrm {
+
+enum class OptimizerKind { adam_atan2, adamw };
+
+struct AdamOptions {
+  OptimizerKind kind = OptimizerKind::adam_atan2;
+  double beta1 = 0.9, beta2 = 0.95, weight_decay = 0.1;
+  double eps = 1e-8;     // adamw only; Adam-atan2 has no epsilon
+  double clip_norm = 0;  // rescale all gradients so that their joint norm is at most this; 0 is off
+};
+
+// One kernel per parameter updates the master weight, both moments and the bf16 copy
+// (kernels/optimizer.h has the formulas). A parameter without a gradient is left alone, decay and
+// step count included.
+class Adam {
+ public:
+  Adam(std::vector<std::pair<std::string, Parameter*>> parameters, const AdamOptions& options);
+
+  // `skip` (i32, one element, may be undefined): nothing is updated when it is not zero.
+  void step(double lr, const Tensor& skip = {});
+  void zero_grad();
+  // "exp_avg.<name>", "exp_avg_sq.<name>" and "t.<name>" (i32, steps taken by that tensor).
+  NamedTensors state_dict() const;
+  void load_state_dict(const NamedTensors& state);
+
+ private:
+  struct Slot {
+    std::string name;
+    Parameter* parameter;
+    Tensor exp_avg, exp_avg_sq;
+    int64_t t = 0;
+  };
+  Tensor clip_factor();  // f64 on the device; undefined when clipping is off
+
+  AdamOptions options_;
+  std::vector<Slot> slots_;
+};
+
+}  // namespace hrm

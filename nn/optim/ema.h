@@ -1,0 +1,31 @@
+// Exponential moving average of the parameters (TRM evaluates with it).
+#pragma once
+
+#include "nn/module.h"
+
+namespace hrm {
+
+class Ema {
+ public:
+  // shadow = (1 - rate) * value + rate * shadow, starting from the values at construction. Buffers
+  // are not averaged.
+  Ema(std::vector<std::pair<std::string, Parameter*>> parameters, double rate);
+
+  void update(const Tensor& skip = {});
+  // Exchanges the averages with the live values: once to evaluate, once more to go on training.
+  void swap();
+  // "ema.<name>".
+  NamedTensors state_dict() const;
+  void load_state_dict(const NamedTensors& state);
+
+ private:
+  struct Slot {
+    std::string name;
+    Parameter* parameter;
+    Tensor shadow;
+  };
+  std::vector<Slot> slots_;
+  double rate_;
+};
+
+}  // namespace hrm

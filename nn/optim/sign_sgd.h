@@ -1,0 +1,13 @@
+// Sparse SignSGD for the puzzle table.
+#pragma once
+
+#include "nn/layers.h"
+
+namespace hrm {
+
+// For every distinct id: row = row (1 - lr wd) - lr sign(sum of the gradients of its batch rows).
+// `gradient` [batch, dim] belongs to `ids` [batch]; rows of other ids do not change.
+void sign_sgd_step(SparseEmbedding& table, const Tensor& gradient, const Tensor& ids, double lr,
+                   double weight_decay, const Tensor& skip = {});
+
+}  // namespace hrm

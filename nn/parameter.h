@@ -1,0 +1,32 @@
+// A trainable tensor with a name and a role.
+#pragma once
+
+#include "tensor/tensor.h"
+
+namespace hrm {
+
+// `value` is the master weight (f32, or f64 in f64 models), a leaf whose .grad has the same dtype.
+// In bf16 models `copy` is its bf16 image, rewritten by every optimizer step (and by refresh()
+// after loading), so no forward re-casts a weight. Parameters are found by name and group, never by
+// index.
+struct Parameter {
+  Tensor value;
+  Tensor copy;        // undefined unless the model computes in bf16
+  std::string group;  // an optimizer picks its parameters by group
+
+  const Tensor& compute() const { return copy.defined() ? copy : value; }
+  void refresh() {
+    if (copy.defined()) copy.copy_from(value);
+  }
+  // A trainable parameter of compute type `dtype` with these initial values.
+  static Parameter make(const Tensor& initial, DType dtype) {
+    Parameter p;
+    p.value = initial.to(accumulate_type(dtype));
+    p.value.set_requires_grad();
+    if (dtype == DType::bf16) p.copy = p.value.to(DType::bf16);
+    p.group = "weights";
+    return p;
+  }
+};
+
+}  // namespace hrm

@@ -1,0 +1,437 @@
+#include "tensor/io.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <tuple>
+
+namespace hrm {
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t kMaxHeader = 100'000'000;  // the limit of the reference implementation
+
+static_assert(std::endian::native == std::endian::little, "both formats are little-endian");
+
+// Bytes of a tensor of these dimensions, or an Error. The product is taken without the zeros, so
+// that an empty tensor cannot smuggle in dimensions whose strides overflow.
+size_t checked_bytes(const std::vector<int64_t>& dims, size_t element, const std::string& name) {
+  CHECK(dims.size() <= kMaxDims, "[read] ", name, " has ", dims.size(), " dimensions; at most ",
+        kMaxDims, " are supported");
+  int64_t total = static_cast<int64_t>(element);
+  bool empty = false;
+  for (int64_t d : dims) {
+    CHECK(d >= 0, "[read] ", name, " has a negative dimension ", d);
+    CHECK(!__builtin_mul_overflow(total, std::max<int64_t>(d, 1), &total), "[read] ", name,
+          " has dimensions whose product is too large");
+    empty |= d == 0;
+  }
+  return empty ? 0 : static_cast<size_t>(total);
+}
+
+// Element types by their safetensors name, and what they become in memory.
+struct FileType {
+  const char* name;
+  size_t size;  // bytes of an element in the file
+  DType dtype;
+};
+constexpr FileType kFileTypes[] = {
+    {"F64", 8, DType::f64}, {"F32", 4, DType::f32}, {"BF16", 2, DType::bf16},
+    {"I64", 8, DType::i32}, {"I32", 4, DType::i32}, {"U8", 1, DType::u8},
+    {"BOOL", 1, DType::u8},
+};
+
+const FileType& file_type(const std::string& type, const std::string& name) {
+  for (const FileType& t : kFileTypes)
+    if (type == t.name) return t;
+  detail::fail("[read] ", name, " has dtype ", type,
+               "; supported are F64, F32, BF16, I64, I32, U8 and BOOL");
+}
+
+// A tensor over `data`: mapped in place if the dtype is one of ours and aligned, else a copy.
+Tensor narrow(const std::byte* data, const Shape& shape, const FileType& type,
+              const std::shared_ptr<void>& owner, const std::string& name) {
+  const bool same = std::string_view(type.name) != "I64" && std::string_view(type.name) != "BOOL";
+  if (same && owner && reinterpret_cast<uintptr_t>(data) % type.size == 0)
+    return Tensor(
+        Storage(const_cast<std::byte*>(data), shape.numel() * type.size, Device::cpu, owner), 0,
+        shape, shape.contiguous_strides(), type.dtype);
+  Tensor t(shape, type.dtype);
+  const int64_t n = shape.numel();
+  if (same) {
+    if (n > 0) std::memcpy(t.data(), data, t.nbytes());
+  } else if (type.dtype == DType::u8) {
+    for (int64_t i = 0; i < n; ++i) t.data<uint8_t>()[i] = data[i] != std::byte{0};
+  } else {
+    int32_t* out = t.data<int32_t>();
+    for (int64_t i = 0; i < n; ++i) {
+      int64_t value;
+      std::memcpy(&value, data + i * 8, 8);
+      CHECK(std::in_range<int32_t>(value), "[read] ", name, " holds ", value, " at element ", i,
+            ", which does not fit 32 bits");
+      out[i] = static_cast<int32_t>(value);
+    }
+  }
+  return t;
+}
+
+// The name under which our own dtype is written.
+constexpr const char* safetensors_name(DType dtype) {
+  for (const FileType& t : kFileTypes)
+    if (t.dtype == dtype && t.size == size_of(dtype)) return t.name;
+  return "";
+}
+
+// The header as JSON. nlohmann keeps the last of two equal keys; here a second one is an error.
+json parse_header(const char* begin, const char* end, const std::string& name) {
+  std::set<std::string> keys;
+  std::string twice;
+  const auto on_event = [&](int depth, json::parse_event_t event, json& value) {
+    if (depth == 1 && event == json::parse_event_t::key &&
+        !keys.insert(value.get<std::string>()).second)
+      twice = value.get<std::string>();
+    return true;
+  };
+  json header = json::parse(begin, end, on_event);
+  CHECK(twice.empty(), "[safetensors] ", name, ": two tensors are named '", twice, "'");
+  CHECK(header.is_object(), "[safetensors] ", name, ": the header is no JSON object");
+  return header;
+}
+
+// A JSON array of whole numbers that fit 64 bits; nlohmann alone would accept 1.5, true and 2^64-1.
+std::vector<int64_t> integers(const json& array, const std::string& where) {
+  CHECK(array.is_array(), "[safetensors] ", where, ": shape and data_offsets must be arrays");
+  std::vector<int64_t> values;
+  for (const json& value : array) {
+    CHECK(value.is_number_integer() &&
+              (!value.is_number_unsigned() || std::in_range<int64_t>(value.get<uint64_t>())),
+          "[safetensors] ", where, ": shape and data_offsets must be whole numbers, got ",
+          value.dump(-1, ' ', true, json::error_handler_t::replace));
+    values.push_back(value.get<int64_t>());
+  }
+  return values;
+}
+
+struct Entry {
+  std::string name;
+  const FileType* type;
+  std::vector<int64_t> dims;
+  size_t begin, end;  // offsets into the data
+};
+
+Entry parse_entry(const std::string& key, const json& value, const std::string& where) {
+  CHECK(value.is_object(), "[safetensors] ", where, ": must be a JSON object");
+  const auto range = integers(value.at("data_offsets"), where);
+  CHECK(range.size() == 2 && range[0] >= 0 && range[0] <= range[1], "[safetensors] ", where,
+        ": data_offsets must be [begin, end]");
+  Entry entry{key, &file_type(value.at("dtype").get<std::string>(), where),
+              integers(value.at("shape"), where), static_cast<size_t>(range[0]),
+              static_cast<size_t>(range[1])};
+  const size_t wanted = checked_bytes(entry.dims, entry.type->size, where);
+  CHECK(wanted == entry.end - entry.begin, "[safetensors] ", where, ": its shape needs ", wanted,
+        " bytes, its offsets hold ", entry.end - entry.begin);
+  return entry;
+}
+
+Safetensors parse_tensors(std::span<const std::byte> bytes, const std::shared_ptr<void>& owner,
+                          const std::string& name) {
+  CHECK(bytes.size() >= 8, "[safetensors] ", name, " is truncated: ", bytes.size(),
+        " bytes, a header needs 8");
+  uint64_t length;
+  std::memcpy(&length, bytes.data(), 8);
+  CHECK(length <= bytes.size() - 8, "[safetensors] ", name, " is truncated or damaged: header of ",
+        length, " bytes in a file of ", bytes.size());
+  CHECK(length <= kMaxHeader, "[safetensors] ", name, " has a header of ", length,
+        " bytes; at most ", kMaxHeader, " are allowed");
+  const char* text = reinterpret_cast<const char*>(bytes.data()) + 8;
+  const std::span<const std::byte> data = bytes.subspan(8 + length);
+  Safetensors result;
+  std::vector<Entry> entries;
+  try {
+    const json header = parse_header(text, text + length, name);
+    for (const auto& [key, value] : header.items()) {
+      if (key != "__metadata__") {
+        entries.push_back(parse_entry(key, value, name + " tensor '" + key + "'"));
+        continue;
+      }
+      CHECK(value.is_object(), "[safetensors] ", name, ": __metadata__ must be a JSON object");
+      for (const auto& [k, v] : value.items()) result.metadata[k] = v.get<std::string>();
+    }
+  } catch (const json::exception& error) {
+    detail::fail("[safetensors] ", name, ": bad header: ", error.what());
+  }
+  // The tensors must tile the data exactly, as the format demands; this is also what finds a file
+  // that was cut off. All offsets are checked before the first tensor is made.
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+  });
+  size_t end = 0;
+  for (const Entry& entry : entries) {
+    CHECK(entry.begin >= end, "[safetensors] ", name, " tensor '", entry.name,
+          "' overlaps the one before it");
+    CHECK(entry.begin == end, "[safetensors] ", name, " tensor '", entry.name,
+          "' leaves a hole before it");
+    CHECK(entry.end <= data.size(), "[safetensors] ", name, " tensor '", entry.name,
+          "' lies outside the file. HINT: the file is truncated or damaged");
+    end = entry.end;
+  }
+  CHECK(end == data.size(), "[safetensors] ", name, " has ", data.size() - end,
+        " bytes after its last tensor");
+  for (const Entry& entry : entries)
+    result.tensors.emplace_back(
+        entry.name, narrow(data.data() + entry.begin, Shape(entry.dims), *entry.type, owner,
+                           name + " tensor '" + entry.name + "'"));
+  return result;
+}
+
+// Removes `path` unless told that it may stay.
+struct RemoveOnFailure {
+  explicit RemoveOnFailure(Path p) : path(std::move(p)) {}
+  ~RemoveOnFailure() {
+    if (!keep) ::unlink(path.c_str());
+  }
+  Path path;
+  bool keep = false;
+};
+
+std::string reason(int error) { return std::strerror(error); }
+
+}  // namespace
+
+const Tensor* find(const NamedTensors& tensors, const std::string& name) {
+  for (const auto& [key, tensor] : tensors)
+    if (key == name) return &tensor;
+  return nullptr;
+}
+
+MappedFile::MappedFile(const Path& path) {
+  const int file =
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not block
+  CHECK(file >= 0, "[read] cannot open ", path.string(), ": ", reason(errno));
+  struct stat info {};
+  const bool regular = ::fstat(file, &info) == 0 && S_ISREG(info.st_mode);
+  void* data = nullptr;
+  if (regular && info.st_size > 0) {
+    size_ = static_cast<size_t>(info.st_size);
+    data = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file, 0);
+  }
+  const int error = errno;
+  ::close(file);
+  CHECK(regular, "[read] ", path.string(), " is not a regular file");
+  CHECK(data != MAP_FAILED, "[read] cannot map ", path.string(), ": ", reason(error));
+  data_ = static_cast<const std::byte*>(data);
+  if (data) owner_ = std::shared_ptr<void>(data, [size = size_](void* p) { ::munmap(p, size); });
+}
+
+Safetensors read_safetensors(const Path& path) {
+  const MappedFile file(path);
+  return parse_tensors(file.bytes(), file.owner(), path.string());
+}
+
+Safetensors parse_safetensors(std::span<const std::byte> bytes, const std::string& name) {
+  return parse_tensors(bytes, nullptr, name);
+}
+
+void write_safetensors(const Path& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  NamedTensors sorted;
+  for (const auto& [name, tensor] : tensors) {
+    CHECK(tensor.defined(), "[safetensors] tensor '", name, "' is undefined");
+    CHECK(name != "__metadata__", "[safetensors] no tensor may be named __metadata__");
+    sorted.emplace_back(name, tensor.to(Device::cpu).contiguous());
+  }
+  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
+    return size_of(a.second.dtype()) > size_of(b.second.dtype());
+  });
+  nlohmann::ordered_json header;
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  size_t at = 0;
+  for (const auto& [name, tensor] : sorted) {
+    CHECK(!header.contains(name), "[safetensors] two tensors are named '", name, "'");
+    const std::vector<int64_t> dims(tensor.shape().begin(), tensor.shape().end());
+    header[name] = {{"dtype", safetensors_name(tensor.dtype())},
+                    {"shape", dims},
+                    {"data_offsets", {at, at + tensor.nbytes()}}};
+    at += tensor.nbytes();
+  }
+  std::string text;
+  try {
+    text = header.empty() ? "{}" : header.dump();
+  } catch (const json::exception& error) {
+    detail::fail("[safetensors] names and metadata must be UTF-8: ", error.what());
+  }
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  std::vector<std::byte> bytes(8 + text.size() + at);
+  const uint64_t length = text.size();
+  std::memcpy(bytes.data(), &length, 8);
+  std::memcpy(bytes.data() + 8, text.data(), text.size());
+  std::byte* out = bytes.data() + 8 + text.size();
+  for (const auto& [name, tensor] : sorted) {
+    if (tensor.nbytes()) std::memcpy(out, tensor.data(), tensor.nbytes());
+    out += tensor.nbytes();
+  }
+  write_file_atomically(path, bytes);
+}
+
+Tensor read_npy(const Path& path) {
+  const MappedFile file(path);
+  return parse_npy(file.bytes(), file.owner(), path.string());
+}
+
+Tensor parse_npy(std::span<const std::byte> bytes, std::shared_ptr<void> owner,
+                 const std::string& name) {
+  const char* text = reinterpret_cast<const char*>(bytes.data());
+  CHECK(bytes.size() >= 10 && std::memcmp(text, "\x93NUMPY", 6) == 0, "[npy] ", name,
+        " is not an npy file");
+  const int version = text[6];
+  CHECK(version >= 1 && version <= 3, "[npy] ", name, " has format version ", version,
+        "; supported are 1 to 3");
+  const size_t start = version == 1 ? 10 : 12;
+  CHECK(bytes.size() >= start, "[npy] ", name, " is truncated in its header");
+  uint32_t length = 0;
+  std::memcpy(&length, text + 8, version == 1 ? 2 : 4);
+  CHECK(length <= bytes.size() - start, "[npy] ", name, " is truncated in its header");
+  const std::string header(text + start, length);
+
+  // The header is a Python dict; the value of a key is what follows it up to the next key.
+  const auto value_of = [&](const std::string& key) {
+    const size_t at = header.find("'" + key + "'");
+    const size_t colon = at == std::string::npos ? at : header.find(':', at);
+    CHECK(colon != std::string::npos, "[npy] ", name, " has no '", key, "' in its header");
+    const size_t begin = header.find_first_not_of(' ', colon + 1);
+    return begin == std::string::npos ? std::string() : header.substr(begin);
+  };
+  const std::string order = value_of("fortran_order");
+  CHECK(order.starts_with("False"), "[npy] ", name,
+        " is in Fortran order. HINT: save it with np.ascontiguousarray");
+  const std::string quoted = value_of("descr");
+  const size_t quote = quoted.empty() ? std::string::npos : quoted.find('\'', 1);
+  CHECK(!quoted.empty() && quoted[0] == '\'' && quote != std::string::npos, "[npy] ", name,
+        " has an unsupported 'descr'");
+  const std::string descr = quoted.substr(1, quote - 1);
+  static const std::map<std::string, const char*> types = {
+      {"|u1", "U8"},  {"<u1", "U8"},  {"|b1", "BOOL"}, {"<i4", "I32"},
+      {"<i8", "I64"}, {"<f4", "F32"}, {"<f8", "F64"}};
+  const auto known = types.find(descr);
+  CHECK(known != types.end(), "[npy] ", name, " has dtype '", descr,
+        "'; supported are u1, b1, i4, i8, f4 and f8, little-endian");
+  const FileType& type = file_type(known->second, name);
+  const std::string shape_text = value_of("shape");
+  const size_t close = shape_text.find(')');
+  CHECK(shape_text.starts_with('(') && close != std::string::npos, "[npy] ", name,
+        " has a damaged shape");
+  std::vector<int64_t> dims;  // "(2, 3)", "(2,)", "()"
+  std::istringstream items(shape_text.substr(1, close - 1));
+  for (std::string item; std::getline(items, item, ',');) {
+    const size_t first = item.find_first_not_of(' ');
+    if (first == std::string::npos && items.eof()) break;  // nothing after the last comma
+    int64_t value = 0;
+    const char* const end = item.data() + item.size();
+    const auto [rest, error] =
+        std::from_chars(item.data() + std::min(first, item.size()), end, value);
+    CHECK(error != std::errc::result_out_of_range, "[npy] ", name,
+          " has a dimension that is too large");
+    CHECK(error == std::errc() && std::all_of(rest, end, [](char c) { return c == ' '; }), "[npy] ",
+          name, " has a damaged shape");
+    dims.push_back(value);
+  }
+  const size_t wanted = checked_bytes(dims, type.size, name);
+  const size_t there = bytes.size() - start - length;
+  CHECK(wanted == there, "[npy] ", name, " needs ", wanted, " bytes of data for its shape, has ",
+        there, ". HINT: the file is truncated or damaged");
+  return narrow(bytes.data() + start + length, Shape(dims), type, owner, name);
+}
+
+void write_npy(const Path& path, const Tensor& tensor) {
+  const char* descr = "";
+  switch (tensor.dtype()) {
+    case DType::f32:
+      descr = "<f4";
+      break;
+    case DType::f64:
+      descr = "<f8";
+      break;
+    case DType::i32:
+      descr = "<i4";
+      break;
+    case DType::u8:
+      descr = "|u1";
+      break;
+    case DType::bf16:
+      detail::fail("[npy] npy has no bf16. HINT: convert to f32 first");
+  }
+  const Tensor dense = tensor.to(Device::cpu).contiguous();
+  std::ostringstream text;
+  text << "{'descr': '" << descr << "', 'fortran_order': False, 'shape': (";
+  for (int64_t d : dense.shape()) text << d << ", ";
+  text << "), }";
+  std::string header = text.str();
+  if (dense.ndim() > 1)  // NumPy writes (2, 3) but (2,)
+    header.erase(header.rfind(", )"), 2);
+  else if (dense.ndim() == 1)
+    header.erase(header.rfind(" )"), 1);
+  header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 10 - 1, ' ');
+  header += '\n';
+  std::string file = "\x93NUMPY";
+  file += std::string("\x01\x00", 2);
+  file += static_cast<char>(header.size() & 0xff);
+  file += static_cast<char>(header.size() >> 8);
+  file += header;
+  file.append(static_cast<const char*>(dense.data()), dense.nbytes());
+  write_file_atomically(path, file);
+}
+
+void write_file_atomically(const Path& path, std::span<const std::byte> bytes) {
+  const Path temporary = path.string() + ".tmp";
+  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  CHECK(file >= 0, "[write] cannot create ", temporary.string(), ": ", reason(errno));
+  RemoveOnFailure guard(temporary);
+  int error = 0;
+  for (size_t at = 0; at < bytes.size() && !error;) {
+    const ssize_t n =
+        ::write(file, bytes.data() + at, std::min<size_t>(bytes.size() - at, 1 << 30));
+    if (n < 0 && errno != EINTR) error = errno;
+    if (n > 0) at += static_cast<size_t>(n);
+  }
+  if (!error && ::fsync(file) != 0) error = errno;
+  if (::close(file) != 0 && !error) error = errno;
+  CHECK(!error, "[write] cannot write ", path.string(), ": ", reason(error));
+  CHECK(::rename(temporary.c_str(), path.c_str()) == 0, "[write] cannot rename ",
+        temporary.string(), ": ", reason(errno));
+  guard.keep = true;
+}
+
+void write_file_atomically(const Path& path, const std::string& text) {
+  write_file_atomically(path, std::as_bytes(std::span(text)));
+}
+
+std::string read_file(const Path& path) {
+  const MappedFile file(path);
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+// FNV-1a over whole 8-byte words, the rest byte by byte: eight times as fast.
+uint64_t checksum(std::span<const std::byte> bytes) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  const auto mix = [&](uint64_t word) { hash = (hash ^ word) * 0x100000001b3u; };
+  size_t i = 0;
+  for (; i + 8 <= bytes.size(); i += 8) {
+    uint64_t word;
+    std::memcpy(&word, bytes.data() + i, 8);
+    mix(word);
+  }
+  for (; i < bytes.size(); ++i) mix(static_cast<uint64_t>(bytes[i]));
+  return hash;
+}
+
+}  // namespace hrm

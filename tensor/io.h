@@ -1,0 +1,64 @@
+// Files of tensors: safetensors (Hugging Face) and npy (NumPy format 1.0-3.0). Readers trust
+// nothing: every size is checked against the file before memory is touched, and an Error says
+// which file, what is wrong and what to do. Writers write beside the target and rename.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace hrm {
+
+using Path = std::filesystem::path;
+// Named tensors in the order of the file (safetensors: by offset).
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+const Tensor* find(const NamedTensors& tensors, const std::string& name);  // null if absent
+
+// A read-only memory-mapped file.
+class MappedFile {
+ public:
+  explicit MappedFile(const Path& path);
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  std::shared_ptr<void> owner() const { return owner_; }
+
+ private:
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+  std::shared_ptr<void> owner_;
+};
+
+struct Safetensors {
+  NamedTensors tensors;
+  std::map<std::string, std::string> metadata;
+};
+// Files may hold F64, F32, BF16, I64, I32, U8, BOOL. I64 is narrowed to i32 with a range check,
+// BOOL to u8 (0 or 1).
+Safetensors read_safetensors(const Path& path);
+Safetensors parse_safetensors(std::span<const std::byte> bytes, const std::string& name);
+// Tensors of any dtype, made contiguous; data aligned to 8 bytes, widest dtypes first.
+void write_safetensors(const Path& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+// npy: little-endian u1, b1, i4, i8, f4, f8 in C order. i8 narrows to i32 (range checked), b1 to
+// u8. The tensor maps the file (no copy) unless it has to be narrowed or is misaligned.
+Tensor read_npy(const Path& path);
+Tensor parse_npy(std::span<const std::byte> bytes, std::shared_ptr<void> owner,
+                 const std::string& name);
+void write_npy(const Path& path, const Tensor& tensor);
+
+// Writes through `path` + ".tmp", flushes to disk and renames; on any failure (full disk, no
+// permission) removes the temporary file and throws an Error naming the path and the reason.
+void write_file_atomically(const Path& path, std::span<const std::byte> bytes);
+void write_file_atomically(const Path& path, const std::string& text);
+std::string read_file(const Path& path);
+
+// 64-bit FNV-1a taken over 8-byte words (then the remaining bytes), the checksum of checkpoints.
+uint64_t checksum(std::span<const std::byte> bytes);
+
+}  // namespace hrm

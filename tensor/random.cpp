@@ -1,0 +1,49 @@
+#include "tensor/random.h"
+
+namespace hrm {
+
+int64_t Random::below(int64_t n) {
+  CHECK(n >= 1, "[random] below(n) needs n >= 1, got ", n);
+  // Lemire's method: the high word of bits * n; the short rejection loop removes the bias.
+  const auto range = static_cast<uint64_t>(n);
+  const uint64_t threshold = -range % range;
+  while (true) {
+    const auto product = static_cast<unsigned __int128>(bits()) * range;
+    if (static_cast<uint64_t>(product) >= threshold) return static_cast<int64_t>(product >> 64);
+  }
+}
+
+Random Random::fork(uint64_t number) const {
+  // A counter far above any stream position keeps forks apart from ordinary draws.
+  return Random(philox_bits(seed_ ^ 0x9E3779B97F4A7C15u, (uint64_t{1} << 63) + number));
+}
+
+Random Random::fork(const char* name) const {
+  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  for (; *name; ++name) hash = (hash ^ static_cast<unsigned char>(*name)) * 0x100000001b3u;
+  return fork(hash >> 1);
+}
+
+Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype, Device device) {
+  Tensor t(shape, dtype, device);
+  HRM_DISPATCH(fill_uniform, t.context(), dtype, t.data(), t.numel(), low, high, take(t.numel()));
+  return t;
+}
+Tensor Random::normal(const Shape& shape, double std, DType dtype, Device device) {
+  Tensor t(shape, dtype, device);
+  HRM_DISPATCH(fill_normal, t.context(), dtype, t.data(), t.numel(), std, take(t.numel()));
+  return t;
+}
+Tensor Random::truncated_normal(const Shape& shape, double std, DType dtype, Device device) {
+  Tensor t(shape, dtype, device);
+  HRM_DISPATCH(fill_truncated_normal, t.context(), dtype, t.data(), t.numel(), std,
+               take(t.numel()));
+  return t;
+}
+Tensor Random::randint(const Shape& shape, int32_t low, int32_t high, Device device) {
+  Tensor t(shape, DType::i32, device);
+  HRM_DISPATCH(fill_randint, t.context(), t.data<int32_t>(), t.numel(), low, high, take(t.numel()));
+  return t;
+}
+
+}  // namespace hrm

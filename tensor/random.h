@@ -1,0 +1,47 @@
+// A random stream: a seed and a position. Equal on every backend; saved and restored with a run.
+#pragma once
+
+#include "kernels/random.h"
+#include "tensor/tensor.h"
+
+namespace hrm {
+
+class Random {
+ public:
+  explicit Random(uint64_t seed = 0, uint64_t position = 0) : seed_(seed), position_(position) {}
+
+  uint64_t seed() const { return seed_; }
+  uint64_t position() const { return position_; }
+
+  // Host draws.
+  uint64_t bits() { return philox_bits(seed_, position_++); }
+  double uniform() { return philox_uniform(seed_, position_++); }
+  int64_t below(int64_t n);  // uniform in [0, n), n >= 1, without bias
+  template <class Container>
+  void shuffle(Container& c) {
+    for (int64_t i = static_cast<int64_t>(c.size()) - 1; i > 0; --i)
+      std::swap(c[i], c[below(i + 1)]);
+  }
+  // An independent stream derived from this seed and a number or name (the position is not used).
+  Random fork(uint64_t number) const;
+  Random fork(const char* name) const;
+
+  // Tensors; each advances the position by the number of elements.
+  Tensor uniform(const Shape& shape, double low, double high, DType dtype = DType::f32,
+                 Device device = Device::cpu);
+  Tensor normal(const Shape& shape, double std, DType dtype = DType::f32,
+                Device device = Device::cpu);
+  Tensor truncated_normal(const Shape& shape, double std, DType dtype = DType::f32,
+                          Device device = Device::cpu);
+  Tensor randint(const Shape& shape, int32_t low, int32_t high, Device device = Device::cpu);
+
+ private:
+  RandomKey take(int64_t n) {
+    const RandomKey key{seed_, position_};
+    position_ += static_cast<uint64_t>(n);
+    return key;
+  }
+  uint64_t seed_, position_;
+};
+
+}  // namespace hrm

@@ -1,0 +1,68 @@
+#include "tensor/shape.h"
+
+namespace hrm {
+
+Shape::Shape(std::span<const int64_t> dims) : ndim_(static_cast<int>(dims.size())) {
+  CHECK(dims.size() <= kMaxDims, "[shape] at most ", kMaxDims, " dimensions, got ", dims.size());
+  std::copy(dims.begin(), dims.end(), dims_);
+}
+
+int64_t Shape::numel() const {
+  int64_t n = 1;
+  for (int64_t d : *this) n *= d;
+  return n;
+}
+
+Shape Shape::contiguous_strides() const {
+  Shape strides = *this;
+  int64_t step = 1;
+  for (int i = ndim_ - 1; i >= 0; --i) {
+    strides[i] = step;
+    step *= dims_[i];
+  }
+  return strides;
+}
+
+Shape Shape::with(int dim, int64_t size) const {
+  Shape copy = *this;
+  copy[dim] = size;
+  return copy;
+}
+
+Shape Shape::without(int dim) const {
+  std::vector<int64_t> dims(begin(), end());
+  dims.erase(dims.begin() + dim);
+  return Shape(dims);
+}
+
+Shape Shape::inserted(int dim, int64_t size) const {
+  std::vector<int64_t> dims(begin(), end());
+  dims.insert(dims.begin() + dim, size);
+  return Shape(dims);
+}
+
+std::ostream& operator<<(std::ostream& out, const Shape& shape) {
+  out << '(';
+  for (int i = 0; i < shape.ndim(); ++i) out << (i ? ", " : "") << shape[i];
+  return out << ')';
+}
+
+int wrap_dim(int dim, int ndim, const char* op) {
+  CHECK(dim >= -ndim && dim < ndim, "[", op, "] dimension must be in ", -ndim, "..", ndim - 1,
+        ", got ", dim);
+  return dim < 0 ? dim + ndim : dim;
+}
+
+Shape broadcast_shapes(const Shape& a, const Shape& b, const char* op) {
+  const int ndim = std::max(a.ndim(), b.ndim());
+  std::vector<int64_t> dims(ndim);
+  for (int i = 1; i <= ndim; ++i) {
+    const int64_t x = i <= a.ndim() ? a[-i] : 1, y = i <= b.ndim() ? b[-i] : 1;
+    CHECK(x == y || x == 1 || y == 1, "[", op, "] shapes must broadcast, got ", a, " and ", b,
+          ". HINT: sizes must be equal or 1, counted from the last dimension");
+    dims[ndim - i] = x == 1 ? y : x;
+  }
+  return Shape(dims);
+}
+
+}  // namespace hrm

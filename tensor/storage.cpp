@@ -1,0 +1,118 @@
+#include "tensor/storage.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <unordered_map>
+#include <vector>
+
+namespace hrm {
+namespace {
+
+constexpr size_t kAlignment = 64;  // a cache line, and the widest vector register
+
+std::string mebibytes(size_t bytes) {
+  std::ostringstream text;
+  text.precision(1);
+  text << std::fixed << static_cast<double>(bytes) / (1 << 20) << " MiB";
+  return text.str();
+}
+
+class CpuAllocator {
+ public:
+  void* allocate(size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    ++stats_.requests;
+    auto& list = free_[bytes];
+    void* block = nullptr;
+    if (!list.empty()) {
+      block = list.back();
+      list.pop_back();
+      stats_.cached -= bytes;
+    } else {
+      block = from_system(bytes);
+      if (!block) {
+        clear();
+        block = from_system(bytes);
+      }
+      CHECK(block, "[allocate] out of memory: asked for ", mebibytes(bytes), " on cpu while ",
+            mebibytes(stats_.in_use), " are in use. HINT: use a smaller batch");
+    }
+    stats_.in_use += bytes;
+    stats_.peak = std::max(stats_.peak, stats_.in_use);
+    return block;
+  }
+  void release(void* block, size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    stats_.in_use -= bytes;
+    stats_.cached += bytes;
+    free_[bytes].push_back(block);
+  }
+  void empty_cache() {
+    const std::lock_guard lock(mutex_);
+    clear();
+  }
+  AllocatorStats stats() {
+    const std::lock_guard lock(mutex_);
+    return stats_;
+  }
+  void reset_peak() {
+    const std::lock_guard lock(mutex_);
+    stats_.peak = stats_.in_use;
+  }
+
+ private:
+  void* from_system(size_t bytes) {
+    void* block = std::aligned_alloc(kAlignment, bytes);
+    if (block) ++stats_.allocations;
+    return block;
+  }
+  void clear() {
+    for (auto& [bytes, list] : free_)
+      for (void* block : list) std::free(block);
+    free_.clear();
+    stats_.cached = 0;
+  }
+  std::mutex mutex_;
+  std::unordered_map<size_t, std::vector<void*>> free_;
+  AllocatorStats stats_;
+};
+
+// Never destroyed: tensors in static storage may be released after main.
+CpuAllocator& cpu_allocator() {
+  static auto* allocator = new CpuAllocator;
+  return *allocator;
+}
+
+CpuAllocator& allocator_of(Device device) {
+  if (device != Device::cpu) no_cuda_backend("allocate");
+  return cpu_allocator();
+}
+
+}  // namespace
+
+AllocatorStats allocator_stats(Device device) { return allocator_of(device).stats(); }
+void reset_peak(Device device) { allocator_of(device).reset_peak(); }
+void empty_cache(Device device) { allocator_of(device).empty_cache(); }
+
+Storage::Storage(size_t bytes, Device device) : block_(std::make_shared<Block>()) {
+  const size_t rounded = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  block_->data = allocator_of(device).allocate(rounded);
+  block_->bytes = rounded;
+  block_->device = device;
+}
+
+Storage::Storage(void* data, size_t bytes, Device device, std::shared_ptr<void> owner)
+    : block_(std::make_shared<Block>()) {
+  block_->data = data;
+  block_->bytes = bytes;
+  block_->device = device;
+  block_->owner = std::move(owner);
+}
+
+Storage::Block::~Block() {
+  if (!owner && data) allocator_of(device).release(data, bytes);
+}
+
+}  // namespace hrm

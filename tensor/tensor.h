@@ -1,0 +1,126 @@
+// Tensor: a cheap handle to (storage, offset, shape, strides, dtype, device), in PyTorch's
+// dimension order and names. The members here never record gradients; the differentiable
+// operations, views included, are in autograd/ops. A Tensor carries its autograd state as an opaque
+// pointer, so there is one tensor type in the whole program.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tensor/shape.h"
+#include "tensor/storage.h"
+
+namespace hrm {
+
+class Node;            // autograd/node.h
+struct AutogradState;  // below: what autograd hangs on a tensor
+
+class Tensor {
+ public:
+  Tensor() = default;  // undefined: defined() is false
+  // Uninitialised memory.
+  Tensor(const Shape& shape, DType dtype, Device device = Device::cpu);
+  Tensor(Storage storage, int64_t offset, const Shape& shape, const Shape& strides, DType dtype);
+
+  bool defined() const { return impl_ != nullptr; }
+  explicit operator bool() const { return defined(); }
+  const Shape& shape() const { return impl_->shape; }
+  const Shape& strides() const { return impl_->strides; }
+  int64_t size(int dim) const { return impl_->shape[wrap_dim(dim, ndim(), "size")]; }
+  int ndim() const { return impl_->shape.ndim(); }
+  int64_t numel() const { return impl_->numel; }
+  size_t nbytes() const { return static_cast<size_t>(numel()) * size_of(dtype()); }
+  DType dtype() const { return impl_->dtype; }
+  Device device() const { return impl_->storage.device(); }
+  Context context() const { return {device(), nullptr}; }
+  const Storage& storage() const { return impl_->storage; }
+  int64_t offset() const { return impl_->offset; }
+  bool is_contiguous() const { return impl_->contiguous; }
+
+  // First element. The typed form checks the dtype.
+  void* data() const {
+    return static_cast<std::byte*>(impl_->storage.data()) + impl_->offset * size_of(dtype());
+  }
+  template <class T>
+  T* data() const {
+    CHECK(dtype_of<T> == dtype(), "[data] tensor holds ", dtype(), ", asked for ", dtype_of<T>);
+    return static_cast<T*>(data());
+  }
+  // The value of a one-element tensor. A host read: never inside a training step.
+  double item() const;
+  // All elements as doubles, row-major, on the host (tests, printing).
+  std::vector<double> to_vector() const;
+
+  // Views of the same storage, without gradient.
+  Tensor view(const Shape& shape) const;  // contiguous only; one dimension may be -1
+  Tensor transposed(int a, int b) const;
+  Tensor sliced(int dim, int64_t start, int64_t end) const;
+  Tensor expanded(const Shape& shape) const;  // broadcast by stride 0
+  // Copies, without gradient.
+  Tensor contiguous() const;  // itself if it already is
+  Tensor clone() const;       // always fresh and contiguous
+  Tensor to(DType dtype) const;
+  Tensor to(Device device) const;
+  // In-place writes; they bump the storage version.
+  void copy_from(const Tensor& source);  // same shape; converts dtype and device
+  void fill(double value);
+  void zero() { fill(0); }
+
+  // The same data without its history.
+  Tensor detach() const;
+  // Leaf flag and accumulated gradient (autograd/grad_mode.h explains when operations record).
+  bool requires_grad() const;
+  Tensor& set_requires_grad(bool value = true);
+  Tensor grad() const;  // undefined if there is none
+  void set_grad(const Tensor& grad) const;
+
+  std::shared_ptr<AutogradState>& autograd() const { return impl_->autograd; }
+  bool same_as(const Tensor& other) const { return impl_ == other.impl_; }
+  // True if no other tensor or view can see a write to this one.
+  bool is_unique() const { return impl_.use_count() == 1 && impl_->storage.is_unique(); }
+
+ private:
+  struct Impl {
+    Storage storage;
+    int64_t offset = 0;  // in elements
+    Shape shape, strides;
+    DType dtype = DType::f32;
+    int64_t numel = 0;
+    bool contiguous = true;
+    std::shared_ptr<AutogradState> autograd;
+  };
+  std::shared_ptr<Impl> impl_;
+};
+
+// A tensor's place in the graph. `node` is where its gradient flows: the operation that made it,
+// or, for a leaf, the node that accumulates into `grad`; null if nothing was recorded.
+struct AutogradState {
+  bool requires_grad = false;
+  Tensor grad;
+  std::shared_ptr<Node> node;
+  int output_index = 0;  // which output of `node` this tensor is
+};
+
+// Factories.
+Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
+Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
+Tensor ones(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
+Tensor full(const Shape& shape, double value, DType dtype = DType::f32,
+            Device device = Device::cpu);
+Tensor empty_like(const Tensor& t);
+Tensor zeros_like(const Tensor& t);
+// From host values, row-major; the dtype is that of T unless given.
+template <class T>
+Tensor from_vector(const std::vector<T>& values, const Shape& shape);
+Tensor from_values(const std::vector<double>& values, const Shape& shape, DType dtype = DType::f32);
+Tensor arange(int64_t n, DType dtype = DType::i32);
+
+// The Layout of an elementwise kernel: `shape` and the operands' strides after broadcasting.
+Layout layout_of(const Shape& shape, std::initializer_list<const Tensor*> operands);
+
+// "f32(2, 3) [[0.1, ...], ...]", shortened after a few hundred elements.
+std::string to_string(const Tensor& t);
+std::ostream& operator<<(std::ostream& out, const Tensor& t);
+
+}  // namespace hrm

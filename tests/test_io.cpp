@@ -1,0 +1,439 @@
+// Files of tensors: round trips, files written by others, and every way a file can be wrong.
+#include "tensor/io.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "tensor/random.h"
+#include "tests/support/support.h"
+
+using namespace hrm;
+using hrm::test::expect_error;
+using hrm::test::TempDir;
+
+namespace {
+
+constexpr DType kDTypes[] = {DType::f32, DType::bf16, DType::f64, DType::i32, DType::u8};
+
+Tensor sample(const Shape& shape, DType dtype) {
+  Random random(7);
+  return is_floating(dtype) ? random.normal(shape, 1.0).to(dtype)
+                            : random.randint(shape, 0, 200).to(dtype);
+}
+
+void check_equal(const Tensor& got, const Tensor& want) {
+  REQUIRE(got.dtype() == want.dtype());
+  REQUIRE(got.shape() == want.shape());
+  CHECK(got.to_vector() == want.to_vector());
+}
+
+// An 8-byte length, the header, the data.
+std::string safetensors(const std::string& header, const std::string& data = "") {
+  const uint64_t length = header.size();
+  return std::string(reinterpret_cast<const char*>(&length), 8) + header + data;
+}
+Safetensors parse(const std::string& file) {
+  return parse_safetensors(std::as_bytes(std::span(file)), "test.safetensors");
+}
+
+std::string npy(const std::string& header, const std::string& data = "", int version = 1) {
+  std::string file = "\x93NUMPY";
+  file += static_cast<char>(version);
+  file += '\0';
+  const uint32_t length = static_cast<uint32_t>(header.size());
+  file.append(reinterpret_cast<const char*>(&length), version == 1 ? 2 : 4);
+  return file + header + data;
+}
+std::string npy_header(const std::string& descr, const std::string& shape) {
+  return "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape + ", }\n";
+}
+Tensor parse_array(const std::string& file) {
+  return parse_npy(std::as_bytes(std::span(file)), nullptr, "test.npy");
+}
+
+template <class T>
+std::string raw(std::initializer_list<T> values) {
+  return {reinterpret_cast<const char*>(values.begin()), values.size() * sizeof(T)};
+}
+
+// While it lives, no file of this process may grow beyond `bytes`: a disk that is full.
+class FullDisk {
+ public:
+  explicit FullDisk(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit small{bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+  }
+  ~FullDisk() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
+
+}  // namespace
+
+TEST_CASE("safetensors: round trip of every dtype and of odd shapes") {
+  const TempDir dir;
+  NamedTensors tensors;
+  for (DType dtype : kDTypes) {
+    const std::string name = name_of(dtype);
+    tensors.emplace_back(name + ".scalar", sample({}, dtype));
+    tensors.emplace_back(name + ".empty", sample({3, 0, 2}, dtype));
+    tensors.emplace_back(name + ".odd", sample({3, 5, 7}, dtype));
+    tensors.emplace_back(name + ".view", sample({6, 4}, dtype).transposed(0, 1));
+  }
+  const std::map<std::string, std::string> metadata = {{"note", "\"quoted\" \xc3\xa4\n"}};
+  write_safetensors(dir / "all.safetensors", tensors, metadata);
+  CHECK(dir.list() == std::vector<std::string>{"all.safetensors"});
+
+  const Safetensors mapped = read_safetensors(dir / "all.safetensors");
+  const std::string text = read_file(dir / "all.safetensors");
+  const Safetensors copied = parse(text);
+  CHECK(mapped.metadata == metadata);
+  for (const Safetensors* file : {&mapped, &copied}) {
+    CHECK(file->tensors.size() == tensors.size());
+    for (const auto& [name, tensor] : tensors) {
+      INFO(name);
+      const Tensor* found = find(file->tensors, name);
+      REQUIRE(found);
+      check_equal(*found, tensor);
+    }
+  }
+  CHECK(find(mapped.tensors, "absent") == nullptr);
+  // The data starts at a multiple of 8, and the widest elements come first.
+  uint64_t header;
+  std::memcpy(&header, text.data(), 8);
+  CHECK(header % 8 == 0);
+  for (size_t i = 1; i < mapped.tensors.size(); ++i)
+    CHECK(size_of(mapped.tensors[i - 1].second.dtype()) >=
+          size_of(mapped.tensors[i].second.dtype()));
+}
+
+TEST_CASE("safetensors: an empty file of tensors, foreign dtypes, misaligned data") {
+  const TempDir dir;
+  write_safetensors(dir / "none", {});
+  CHECK(read_safetensors(dir / "none").tensors.empty());
+  CHECK(parse(safetensors("{}")).tensors.empty());
+
+  const std::string header = R"({"b":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3]},)"
+                             R"("i":{"dtype":"I64","shape":[2],"data_offsets":[3,19]},)"
+                             R"("f":{"dtype":"F64","shape":[1],"data_offsets":[19,27]}})";
+  const std::string file =
+      safetensors(header, std::string("\x00\x01\x02", 3) + raw<int64_t>({-2147483648, 2147483647}) +
+                              raw<double>({0.1}));
+  write_file_atomically(dir / "foreign", file);
+  for (const auto& read : {parse(file), read_safetensors(dir / "foreign")}) {
+    check_equal(*find(read.tensors, "b"), from_values({0, 1, 1}, {3}, DType::u8));
+    check_equal(*find(read.tensors, "i"),
+                from_values({-2147483648., 2147483647.}, {2}, DType::i32));
+    check_equal(*find(read.tensors, "f"), from_values({0.1}, {1}, DType::f64));
+    CHECK(read.tensors[0].first == "b");  // in the order of the file
+    CHECK(read.tensors[2].first == "f");
+  }
+}
+
+TEST_CASE("safetensors: a mapped tensor outlives the file's other handles, writes stay private") {
+  const TempDir dir;
+  const Path path = dir / "t.safetensors";
+  write_safetensors(path, {{"x", full({100}, 2.0)}});
+  Tensor x = read_safetensors(path).tensors[0].second;
+  std::filesystem::remove(path);
+  CHECK(x.to_vector() == std::vector<double>(100, 2.0));
+  x.fill(3);
+  CHECK(x.to_vector() == std::vector<double>(100, 3.0));
+}
+
+TEST_CASE("safetensors: every error names the file, the tensor and the reason") {
+  const auto bad = [](const std::string& file, const std::string& message) {
+    INFO(message);
+    expect_error([&] { parse(file); }, message);
+    expect_error([&] { parse(file); }, "test.safetensors");
+  };
+  const auto one = [](const std::string& dtype, const std::string& shape,
+                      const std::string& offsets, size_t data) {
+    return safetensors(R"({"w":{"dtype":")" + dtype + R"(","shape":)" + shape +
+                           R"(,"data_offsets":)" + offsets + "}}",
+                       std::string(data, '\0'));
+  };
+  bad("", "is truncated: 0 bytes");
+  bad("1234567", "is truncated: 7 bytes");
+  bad(std::string(8, '\xff') + "{}", "header of 18446744073709551615 bytes in a file of 10");
+  bad(safetensors(std::string(100'000'001, ' ')), "at most 100000000 are allowed");
+  bad(safetensors(""), "bad header");
+  bad(safetensors("{"), "bad header");
+  bad(safetensors("{\"\xff\":1}"), "bad header");
+  bad(safetensors("[]"), "the header is no JSON object");
+  bad(safetensors(std::string(100'000, '[')), "bad header");
+  bad(safetensors(R"({"w":1})"), "tensor 'w': must be a JSON object");
+  bad(safetensors(R"({"w":{"shape":[],"data_offsets":[0,4]}})", "1234"), "'dtype' not found");
+  bad(safetensors(R"({"w":{"dtype":"F32","data_offsets":[0,4]}})", "1234"), "'shape' not found");
+  bad(safetensors(R"({"w":{"dtype":"F32","shape":[]}})", "1234"), "'data_offsets' not found");
+  bad(safetensors(R"({"w":{"dtype":4,"shape":[],"data_offsets":[0,4]}})", "1234"),
+      "must be string");
+  bad(safetensors(R"({"__metadata__":"x"})"), "__metadata__ must be a JSON object");
+  bad(safetensors(R"({"__metadata__":{"a":1}})"), "must be string");
+  bad(one("F16", "[1]", "[0,2]", 2), "tensor 'w' has dtype F16; supported are F64");
+  bad(one("F32", "1", "[0,4]", 4), "shape and data_offsets must be arrays");
+  bad(one("F32", "[1.5]", "[0,4]", 4), "must be whole numbers, got 1.5");
+  bad(one("F32", "[true]", "[0,4]", 4), "must be whole numbers, got true");
+  bad(one("F32", "[18446744073709551615]", "[0,4]", 4), "got 18446744073709551615");
+  bad(one("F32", "[-1]", "[0,4]", 4), "has a negative dimension -1");
+  bad(one("F32", "[1,1,1,1,1,1,1,1,1,1,1,1]", "[0,4]", 4), "has 12 dimensions; at most");
+  bad(one("F32", "[4294967296,4294967296]", "[0,4]", 4), "product is too large");
+  bad(one("F32", "[0,4294967296,4294967296]", "[0,0]", 0), "product is too large");
+  bad(one("F32", "[2]", "[0,4]", 4), "its shape needs 8 bytes, its offsets hold 4");
+  bad(one("F32", "[1]", "[0]", 4), "data_offsets must be [begin, end]");
+  bad(one("F32", "[1]", "[4,0]", 4), "data_offsets must be [begin, end]");
+  bad(one("F32", "[1]", "[-4,0]", 4), "data_offsets must be [begin, end]");
+  bad(one("F32", "[2]", "[0,8]", 7), "lies outside the file. HINT");
+  bad(one("F32", "[1]", "[4,8]", 8), "leaves a hole before it");
+  bad(one("F32", "[1]", "[0,4]", 5), "has 1 bytes after its last tensor");
+  bad(one("I64", "[1]", "[0,8]", 0) + raw<int64_t>({2147483648}),
+      "tensor 'w' holds 2147483648 at element 0, which does not fit 32 bits");
+  bad(one("I64", "[2]", "[0,16]", 8) + raw<int64_t>({-2147483649}), "holds -2147483649 at element");
+  const std::string w = R"("w":{"dtype":"U8","shape":[2],"data_offsets":[0,2]})";
+  bad(safetensors("{" + w + "," + w + "}", "12"), "two tensors are named 'w'");
+  bad(safetensors("{" + w + R"(,"v":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})", "123"),
+      "tensor 'v' overlaps the one before it");
+}
+
+TEST_CASE("safetensors: what cannot be written is refused before a file exists") {
+  const TempDir dir;
+  const Tensor x = zeros({2});
+  const auto refused = [&](const NamedTensors& tensors, const std::string& message,
+                           const std::map<std::string, std::string>& metadata = {}) {
+    expect_error([&] { write_safetensors(dir / "f", tensors, metadata); }, message);
+    CHECK(dir.list().empty());
+  };
+  refused({{"a", x}, {"a", x}}, "two tensors are named 'a'");
+  refused({{"a", Tensor()}}, "tensor 'a' is undefined");
+  refused({{"__metadata__", x}}, "no tensor may be named __metadata__");
+  refused({{"\xff", x}}, "names and metadata must be UTF-8");
+  refused({{"a", x}}, "names and metadata must be UTF-8", {{"k", "\xff"}});
+}
+
+TEST_CASE("npy: round trip, and the bytes NumPy writes") {
+  const TempDir dir;
+  for (DType dtype : {DType::f32, DType::f64, DType::i32, DType::u8})
+    for (const Shape& shape : {Shape{}, Shape{5}, Shape{0}, Shape{3, 4}, Shape{2, 3, 1, 5}}) {
+      const Tensor x = sample(shape, dtype);
+      write_npy(dir / "x.npy", x);
+      check_equal(read_npy(dir / "x.npy"), x);
+      const std::string text = read_file(dir / "x.npy");
+      check_equal(parse_array(text), x);
+      CHECK((text.size() - x.nbytes()) % 64 == 0);
+    }
+  write_npy(dir / "t.npy", sample({6, 4}, DType::f32).transposed(0, 1));
+  check_equal(read_npy(dir / "t.npy"), sample({6, 4}, DType::f32).transposed(0, 1));
+
+  write_npy(dir / "v.npy", from_values({1, 2, 3}, {3}, DType::i32));
+  std::string header = "{'descr': '<i4', 'fortran_order': False, 'shape': (3,), }";
+  header.resize(117, ' ');
+  CHECK(read_file(dir / "v.npy") == npy(header + '\n', raw<int32_t>({1, 2, 3})));
+
+  expect_error([&] { write_npy(dir / "b.npy", sample({2}, DType::bf16)); },
+               "[npy] npy has no bf16. HINT: convert to f32 first");
+  CHECK(dir.list() == std::vector<std::string>{"t.npy", "v.npy", "x.npy"});
+}
+
+TEST_CASE("npy: format versions, i64, bool, and files that are mapped") {
+  const std::string three = raw<int64_t>({1, -5, 7});
+  for (int version : {1, 2, 3})
+    check_equal(parse_array(npy(npy_header("<i8", "(3,)"), three, version)),
+                from_values({1, -5, 7}, {3}, DType::i32));
+  check_equal(parse_array(npy(npy_header("|b1", "(2, 2)"), std::string("\0\1\1\0", 4))),
+              from_values({0, 1, 1, 0}, {2, 2}, DType::u8));
+  check_equal(parse_array(npy("{'shape': ( 2 ,1 ), 'fortran_order': False, 'descr': '<f4'}",
+                              raw<float>({1, 2}))),
+              from_values({1, 2}, {2, 1}));
+
+  const TempDir dir;
+  write_npy(dir / "big.npy", zeros({1 << 20}, DType::u8));
+  const size_t before = allocator_stats().in_use;
+  const Tensor big = read_npy(dir / "big.npy");
+  CHECK(allocator_stats().in_use == before);  // no copy
+  CHECK(big.numel() == 1 << 20);
+}
+
+TEST_CASE("npy: every error names the file and the reason") {
+  const auto bad = [](const std::string& file, const std::string& message) {
+    INFO(message);
+    expect_error([&] { parse_array(file); }, message);
+    expect_error([&] { parse_array(file); }, "test.npy");
+  };
+  const std::string data = raw<float>({1, 2});
+  bad("", "is not an npy file");
+  bad("PK\x03\x04 this is a zip file", "is not an npy file");
+  bad(npy(npy_header("<f4", "(2,)"), data, 4), "has format version 4; supported are 1 to 3");
+  bad(npy("", "", 2).substr(0, 11), "is truncated in its header");
+  bad(npy(npy_header("<f4", "(2,)")).substr(0, 40), "is truncated in its header");
+  bad(npy("{'descr': '<f4', 'shape': (2,)}", data), "has no 'fortran_order' in its header");
+  bad(npy("{'descr': '<f4', 'fortran_order': False}", data), "has no 'shape' in its header");
+  bad(npy("{'fortran_order': False, 'shape': (2,)}", data), "has no 'descr' in its header");
+  bad(npy("{'descr': '<f4', 'fortran_order': True, 'shape': (2,)}", data),
+      "is in Fortran order. HINT: save it with np.ascontiguousarray");
+  bad(npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,)}", data),
+      "has an unsupported 'descr'");
+  bad(npy(npy_header(">f4", "(2,)"), data), "has dtype '>f4'; supported are");
+  bad(npy(npy_header("<f2", "(4,)"), data), "has dtype '<f2'; supported are");
+  bad(npy(npy_header("|O", "(4,)"), data), "has dtype '|O'; supported are");
+  bad(npy(npy_header("<f4", "2"), data), "has a damaged shape");
+  bad(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,", data), "has a damaged shape");
+  bad(npy(npy_header("<f4", "(2 2)"), data), "has a damaged shape");
+  bad(npy(npy_header("<f4", "(2,,1)"), data), "has a damaged shape");
+  bad(npy(npy_header("<f4", "(two,)"), data), "has a damaged shape");
+  bad(npy(npy_header("<f4", "(-2,)"), data), "has a negative dimension -2");
+  bad(npy(npy_header("<f4", "(99999999999999999999,)"), data), "has a dimension that is too large");
+  bad(npy(npy_header("<f4", "(4294967296, 4294967296)"), data), "product is too large");
+  bad(npy(npy_header("<f4", "(1,1,1,1,1,1,1,1,1,1,1,1)"), data), "has 12 dimensions; at most");
+  bad(npy(npy_header("<f4", "(3,)"), data), "needs 12 bytes of data for its shape, has 8. HINT");
+  bad(npy(npy_header("<f4", "(1,)"), data), "needs 4 bytes of data for its shape, has 8. HINT");
+  bad(npy(npy_header("<i8", "(1,)"), raw<int64_t>({1LL << 40})),
+      "holds 1099511627776 at element 0, which does not fit 32 bits");
+}
+
+TEST_CASE("io: a file cut off at any byte is an error, one wrong byte never a crash") {
+  const TempDir dir;
+  write_safetensors(dir / "s", {{"a", sample({3, 2}, DType::f32)}, {"b", sample({3}, DType::u8)}});
+  write_npy(dir / "n", sample({3, 2}, DType::i32));
+  const std::string tensors = read_file(dir / "s"), array = read_file(dir / "n");
+  for (size_t n = 0; n < tensors.size(); ++n) CHECK_THROWS_AS(parse(tensors.substr(0, n)), Error);
+  for (size_t n = 0; n < array.size(); ++n) CHECK_THROWS_AS(parse_array(array.substr(0, n)), Error);
+  for (size_t at = 0; at < std::max(tensors.size(), array.size()); ++at)
+    for (int flip : {0x01, 0x10, 0x80, 0xff}) {
+      std::string s = tensors, a = array;
+      if (at < s.size()) s[at] = static_cast<char>(s[at] ^ flip);
+      if (at < a.size()) a[at] = static_cast<char>(a[at] ^ flip);
+      try {
+        parse(s);
+      } catch (const Error&) {
+      }
+      try {
+        parse_array(a);
+      } catch (const Error&) {
+      }
+    }
+}
+
+TEST_CASE("io: what cannot be opened") {
+  const TempDir dir;
+  const std::string absent = (dir / "absent").string();
+  expect_error([&] { read_npy(absent); }, "cannot open " + absent + ": No such file or directory");
+  expect_error([&] { read_safetensors(absent); }, "cannot open " + absent);
+  expect_error([&] { read_file(absent); }, "cannot open " + absent);
+  expect_error([&] { read_npy(dir.path()); }, "is not a regular file");
+  REQUIRE(::mkfifo((dir / "pipe").c_str(), 0600) == 0);
+  expect_error([&] { read_npy(dir / "pipe"); }, "is not a regular file");
+  std::ofstream(dir / "empty").close();
+  CHECK(read_file(dir / "empty").empty());
+  expect_error([&] { read_npy(dir / "empty"); }, "is not an npy file");
+  expect_error([&] { read_safetensors(dir / "empty"); }, "is truncated: 0 bytes");
+}
+
+TEST_CASE("io: atomic writes") {
+  const TempDir dir;
+  write_file_atomically(dir / "f", std::string("first"));
+  write_file_atomically(dir / "f", std::string("second"));
+  CHECK(read_file(dir / "f") == "second");
+  write_file_atomically(dir / "f", std::string());
+  CHECK(read_file(dir / "f").empty());
+  CHECK(dir.list() == std::vector<std::string>{"f"});
+
+  const std::string lost = (dir / "no_folder" / "f").string();
+  expect_error([&] { write_file_atomically(lost, std::string("x")); },
+               "cannot create " + lost + ".tmp: No such file or directory");
+  std::filesystem::create_directories(dir / "folder/inside");
+  expect_error([&] { write_file_atomically(dir / "folder", std::string("x")); }, "cannot rename");
+  CHECK(dir.list() == std::vector<std::string>{"f", "folder"});
+}
+
+TEST_CASE("io: a full disk leaves the old file as it was and nothing beside it") {
+  const TempDir dir;
+  write_npy(dir / "x.npy", zeros({4}));
+  const Tensor large = zeros({1 << 16});
+  {
+    const FullDisk full(4096);
+    expect_error([&] { write_npy(dir / "x.npy", large); }, "x.npy: File too large");
+    expect_error([&] { write_npy(dir / "y.npy", large); }, "[write] cannot write");
+    expect_error([&] { write_safetensors(dir / "z", {{"w", large}}); }, "[write] cannot write");
+  }
+  CHECK(dir.list() == std::vector<std::string>{"x.npy"});
+  check_equal(read_npy(dir / "x.npy"), zeros({4}));
+}
+
+TEST_CASE("io: no permission") {
+  if (::geteuid() == 0) SKIP("root may write everywhere");
+  const TempDir dir;
+  write_npy(dir / "x.npy", zeros({4}));
+  ::chmod((dir / "x.npy").c_str(), 0);
+  expect_error([&] { read_npy(dir / "x.npy"); }, "Permission denied");
+  ::chmod(dir.path().c_str(), 0500);
+  expect_error([&] { write_npy(dir / "y.npy", zeros({4})); }, "Permission denied");
+  ::chmod(dir.path().c_str(), 0700);
+}
+
+TEST_CASE("io: checksum sees every bit and the order of the words") {
+  const auto sum = [](const std::string& text) { return checksum(std::as_bytes(std::span(text))); };
+  CHECK(sum("") == 0xcbf29ce484222325u);
+  CHECK(sum("a") == 0xaf63dc4c8601ec8cu);  // the published FNV-1a value
+  const std::string text = "exactly nineteen by";
+  for (size_t i = 0; i < text.size() * 8; ++i) {
+    std::string flipped = text;
+    flipped[i / 8] = static_cast<char>(flipped[i / 8] ^ (1 << i % 8));
+    CHECK(sum(flipped) != sum(text));
+  }
+  CHECK(sum("1234567887654321") != sum("8765432112345678"));
+}
+
+TEST_CASE("io: arrays of the official data-set builder") {
+  const Path folder = test::reference_dir() / "official_dataset_arc" / "train";
+  if (!std::filesystem::exists(folder)) SKIP("no folder " << folder.string());
+  const TempDir dir;
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".npy") continue;
+    INFO(entry.path().string());
+    const Tensor x = read_npy(entry.path());
+    CHECK(!is_floating(x.dtype()));
+    write_npy(dir / "copy.npy", x);
+    check_equal(read_npy(dir / "copy.npy"), x);
+    ++files;
+  }
+  CHECK(files == 5);
+  const Tensor inputs = read_npy(folder / "all__inputs.npy");
+  const Tensor labels = read_npy(folder / "all__labels.npy");
+  CHECK(inputs.shape() == labels.shape());
+  CHECK(inputs.size(1) == 900);
+}
+
+TEST_CASE("io: recorded tensors of the reference implementation") {
+  const Path folder = test::reference_dir() / "hrm_train";
+  if (!std::filesystem::exists(folder)) SKIP("no folder " << folder.string());
+  const TempDir dir;
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (entry.path().filename() != "weights_init.safetensors") continue;
+    INFO(entry.path().string());
+    const Safetensors file = read_safetensors(entry.path());
+    CHECK(!file.tensors.empty());
+    write_safetensors(dir / "copy", file.tensors, file.metadata);
+    const Safetensors copy = read_safetensors(dir / "copy");
+    CHECK(copy.metadata == file.metadata);
+    REQUIRE(copy.tensors.size() == file.tensors.size());
+    for (const auto& [name, tensor] : file.tensors) {
+      const Tensor* found = find(copy.tensors, name);
+      REQUIRE(found);
+      check_equal(*found, tensor);
+    }
+    ++files;
+  }
+  CHECK(files > 0);
+}
