@@ -1,0 +1,301 @@
+#include "hrm/data/build.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <set>
+
+namespace hrm {
+namespace {
+
+struct Line {
+  int64_t number;  // from 1
+  std::string_view text;
+};
+
+// Lines without their ends; empty ones and those that start with '#' are left out.
+std::vector<Line> lines_of(const std::string& text) {
+  std::vector<Line> lines;
+  int64_t number = 1;
+  for (size_t at = 0; at < text.size(); ++number) {
+    size_t end = text.find('\n', at);
+    if (end == std::string::npos) end = text.size();
+    std::string_view line(text.data() + at, end - at);
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
+    if (!line.empty() && line[0] != '#') lines.push_back({number, line});
+    at = end + 1;
+  }
+  return lines;
+}
+
+std::vector<std::string_view> split(std::string_view line, char separator) {
+  std::vector<std::string_view> fields;
+  while (true) {
+    const size_t at = line.find(separator);
+    fields.push_back(line.substr(0, at));
+    if (at == std::string_view::npos) return fields;
+    line.remove_prefix(at + 1);
+  }
+}
+
+// Solves a puzzle of a file; errors name the line.
+SudokuPuzzle checked_puzzle(std::string_view text, const SudokuBuild& build,
+                            const std::string& where) {
+  SudokuPuzzle p;
+  SudokuRules rules;
+  try {
+    p.puzzle = parse_sudoku(text, &rules);
+  } catch (const Error& error) {
+    detail::fail(error.what(), " (", where, ")");
+  }
+  CHECK(rules.side == build.rules.side, "[sudoku] the puzzle is ", rules.side, "x", rules.side,
+        ", the data set ", build.rules.side, "x", build.rules.side, " (", where, "). HINT: --side ",
+        rules.side);
+  const SudokuSolution s = solve_sudoku(rules, p.puzzle);
+  CHECK(s.count == 1, "[sudoku] the puzzle has ",
+        s.count == 0 ? "no solution" : "several solutions", " (", where,
+        "). HINT: puzzles must have exactly one");
+  p.solution = s.grid;
+  p.rating = s.guesses;
+  return p;
+}
+
+// Default range of givens: easy enough that a small model learns them.
+std::pair<int, int> givens_of(const SudokuBuild& build) {
+  if (build.givens_high > 0) return {build.givens_low, build.givens_high};
+  if (build.rules.side == 4) return {4, 10};
+  return build.rules.side == 6 ? std::pair{10, 20} : std::pair{36, 50};
+}
+
+std::string number_error(const std::string& where) {
+  return "[tokens] tokens must be whole numbers separated by blanks (" + where + ")";
+}
+
+std::vector<int> parse_tokens(std::string_view text, const std::string& where) {
+  std::vector<int> tokens;
+  for (std::string_view word : split(text, ' ')) {
+    if (word.empty()) continue;
+    int value = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+    CHECK(error == std::errc() && end == word.data() + word.size(), number_error(where));
+    tokens.push_back(value);
+  }
+  return tokens;
+}
+
+}  // namespace
+
+std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const SudokuBuild& build,
+                                            const std::string& name) {
+  std::vector<Line> lines = lines_of(text);
+  CHECK(!lines.empty(), "[sudoku] ", name, " holds no puzzles");
+  // A CSV is recognised by its header.
+  size_t question = 0, answer = 0;
+  const bool csv = lines[0].text.find(',') != std::string_view::npos;
+  const std::vector<std::string_view> header = split(lines[0].text, ',');
+  if (csv) {
+    const auto column = [&](std::string_view wanted) {
+      const auto at = std::find(header.begin(), header.end(), wanted);
+      CHECK(at != header.end(), "[sudoku] ", name, " line ", lines[0].number,
+            " must be the header source,question,answer,rating, but has no '", wanted, "'");
+      return static_cast<size_t>(at - header.begin());
+    };
+    question = column("question"), answer = column("answer");
+    lines.erase(lines.begin());
+  }
+  std::vector<SudokuPuzzle> puzzles;
+  const auto total = static_cast<int64_t>(lines.size());
+  for (int64_t i = 0; i < total; ++i) {
+    if (build.count > 0 && static_cast<int64_t>(puzzles.size()) == build.count) break;
+    const std::string where = name + " line " + std::to_string(lines[i].number);
+    std::string_view puzzle = lines[i].text;
+    if (csv) {
+      const auto fields = split(puzzle, ',');
+      CHECK(fields.size() == header.size(), "[sudoku] ", where, " must have ", header.size(),
+            " columns, got ", fields.size());
+      puzzle = fields[question];
+      puzzles.push_back(checked_puzzle(puzzle, build, where));
+      CHECK(format_sudoku(puzzles.back().solution) == fields[answer],
+            "[sudoku] the answer is not the puzzle's solution (", where, ")");
+    } else {
+      puzzles.push_back(checked_puzzle(puzzle, build, where));
+    }
+    if (build.on_progress) build.on_progress(i + 1, total);
+  }
+  return puzzles;
+}
+
+std::vector<SudokuPuzzle> read_sudoku_file(const SudokuBuild& build) {
+  return parse_sudoku_file(read_file(build.from), build, build.from.string());
+}
+
+std::vector<SudokuPuzzle> generate_sudoku(const SudokuBuild& build) {
+  const auto [low, high] = givens_of(build);
+  CHECK(low >= 0 && low <= high && high <= build.rules.cells(),
+        "[sudoku] givens must be a range LOW-HIGH within 0-", build.rules.cells(), ", got ", low,
+        "-", high);
+  Random random = Random(build.seed).fork("sudoku");
+  std::vector<SudokuPuzzle> puzzles;
+  std::set<Grid> seen;
+  // Small sides have few puzzles: give up when new ones hardly turn up.
+  for (int64_t tries = 0; static_cast<int64_t>(puzzles.size()) < build.count; ++tries) {
+    CHECK(tries < 20 * build.count + 1000, "[sudoku] only ", puzzles.size(), " of ", build.count,
+          " different puzzles found. HINT: a smaller --count or a wider range of --givens");
+    SudokuPuzzle p;
+    p.solution = random_solution(build.rules, random);
+    const int givens = low + static_cast<int>(random.below(high - low + 1));
+    p.puzzle = remove_digits(build.rules, p.solution, givens, build.minimal, random);
+    const auto left = static_cast<int>(
+        std::count_if(p.puzzle.begin(), p.puzzle.end(), [](int d) { return d != 0; }));
+    if ((!build.minimal && left > givens) || !seen.insert(p.puzzle).second) continue;
+    p.rating = solve_sudoku(build.rules, p.puzzle).guesses;
+    if (p.rating < build.min_rating) continue;
+    puzzles.push_back(std::move(p));
+    if (build.on_progress) build.on_progress(static_cast<int64_t>(puzzles.size()), build.count);
+  }
+  return puzzles;
+}
+
+BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
+  const SudokuRules& rules = build.rules;
+  DatasetInfo info;
+  info.seq_len = rules.cells();
+  info.vocab_size = rules.side + 2;
+  DatasetWriter writer(out, info, {"sudoku", rules.side, rules.box_rows, rules.box_cols},
+                       build.replace);
+  std::vector<SudokuPuzzle> puzzles =
+      build.from.empty() ? generate_sudoku(build) : read_sudoku_file(build);
+  BuildSummary summary;
+  std::map<std::string, std::vector<const SudokuPuzzle*>> classes;
+  std::set<Grid> seen;
+  for (SudokuPuzzle& p : puzzles) {
+    if (p.rating < build.min_rating || !seen.insert(p.puzzle).second) {
+      ++summary.dropped;
+      continue;
+    }
+    p.symmetry = symmetry_class(rules, p.puzzle, p.solution);
+    classes[p.symmetry].push_back(&p);
+    summary.mean_rating += static_cast<double>(p.rating);
+  }
+  summary.mean_rating /= std::max<double>(1, static_cast<double>(seen.size()));
+
+  Random random = Random(build.seed).fork("split");
+  std::vector<const std::vector<const SudokuPuzzle*>*> order;
+  for (const auto& [name, members] : classes) order.push_back(&members);
+  random.shuffle(order);
+  // Whole classes to the test side, until both wishes are met.
+  std::vector<const SudokuPuzzle*> test, train;
+  int64_t held_out = 0;
+  for (const auto* members : order) {
+    const bool to_test = held_out < build.test_count || summary.test_classes < build.test_classes;
+    if (build.test_count > 0 && to_test) {
+      held_out += static_cast<int64_t>(members->size());
+      ++summary.test_classes;
+      test.insert(test.end(), members->begin(), members->end());
+    } else {
+      ++summary.train_classes;
+      train.insert(train.end(), members->begin(), members->end());
+    }
+  }
+  CHECK(!train.empty(), "[sudoku] all ", seen.size(),
+        " puzzles were needed for the test split. HINT: more puzzles or a smaller --test");
+  // Surplus test puzzles are dropped evenly: one of every class first, then the second ones, ...
+  if (static_cast<int64_t>(test.size()) > build.test_count) {
+    std::map<std::string, int> turn;
+    std::vector<std::pair<int, const SudokuPuzzle*>> ranked;
+    for (const SudokuPuzzle* p : test) ranked.emplace_back(turn[p->symmetry]++, p);
+    std::stable_sort(ranked.begin(), ranked.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    summary.dropped += static_cast<int64_t>(test.size()) - build.test_count;
+    test.clear();
+    for (int64_t i = 0; i < build.test_count; ++i) test.push_back(ranked[i].second);
+  }
+  random.shuffle(train), random.shuffle(test);
+  int64_t group = 0;
+  for (const SudokuPuzzle* p : train) {
+    writer.add("train", to_tokens(p->puzzle), to_tokens(p->solution), ++group);
+    for (int64_t copy = 0; copy < build.augment; ++copy) {
+      const SudokuTransform t = SudokuTransform::draw(rules, random);
+      writer.add("train", to_tokens(t.apply(p->puzzle)), to_tokens(t.apply(p->solution)), group);
+    }
+  }
+  for (const SudokuPuzzle* p : test)
+    writer.add("test", to_tokens(p->puzzle), to_tokens(p->solution), ++group);
+  summary.train = writer.count("train"), summary.test = writer.count("test");
+  writer.finish();
+  return summary;
+}
+
+BuildSummary build_tokens(const Path& csv, const Path& out, bool replace) {
+  return build_tokens_text(read_file(csv), csv.string(), out, replace);
+}
+
+BuildSummary build_tokens_text(const std::string& text, const std::string& name, const Path& out,
+                               bool replace) {
+  const std::vector<Line> lines = lines_of(text);
+  CHECK(lines.size() >= 2, "[tokens] ", name, " must have a header and at least one row");
+  const std::vector<std::string_view> header = split(lines[0].text, ',');
+  const auto column = [&](std::string_view wanted, bool required) {
+    const auto at = std::find(header.begin(), header.end(), wanted);
+    CHECK(at != header.end() || !required, "[tokens] ", name, " line ", lines[0].number,
+          ": the header must name a column '", wanted, "'");
+    return at == header.end() ? -1 : at - header.begin();
+  };
+  const auto inputs_at = column("inputs", true), labels_at = column("labels", true);
+  const auto split_at = column("split", false), puzzle_at = column("puzzle", false);
+
+  struct Row {
+    std::string split;
+    std::vector<int> inputs, labels;
+    int32_t puzzle;
+  };
+  std::vector<Row> rows;
+  std::vector<std::string> identifiers = {"<blank>"};
+  std::map<std::string, int32_t, std::less<>> ids;
+  DatasetInfo info;
+  int largest = 1;
+  for (size_t i = 1; i < lines.size(); ++i) {
+    const std::string where = name + " line " + std::to_string(lines[i].number);
+    const auto fields = split(lines[i].text, ',');
+    CHECK(fields.size() == header.size(), "[tokens] ", where, " must have ", header.size(),
+          " columns, got ", fields.size());
+    Row row;
+    row.inputs = parse_tokens(fields[inputs_at], where);
+    row.labels = parse_tokens(fields[labels_at], where);
+    row.split = split_at < 0 ? "train" : std::string(fields[split_at]);
+    CHECK(row.split == "train" || row.split == "test", "[tokens] ", where,
+          ": split must be train or test, got '", row.split, "'");
+    row.puzzle = 0;
+    if (puzzle_at >= 0) {
+      const auto [it, fresh] =
+          ids.try_emplace(std::string(fields[puzzle_at]), static_cast<int32_t>(identifiers.size()));
+      if (fresh) identifiers.push_back(it->first);
+      row.puzzle = it->second;
+    }
+    if (rows.empty()) info.seq_len = static_cast<int64_t>(row.inputs.size());
+    CHECK(!row.inputs.empty() && static_cast<int64_t>(row.inputs.size()) == info.seq_len &&
+              row.labels.size() == row.inputs.size(),
+          "[tokens] ", where, ": all rows must have ", info.seq_len, " inputs and labels, got ",
+          row.inputs.size(), " and ", row.labels.size());
+    for (const int t : row.inputs)
+      CHECK(t >= 0 && t < (1 << 24), "[tokens] ", where, ": input token ", t,
+            " must be in 0..16777215");
+    for (const int t : row.labels)
+      CHECK(t == kIgnoreLabel || (t >= 0 && t < (1 << 24)), "[tokens] ", where, ": label ", t,
+            " must be in 0..16777215 or ", kIgnoreLabel);
+    largest = std::max({largest, *std::max_element(row.inputs.begin(), row.inputs.end()),
+                        *std::max_element(row.labels.begin(), row.labels.end())});
+    rows.push_back(std::move(row));
+  }
+  info.vocab_size = largest + 1;
+  info.num_puzzle_identifiers = static_cast<int64_t>(identifiers.size());
+  DatasetWriter writer(out, info, {"tokens"}, replace);
+  int64_t group = 0;
+  for (const Row& row : rows) writer.add(row.split, row.inputs, row.labels, ++group, row.puzzle);
+  BuildSummary summary;
+  summary.train = writer.count("train"), summary.test = writer.count("test");
+  writer.finish(identifiers);
+  return summary;
+}
+
+}  // namespace hrm

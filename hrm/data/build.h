@@ -1,0 +1,60 @@
+// Making data sets: Sudoku generated or imported, and own tasks from a CSV of tokens.
+#pragma once
+
+#include "hrm/data/puzzle_dataset.h"
+#include "hrm/data/sudoku.h"
+
+namespace hrm {
+
+using ProgressCallback = std::function<void(int64_t done, int64_t total)>;
+
+struct SudokuPuzzle {
+  Grid puzzle, solution;
+  int64_t rating = 0;  // guesses of our solver
+  std::string symmetry;
+};
+
+struct SudokuBuild {
+  SudokuRules rules;
+  // Where puzzles come from: a file (one puzzle a line, or CSV source,question,answer,rating), or,
+  // if empty, the generator.
+  Path from;
+  int64_t count = 10000;                // puzzles to generate, or the most to import (0: all)
+  int givens_low = 0, givens_high = 0;  // of generated puzzles, drawn uniformly; 0: by side
+  bool minimal = false;                 // remove digits until none can go
+  int64_t min_rating = 0;
+  // The test split takes whole symmetry classes until it has this many puzzles from at least
+  // test_classes classes; then surplus puzzles of a class are dropped.
+  int64_t test_count = 1000, test_classes = 1;
+  int64_t augment =
+      0;  // symmetric copies stored per training puzzle (they can also be drawn on the fly)
+  uint64_t seed = 0;
+  bool replace = false;
+  ProgressCallback on_progress;
+};
+
+struct BuildSummary {
+  int64_t train = 0, test = 0;  // examples
+  int64_t train_classes = 0, test_classes = 0;
+  double mean_rating = 0;
+  int64_t dropped = 0;  // duplicates, below min_rating, or surplus of test classes
+};
+
+// Reads, or generates, the puzzles of `build`, checking that each has one solution.
+std::vector<SudokuPuzzle> read_sudoku_file(const SudokuBuild& build);
+std::vector<SudokuPuzzle> generate_sudoku(const SudokuBuild& build);
+// The same from memory, for tests and fuzzing: `text` as in the file.
+std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const SudokuBuild& build,
+                                            const std::string& name);
+
+// Builds the data set in `out`.
+BuildSummary build_sudoku(const SudokuBuild& build, const Path& out);
+
+// An own task. CSV with a header that names the columns: `inputs` and `labels` (tokens separated by
+// blanks, all rows of one length; a label of -100 is not supervised), optional `split` (train or
+// test; train if absent) and `puzzle` (a name: rows of one name share an embedding).
+BuildSummary build_tokens(const Path& csv, const Path& out, bool replace);
+BuildSummary build_tokens_text(const std::string& text, const std::string& name, const Path& out,
+                               bool replace);
+
+}  // namespace hrm

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Unit tests under the sanitizers: address + undefined behaviour with g++, data races with clang++
+# (g++'s OpenMP runtime is not instrumented, so its barriers would look like races). The last line
+# is `N passed, N failed, N skipped`, one for each sanitizer.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+passed=0 failed=0 skipped=0
+clang=${CLANGXX:-clang++}
+
+check() {  # NAME BUILD_FOLDER
+  echo "== $1"
+  if make -s SAN="$1" unit && "$2/tests/unit" --no-colors=true --duration=false; then
+    passed=$((passed + 1))
+  else
+    echo "FAILED $1 sanitizer"
+    failed=$((failed + 1))
+  fi
+}
+
+# Memory is freed for real, not kept for reuse, so that use after free shows; leaks are errors.
+export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS=print_stacktrace=1
+check address build/cpu-address
+
+probe=$(mktemp -d)
+trap 'rm -rf "$probe"' EXIT
+echo 'int main() {
+#pragma omp parallel
+  {}
+}' >"$probe/probe.cpp"
+if ! "$clang" -fsanitize=thread -fopenmp "$probe/probe.cpp" -o "$probe/probe" 2>/dev/null; then
+  echo "SKIPPED thread sanitizer: needs $clang with OpenMP. HINT: apt-get install clang libomp-dev"
+  skipped=1
+else
+  # Archer tells the sanitizer about OpenMP's barriers; ignore_noninstrumented_modules keeps the
+  # inside of the uninstrumented runtime out of the reports.
+  export TSAN_OPTIONS="ignore_noninstrumented_modules=1:halt_on_error=1"
+  check thread build/cpu-thread
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))
