@@ -4,71 +4,80 @@
 CUDA ?= 0#             0: CPU only (the CUDA backend is not part of this version)
 ARCH ?= native#        value of -march: native, x86-64, x86-64-v3, ...
 PRESET ?= sudoku4#     what `make run` trains
+ARGS ?=#               further options of `make run`, e.g. ARGS='--seed 3'
 DEBUG ?=#              1: -O0 -g
 SAN ?=#                address or thread: instrumented build in a tree of its own
 FUZZ_SECONDS ?= 5#     of each fuzz target
 PREFIX ?= /usr/local
 V ?=#                  1: full command lines
 CXX := $(if $(filter default undefined,$(origin CXX)),g++,$(CXX))
+CLANGXX ?= clang++#    compiler of `make fuzz` and of the thread sanitizer
+
+# Folders with recorded reference numbers and puzzles. Tests that need one are skipped without it.
+REFERENCE_DIR ?= ../shared/reference
+DATA_DIR ?= ../shared/data
+export REFERENCE_DIR DATA_DIR CXX CLANGXX
 
 ifneq ($(CUDA),0)
-  $(error CUDA=$(CUDA): this version has only the CPU backend; build without CUDA=)
+  $(error CUDA=$(CUDA): this version has only the CPU backend. HINT: build without CUDA=)
 endif
 ifneq ($(filter-out address thread,$(SAN)),)
   $(error SAN=$(SAN): must be address or thread)
 endif
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+# All cores, unless -j was given; a make called by this one shares its jobs.
+ifeq ($(MAKELEVEL),0)
   MAKEFLAGS += -j$(shell nproc)
 endif
 MAKEFLAGS += --no-print-directory
 
 # A build tree for each flavour.
 BUILD := build/cpu$(if $(SAN),-$(SAN))$(if $(DEBUG),-debug)
-# g++'s thread sanitizer does not know OpenMP's barriers; clang with libomp does.
-ifeq ($(SAN),thread)
-  CXX := clang++
-endif
-
-REFERENCE_DIR ?= ../shared/reference
-DATA_DIR ?= ../shared/data
-export REFERENCE_DIR DATA_DIR
 
 # Flags -------------------------------------------------------------------------------------------
 # No -ffast-math: a NaN must stay a NaN. The two -fno- flags only drop errno and traps.
-WARN := -Wall -Wextra -Werror
-CXXFLAGS := -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -I. $(WARN)
+CXXFLAGS := -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -I. \
+            -Wall -Wextra -Werror
 LDFLAGS := -fopenmp
+# Kernels are worth every optimisation; JSON, the command line and tests only cost compile time.
 KERNEL_OPT := -O3
 OPT := -O2
-CLI_OPT := -O1
-ifdef DEBUG
-  KERNEL_OPT := -O0 -g
-  OPT := -O0 -g
-  CLI_OPT := -O0 -g
-endif
+SLOW_OPT := -O1
+
 ifeq ($(SAN),address)
-  CXXFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all -g1
-  LDFLAGS += -fsanitize=address,undefined
-  OPT := -O1
-  CLI_OPT := -O1
+  SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+else ifeq ($(SAN),thread)
+  SANITIZE := -fsanitize=thread
+  CXX := $(CLANGXX)# g++'s OpenMP runtime is not instrumented: its barriers would look like races
 endif
-ifeq ($(SAN),thread)
-  CXXFLAGS += -fsanitize=thread -g1
-  LDFLAGS += -fsanitize=thread
+ifneq ($(SAN),)
+  CXXFLAGS += $(SANITIZE) -g1
+  LDFLAGS += $(SANITIZE)
+  KERNEL_OPT := -O2
   OPT := -O1
-  CLI_OPT := -O1
+endif
+ifneq ($(DEBUG),)
+  CXXFLAGS += -g
+  KERNEL_OPT := -O0
+  OPT := -O0
+  SLOW_OPT := -O0
 endif
 
-# Sources -----------------------------------------------------------------------------------------
+# Sources: every file in these folders; there is no list to keep ----------------------------------
 LIB_SRC := $(wildcard kernels/cpu/*.cpp tensor/*.cpp autograd/*.cpp autograd/ops/*.cpp \
                       nn/*.cpp nn/optim/*.cpp hrm/*.cpp hrm/data/*.cpp)
 CLI_SRC := $(wildcard hrm/cli/*.cpp)
 TEST_SRC := $(wildcard tests/test_*.cpp tests/support/*.cpp) tests/main.cpp
+# The command line's own parts are tested too; only its main() is not.
+TEST_CLI_SRC := $(filter-out hrm/cli/main.cpp,$(CLI_SRC))
+# What the parsers need.
+FUZZ_SRC := $(wildcard kernels/cpu/*.cpp tensor/*.cpp hrm/data/*.cpp hrm/config.cpp)
 HEADERS := $(wildcard kernels/*.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h \
                       hrm/*.h hrm/data/*.h)
-FORMATTED := $(shell git ls-files '*.h' '*.cpp' 2>/dev/null)
+FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
+                    -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
 objects = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1))
+fuzz_objects = $(patsubst %.cpp,build/fuzz/obj/%.o,$(1))
 LIB := $(BUILD)/libhrm.a
 HRM := $(BUILD)/hrm
 UNIT := $(BUILD)/tests/unit
@@ -80,26 +89,28 @@ FUZZERS := $(patsubst tests/fuzz/%.cpp,build/fuzz/%,$(wildcard tests/fuzz/*.cpp)
 Q := $(if $(V),,@)
 say = @printf '  %-6s %s\n' $(1) $(2)
 
-.PHONY: all hrm run test unit parity bench examples gradcheck sanitize fuzz install format \
-        format-check loc check-deps print-config clean help deps
+# Targets -----------------------------------------------------------------------------------------
+.PHONY: all hrm run test unit parity bench bench-build examples gradcheck sanitize fuzz fuzz-run \
+        install format format-check loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
 
-all: hrm
+all: hrm  ## the program build/cpu/hrm and the library build/cpu/libhrm.a (the default)
 hrm: $(HRM) | print-config
+unit: $(UNIT)
+parity: $(PARITY)
+bench-build: $(BENCHES)
 
-# Main targets ------------------------------------------------------------------------------------
 run: deps  ## install what is missing, build, train the demo model (PRESET=sudoku4|sudoku6)
 	@$(MAKE) hrm
 	$(HRM) demo --preset $(PRESET) $(ARGS)
 
 test: deps  ## build everything and run all tests
-	@$(MAKE) hrm unit parity examples bench-build
+	@$(MAKE) $(if $(V),,-s) hrm unit parity examples bench-build
 	@bash tests/run.sh $(BUILD)
 
-unit: $(UNIT)
-parity: $(PARITY)
 examples: $(EXAMPLES)  ## build the programs of examples/
-bench-build: $(BENCHES)
 
 bench: bench-build  ## measure kernels and training steps
 	@for b in $(BENCHES); do echo "== $$b"; $$b || exit 1; done
@@ -107,88 +118,115 @@ bench: bench-build  ## measure kernels and training steps
 gradcheck: $(UNIT)  ## only the finite-difference checks
 	$(UNIT) --test-case='*gradcheck*'
 
-sanitize: deps  ## unit tests under address+undefined (g++) and thread (clang) sanitizers
-	@bash tests/sanitize.sh
+sanitize: deps  ## unit tests under address+undefined (g++) and thread (clang++) sanitizers
+	+@bash tests/sanitize.sh
 
-fuzz: $(FUZZERS)  ## every parser for FUZZ_SECONDS
-	@for f in $(FUZZERS); do echo "== $$f"; \
-	  $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1 \
-	    2>&1 | grep -E 'stat::number_of_executed|ERROR|SUMMARY' ; \
-	  test $${PIPESTATUS[0]} -eq 0 || exit 1; done
-fuzz: SHELL := bash
+fuzz: deps  ## every parser for FUZZ_SECONDS
+	@if command -v $(CLANGXX) >/dev/null; then $(MAKE) fuzz-run; \
+	else echo 'SKIPPED fuzz: needs $(CLANGXX). HINT: apt-get install clang libomp-dev'; fi
 
-install: hrm  ## binary, library, headers and a pkg-config file under PREFIX
+install: hrm  ## program, library, headers and a pkg-config file under PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(HRM) $(DESTDIR)$(PREFIX)/bin/hrm
 	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libhrm.a
 	@for h in $(HEADERS); do \
-	  install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/hrm.cpp/$$h || exit 1; done
+	  install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/hrm/$$h || exit 1; done
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: hrm' \
 	  'Description: tensors, autograd and the Hierarchical Reasoning Model in C++20' \
-	  'Version: 0.1.0' 'Cflags: -std=c++20 -fopenmp -I$${prefix}/include/hrm.cpp' \
+	  'Version: 0.1.0' 'Cflags: -std=c++20 -fopenmp -I$${prefix}/include/hrm' \
 	  'Libs: -L$${prefix}/lib -lhrm -fopenmp' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hrm.pc
 
 format:  ## clang-format every source
 	clang-format -i $(FORMATTED)
-format-check:
+
+format-check:  ## fail if a source is not formatted
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $(FORMATTED); \
-	else echo 'format-check: clang-format is not installed, nothing checked'; fi
+	else echo 'SKIPPED format-check: clang-format is not installed'; fi
+
 loc:  ## lines by folder against the budget
 	@bash .ci/loc
+
 check-deps:  ## includes that run against kernels <- tensor <- autograd <- nn <- hrm
 	@bash .ci/check_deps
+
 deps:
 	@bash .ci/deps
-clean:
-	rm -rf build
-help:  ## this list
-	@awk -F'## ' '/^[a-z-]+:.*## /{split($$1,t,":"); printf "  make %-12s %s\n", t[1], $$2}' Makefile
-	@echo '  options: ARCH=native PRESET=sudoku4 DEBUG=1 SAN=address|thread V=1 PREFIX=/usr/local'
 
+clean:  ## remove build/
+	rm -rf build
+
+help:  ## this list
+	@awk -F'## ' '/^[a-z-]+:.*## /{split($$1,t,":"); printf "  make %-13s %s\n", t[1], $$2}' Makefile
+	@echo '  options: ARCH=native PRESET=sudoku4 ARGS= DEBUG=1 SAN=address|thread V=1 FUZZ_SECONDS=5'
+	@echo '           PREFIX=/usr/local DESTDIR= CXX=g++ REFERENCE_DIR= DATA_DIR='
+
+# What the compiler really does, asked of the compiler.
+defines = $(CXX) -march=$(ARCH) -fopenmp -dM -E -x c++ /dev/null
 print-config:  ## compiler, instruction set and features of this build
-	@printf 'hrm.cpp  %s  ISA %s  OpenMP %s  CUDA no  -march=%s  %s\n' \
-	  "$$($(CXX) --version | head -1)" \
-	  "$$($(CXX) -march=$(ARCH) -dM -E -x c++ /dev/null | awk '/__AVX512BF16__/{b=1} /__AVX512F__/{z=1} /__AVX2__/{y=1} END{print z?"AVX-512" (b?"+BF16":""):y?"AVX2":"SSE2"}')" \
-	  "$$(echo | $(CXX) -fopenmp -dM -E -x c++ - | awk '/_OPENMP/{print $$3}')" \
-	  "$(ARCH)" "$(BUILD)"
+	@$(defines) | awk -v compiler="$$($(CXX) --version | head -n 1)" ' \
+	  $$2 ~ /^__(AVX512F|AVX512BF16|AVX2|FMA|ARM_NEON)__$$|^__ARM_NEON$$/ { \
+	    name = $$2; gsub(/__/, "", name); has[name] = 1 } \
+	  $$2 == "_OPENMP" { openmp = $$3 } \
+	  END { n = split("AVX512BF16 AVX512F AVX2 FMA ARM_NEON", order, " "); \
+	    for (i = 1; i <= n; ++i) if (order[i] in has) isa = isa " " order[i]; \
+	    printf "hrm.cpp: %s | ISA%s | OpenMP %s | CUDA no\n", compiler, isa ? isa : " baseline", \
+	      openmp ? openmp : "no" }'
+	@echo 'flags:   $(CXXFLAGS) ($(KERNEL_OPT) kernels, $(OPT) library) -> $(BUILD)'
 
 # Rules -------------------------------------------------------------------------------------------
-# Recompile when the flags change.
-STAMP := $(BUILD)/flags
-SIGNATURE := $(CXX) $(CXXFLAGS) $(KERNEL_OPT) $(OPT) $(CLI_OPT)
-$(shell mkdir -p $(BUILD); echo '$(SIGNATURE)' | cmp -s - $(STAMP) || echo '$(SIGNATURE)' > $(STAMP))
+# A file that changes only when the text in it does: a reason to rebuild for what is no file.
+stamp = $(shell mkdir -p $(dir $(1)); echo '$(2)' | cmp -s - $(1) || echo '$(2)' > $(1))
+FLAGS_STAMP := $(BUILD)/flags
+SOURCES_STAMP := $(BUILD)/sources
+$(call stamp,$(FLAGS_STAMP),$(CXX) $(CXXFLAGS) $(KERNEL_OPT) $(OPT) $(SLOW_OPT))
+$(call stamp,$(SOURCES_STAMP),$(LIB_SRC) $(CLI_SRC) $(TEST_SRC))
 
-$(BUILD)/obj/kernels/%.o: LEVEL = $(KERNEL_OPT)
-$(BUILD)/obj/hrm/cli/%.o $(BUILD)/obj/hrm/config.o $(BUILD)/obj/tests/%.o: LEVEL = $(CLI_OPT)
 LEVEL = $(OPT)
+$(BUILD)/obj/kernels/%.o: LEVEL = $(KERNEL_OPT)
+$(BUILD)/obj/hrm/cli/%.o $(BUILD)/obj/hrm/config.o $(BUILD)/obj/tests/%.o: LEVEL = $(SLOW_OPT)
 
-$(BUILD)/obj/%.o: %.cpp $(STAMP)
+$(BUILD)/obj/%.o: %.cpp $(FLAGS_STAMP)
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(LEVEL) -MMD -MP -c $< -o $@
 
-$(LIB): $(call objects,$(LIB_SRC))
+$(LIB): $(call objects,$(LIB_SRC)) $(SOURCES_STAMP)
 	$(call say,AR,$@)
 	@rm -f $@
-	$(Q)ar rcs $@ $^
+	$(Q)ar rcs $@ $(filter %.o,$^)
 
 $(HRM): $(call objects,$(CLI_SRC)) $(LIB)
-$(UNIT): $(call objects,$(TEST_SRC)) $(LIB)
+$(UNIT): $(call objects,$(TEST_SRC) $(TEST_CLI_SRC)) $(LIB)
 $(PARITY): $(call objects,tests/parity.cpp) $(LIB)
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(LIB)
+# build/hrm is a link to the newest program of all build trees.
 $(HRM) $(UNIT) $(PARITY) $(EXAMPLES) $(BENCHES):
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $^ $(LDFLAGS) -o $@
+	@$(if $(filter $(HRM),$@),ln -sfn $(HRM:build/%=%) build/hrm)
 
-# Fuzz targets bring their own flavour of everything they touch.
-build/fuzz/%: tests/fuzz/%.cpp $(LIB_SRC) $(HEADERS)
-	$(call say,FUZZ,$@)
+# Fuzzing: clang's own flavour of the parsers and all they touch. What a run has found out stays in
+# build/fuzz/corpus and is where the next one starts.
+FUZZ_FLAGS := -std=c++20 -O1 -g1 -fopenmp -I. -fsanitize=address,undefined \
+              -fno-sanitize-recover=all
+build/fuzz/obj/%.o: %.cpp
+	$(call say,FUZZ,$<)
 	@mkdir -p $(@D)
-	$(Q)clang++ -std=c++20 -O1 -g1 -I. -fopenmp -fsanitize=fuzzer,address $< \
-	  $(filter-out hrm/trainer.cpp hrm/estimate.cpp,$(LIB_SRC)) -o $@
+	$(Q)$(CLANGXX) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+build/fuzz/libhrm.a: $(call fuzz_objects,$(FUZZ_SRC))
+	$(Q)rm -f $@; ar rcs $@ $^
+$(FUZZERS): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libhrm.a
+	$(call say,LINK,$@)
+	$(Q)$(CLANGXX) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ -o $@
+fuzz-run: $(FUZZERS)
+	@for f in $(FUZZERS); do echo "== $$f ($(FUZZ_SECONDS) s)"; \
+	  corpus=build/fuzz/corpus/$$(basename $$f); mkdir -p $$corpus; \
+	  if $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -timeout=10 -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/ $$corpus > $$f.log 2>&1; \
+	  then grep number_of_executed $$f.log; \
+	  else tail -n 40 $$f.log; echo "FAILED $$f (the input is kept in build/fuzz)"; exit 1; fi; done
 
 -include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CLI_SRC) $(TEST_SRC) tests/parity.cpp \
-  $(wildcard examples/*.cpp bench/*.cpp)))
-.SECONDARY:
+  $(wildcard examples/*.cpp bench/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))

@@ -73,19 +73,20 @@ class Evaluation {
   }
 
  private:
-  // Gives every halted slot the next puzzle and prepares the carry for a segment. Returns the next
-  // example.
+  // Gives every empty slot the next puzzle, while there are any, and prepares the carry for a
+  // segment. Returns the next example.
   int64_t fill(Carry& carry, int64_t next) {
-    std::vector<int64_t> entering;
-    for (int64_t b = 0; b < carry.batch(); ++b)
-      if (rows_[b].example < 0 && next < total_) {
-        rows_[b] = Row{next++, 0, {}, {}};
-        entering.push_back(rows_[b].example);
-      }
-    // Examples enter in order, so the rows of the incoming batch are consecutive.
-    const Batch batch = eval_batch(data_, entering.empty() ? 0 : entering.front(),
-                                   std::max<int64_t>(1, static_cast<int64_t>(entering.size())));
-    begin_segment(model_, carry, batch, Refill::only_halted);
+    const int64_t first = next;
+    int64_t empty_slots = 0;
+    for (Row& row : rows_) {
+      if (row.example >= 0) continue;
+      ++empty_slots;
+      if (next < total_) row = Row{next++, 0, {}, {}};
+    }
+    // A row for every halted slot, since each takes one: the next examples, then padding.
+    const int64_t start = next > first ? first : data_.num_examples();
+    begin_segment(model_, carry, eval_batch(data_, start, std::max<int64_t>(1, empty_slots)),
+                  Refill::only_halted);
     return next;
   }
 

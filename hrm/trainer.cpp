@@ -1,7 +1,6 @@
 #include "hrm/trainer.h"
 
 #include <chrono>
-#include <cmath>
 #include <fstream>
 
 #include "autograd/grad_mode.h"
@@ -53,22 +52,22 @@ Model make_model(const Config& config) {
   return Model(config.model, &random);
 }
 
+int64_t log_interval(const TrainConfig& t) {
+  return std::clamp<int64_t>(t.total_steps / 200, 1, 50);
+}
+
+}  // namespace
+
 void check_dataset_fits(const ModelConfig& model, const PuzzleDataset& data) {
   const DatasetInfo& info = data.info();
   const auto same = [&](const char* what, int64_t wanted, int64_t got) {
-    CHECK(wanted == got, "[train] the model has ", what, " ", wanted, ", the data set ",
+    CHECK(wanted == got, "[data] the model has ", what, " ", wanted, ", the data set ",
           data.folder().string(), " has ", got);
   };
   same("seq_len", model.seq_len, info.seq_len);
   same("vocab_size", model.vocab_size, info.vocab_size);
   same("num_puzzle_identifiers", model.num_puzzle_identifiers, info.num_puzzle_identifiers);
 }
-
-int64_t log_interval(const TrainConfig& t) {
-  return std::clamp<int64_t>(t.total_steps / 200, 1, 50);
-}
-
-}  // namespace
 
 Json TrainMetrics::to_json() const {
   return {{"step", step},

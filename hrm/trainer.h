@@ -32,6 +32,9 @@ struct TrainCallbacks {
   const std::atomic<bool>* stop = nullptr;  // set: finish the step, write a checkpoint, return
 };
 
+// An Error if a data set has other sizes than the model.
+void check_dataset_fits(const ModelConfig& model, const PuzzleDataset& data);
+
 enum class TrainOutcome { finished, stopped, early_stopped };
 
 class Trainer {

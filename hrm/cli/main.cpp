@@ -1,1 +1,49 @@
-int main() { return 0; }
+#include <cstdio>
+#include <new>
+
+#include "hrm/cli/commands.h"
+
+int main(int argc, char** argv) {
+  using namespace hrm;
+  set_command_line(argc, argv);
+  CLI::App app(
+      "hrm: trains and runs Hierarchical Reasoning Models, from scratch, on your CPU.\n"
+      "\n"
+      "  hrm demo                          train a 4x4 Sudoku model in minutes and watch it think\n"
+      "  hrm data sudoku --out DIR         make a data set\n"
+      "  hrm train --preset P --data DIR   train on it\n"
+      "  hrm solve PUZZLE --run RUN        solve one puzzle, segment by segment\n",
+      "hrm");
+  app.set_version_flag("--version", std::string("hrm ") + kVersion);
+  app.require_subcommand(1);
+  app.footer("`hrm COMMAND --help` explains a command. Presets: `hrm info`.");
+  app.get_formatter()->column_width(34);
+  add_demo_command(app);
+  add_train_command(app);
+  add_eval_command(app);
+  add_solve_command(app);
+  add_report_command(app);
+  add_data_command(app);
+  add_info_command(app);
+  add_import_command(app);
+  add_export_command(app);
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::Success& request) {  // --help, --version
+    return app.exit(request);
+  } catch (const CLI::RuntimeError& error) {  // a command's own exit status
+    return error.get_exit_code();
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "hrm: %s. HINT: hrm %s--help\n", error.what(),
+                 argc > 1 && argv[1][0] != '-' ? (std::string(argv[1]) + " ").c_str() : "");
+    return 2;
+  } catch (const Error& error) {
+    std::fprintf(stderr, "hrm: %s\n", error.what());
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "hrm: out of memory. HINT: use a smaller batch\n");
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "hrm: %s\n", error.what());
+  }
+  return 1;
+}

@@ -1,0 +1,53 @@
+// The subcommands of the binary. Each add_ function registers one with its options and what it
+// does.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "hrm/evaluate.h"
+#include "hrm/trainer.h"
+
+namespace hrm {
+
+inline constexpr const char* kVersion = "0.1.0";
+
+void add_demo_command(CLI::App& app);
+void add_train_command(CLI::App& app);
+void add_eval_command(CLI::App& app);
+void add_solve_command(CLI::App& app);
+void add_report_command(CLI::App& app);
+void add_info_command(CLI::App& app);
+void add_import_command(CLI::App& app);
+void add_export_command(CLI::App& app);
+void add_data_command(CLI::App& app);
+
+// Options that several commands share.
+struct CommonOptions {
+  int threads = 0;  // 0: what OpenMP finds
+  void add(CLI::App& command);
+  void apply() const;  // checks the range and sets the number of threads
+};
+
+// A run folder with its model, ready to evaluate. `which` is best, last, or a checkpoint folder;
+// empty: best if there is one.
+struct LoadedRun {
+  Config config;
+  Path weights;  // the checkpoint the weights came from
+  std::unique_ptr<Model> model;
+  int64_t step = 0;
+};
+LoadedRun load_run(const Path& run, const std::string& which);
+// The data set a run was trained on, or `data` if given; checks that it fits the model.
+PuzzleDataset open_data(const LoadedRun& run, const std::string& data, const std::string& split);
+
+// Sets seq_len, vocab_size and num_puzzle_identifiers from a data set.
+void adopt_data(Config& config, const PuzzleDataset& data);
+// config.json of a new run folder: the configuration, the command line, the task.
+void write_run_config(const Path& run, const Config& config, const TaskInfo& task);
+// The command line of this process, for config.json and messages.
+void set_command_line(int argc, char** argv);
+
+// "exact 96.4 %   cells 99.1 %   segments 2.31 ..." and, if colour allows, in colour.
+std::string describe(const EvalResult& result);
+
+}  // namespace hrm

@@ -1,0 +1,217 @@
+// hrm eval, solve, report, info: what is done with a run.
+#include <cmath>
+#include <cstdio>
+
+#include "hrm/cli/commands.h"
+#include "hrm/cli/grid.h"
+#include "hrm/progress.h"
+#include "hrm/report.h"
+
+namespace hrm {
+namespace fs = std::filesystem;
+namespace {
+
+struct EvalSettings {
+  std::string run, data, split = "test", checkpoint;
+  EvalOptions options;
+  bool json = false;
+  CommonOptions common;
+};
+
+void add_run_options(CLI::App& command, EvalSettings& s) {
+  command.add_option("--run", s.run, "run folder")->required();
+  command.add_option("--checkpoint", s.checkpoint, "best (default), last, or a checkpoint folder");
+  command
+      .add_option("--segments", s.options.segments,
+                  "most segments per puzzle (default: as trained; more or fewer are fine)")
+      ->check(CLI::Range(0, 100000));
+  command.add_flag("--halt", s.options.halting, "stop a puzzle when the q head says so");
+  command.add_option("--halt-threshold", s.options.threshold,
+                     "how far q_halt must exceed q_continue (halt-only models: 0) to stop");
+  command.add_flag("--json", s.json, "print JSON");
+  s.common.add(command);
+}
+
+void run_eval(const EvalSettings& s) {
+  s.common.apply();
+  const LoadedRun run = load_run(s.run, s.checkpoint);
+  const PuzzleDataset data = open_data(run, s.data, s.split);
+  EvalResult result;
+  {
+    const int64_t total = s.options.max_puzzles > 0
+                              ? std::min(s.options.max_puzzles, data.num_examples())
+                              : data.num_examples();
+    Progress progress("eval", "puzzles", total);
+    EvalOptions options = s.options;
+    options.on_progress = [&](int64_t done, int64_t) { progress.update(done); };
+    result = evaluate(*run.model, data, options);
+  }
+  result.step = run.step;
+  if (s.json) {
+    std::printf("%s\n", Json(to_json(result)).dump(2).c_str());
+    return;
+  }
+  std::printf("%s\n", describe(result).c_str());
+  std::printf("\nsegment   exact   tokens   q head halts here\n");
+  for (size_t i = 0; i < result.exact_by_segment.size(); ++i)
+    std::printf("%7zu  %5.1f %%  %5.1f %%   %s\n", i + 1, 100 * result.exact_by_segment[i],
+                100 * result.accuracy_by_segment[i],
+                format_count(result.halt_histogram[i + 1]).c_str());
+}
+
+struct SolveSettings : EvalSettings {
+  std::string puzzle;
+};
+
+void run_solve(const SolveSettings& s) {
+  s.common.apply();
+  SudokuRules rules;
+  const Grid puzzle = parse_sudoku(s.puzzle, &rules);
+  const SudokuSolution solution = solve_sudoku(rules, puzzle);
+  CHECK(solution.count == 1, "[solve] the puzzle has ",
+        solution.count == 0 ? "no solution" : "several solutions",
+        ". HINT: check the digits; a puzzle must have exactly one");
+  const LoadedRun run = load_run(s.run, s.checkpoint);
+  CHECK(run.config.model.seq_len == rules.cells() && run.config.model.vocab_size == rules.side + 2,
+        "[solve] the model of ", s.run, " was trained on ", run.config.model.seq_len,
+        " tokens of vocabulary ", run.config.model.vocab_size, ", this puzzle has ", rules.cells(),
+        " cells. HINT: train a model for this size");
+  PuzzleTrace trace = solve_one(*run.model, to_tokens(puzzle), 0, s.options);
+  trace.labels = to_tokens(solution.grid);
+  const Grid answer = from_tokens(trace.predictions.back());
+  const std::string wrong = check_solution(rules, puzzle, answer);
+  if (s.json) {
+    Json json = {{"puzzle", format_sudoku(puzzle)},
+                 {"answer", format_sudoku(answer)},
+                 {"solved", wrong.empty()},
+                 {"error", wrong},
+                 {"segments", Json::array()}};
+    for (size_t i = 0; i < trace.predictions.size(); ++i)
+      json["segments"].push_back({{"grid", format_sudoku(from_tokens(trace.predictions[i]))},
+                                  {"q_halt", trace.q_halt[i]},
+                                  {"q_continue", trace.q_continue[i]}});
+    std::printf("%s\n", json.dump(2).c_str());
+  } else {
+    std::printf("%s\n%s\n", render_trace(trace, rules, use_colour(stdout)).c_str(),
+                format_sudoku(answer).c_str());
+    std::printf("%s\n", wrong.empty() ? "solved" : ("not solved: " + wrong).c_str());
+  }
+  if (!wrong.empty()) throw CLI::RuntimeError(1);
+}
+
+Json model_info(const Config& c) {
+  const Model model(c.model, nullptr);
+  Json json = c.to_json();
+  json["parameters"] = model.parameter_count();
+  int64_t buffers = 0;
+  for (const auto& [name, buffer] : model.named_buffers()) buffers += buffer->numel();
+  json["buffer_elements"] = buffers;
+  json["updates_per_segment"] = update_list(c.model).size();
+  return json;
+}
+
+void print_settings(const Json& json) {
+  for (const char* group : {"model", "train"}) {
+    std::printf("\n%s\n", group);
+    for (const auto& [key, value] : json[group].items())
+      std::printf("  %-26s %s\n", key.c_str(),
+                  (value.is_string() ? value.get<std::string>() : value.dump()).c_str());
+  }
+}
+
+void list_presets() {
+  std::printf("presets (hrm info --preset NAME shows the settings)\n");
+  for (const PresetInfo& p : presets())
+    std::printf("  %-16s %s\n", p.name.c_str(), p.description.c_str());
+  std::printf("\nsettings (--set KEY=VALUE)\n");
+  Config c;
+  const auto show = [](const char* key, auto&, const char* help) {
+    std::printf("  %-26s %s\n", key, help);
+  };
+  c.model.fields(show), c.train.fields(show);
+}
+
+void run_info(const std::string& run, const std::string& name, bool as_json) {
+  if (run.empty() && name.empty()) return list_presets();
+  Config config;
+  Json json;
+  if (!name.empty()) {
+    config = preset(name);
+    json = model_info(config);
+  } else {
+    config = read_config(run);
+    json = model_info(config);
+    const std::vector<Path> steps = list_checkpoints(run);
+    json["checkpoints"] = Json::array();
+    for (const Path& p : steps) json["checkpoints"].push_back(p.filename().string());
+    if (fs::exists(Path(run) / "evaluation.json")) {
+      const EvalResult r = eval_result_from_json(read_json(Path(run) / "evaluation.json"), run);
+      json["evaluation"] = {{"step", r.step},
+                            {"puzzles", r.count},
+                            {"exact_accuracy", r.exact_accuracy},
+                            {"accuracy", r.accuracy}};
+    }
+  }
+  if (as_json) {
+    std::printf("%s\n", json.dump(2).c_str());
+    return;
+  }
+  std::printf("%s\n%s parameters, %s buffer elements, %s module applications a segment\n",
+              name.empty() ? run.c_str() : name.c_str(), format_count(json["parameters"]).c_str(),
+              format_count(json["buffer_elements"]).c_str(),
+              json["updates_per_segment"].dump().c_str());
+  if (json.contains("evaluation"))
+    std::printf("evaluated at step %s: %.1f %% of %s puzzles solved exactly\n",
+                format_count(json["evaluation"]["step"]).c_str(),
+                100 * json["evaluation"]["exact_accuracy"].get<double>(),
+                format_count(json["evaluation"]["puzzles"]).c_str());
+  print_settings(json);
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("eval", "Evaluate a run on a data set");
+  auto s = std::make_shared<EvalSettings>();
+  add_run_options(*command, *s);
+  command->add_option("--data", s->data, "data set folder (default: the one trained on)");
+  command->add_option("--split", s->split, "train or test")
+      ->check(CLI::IsMember({"train", "test"}));
+  command->add_option("--max", s->options.max_puzzles, "first so many puzzles only")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--batch", s->options.batch_size, "puzzles at once")
+      ->check(CLI::Range(1, 1 << 20));
+  command->callback([s] { run_eval(*s); });
+}
+
+void add_solve_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("solve", "Solve one Sudoku and show every segment");
+  auto s = std::make_shared<SolveSettings>();
+  command->add_option("puzzle", s->puzzle, "16, 36 or 81 characters, '.' or 0 for blank")
+      ->required();
+  add_run_options(*command, *s);
+  command->footer("Exit status 1 if the answer is wrong.");
+  command->callback([s] { run_solve(*s); });
+}
+
+void add_report_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("report", "Write report.html of a run");
+  auto run = std::make_shared<std::string>();
+  command->add_option("run", *run, "run folder")->required();
+  command->callback([run] {
+    write_report(*run);
+    std::printf("%s\n", (Path(*run) / "report.html").c_str());
+  });
+}
+
+void add_info_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("info", "Presets and settings; what a run or preset is");
+  auto run = std::make_shared<std::string>(), name = std::make_shared<std::string>();
+  auto json = std::make_shared<bool>(false);
+  command->add_option("run", *run, "run folder");
+  command->add_option("--preset", *name, "a preset");
+  command->add_flag("--json", *json, "print JSON");
+  command->callback([=] { run_info(*run, *name, *json); });
+}
+
+}  // namespace hrm

@@ -1,0 +1,292 @@
+// hrm train, hrm demo.
+#include <csignal>
+#include <cstdio>
+
+#include "hrm/cli/commands.h"
+#include "hrm/cli/grid.h"
+#include "hrm/data/build.h"
+#include "hrm/progress.h"
+#include "hrm/report.h"
+
+namespace hrm {
+namespace fs = std::filesystem;
+namespace {
+
+std::atomic<bool> interrupted{false};
+
+void on_interrupt(int) {
+  interrupted = true;
+  std::signal(SIGINT, SIG_DFL);  // a second Ctrl-C ends the program at once
+}
+
+struct Settings {
+  std::string preset, config_file, data, run, dtype;
+  std::vector<std::string> overrides;
+  int64_t seed = -1, steps = -1;
+  bool resume = false;
+  CommonOptions common;
+
+  void add_common(CLI::App& command) {
+    command.add_option("--run", run, "run folder (default: runs/NAME)");
+    command.add_option("--set", overrides, "change any setting: key=value (see hrm info)")
+        ->type_name("KEY=VALUE");
+    command.add_option("--seed", seed, "seed of weights, order and exploration");
+    command.add_option("--steps", steps, "optimizer steps of the whole run");
+    command.add_option("--dtype", dtype, "f32 (default), bf16 or f64");
+    common.add(command);
+  }
+  void apply_overrides(Config& c) const {
+    for (const std::string& item : overrides) {
+      const size_t at = item.find('=');
+      CHECK(at != std::string::npos && at > 0, "[config] --set takes key=value, got '", item, "'");
+      c.set(item.substr(0, at), item.substr(at + 1));
+    }
+    if (!dtype.empty()) c.set("dtype", dtype);
+    if (seed >= 0) c.set("seed", std::to_string(seed));
+    if (steps >= 0) c.set("total_steps", std::to_string(steps));
+  }
+};
+
+std::string percent(double share) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%.1f %%", 100 * share);
+  return text;
+}
+
+std::string status(const TrainMetrics& m) {
+  char text[96];
+  std::snprintf(text, sizeof text, "loss %.3f  exact %s  segments %.2f", m.loss,
+                percent(m.exact_accuracy).c_str(), m.steps);
+  return text;
+}
+
+void print_estimate(const Config& c, const Model& model, const Path& run) {
+  const Estimate e = estimate(c, run);
+  const double rows = static_cast<double>(c.train.batch_size * c.train.total_steps);
+  std::fprintf(stderr,
+               "%s parameters, %s puzzle rows; about %s of memory, %s of disk, %s for %s samples "
+               "on this machine\n",
+               format_count(model.parameter_count()).c_str(),
+               format_count(c.model.puzzle_emb_ndim ? c.model.num_puzzle_identifiers : 0).c_str(),
+               format_bytes(e.memory_bytes).c_str(), format_bytes(e.disk_bytes).c_str(),
+               format_duration(e.seconds).c_str(),
+               format_count(static_cast<int64_t>(rows)).c_str());
+}
+
+// Trains with a progress bar; the last evaluation, the report page and what to do next are printed.
+TrainOutcome train_with_progress(Trainer& trainer, const Path& run) {
+  const TrainConfig& t = trainer.config().train;
+  const int64_t total = t.total_steps * t.batch_size;
+  interrupted = false;
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+  TrainOutcome outcome;
+  {
+    Progress progress("train", "samples", total, trainer.steps_done() * t.batch_size);
+    TrainCallbacks callbacks;
+    callbacks.stop = &interrupted;
+    callbacks.on_metrics = [&](const TrainMetrics& m) { progress.update(m.samples, status(m)); };
+    callbacks.on_eval = [&](const EvalResult& r, bool best) {
+      progress.message("step " + format_count(r.step) + "  " + describe(r) +
+                       (best ? "  (best)" : ""));
+    };
+    outcome = trainer.run(callbacks);
+  }
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+  if (outcome == TrainOutcome::stopped)
+    std::fprintf(stderr, "stopped after step %s; the checkpoint is written. Go on with --resume\n",
+                 format_count(trainer.steps_done()).c_str());
+  write_report(run);
+  return outcome;
+}
+
+// The configuration of a run folder without what may differ between two calls.
+Json comparable(const Config& c) {
+  Json json = c.to_json();
+  for (const char* key :
+       {"eval_every", "eval_puzzles", "early_stop", "checkpoint_every", "keep_checkpoints"})
+    json["train"].erase(key);
+  json.erase("data");
+  return json;
+}
+
+bool same_configuration(const Path& run, const Config& config) {
+  return comparable(read_config(run)) == comparable(config);
+}
+
+void train(const Settings& s) {
+  s.common.apply();
+  Config config;
+  Path run = s.run;
+  if (s.resume && !run.empty() && s.preset.empty() && s.config_file.empty()) {
+    config = read_config(run);
+  } else {
+    CHECK(s.preset.empty() || s.config_file.empty(),
+          "[train] --preset and --config exclude each other");
+    if (!s.config_file.empty())
+      config = Config::from_json(read_json(s.config_file), s.config_file);
+    else
+      config = preset(s.preset.empty() ? "sudoku4" : s.preset);
+  }
+  s.apply_overrides(config);
+  if (!s.data.empty()) config.data = s.data;
+  CHECK(!config.data.empty(),
+        "[train] a data set is needed. HINT: `hrm data sudoku --side 4 --out data/sudoku4`, then "
+        "`hrm train --preset ",
+        config.preset.empty() ? "sudoku4" : config.preset, " --data data/sudoku4`");
+  const PuzzleDataset train_data(config.data, "train");
+  adopt_data(config, train_data);
+  config.validate();
+  std::optional<PuzzleDataset> test_data;
+  if (fs::exists(Path(config.data) / "test" / "dataset.json")) {
+    test_data.emplace(config.data, "test");
+    if (test_data->num_examples() == 0) test_data.reset();
+  }
+  if (run.empty()) run = Path("runs") / (config.preset.empty() ? "run" : config.preset);
+  const bool exists = fs::exists(run / "config.json");
+  if (exists) {
+    CHECK(same_configuration(run, config), "[train] ", run.string(),
+          " holds a run of another configuration. HINT: choose another --run folder");
+    CHECK(s.resume, "[train] ", run.string(),
+          " holds this run already. HINT: --resume goes on, another --run folder starts anew");
+  } else {
+    CHECK(!s.resume, "[train] there is no run in ", run.string(), " to resume");
+  }
+  check_fits(estimate(config, run));
+  if (!exists) write_run_config(run, config, train_data.task());
+  remove_temporaries(run);
+  Trainer trainer(config, train_data, test_data ? &*test_data : nullptr, run);
+  if (!list_checkpoints(run).empty()) trainer.resume();
+  print_estimate(config, trainer.model(), run);
+  const TrainOutcome outcome = train_with_progress(trainer, run);
+  if (outcome != TrainOutcome::stopped)
+    std::printf("run folder %s; report %s\n", run.c_str(), (run / "report.html").c_str());
+}
+
+// --- demo ---------------------------------------------------------------------------------------
+
+SudokuBuild demo_data(const std::string& name, uint64_t seed) {
+  SudokuBuild build;
+  build.seed = seed;
+  build.test_count = 1000;
+  if (name == "sudoku4") {
+    build.rules = SudokuRules::of_side(4);
+    build.count = 20000;
+    build.test_classes = 500;
+  } else if (name == "sudoku6") {
+    build.rules = SudokuRules::of_side(6);
+    build.count = 30000;
+  } else {
+    CHECK(name == "sudoku9", "[demo] presets of the demo are sudoku4, sudoku6 and sudoku9, got '",
+          name, "'");
+    build.rules = SudokuRules::of_side(9);
+    build.count = 20000;
+  }
+  return build;
+}
+
+// runs/demo-NAME, or the first free name behind it if that holds another configuration.
+Path demo_folder(const std::string& name, const Config& config) {
+  for (int i = 1;; ++i) {
+    const Path run = Path("runs") / ("demo-" + name + (i == 1 ? "" : "-" + std::to_string(i)));
+    if (!fs::exists(run / "config.json") || same_configuration(run, config)) return run;
+  }
+}
+
+void show_traces(const EvalResult& result, const TaskInfo& task) {
+  const bool colour = use_colour(stdout);
+  const SudokuRules rules{task.side, task.box_rows, task.box_cols};
+  for (size_t i = 0; i < std::min<size_t>(3, result.traces.size()); ++i)
+    std::printf("\n%s", render_trace(result.traces[i], rules, colour).c_str());
+}
+
+void demo(Settings s) {
+  s.common.apply();
+  if (s.preset.empty()) s.preset = "sudoku4";
+  Config config = preset(s.preset);
+  s.apply_overrides(config);
+  const SudokuBuild build = demo_data(s.preset, static_cast<uint64_t>(config.train.seed));
+  config.model.seq_len = build.rules.cells(), config.model.vocab_size = build.rules.side + 2;
+  config.validate();
+  const Path run = s.run.empty() ? demo_folder(s.preset, config) : Path(s.run);
+  if (fs::exists(run / "config.json"))
+    CHECK(same_configuration(run, config), "[demo] ", run.string(),
+          " holds a run of another configuration. HINT: choose another --run folder");
+  config.data = (run / "data").string();
+  std::error_code error;
+  fs::create_directories(run, error);
+  CHECK(!error, "[demo] cannot create ", run.string(), ": ", error.message());
+  check_fits(estimate(config, run));
+
+  if (!fs::exists(run / "data")) {
+    SudokuBuild with_bar = build;
+    std::printf("Making %s Sudoku puzzles of size %dx%d, each with one solution.\n",
+                format_count(build.count).c_str(), build.rules.side, build.rules.side);
+    std::fflush(stdout);
+    BuildSummary summary;
+    {
+      Progress progress("make", "puzzles", build.count);
+      with_bar.on_progress = [&](int64_t done, int64_t) { progress.update(done); };
+      summary = build_sudoku(with_bar, run / "data");
+    }
+    std::printf(
+        "Training: %s puzzles from %s symmetry classes. Held out: %s puzzles from %s other "
+        "classes, so that no test puzzle is a turned or relabelled training puzzle.\n",
+        format_count(summary.train).c_str(), format_count(summary.train_classes).c_str(),
+        format_count(summary.test).c_str(), format_count(summary.test_classes).c_str());
+  }
+  const PuzzleDataset train_data(config.data, "train"), test_data(config.data, "test");
+  if (!fs::exists(run / "config.json")) write_run_config(run, config, train_data.task());
+  remove_temporaries(run);
+  Trainer trainer(config, train_data, &test_data, run);
+  if (!list_checkpoints(run).empty()) trainer.resume();
+  if (trainer.steps_done() < config.train.total_steps) {
+    std::fflush(stdout);
+    print_estimate(config, trainer.model(), run);
+    if (train_with_progress(trainer, run) == TrainOutcome::stopped) return;
+    std::printf("Trained for %s.\n", format_duration(trainer.elapsed()).c_str());
+  } else {
+    std::printf(
+        "%s holds this run, finished: its results again. (Another --seed or --set starts "
+        "a new one.)\n",
+        run.c_str());
+    if (!fs::exists(run / "report.html")) write_report(run);
+  }
+  const EvalResult result =
+      eval_result_from_json(read_json(run / "evaluation.json"), (run / "evaluation.json").string());
+  show_traces(result, train_data.task());
+  std::printf("\nHeld-out test: %s\n", describe(result).c_str());
+  std::printf("Report: %s\nSolve your own: hrm solve \"%s\" --run %s\n",
+              (run / "report.html").c_str(),
+              format_sudoku(from_tokens(result.traces.at(0).inputs)).c_str(), run.c_str());
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("train", "Train a model on a data set");
+  auto s = std::make_shared<Settings>();
+  command->add_option("--preset", s->preset,
+                      "starting point of the settings (hrm info lists them)");
+  command->add_option("--config", s->config_file, "settings from a config.json instead");
+  command->add_option("--data", s->data, "data set folder");
+  command->add_flag("--resume", s->resume, "go on from the last checkpoint of the run folder");
+  s->add_common(*command);
+  command->footer(
+      "Example: hrm train --preset hrm-27m --data data/sudoku9 --set batch_size=8\n"
+      "Ctrl-C finishes the step, writes a checkpoint and says how to go on.");
+  command->callback([s] { train(*s); });
+}
+
+void add_demo_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "demo", "Make Sudoku puzzles, train on them, watch the model solve others");
+  auto s = std::make_shared<Settings>();
+  command->add_option("--preset", s->preset, "sudoku4 (default), sudoku6 or sudoku9");
+  s->add_common(*command);
+  command->footer("Run again, it continues, or shows the finished run.");
+  command->callback([s] { demo(*s); });
+}
+
+}  // namespace hrm

@@ -1,0 +1,121 @@
+// hrm import, hrm export: official checkpoints in and out.
+#include <cstdio>
+
+#include "hrm/cli/commands.h"
+#include "hrm/progress.h"
+
+namespace hrm {
+namespace fs = std::filesystem;
+namespace {
+
+const Tensor& tensor_named(const NamedTensors& tensors, const std::string& name) {
+  const Tensor* t = find(tensors, kOfficialPrefix + name);
+  CHECK(t, "[import] the file has no '", kOfficialPrefix, name,
+        "'. HINT: is it a checkpoint of HRM or TRM?");
+  return *t;
+}
+
+int64_t count_layers(const NamedTensors& tensors, const std::string& level) {
+  int64_t n = 0;
+  while (find(tensors,
+              kOfficialPrefix + level + ".layers." + std::to_string(n) + ".mlp.down_proj.weight"))
+    ++n;
+  return n;
+}
+
+// Fills in what the shapes tell; heads, cycles and halting come from the preset and --set.
+void adopt_shapes(ModelConfig& m, const NamedTensors& tensors) {
+  const Tensor& embedding = tensor_named(tensors, "embed_tokens.embedding_weight");
+  CHECK(embedding.ndim() == 2, "[import] the token embedding must be [vocab, hidden], got ",
+        embedding.shape());
+  m.vocab_size = embedding.size(0), m.hidden_size = embedding.size(1);
+  m.H_layers = count_layers(tensors, "H_level"), m.L_layers = count_layers(tensors, "L_level");
+  const Tensor* table = find(tensors, std::string(kOfficialPrefix) + "puzzle_emb.weights");
+  m.puzzle_emb_ndim = table ? table->size(1) : 0;
+  if (table) m.num_puzzle_identifiers = table->size(0);
+  if (!table) m.puzzle_emb_len = 0;
+  if (const Tensor* p =
+          find(tensors, std::string(kOfficialPrefix) + "embed_pos.embedding_weight")) {
+    m.pos_encodings = PosEncoding::learned;
+    m.seq_len = p->size(0) - m.prefix();
+  }
+}
+
+void run_import(const std::string& file, const std::string& run, const std::string& name,
+                const std::string& data, const std::vector<std::string>& overrides) {
+  CHECK(!fs::exists(Path(run) / "config.json"), "[import] ", run,
+        " is a run folder already. HINT: choose another --run folder");
+  const NamedTensors tensors = from_official(read_safetensors(file).tensors);
+  Config config = preset(name);
+  adopt_shapes(config.model, tensors);
+  for (const std::string& item : overrides) {
+    const size_t at = item.find('=');
+    CHECK(at != std::string::npos, "[config] --set takes key=value, got '", item, "'");
+    config.set(item.substr(0, at), item.substr(at + 1));
+  }
+  TaskInfo task;
+  if (!data.empty()) {
+    const PuzzleDataset dataset(data, "test");
+    config.data = data;
+    adopt_data(config, dataset);
+    task = dataset.task();
+  }
+  config.validate();
+  Model model(config.model, nullptr);
+  model.load_state_dict(tensors, kOfficialPrefix);
+  Checkpoint checkpoint;
+  checkpoint.model = model.state_dict(kOfficialPrefix);
+  checkpoint.state = {{"step", 0}, {"imported_from", file}};
+  write_run_config(run, config, task);
+  write_checkpoint(Path(run) / "best", checkpoint);
+  std::printf("%s: %s parameters. Next: hrm eval --run %s --data DIR\n", run.c_str(),
+              format_count(model.parameter_count()).c_str(), run.c_str());
+}
+
+void run_export(const std::string& run, const std::string& which, const std::string& out,
+                bool compiled) {
+  const LoadedRun loaded = load_run(run, which);
+  NamedTensors tensors;
+  for (const auto& [name, tensor] : loaded.model->state_dict(kOfficialPrefix))
+    tensors.emplace_back((compiled ? "_orig_mod." : "") + name, tensor);
+  write_safetensors(out, tensors, {{"format", "pt"}});
+  std::printf("%s: the weights of %s (step %lld)\n", out.c_str(), loaded.weights.c_str(),
+              static_cast<long long>(loaded.step));
+}
+
+}  // namespace
+
+void add_import_command(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("import", "Make a run folder from an official checkpoint (safetensors)");
+  struct Options {
+    std::string file, run, preset = "hrm-27m", data;
+    std::vector<std::string> overrides;
+  };
+  auto o = std::make_shared<Options>();
+  command->add_option("file", o->file, "weights.safetensors (examples/convert_pt.py makes one)")
+      ->required();
+  command->add_option("--run", o->run, "run folder to make")->required();
+  command->add_option("--preset", o->preset, "kind of model (default hrm-27m)");
+  command->add_option("--data", o->data, "its data set, for sizes the weights do not tell");
+  command->add_option("--set", o->overrides, "settings the weights do not tell: num_heads=8, ...")
+      ->type_name("KEY=VALUE");
+  command->callback([o] { run_import(o->file, o->run, o->preset, o->data, o->overrides); });
+}
+
+void add_export_command(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("export", "Write a run's weights with the official names (safetensors)");
+  struct Options {
+    std::string run, out, checkpoint;
+    bool compiled = false;
+  };
+  auto o = std::make_shared<Options>();
+  command->add_option("run", o->run, "run folder")->required();
+  command->add_option("--out", o->out, "file to write")->required();
+  command->add_option("--checkpoint", o->checkpoint, "best (default), last, or a folder");
+  command->add_flag("--compiled", o->compiled, "names as torch.compile has them (_orig_mod.)");
+  command->callback([o] { run_export(o->run, o->checkpoint, o->out, o->compiled); });
+}
+
+}  // namespace hrm

@@ -1,0 +1,50 @@
+// Long work on the terminal: one line with a bar, a rate and the time left; plain lines every few
+// seconds when the output is no terminal.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+namespace hrm {
+
+// "3 min 12 s", "1.2 GiB", "110,000".
+std::string format_duration(double seconds);
+std::string format_bytes(double bytes);
+std::string format_count(int64_t n);
+
+// Whether `stream` shows colours and accepts a line that is redrawn (a terminal, TERM not dumb).
+bool is_terminal(std::FILE* stream);
+// is_terminal and NO_COLOR unset.
+bool use_colour(std::FILE* stream);
+
+class Progress {
+ public:
+  // `unit` names what is counted ("puzzles", "samples"). `done` starts above 0 when work is
+  // resumed.
+  Progress(std::string title, std::string unit, int64_t total, int64_t done = 0,
+           std::FILE* stream = stderr);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // Redraws at most ten times a second; prints a plain line at most every `interval` seconds.
+  // `fields` is free text such as "loss 0.41  exact 87.5 %".
+  void update(int64_t done, const std::string& fields = "");
+  // Prints a line of its own above the bar.
+  void message(const std::string& text);
+  // The last line stays; nothing is drawn afterwards.
+  void finish();
+
+ private:
+  void draw(bool final);
+  std::string line(bool bar) const;
+
+  std::string title_, unit_, fields_;
+  int64_t total_, first_, done_;
+  std::FILE* stream_;
+  bool terminal_, finished_ = false;
+  double start_, last_drawn_ = -1e9;
+};
+
+}  // namespace hrm
