@@ -128,7 +128,7 @@ const std::vector<Preset>& preset_table() {
       {{"sudoku4", "4x4 Sudoku, hidden 128, 2+2 layers: minutes on a laptop (hrm demo)"},
        [] { return sudoku(4, 4, 64, 1720); }},
       {{"sudoku6", "6x6 Sudoku (boxes 2x3), hidden 128, 2+2 layers"},
-       [] { return sudoku(6, 8, 64, 2000); }},
+       [] { return sudoku(6, 6, 64, 3600); }},
       {{"sudoku9", "9x9 Sudoku on easy generated puzzles, hidden 128, 2+2 layers"},
        [] { return sudoku(9, 8, 64, 4000); }},
       {{"hrm-27m", "the HRM of the paper, 27,275,266 parameters, Sudoku-Extreme recipe"},

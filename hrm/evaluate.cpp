@@ -63,6 +63,7 @@ class Evaluation {
       const SegmentView view(segment);
       uint8_t* halted = carry.halted.data<uint8_t>();
       for (int64_t b = 0; b < carry.batch(); ++b) {
+        if (rows_[b].example < 0) continue;  // an empty slot, halted already
         halted[b] = observe(b, segment, view);
         if (halted[b]) finish(rows_[b], view.q_halt[b]), rows_[b].example = -1, ++done;
       }
@@ -150,12 +151,9 @@ class Evaluation {
     for (int64_t b = 0; b < carry.batch(); ++b)
       if (rows_[b].example >= 0)
         alive.push_back(static_cast<int32_t>(b)), rows.push_back(std::move(rows_[b]));
-    if (static_cast<int64_t>(alive.size()) == carry.batch()) {
-      rows_ = std::move(rows);
-      return;
-    }
-    carry = carry.gather(from_vector(alive, {static_cast<int64_t>(alive.size())}));
     rows_ = std::move(rows);
+    if (static_cast<int64_t>(alive.size()) < carry.batch())
+      carry = carry.gather(from_vector(alive, {static_cast<int64_t>(alive.size())}));
   }
 
   EvalResult summary(double seconds) {

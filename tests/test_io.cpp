@@ -100,11 +100,11 @@ TEST_CASE("safetensors: round trip of every dtype and of odd shapes") {
   CHECK(mapped.metadata == metadata);
   for (const Safetensors* file : {&mapped, &copied}) {
     CHECK(file->tensors.size() == tensors.size());
-    for (const auto& [name, tensor] : tensors) {
-      INFO(name);
-      const Tensor* found = find(file->tensors, name);
+    for (const auto& want : tensors) {
+      INFO(want.first);
+      const Tensor* found = find(file->tensors, want.first);
       REQUIRE(found);
-      check_equal(*found, tensor);
+      check_equal(*found, want.second);
     }
   }
   CHECK(find(mapped.tensors, "absent") == nullptr);

@@ -64,7 +64,7 @@ SudokuPuzzle checked_puzzle(std::string_view text, const SudokuBuild& build,
 std::pair<int, int> givens_of(const SudokuBuild& build) {
   if (build.givens_high > 0) return {build.givens_low, build.givens_high};
   if (build.rules.side == 4) return {4, 10};
-  return build.rules.side == 6 ? std::pair{10, 20} : std::pair{36, 50};
+  return build.rules.side == 6 ? std::pair{12, 22} : std::pair{36, 50};
 }
 
 std::string number_error(const std::string& where) {
