@@ -14,7 +14,7 @@ namespace hrm::cpu {
 inline float fast_exp(float x) {
   constexpr float kMax = 88.72283f, kMin = -103.97208f;  // overflow to inf, underflow to 0
   const float clamped = x > kMax ? kMax : (x < kMin ? kMin : x);
-  const float n = __builtin_roundevenf(clamped * std::numbers::log2e_v<float>);
+  const float n = __builtin_rintf(clamped * std::numbers::log2e_v<float>);
   float r = std::fma(n, -0.693145751953125f, clamped);
   r = std::fma(n, -1.428606765330187e-06f, r);
   float p = 1.9875691500e-4f;

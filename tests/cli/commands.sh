@@ -1,0 +1,175 @@
+#!/usr/bin/env bash
+# Every command of the program end to end, and every kind of bad input: one line, a non-zero exit,
+# nothing half-written. HRM names the program.
+set -u
+hrm=$(realpath "${HRM:-build/cpu/hrm}")
+data=$(realpath -m "${DATA_DIR:-../shared/data}")
+reference=$(realpath -m "${REFERENCE_DIR:-../shared/reference}")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+passed=0 failed=0 skipped=0
+
+report() {  # STATUS NAME
+  if (($1 == 0)); then passed=$((passed + 1)); else
+    failed=$((failed + 1))
+    echo "FAILED $2"
+    sed 's/^/    /' out err 2>/dev/null | tail -n 12
+  fi
+}
+# The command succeeds and its output holds the text.
+ok() {  # NAME TEXT COMMAND...
+  local name=$1 text=$2
+  shift 2
+  "$@" >out 2>err
+  local status=$?
+  ((status == 0)) && grep -qF -- "$text" out err
+  report $? "$name (status $status)"
+}
+# The command fails with one line on stderr that holds the text, and prints no result.
+bad() {  # NAME TEXT COMMAND...
+  local name=$1 text=$2
+  shift 2
+  "$@" >out 2>err
+  local status=$?
+  ((status != 0 && status < 126)) && (($(wc -l <err) == 1)) && grep -qF -- "$text" err
+  report $? "$name (status $status)"
+}
+skip() { echo "SKIPPED $1: $2"; skipped=$((skipped + 1)); }
+
+tiny=(--set hidden_size=16 --set puzzle_emb_ndim=16 --set num_heads=2 --set H_layers=1
+      --set L_layers=1 --set batch_size=8 --set checkpoint_every=5 --set eval_every=0)
+
+# --- the way through
+ok version "hrm 0.1.0" "$hrm" --version
+ok help "solve" "$hrm" --help
+ok presets "hrm-27m" "$hrm" info
+ok preset "27,275,266 parameters" "$hrm" info --preset hrm-27m
+ok "preset as JSON" '"parameters": 5028866' "$hrm" info --preset trm-5m --json
+ok "data sudoku" "training and 40 test" "$hrm" data sudoku --side 4 --count 400 --test 40 --out d4
+ok "data sudoku 9, minimal" '"test": 2' "$hrm" data sudoku --count 10 --test 2 --minimal --out d9 --json
+ok "data show" "example 0" "$hrm" data show d4
+ok train "run folder run" "$hrm" train --preset sudoku4 --data d4 --run run --steps 10 "${tiny[@]}"
+ok "train: report" "" test -s run/report.html
+ok "train: no temporary files" "" bash -c '[[ -z $(find run -name "*.tmp") ]]'
+ok "resume a finished run" "" "$hrm" train --run run --resume
+ok eval "40 puzzles" "$hrm" eval --run run
+ok "eval as JSON" '"count": 40' "$hrm" eval --run run --json --segments 2 --halt
+ok info "parameters" "$hrm" info run
+ok report "report.html" "$hrm" report run
+ok export "w.safetensors" "$hrm" export run --out w.safetensors --compiled
+ok import "parameters" "$hrm" import w.safetensors --run back --preset sudoku4 --data d4 --set num_heads=2
+ok "export again" "v.safetensors" "$hrm" export back --out v.safetensors --compiled
+ok "export is the identity" "" cmp w.safetensors v.safetensors
+printf 'inputs,labels,split\n1 2 3,3 2 1,train\n2 2 1,1 2 2,test\n' >t.csv
+ok "data tokens" "1 training and 1 test" "$hrm" data tokens --from t.csv --out dt
+ok "train on tokens" "run folder rt" "$hrm" train --preset sudoku4 --data dt --run rt --steps 3 "${tiny[@]}"
+ok "train in bf16" "run folder rb" "$hrm" train --data d4 --run rb --steps 3 --dtype bf16 "${tiny[@]}"
+for p in trm-5m transformer-27m; do
+  ok "train $p" "run folder r-$p" "$hrm" train --preset $p --data d4 --run r-$p --steps 2 "${tiny[@]}"
+done
+ok demo "Held-out test" "$hrm" demo --steps 3 "${tiny[@]}"
+ok "demo again" "finished: its results again" "$hrm" demo --steps 3 "${tiny[@]}"
+ok "demo of another configuration" "demo-sudoku4-2" "$hrm" demo --steps 2 "${tiny[@]}"
+
+# --- solving: the answer is checked
+"$hrm" solve 1234341221434321 --run run >out 2>err
+report $(($? != 0)) "solve a full grid, which the model may copy"  # either answer is a valid outcome
+grep -qE '^(solved|not solved)' out
+report $? "solve says whether it is solved"
+bad "solve: length" "must have 16, 36 or 81 characters, got 3" "$hrm" solve 123 --run run
+bad "solve: character" "character 2 must be" "$hrm" solve 1x34341221434321 --run run
+bad "solve: several solutions" "several solutions" "$hrm" solve ................ --run run
+bad "solve: no solution" "no solution" "$hrm" solve 11.............. --run run
+bad "solve: another size" "this puzzle has 81 cells" "$hrm" solve \
+  53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79 --run run
+
+# --- killed and resumed: the same weights, bit for bit
+args=(train --preset sudoku4 --data d4 --steps 400 "${tiny[@]}")
+"$hrm" "${args[@]}" --run whole >/dev/null 2>&1
+"$hrm" "${args[@]}" --run killed >/dev/null 2>&1 &
+pid=$!
+for _ in $(seq 200); do [[ -e killed/checkpoints/step_00000050 ]] && break; sleep 0.02; done
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+ok "resume after SIGKILL" "" "$hrm" "${args[@]}" --run killed --resume
+ok "the same bits" "" cmp {whole,killed}/checkpoints/step_00000400/model.safetensors
+"$hrm" "${args[@]}" --run int >out 2>err &
+pid=$!
+for _ in $(seq 200); do [[ -e int/checkpoints/step_00000020 ]] && break; sleep 0.02; done
+kill -INT $pid
+wait $pid
+grep -q "Go on with --resume" err
+report $? "SIGINT writes a checkpoint and says how to go on"
+ok "resume after SIGINT" "" "$hrm" "${args[@]}" --run int --resume
+ok "the same bits again" "" cmp {whole,int}/checkpoints/step_00000400/model.safetensors
+
+# --- bad input
+bad "no command" "A subcommand is required" "$hrm"
+bad "unknown option" "--spped" "$hrm" train --spped 3
+bad "no data set" "hrm data sudoku" "$hrm" train
+bad "not a data set" "is not a data set" "$hrm" train --data nowhere
+bad "unknown preset" "did you mean 'sudoku4'" "$hrm" train --preset sudoku44 --data d4
+bad "unknown key" "did you mean 'batch_size'" "$hrm" train --data d4 --set batchsize=3
+bad "no value" "--set takes key=value" "$hrm" train --data d4 --set batch_size
+bad "batch out of range" "batch_size must be in" "$hrm" train --data d4 --run x --set batch_size=0
+bad "threads out of range" "must be in 1..1024" "$hrm" train --data d4 --run x --threads 5000
+bad "dtype" "dtype must be one of" "$hrm" train --data d4 --run x --dtype f16
+bad "too large for the memory" "GiB of memory" "$hrm" train --preset hrm-27m --data d4 --run x \
+  --set batch_size=1000000
+ok "nothing half-written" "" test ! -e x
+bad "another configuration" "another configuration" "$hrm" train --data d4 --run run --steps 10 --seed 5
+bad "a run that exists" "--resume goes on" "$hrm" train --preset sudoku4 --data d4 --run run --steps 10 "${tiny[@]}"
+bad "nothing to resume" "no run in y to resume" "$hrm" train --data d4 --run y --resume
+bad "resume of another model" "another configuration" "$hrm" train --preset sudoku4 --data d4 --run run \
+  --resume --steps 10 "${tiny[@]}" --set H_layers=2
+bad "not a run" "is not a run folder" "$hrm" eval --run d4
+bad "no such checkpoint" "is no checkpoint" "$hrm" eval --run run --checkpoint nowhere
+bad "data of another shape" "seq_len 16, the data set d9 has 81" "$hrm" eval --run run --data d9
+bad "puzzle file missing" "cannot open none.txt" "$hrm" data sudoku --from none.txt --out z
+printf '53..7\n' >short.txt
+bad "puzzle too short" "short.txt line 1" "$hrm" data sudoku --from short.txt --out z
+printf 'inputs,labels\n1 2,1\n' >bad.csv
+bad "CSV row" "bad.csv line 2" "$hrm" data tokens --from bad.csv --out z
+bad "data set exists" "--replace" "$hrm" data sudoku --side 4 --count 50 --out d4
+ok "no data set half-written" "" bash -c '[[ ! -e z && ! -e z.tmp ]]'
+head -c 200 w.safetensors >cut.safetensors
+bad "truncated safetensors" "cut.safetensors" "$hrm" import cut.safetensors --run z
+bad "not an HRM checkpoint" "is truncated or damaged" "$hrm" import t.csv --run z
+cp -r run hurt
+printf '{' >hurt/config.json
+bad "config cut off" "is not valid JSON" "$hrm" info hurt
+cp run/config.json hurt/
+printf 'x' >>hurt/best/model.safetensors
+bad "checkpoint damaged" "its checksum is wrong" "$hrm" eval --run hurt
+cp run/config.json hurt/ && printf 'x' >>hurt/checkpoints/step_00000010/model.safetensors
+bad "resume from a damaged checkpoint" "its checksum is wrong" "$hrm" train --run hurt --resume
+if (ulimit -f 1) 2>/dev/null; then
+  # A disk that is full after 8 KiB.
+  bad "full disk" "" bash -c 'trap "" XFSZ; ulimit -f 8; exec "$@"' _ \
+    "$hrm" train --preset sudoku4 --data d4 --run full --steps 3 "${tiny[@]}"
+  ok "full disk: nothing half-written" "" bash -c '[[ -z $(find full -name "*.tmp" 2>/dev/null) ]]'
+fi
+mkdir locked && chmod 555 locked
+if [[ -w locked ]]; then skip "no permission" "this user may write everywhere"; else
+  bad "no permission" "ermission denied" "$hrm" data sudoku --side 4 --count 50 --out locked/d
+fi
+
+# --- real puzzles
+if [[ -e $data/sudoku/forum_hardest_train.txt ]]; then
+  bad "not unique" "several solutions" "$hrm" data sudoku --from "$data/sudoku/not_unique.txt" --out z
+  ok "real 9x9 puzzles" "symmetry classes" "$hrm" data sudoku \
+    --from "$data/sudoku/forum_hardest_train.txt" --count 300 --test 20 --out real
+  ok "the 27M model on them" "run folder big" "$hrm" train --preset hrm-27m --data real --run big \
+    --steps 1 --set batch_size=2 --set keep_checkpoints=1 --set eval_puzzles=2 --set halt_max_steps=2
+else
+  skip "real puzzles" "no $data/sudoku (set DATA_DIR)"
+fi
+if [[ -e $reference/official_dataset_arc/train/dataset.json ]]; then
+  ok "official ARC data set" "1,554 examples" "$hrm" data show "$reference/official_dataset_arc"
+else
+  skip "official ARC data set" "no $reference/official_dataset_arc (set REFERENCE_DIR)"
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))

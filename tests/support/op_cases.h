@@ -1,0 +1,254 @@
+// One table of operations with odd sizes. The tests of gradients, of fused against composed code,
+// of dtypes and of thread counts all run over it.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "autograd/ops/ops.h"
+#include "tensor/random.h"
+
+namespace hrm {
+
+struct OpCase {
+  std::string name;
+  // Fresh f64 inputs; those that require a gradient are marked.
+  std::function<Tensors(Random&)> inputs;
+  std::function<Tensors(const Tensors&)> run;
+  bool has_fused_form = false;  // set_fusion(false) takes another path
+  bool any_dtype = true;        // also runs in f32 and bf16
+};
+
+// A variable of normal numbers.
+inline Tensor variable(Random& random, const Shape& shape, double std = 1) {
+  return random.normal(shape, std, DType::f64).set_requires_grad();
+}
+// A variable away from 0, where abs and the stablemax bend.
+inline Tensor away_from_zero(Random& random, const Shape& shape) {
+  Tensor t = random.uniform(shape, 0.2, 2, DType::f64);
+  for (int64_t i = 0; i < t.numel(); i += 2) t.data<double>()[i] *= -1;
+  return t.set_requires_grad();
+}
+inline Tensor positive(Random& random, const Shape& shape) {
+  return random.uniform(shape, 0.3, 2, DType::f64).set_requires_grad();
+}
+
+inline const std::vector<OpCase>& op_cases() {
+  using R = Random&;
+  static const std::vector<OpCase> cases = [] {
+    std::vector<OpCase> all;
+    const auto unary_case = [&](const char* name, UnaryOp op, bool needs_positive) {
+      all.push_back(
+          {name,
+           [needs_positive](R r) {
+             return Tensors{needs_positive ? positive(r, {3, 33}) : away_from_zero(r, {3, 33})};
+           },
+           [op](const Tensors& in) { return Tensors{unary(op, in[0])}; }});
+    };
+    unary_case("neg", UnaryOp::neg, false);
+    unary_case("exp", UnaryOp::exp, false);
+    unary_case("log", UnaryOp::log, true);
+    unary_case("sqrt", UnaryOp::sqrt, true);
+    unary_case("rsqrt", UnaryOp::rsqrt, true);
+    unary_case("sigmoid", UnaryOp::sigmoid, false);
+    unary_case("silu", UnaryOp::silu, false);
+    unary_case("tanh", UnaryOp::tanh, false);
+    unary_case("abs", UnaryOp::abs, false);
+    unary_case("square", UnaryOp::square, false);
+
+    const auto binary_case = [&](const char* name, const Shape& a, const Shape& b,
+                                 Tensor (*op)(const Tensor&, const Tensor&)) {
+      all.push_back({name,
+                     [a, b](R r) {
+                       return Tensors{variable(r, a), away_from_zero(r, b)};
+                     },
+                     [op](const Tensors& in) { return Tensors{op(in[0], in[1])}; }});
+    };
+    binary_case("add broadcast last", {2, 5, 33}, {33}, add);
+    binary_case("sub broadcast middle", {2, 5, 7}, {2, 1, 7}, sub);
+    binary_case("mul both broadcast", {5, 1, 7}, {3, 1}, mul);
+    binary_case("div scalar", {3, 5}, {}, div);
+    binary_case("maximum", {4, 9}, {9}, maximum);
+    all.push_back({"affine",
+                   [](R r) {
+                     return Tensors{variable(r, {7, 3})};
+                   },
+                   [](const Tensors& in) { return Tensors{affine(in[0], -1.5, 0.25)}; }});
+    all.push_back({"where",
+                   [](R r) {
+                     return Tensors{variable(r, {7}), variable(r, {3, 7})};
+                   },
+                   [](const Tensors& in) {
+                     const Tensor mask = from_vector<uint8_t>({1, 0, 1}, {3, 1});
+                     return Tensors{where(mask, in[0], in[1])};
+                   }});
+    all.push_back({"sum all",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 82})};
+                   },
+                   [](const Tensors& in) { return Tensors{sum(in[0])}; }});
+    all.push_back({"sum middle",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 5, 7})};
+                   },
+                   [](const Tensors& in) { return Tensors{sum(in[0], 1)}; }});
+    all.push_back({"mean keepdim",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 5, 7})};
+                   },
+                   [](const Tensors& in) { return Tensors{mean(in[0], -1, true)}; }});
+    all.push_back({"max",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 5, 7})};
+                   },
+                   [](const Tensors& in) { return Tensors{max(in[0], 1)}; }});
+    all.push_back({"softmax",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 33})};
+                   },
+                   [](const Tensors& in) { return Tensors{softmax(in[0])}; }});
+    all.push_back({"log_softmax",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 33})};
+                   },
+                   [](const Tensors& in) { return Tensors{log_softmax(in[0])}; }});
+    all.push_back({"reshape of a transposed view",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 5, 4})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{reshape(transpose(in[0], 0, 2), {2, 30})};
+                   }});
+    all.push_back({"slice and select",
+                   [](R r) {
+                     return Tensors{variable(r, {4, 6})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{slice(in[0], 1, 1, 4) * 2, select(in[0], 0, -1 + 3)};
+                   }});
+    all.push_back({"expand",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 1})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{expand(in[0], {2, 3, 4}) * 3};
+                   }});
+    all.push_back({"concat and pad",
+                   [](R r) {
+                     return Tensors{variable(r, {2, 3}), variable(r, {2, 4})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{pad(concat({in[0], in[1]}, 1), 0, 1, 2)};
+                   }});
+    all.push_back(
+        {"matmul batched transposed",
+         [](R r) {
+           return Tensors{variable(r, {3, 5, 7}), variable(r, {3, 9, 7})};
+         },
+         [](const Tensors& in) { return Tensors{matmul(in[0], transpose(in[1], 1, 2))}; }});
+    all.push_back({"matmul one right side",
+                   [](R r) {
+                     return Tensors{variable(r, {2, 5, 7}), variable(r, {7, 3})};
+                   },
+                   [](const Tensors& in) { return Tensors{matmul(in[0], in[1])}; }});
+    all.push_back(
+        {"gather_last",
+         [](R r) {
+           return Tensors{variable(r, {2, 5})};
+         },
+         [](const Tensors& in) {
+           return Tensors{gather_last(in[0], from_vector<int32_t>({4, 0, 4, 1, 1, 1}, {2, 3}))};
+         }});
+    all.push_back(
+        {"scatter_add",
+         [](R r) {
+           return Tensors{variable(r, {5, 3})};
+         },
+         [](const Tensors& in) {
+           return Tensors{scatter_add(in[0], from_vector<int32_t>({2, 0, 2, 2, 1}, {5}), 4)};
+         }});
+    all.push_back({"rms_norm",
+                   [](R r) {
+                     return Tensors{variable(r, {5, 33})};
+                   },
+                   [](const Tensors& in) { return Tensors{rms_norm(in[0])}; }, true});
+    all.push_back({"add_rms_norm",
+                   [](R r) {
+                     return Tensors{variable(r, {2, 3, 17}), variable(r, {2, 3, 17})};
+                   },
+                   [](const Tensors& in) { return Tensors{add_rms_norm(in[0], in[1])}; }, true});
+    all.push_back({"swiglu",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 34})};
+                   },
+                   [](const Tensors& in) { return Tensors{swiglu(in[0])}; }, true});
+    all.push_back({"rope",
+                   [](R r) {
+                     return Tensors{variable(r, {2, 5, 3, 6})};
+                   },
+                   [](const Tensors& in) {
+                     const RopeTables t = rope_tables(5, 6, 10000, accumulate_type(in[0].dtype()));
+                     return Tensors{rope(in[0], t)};
+                   },
+                   true});
+    all.push_back({"attention",
+                   [](R r) {
+                     return Tensors{variable(r, {2, 9, 3 * 3 * 10})};
+                   },
+                   [](const Tensors& in) {
+                     const RopeTables t = rope_tables(9, 10, 10000, accumulate_type(in[0].dtype()));
+                     return Tensors{attention(in[0], 3, &t)};
+                   },
+                   true});
+    all.push_back({"attention without rope, odd head",
+                   [](R r) {
+                     return Tensors{variable(r, {1, 7, 3 * 2 * 5})};
+                   },
+                   [](const Tensors& in) { return Tensors{attention(in[0], 2, nullptr)}; }, true});
+    // The weight stays in the accumulation type; its bf16 copy is made on the spot.
+    all.push_back({"linear with bias",
+                   [](R r) {
+                     return Tensors{variable(r, {2, 3, 7}), variable(r, {5, 7}), variable(r, {5})};
+                   },
+                   [](const Tensors& in) { return Tensors{linear(in[0], in[1], {}, in[2])}; },
+                   false, false});
+    all.push_back(
+        {"embedding",
+         [](R r) {
+           return Tensors{variable(r, {6, 5})};
+         },
+         [](const Tensors& in) {
+           return Tensors{embedding(in[0], from_vector<int32_t>({5, 0, 5, 2}, {2, 2}), 1.5)};
+         }});
+    const auto loss_case = [&](const char* name, LossType kind) {
+      all.push_back({name,
+                     [](R r) {
+                       return Tensors{away_from_zero(r, {5, 11})};
+                     },
+                     [kind](const Tensors& in) {
+                       const Tensor labels = from_vector<int32_t>({0, 10, kIgnoreLabel, 3, 3}, {5});
+                       return Tensors{cross_entropy(kind, in[0], labels)};
+                     },
+                     true});
+    };
+    loss_case("softmax cross entropy", LossType::softmax_cross_entropy);
+    loss_case("stablemax cross entropy", LossType::stablemax_cross_entropy);
+    all.push_back({"stablemax transform", [](R r) { return Tensors{away_from_zero(r, {33})}; },
+                   [](const Tensors& in) { return Tensors{stablemax_transform(in[0])}; }});
+    all.push_back({"bce_with_logits", [](R r) { return Tensors{variable(r, {17}, 3)}; },
+                   [](const Tensors& in) {
+                     Random targets(9);
+                     const Tensor t = targets.uniform({17}, 0, 1, in[0].dtype());
+                     return Tensors{bce_with_logits(in[0], t)};
+                   }});
+    all.push_back({"cast there and back", [](R r) { return Tensors{variable(r, {5})}; },
+                   [](const Tensors& in) {
+                     return Tensors{cast(cast(in[0], DType::f64), in[0].dtype()) * 2};
+                   }});
+    return all;
+  }();
+  return cases;
+}
+
+}  // namespace hrm

@@ -1,0 +1,245 @@
+// The model: gradient strategies and their identities, variants, names, numerics.
+#include <cmath>
+
+#include "autograd/engine.h"
+#include "autograd/grad_mode.h"
+#include "hrm/act.h"
+#include "hrm/checkpoint.h"
+#include "hrm/model.h"
+#include "tests/support/support.h"
+
+using namespace hrm;
+using namespace hrm::test;
+
+namespace {
+
+ModelConfig tiny(DType dtype = DType::f64) {
+  ModelConfig c;
+  c.seq_len = 5, c.vocab_size = 7, c.num_puzzle_identifiers = 3;
+  c.hidden_size = 8, c.num_heads = 2, c.H_layers = c.L_layers = 1;
+  c.expansion = 1, c.puzzle_emb_ndim = 8, c.halt_max_steps = 3;
+  c.dtype = dtype;
+  return c;
+}
+
+struct Problem {
+  explicit Problem(const ModelConfig& c, uint64_t seed = 5) {
+    Random random(seed);
+    model = std::make_unique<Model>(c, &random);
+    if (model->puzzle_emb)
+      model->puzzle_emb->weights.copy_from(
+          random.normal(model->puzzle_emb->weights.shape(), 0.5, accumulate_type(c.dtype)));
+    batch.inputs = random.randint({2, c.seq_len}, 0, static_cast<int32_t>(c.vocab_size) - 1);
+    batch.labels = random.randint({2, c.seq_len}, 0, static_cast<int32_t>(c.vocab_size) - 1);
+    batch.labels.data<int32_t>()[3] = kIgnoreLabel;
+    batch.puzzle_ids = from_vector<int32_t>({1, 2}, {2});
+    batch.rows = 2;
+  }
+  Tensor loss() const {
+    const Tensor rows =
+        model->puzzle_emb ? model->puzzle_emb->rows(batch.puzzle_ids, true) : Tensor();
+    const Tensor x = model->input_embeddings(batch.inputs, rows);
+    const Outputs out = model->heads(model->segment(model->initial_state(2), x).z_H);
+    return loss_terms(model->config(), out, batch.labels, {}).total;
+  }
+  std::map<std::string, std::vector<double>> gradients() const {
+    model->zero_grad();
+    backward(loss());
+    std::map<std::string, std::vector<double>> g;
+    for (const auto& [name, p] : model->named_parameters())
+      g[name] = p->value.grad().defined() ? p->value.grad().to_vector() : std::vector<double>();
+    return g;
+  }
+  std::unique_ptr<Model> model;
+  Batch batch;
+};
+
+std::map<std::string, std::vector<double>> gradients_of(ModelConfig c, const std::string& rule) {
+  c.gradient = rule;
+  return Problem(c).gradients();
+}
+
+double difference(const std::map<std::string, std::vector<double>>& a,
+                  const std::map<std::string, std::vector<double>>& b) {
+  double worst = 0;
+  for (const auto& [name, x] : a) {
+    const auto& y = b.at(name);
+    REQUIRE(x.size() == y.size());
+    for (size_t i = 0; i < x.size(); ++i) worst = std::max(worst, std::abs(x[i] - y[i]));
+  }
+  return worst;
+}
+
+}  // namespace
+
+TEST_CASE("strategies: LastK(all) = FullBptt = Checkpointed, one step = LastK(2)") {
+  const auto full = gradients_of(tiny(), "full_bptt");
+  CHECK(difference(gradients_of(tiny(), "last_k:6"), full) == 0);
+  CHECK(difference(gradients_of(tiny(), "checkpointed"), full) < 1e-14);
+  CHECK(difference(gradients_of(tiny(), "last_k:2"), gradients_of(tiny(), "one_step")) == 0);
+  CHECK(difference(gradients_of(tiny(), "last_cycle"), gradients_of(tiny(), "last_k:3")) == 0);
+  CHECK(difference(gradients_of(tiny(), "one_step"), full) > 1e-4);
+}
+
+TEST_CASE("FullBptt equals finite differences in f64") {
+  ModelConfig c = tiny();
+  c.gradient = "full_bptt";
+  const Problem p(c);
+  const auto g = p.gradients();
+  const NoGradGuard no_grad;
+  for (const auto& [name, parameter] : p.model->named_parameters()) {
+    // Two elements of every parameter.
+    for (const int64_t i : {int64_t{0}, parameter->value.numel() / 2}) {
+      double* w = parameter->value.data<double>() + i;
+      const double saved = *w, h = 1e-4;
+      const auto at = [&](double d) {
+        *w = saved + d;
+        const double v = p.loss().item();
+        *w = saved;
+        return v;
+      };
+      const double numeric = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h);
+      CHECK_MESSAGE(std::abs(g.at(name)[i] - numeric) < 1e-8 * std::max(1.0, std::abs(numeric)),
+                    name);
+    }
+  }
+}
+
+TEST_CASE("the recurrence is a list of updates") {
+  ModelConfig c = tiny();
+  using L = Level;
+  CHECK(update_list(c) == std::vector<Level>{L::L, L::L, L::H, L::L, L::L, L::H});
+  c.levels = Levels::single;
+  CHECK(update_list(c) == std::vector<Level>{L::H});
+  c = preset("trm-5m").model;
+  CHECK(update_list(c).size() == 21);
+}
+
+TEST_CASE("variants run, train every parameter, and count their parameters") {
+  for (const char* name : {"two", "shared", "single"})
+    for (const char* pos : {"rope", "learned", "none"})
+      for (const bool mlp_t : {false, true}) {
+        Config config;
+        config.model = tiny();
+        config.set("levels", name), config.set("pos_encodings", pos);
+        config.model.mlp_t = mlp_t, config.model.puzzle_emb_ndim = 12;
+        config.model.gradient = "full_bptt";
+        config.model.continue_loss = config.model.levels == Levels::two;
+        const Problem p(config.model);
+        for (const auto& [parameter, g] : p.gradients())
+          CHECK_MESSAGE(!g.empty(), name, " ", pos, " ", mlp_t, " ", parameter);
+      }
+  ModelConfig c = tiny();
+  c.puzzle_emb_ndim = 0;
+  CHECK(Problem(c).loss().item() > 0);
+  CHECK(c.prefix() == 0);
+  CHECK(Model(preset("hrm-27m").model, nullptr).parameter_count() == 27275266);
+  CHECK(Model(preset("trm-5m").model, nullptr).parameter_count() == 5028866);
+  CHECK(Model(preset("transformer-27m").model, nullptr).parameter_count() == 27144194);
+}
+
+TEST_CASE("fused and unfused models agree") {
+  const auto fused = gradients_of(tiny(), "full_bptt");
+  set_fusion(false);
+  const auto composed = gradients_of(tiny(), "full_bptt");
+  set_fusion(true);
+  CHECK(difference(fused, composed) < 1e-12);
+}
+
+TEST_CASE("f32 and bf16 models follow the f64 model") {
+  const double exact = Problem(tiny()).loss().item();
+  CHECK(std::abs(Problem(tiny(DType::f32)).loss().item() - exact) < 1e-4);
+  CHECK(std::abs(Problem(tiny(DType::bf16)).loss().item() - exact) < 0.3);
+}
+
+TEST_CASE("names are the official ones, and loading checks them") {
+  const Problem p(tiny());
+  NamedTensors state = p.model->state_dict(kOfficialPrefix);
+  CHECK(find(state, "model.inner.H_level.layers.0.self_attn.qkv_proj.weight"));
+  CHECK(find(state, "model.inner.embed_tokens.embedding_weight"));
+  CHECK(find(state, "model.inner.puzzle_emb.weights"));
+  Model other(tiny(), nullptr);
+  NamedTensors compiled;
+  for (const auto& [name, t] : state) compiled.emplace_back("_orig_mod." + name, t);
+  other.load_state_dict(from_official(compiled), kOfficialPrefix);
+  CHECK(find(other.state_dict(kOfficialPrefix), "model.inner.lm_head.weight")->to_vector() ==
+        find(state, "model.inner.lm_head.weight")->to_vector());
+  state[0].first = "model.inner.other";
+  expect_error([&] { other.load_state_dict(state, kOfficialPrefix); },
+               "has no tensor 'model.inner.");
+  state = p.model->state_dict(kOfficialPrefix);
+  state[0].second = zeros({3}, DType::f64);
+  expect_error([&] { other.load_state_dict(state, kOfficialPrefix); }, "must have shape");
+  state = p.model->state_dict(kOfficialPrefix);
+  state.emplace_back("model.inner.extra", zeros({1}));
+  expect_error([&] { other.load_state_dict(state, kOfficialPrefix); }, "that this model does not");
+  expect_error([] { from_official({{"weights", zeros({1})}}); }, "must start with 'model.inner.'");
+}
+
+TEST_CASE("settings out of range or at odds with each other are refused in one line") {
+  const auto rejects = [](const char* key, const char* value, const char* message) {
+    expect_error(
+        [&] {
+          Config c;
+          c.set(key, value);
+          c.validate();
+        },
+        message);
+  };
+  rejects("num_heads", "0", "num_heads must be in 1..512, got 0");
+  rejects("batch_size", "0", "batch_size must be in 1..");
+  rejects("halt_exploration_prob", "1.5", "must be in 0..1, got 1.5");
+  rejects("num_heads", "170", "rope needs an even head size");
+  rejects("levels", "three", "levels must be one of two, shared, single, got 'three'");
+  rejects("dtype", "u8", "dtype must be f32, bf16 or f64");
+  rejects("puzzle_emb_len", "-1", "puzzle_emb_len must be in 0..");
+  rejects("lr", "fast", "lr must be a number, got 'fast'");
+  rejects("mlp_t", "maybe", "mlp_t must be true or false");
+  rejects("hiden_size", "3", "did you mean 'hidden_size'?");
+  expect_error([] { preset("sudoku5"); }, "unknown preset 'sudoku5'. HINT: did you mean 'sudoku");
+  ModelConfig c = tiny();
+  c.gradient = "last_k:0";
+  expect_error([&] { Model m(c, nullptr); }, "gradient must be one_step, last_k:K");
+  c = tiny();
+  c.puzzle_emb_ndim = 20, c.puzzle_emb_len = 2;
+  expect_error([&] { c.validate(); }, "is too short for puzzle_emb_ndim 20");
+}
+
+TEST_CASE("a configuration survives its JSON, and JSON is checked") {
+  for (const PresetInfo& info : presets()) {
+    const Config c = preset(info.name);
+    CHECK(Config::from_json(c.to_json(), "test").to_json() == c.to_json());
+    c.validate();
+  }
+  Json json = preset("sudoku4").to_json();
+  json["train"]["learning_rate"] = 1;
+  expect_error([&] { Config::from_json(json, "f.json"); }, "f.json: unknown key 'learning_rate'");
+  json = preset("sudoku4").to_json();
+  json["model"]["hidden_size"] = "wide";
+  expect_error([&] { Config::from_json(json, "f.json"); }, "'hidden_size' has the wrong type");
+  expect_error([&] { Config::from_json(Json::array(), "f.json"); }, "must be a JSON object");
+}
+
+TEST_CASE("rows halt, restart and keep their data as the rules say") {
+  const ModelConfig c = tiny(DType::f32);
+  const Problem p(c);
+  Carry carry = initial_carry(*p.model, 2);
+  begin_segment(*p.model, carry, p.batch, Refill::reference);
+  CHECK(carry.steps.to_vector() == std::vector<double>{1, 1});
+  CHECK(carry.inputs.to_vector() == p.batch.inputs.to_vector());
+  carry.halted.data<uint8_t>()[0] = 0, carry.halted.data<uint8_t>()[1] = 1;
+  carry.state.z_H.fill(3);
+  Batch other = p.batch;
+  other.inputs = full({2, c.seq_len}, 4, DType::i32);
+  begin_segment(*p.model, carry, other, Refill::reference);
+  CHECK(carry.steps.to_vector() == std::vector<double>{2, 1});
+  CHECK(carry.inputs.sliced(0, 0, 1).to_vector() == p.batch.inputs.sliced(0, 0, 1).to_vector());
+  CHECK(carry.inputs.sliced(0, 1, 2).to_vector() == std::vector<double>(5, 4));
+  CHECK(carry.state.z_H.sliced(0, 0, 1).to_vector()[0] == 3);
+  CHECK(carry.state.z_H.sliced(0, 1, 2).to_vector()[0] == p.model->H_init.to_vector()[0]);
+  // only_halted: the one free slot takes the first incoming row, wherever it is.
+  carry.halted.data<uint8_t>()[0] = 0, carry.halted.data<uint8_t>()[1] = 1;
+  other.inputs = from_values({1, 1, 1, 1, 1, 2, 2, 2, 2, 2}, {2, 5}, DType::i32);
+  begin_segment(*p.model, carry, other, Refill::only_halted);
+  CHECK(carry.inputs.sliced(0, 1, 2).to_vector() == std::vector<double>(5, 1));
+}

@@ -1,0 +1,177 @@
+// Every operation of the case table: gradients, fused against composed, dtypes, threads.
+#include <omp.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "autograd/engine.h"
+#include "autograd/grad_mode.h"
+#include "autograd/gradcheck.h"
+#include "tests/support/op_cases.h"
+#include "tests/support/support.h"
+
+using namespace hrm;
+using namespace hrm::test;
+
+namespace {
+
+struct Result {
+  Tensors outputs, grads;
+};
+
+// Outputs, and gradients against fixed cotangents, in `dtype`.
+Result evaluate_case(const OpCase& op, DType dtype) {
+  Random random(7);
+  Tensors inputs;
+  for (const Tensor& t : op.inputs(random)) {
+    inputs.push_back(t.detach().to(dtype).clone());
+    inputs.back().set_requires_grad(t.requires_grad());
+  }
+  Result result;
+  result.outputs = op.run(inputs);
+  Tensors cotangents;
+  Random seeds(8);
+  for (const Tensor& y : result.outputs)
+    cotangents.push_back(seeds.normal(y.shape(), 1, DType::f64).to(y.dtype()));
+  result.grads = grad(result.outputs, inputs, cotangents);
+  return result;
+}
+
+double largest_difference(const Tensors& a, const Tensors& b) {
+  double worst = 0;
+  REQUIRE(a.size() == b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    REQUIRE(a[i].shape() == b[i].shape());
+    const auto x = a[i].to_vector(), y = b[i].to_vector();
+    for (size_t k = 0; k < x.size(); ++k)
+      worst = std::max(worst, std::abs(x[k] - y[k]) / std::max(1.0, std::abs(y[k])));
+  }
+  return worst;
+}
+
+bool same_bits(const Tensors& a, const Tensors& b) {
+  for (size_t i = 0; i < a.size(); ++i) {
+    const Tensor x = a[i].contiguous(), y = b[i].contiguous();
+    if (std::memcmp(x.data(), y.data(), x.nbytes()) != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("gradcheck of every operation in f64") {
+  for (const OpCase& op : op_cases()) {
+    Random random(3);
+    CHECK_MESSAGE(gradcheck(op.run, op.inputs(random)) == "", op.name);
+  }
+}
+
+TEST_CASE("gradcheck of the composed references") {
+  set_fusion(false);
+  for (const OpCase& op : op_cases()) {
+    if (!op.has_fused_form) continue;
+    Random random(3);
+    CHECK_MESSAGE(gradcheck(op.run, op.inputs(random)) == "", op.name);
+  }
+  set_fusion(true);
+}
+
+TEST_CASE("gradcheck finds a wrong gradient") {
+  Random random(1);
+  const auto wrong = [](const Tensors& in) {
+    return Tensors{record("wrong", in[0].clone(), {in[0]}, {},
+                          [](const Saved&, const Tensor& dy) { return Tensors{dy * 1.0001}; })};
+  };
+  CHECK(gradcheck(wrong, {variable(random, {3})}) != "");
+}
+
+TEST_CASE("fused operations equal their composed references") {
+  for (const OpCase& op : op_cases()) {
+    if (!op.has_fused_form) continue;
+    const Result fused = evaluate_case(op, DType::f64);
+    set_fusion(false);
+    const Result composed = evaluate_case(op, DType::f64);
+    set_fusion(true);
+    CHECK_MESSAGE(largest_difference(fused.outputs, composed.outputs) < 1e-12, op.name);
+    CHECK_MESSAGE(largest_difference(fused.grads, composed.grads) < 1e-11, op.name);
+  }
+}
+
+TEST_CASE("f32 and bf16 follow f64") {
+  for (const OpCase& op : op_cases()) {
+    if (!op.any_dtype) continue;
+    const Result exact = evaluate_case(op, DType::f64), single = evaluate_case(op, DType::f32);
+    CHECK_MESSAGE(largest_difference(single.outputs, exact.outputs) < 2e-6, op.name);
+    CHECK_MESSAGE(largest_difference(single.grads, exact.grads) < 1e-5, op.name);
+    if (op.name == "bce_with_logits") continue;  // f32 and f64 only
+    const Result half = evaluate_case(op, DType::bf16);
+    CHECK_MESSAGE(largest_difference(half.outputs, exact.outputs) < 0.08, op.name);
+    CHECK_MESSAGE(largest_difference(half.grads, exact.grads) < 0.15, op.name);
+  }
+}
+
+TEST_CASE("linear in bf16 keeps f32 gradients of its weight") {
+  Random random(2);
+  const Tensor x = random.normal({5, 33}, 1, DType::bf16);
+  Tensor w = random.normal({7, 33}, 1), b = random.normal({7}, 1);
+  w.set_requires_grad(), b.set_requires_grad();
+  const Tensor y = linear(x, w, w.detach().to(DType::bf16), b);
+  CHECK(y.dtype() == DType::bf16);
+  backward(y, ones({5, 7}, DType::bf16));
+  CHECK(w.grad().dtype() == DType::f32);
+  const auto columns = sum(x.to(DType::f64), 0).to_vector();
+  for (int i = 0; i < 33; ++i) CHECK(std::abs(w.grad().to_vector()[i] - columns[i]) < 1e-5);
+  for (const double g : b.grad().to_vector()) CHECK(g == 5);
+}
+
+TEST_CASE("the number of threads does not change a bit") {
+  // Large enough that every kernel really runs in parallel.
+  Random random(5);
+  const Tensor qkv = random.normal({6, 37, 3 * 4 * 32}, 1).set_requires_grad();
+  const Tensor w = random.normal({257, 384}, 1).set_requires_grad();
+  const RopeTables tables = rope_tables(37, 32, 10000, DType::f32);
+  const auto run = [&](int threads) {
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(threads);
+    const Tensor h = add_rms_norm(qkv, silu(qkv));
+    const Tensor a = attention(h, 4, &tables);
+    Tensors out = {a, softmax(h), sum(h), linear(h, w)};
+    const Tensors g = grad({sum(a) + sum(linear(h, w)) + sum(exp(h * 0.1))}, {qkv, w});
+    out.insert(out.end(), g.begin(), g.end());
+    omp_set_num_threads(before);
+    return out;
+  };
+  const Tensors one = run(1);
+  CHECK(same_bits(one, run(2)));
+  CHECK(same_bits(one, run(3)));
+}
+
+TEST_CASE("errors name the operation, the rule and the shapes") {
+  const Tensor a = zeros({2, 3}), b = zeros({4});
+  expect_error([&] { a + b; }, "[add] shapes must broadcast, got (2, 3) and (4)");
+  expect_error([&] { a + zeros({3}, DType::f64); },
+               "operands must have one dtype, got f32 and f64");
+  expect_error([&] { matmul(a, a); }, "[matmul] needs [..., m, k] and [..., k, n]");
+  expect_error(
+      [&] {
+        linear(a, zeros({5, 4}));
+      },
+      "[linear] needs x [..., in] and weight [out, in]");
+  expect_error([&] { reshape(a, {5}); }, "number of elements must stay 6");
+  expect_error([&] { slice(a, 1, 2, 5); }, "[slice] range must lie in 0..3");
+  expect_error([&] { concat({a, zeros({2, 3}, DType::f64)}, 0); }, "[concat] parts must agree");
+  expect_error([&] { embedding(a, from_vector<int32_t>({2}, {1})); },
+               "index 0 must be in 0..1, got 2");
+  expect_error(
+      [&] {
+        cross_entropy(LossType::softmax_cross_entropy, a, from_vector<int32_t>({0, 7}, {2}));
+      },
+      "label 1 must be in 0..2 or -100, got 7");
+  expect_error([&] { attention(zeros({1, 2, 7}), 2, nullptr); }, "[attention] needs qkv");
+  expect_error([&] { swiglu(zeros({1, 7})); }, "[swiglu] the last dimension must be even");
+  expect_error([&] { rope_tables(3, 5, 10000, DType::f32); }, "head_dim must be even, got 5");
+  expect_error([&] { sum(a, 2); }, "[sum] dimension must be in -2..1, got 2");
+  expect_error([&] { where(a, a, a); }, "[where] the condition must be u8");
+  expect_error([&] { atan2(zeros({2}).set_requires_grad(), zeros({2})); },
+               "[atan2] has no gradient");
+}

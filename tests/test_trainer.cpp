@@ -1,0 +1,306 @@
+// Training: resuming bit for bit, threads, micro-batches, the NaN guard, evaluation.
+#include <omp.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "autograd/grad_mode.h"
+#include "hrm/data/build.h"
+#include "hrm/report.h"
+#include "hrm/trainer.h"
+#include "nn/optim/schedule.h"
+#include "tests/support/support.h"
+
+using namespace hrm;
+using namespace hrm::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+// A data set of 4x4 puzzles and a model that trains on it in milliseconds.
+struct Setup {
+  Setup() {
+    SudokuBuild build;
+    build.rules = SudokuRules::of_side(4);
+    build.count = 150, build.test_count = 30;
+    build_sudoku(build, dir / "data");
+    config = preset("sudoku4");
+    config.data = (dir / "data").string();
+    ModelConfig& m = config.model;
+    m.hidden_size = m.puzzle_emb_ndim = 16, m.num_heads = 2, m.H_layers = m.L_layers = 1;
+    m.halt_max_steps = 3;
+    TrainConfig& t = config.train;
+    t.batch_size = 8, t.total_steps = 12, t.checkpoint_every = 4, t.eval_every = 5;
+    t.lr_warmup_steps = 3, t.eval_puzzles = 16, t.ema = 0.9;
+    train = std::make_unique<PuzzleDataset>(dir / "data", "train");
+    test = std::make_unique<PuzzleDataset>(dir / "data", "test");
+  }
+  Path folder(const std::string& name) const {
+    fs::create_directories(dir / name);
+    write_file_atomically(dir / name / "config.json", config.to_json().dump());
+    return dir / name;
+  }
+  std::unique_ptr<Trainer> trainer(const std::string& name) const {
+    return std::make_unique<Trainer>(config, *train, test.get(), folder(name));
+  }
+  TempDir dir;
+  Config config;
+  std::unique_ptr<PuzzleDataset> train, test;
+};
+
+bool same_weights(const Model& a, const Model& b) {
+  const NamedTensors x = a.state_dict(), y = b.state_dict();
+  for (size_t i = 0; i < x.size(); ++i)
+    if (std::memcmp(x[i].second.data(), y[i].second.data(), x[i].second.nbytes()) != 0)
+      return false;
+  return true;
+}
+
+std::string without_times(const std::string& metrics) {
+  std::string out;
+  std::istringstream lines(metrics);
+  for (std::string line; std::getline(lines, line);) {
+    Json j = Json::parse(line);
+    for (const char* key : {"elapsed", "samples_per_second", "seconds"}) j.erase(key);
+    out += j.dump() + "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a run that is killed and resumed ends with the same bits") {
+  for (const char* dtype : {"f32", "bf16"})
+    for (const char* refill : {"only_halted", "reference"}) {
+      Setup s;
+      s.config.set("dtype", dtype), s.config.set("refill", refill);
+      const auto whole = s.trainer("whole");
+      whole->run({});
+      // Killed after step 9: the newest checkpoint is that of step 8, metrics are further on.
+      {
+        const auto killed = s.trainer("killed");
+        TrainCallbacks callbacks;
+        struct Kill {};
+        callbacks.on_metrics = [](const TrainMetrics& m) {
+          if (m.step == 9) throw Kill();
+        };
+        CHECK_THROWS_AS(killed->run(callbacks), Kill);
+      }
+      const auto resumed = s.trainer("killed");
+      resumed->resume();
+      CHECK(resumed->steps_done() == 8);
+      CHECK(resumed->run({}) == TrainOutcome::finished);
+      CHECK(same_weights(whole->model(), resumed->model()));
+      CHECK(without_times(read_file(s.dir / "whole" / "metrics.jsonl")) ==
+            without_times(read_file(s.dir / "killed" / "metrics.jsonl")));
+      const auto best = [&](const char* run) {
+        return read_checkpoint(s.dir / run / "best", true).state["step"];
+      };
+      CHECK(best("whole") == best("killed"));
+    }
+}
+
+TEST_CASE("one, two and three threads train the same bits") {
+  const Setup s;
+  const int before = omp_get_max_threads();
+  std::vector<std::unique_ptr<Trainer>> runs;
+  for (const int threads : {1, 2, 3}) {
+    omp_set_num_threads(threads);
+    runs.push_back(s.trainer("threads" + std::to_string(threads)));
+    for (int i = 0; i < 5; ++i) runs.back()->step();
+  }
+  omp_set_num_threads(before);
+  CHECK(same_weights(runs[0]->model(), runs[1]->model()));
+  CHECK(same_weights(runs[0]->model(), runs[2]->model()));
+}
+
+TEST_CASE("micro-batches give the step of the whole batch") {
+  Setup s;
+  s.config.model.dtype = DType::f64;
+  const auto whole = s.trainer("one");
+  s.config.train.micro_batches = 3;
+  const auto parts = s.trainer("three");
+  for (int i = 0; i < 3; ++i) whole->step(), parts->step();
+  const NamedTensors a = whole->model().state_dict(), b = parts->model().state_dict();
+  for (size_t i = 0; i < a.size(); ++i) {
+    const auto x = a[i].second.to_vector(), y = b[i].second.to_vector();
+    for (size_t k = 0; k < x.size(); ++k) CHECK_MESSAGE(std::abs(x[k] - y[k]) < 1e-9, a[i].first);
+  }
+}
+
+TEST_CASE("a step allocates nothing once it is warm") {
+  const Setup s;
+  const auto trainer = s.trainer("warm");
+  for (int i = 0; i < 3; ++i) trainer->step();
+  const uint64_t before = allocator_stats().allocations;
+  for (int i = 0; i < 3; ++i) trainer->step();
+  CHECK(allocator_stats().allocations == before);
+}
+
+TEST_CASE("a value that is not finite masks the update, stops the run and names the tensor") {
+  Setup s;
+  s.config.train.ema = 0;
+  const auto trainer = s.trainer("nan");
+  for (int i = 0; i < 4; ++i) trainer->step();
+  // Poison one weight: the loss of the next step is NaN.
+  const NamedTensors state = trainer->model().state_dict();
+  find(state, "lm_head.weight")->data<float>()[0] = NAN;
+  const NamedTensors before = [&] {
+    NamedTensors copy;
+    for (const auto& [name, t] : state) copy.emplace_back(name, t.clone());
+    return copy;
+  }();
+  trainer->step();
+  for (size_t i = 0; i < state.size(); ++i)
+    CHECK_MESSAGE(
+        std::memcmp(state[i].second.data(), before[i].second.data(), state[i].second.nbytes()) == 0,
+        state[i].first);
+  expect_error([&] { trainer->step(); }, "the loss was not finite in step 5");
+}
+
+TEST_CASE("early stop, stop requests and the last checkpoints") {
+  Setup s;
+  s.config.train.eval_every = 1, s.config.train.early_stop = 2, s.config.train.total_steps = 50;
+  s.config.train.lr = 0;
+  CHECK(s.trainer("early")->run({}) == TrainOutcome::early_stopped);
+  s.config.train.early_stop = 0;
+  std::atomic<bool> stop{true};
+  TrainCallbacks callbacks;
+  callbacks.stop = &stop;
+  const auto trainer = s.trainer("stopped");
+  CHECK(trainer->run(callbacks) == TrainOutcome::stopped);
+  CHECK(trainer->steps_done() == 1);
+  CHECK(list_checkpoints(s.dir / "stopped").size() == 2);
+  s.config.train.total_steps = 12, s.config.train.keep_checkpoints = 1;
+  s.trainer("kept")->run({});
+  CHECK(list_checkpoints(s.dir / "kept").size() == 1);
+  CHECK(list_checkpoints(s.dir / "kept")[0].filename() == "step_00000012");
+}
+
+TEST_CASE("resuming refuses another configuration and damaged checkpoints") {
+  Setup s;
+  s.trainer("run")->run({});
+  s.config.train.lr = 0.5;
+  expect_error([&] { s.trainer("run")->resume(); }, "was made with lr = 0.001, not 0.5");
+  s.config.train.lr = 1e-3;
+  s.config.model.H_layers = 2;
+  expect_error([&] { s.trainer("run")->resume(); }, "H_layers = 1, not 2");
+  s.config.model.H_layers = 1;
+  const Path newest = list_checkpoints(s.dir / "run").back();
+  {
+    std::fstream file(newest / "model.safetensors",
+                      std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(4000);
+    file.put('x');
+  }
+  expect_error([&] { s.trainer("run")->resume(); }, "is damaged: its checksum is wrong");
+  fs::resize_file(newest / "model.safetensors", 100);
+  expect_error([&] { s.trainer("run")->resume(); }, "is damaged");
+  write_file_atomically(newest / "state.json", std::string("{\"format\": 1"));
+  expect_error([&] { s.trainer("run")->resume(); }, "is not valid JSON");
+  expect_error([&] { s.trainer("new")->resume(); }, "has no checkpoint");
+  fs::create_directories(s.dir / "run" / "checkpoints" / "step_00000099.tmp");
+  remove_temporaries(s.dir / "run");
+  CHECK_FALSE(fs::exists(s.dir / "run" / "checkpoints" / "step_00000099.tmp"));
+}
+
+TEST_CASE("evaluation does not depend on the batch, and halting runs fewer segments") {
+  Setup s;
+  const auto trainer = s.trainer("eval");
+  for (int i = 0; i < 6; ++i) trainer->step();
+  EvalOptions options;
+  options.traces = 2;
+  const EvalResult all = evaluate(trainer->model(), *s.test, options);
+  CHECK(all.count == 30);
+  CHECK(all.mean_steps == 3);
+  CHECK(all.traces.size() == 2);
+  CHECK(all.traces[0].predictions.size() == 3);
+  for (const int64_t batch : {1, 7, 30}) {
+    options.batch_size = batch;
+    const EvalResult again = evaluate(trainer->model(), *s.test, options);
+    CHECK(again.exact_by_segment == all.exact_by_segment);
+    CHECK(again.accuracy == doctest::Approx(all.accuracy).epsilon(1e-12));
+  }
+  options.segments = 5;  // more than trained
+  CHECK(evaluate(trainer->model(), *s.test, options).exact_by_segment.size() == 5);
+  options.segments = 1;
+  CHECK(evaluate(trainer->model(), *s.test, options).mean_steps == 1);
+  // A threshold that every row passes at once, and one that none does.
+  options.segments = 0, options.halting = true, options.batch_size = 7;
+  options.threshold = -1e9;
+  const EvalResult early = evaluate(trainer->model(), *s.test, options);
+  CHECK(early.mean_steps == 1);
+  CHECK(early.count == 30);
+  CHECK(early.halt_histogram[1] == 30);
+  CHECK(early.exact_accuracy == all.exact_by_segment[0]);
+  options.threshold = 1e9;
+  CHECK(evaluate(trainer->model(), *s.test, options).mean_steps == 3);
+}
+
+TEST_CASE("EMA weights are used for evaluation and put back") {
+  Setup s;
+  Random random(1);
+  Parameter p = Parameter::make(ones({3}), DType::f32);
+  Ema ema({{"p", &p}}, 0.5);
+  p.value.fill(3);
+  ema.update();
+  ema.swap();
+  CHECK(p.value.to_vector()[0] == 2);
+  ema.swap();
+  CHECK(p.value.to_vector()[0] == 3);
+}
+
+TEST_CASE("clipping rescales the joint gradient norm; AdamW follows its formula") {
+  Parameter a = Parameter::make(zeros({1}, DType::f64), DType::f64), b = a;
+  b = Parameter::make(zeros({1}, DType::f64), DType::f64);
+  AdamOptions options;
+  options.kind = OptimizerKind::adamw, options.beta1 = options.beta2 = 0, options.eps = 1;
+  options.weight_decay = 0, options.clip_norm = 5;
+  Adam adam({{"a", &a}, {"b", &b}}, options);
+  a.value.set_grad(full({1}, 30, DType::f64)), b.value.set_grad(full({1}, 40, DType::f64));
+  adam.step(1);  // clipped to 3 and 4; step = g / (|g| + 1)
+  CHECK(a.value.item() == doctest::Approx(-0.75));
+  CHECK(b.value.item() == doctest::Approx(-0.8));
+}
+
+TEST_CASE("a run that does not fit is refused before it starts") {
+  Config c = preset("hrm-27m");
+  c.train.batch_size = 1 << 20;
+  expect_error([&] { check_fits(estimate(c, "/tmp")); }, "GiB of memory");
+  c.train.batch_size = 8;
+  const Estimate e = estimate(c, "/tmp");
+  CHECK(e.flops_per_sample == doctest::Approx(35.8e9).epsilon(0.03));
+  CHECK(e.memory_bytes > 4e8);
+  CHECK(e.memory_bytes < 4e9);
+}
+
+TEST_CASE("the report holds what happened, and says what is missing") {
+  Setup s;
+  const Path run = s.folder("report");
+  CHECK(render_report(run).find("No training steps are recorded yet") != std::string::npos);
+  s.trainer("report")->run({});
+  std::ofstream(run / "metrics.jsonl", std::ios::app) << "{\"step\": 13, \"loss\"";  // cut off
+  Json config = read_json(run / "config.json");
+  config["command"] = "hrm <b>&";
+  config["task"] = {{"task", "sudoku"}, {"side", 4}, {"box_rows", 2}, {"box_cols", 2}};
+  write_file_atomically(run / "config.json", config.dump());
+  write_report(run);
+  const std::string html = read_file(run / "report.html");
+  for (const char* part :
+       {"<h2>Training</h2>", "Solved exactly after each segment", "Where the q head says halt",
+        "Solved exactly against q_halt", "hrm &lt;b&gt;&amp;", "30</b>", "Puzzles being refined"})
+    CHECK_MESSAGE(html.find(part) != std::string::npos, part);
+  size_t charts = 0;
+  for (size_t at = 0; (at = html.find("<svg class=\"chart\"", at)) != std::string::npos; ++at)
+    ++charts;
+  CHECK(charts == 6);
+  CHECK(html.find("http") == std::string::npos);  // nothing from the network
+  const EvalResult r = eval_result_from_json(read_json(run / "evaluation.json"), "x");
+  CHECK(to_json(eval_result_from_json(to_json(r), "x")) == to_json(r));
+  expect_error(
+      [] {
+        eval_result_from_json({{"count", "many"}}, "e.json");
+      },
+      "e.json is not an evaluation");
+  expect_error([&] { render_report(s.dir / "nowhere"); }, "is not a run folder");
+}
