@@ -201,8 +201,8 @@ $(LIB): $(call objects,$(LIB_SRC)) $(SOURCES_STAMP)
 $(HRM): $(call objects,$(CLI_SRC)) $(LIB)
 $(UNIT): $(call objects,$(TEST_SRC) $(TEST_CLI_SRC)) $(LIB)
 $(PARITY): $(call objects,tests/parity.cpp) $(LIB)
-$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
-$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(LIB)
+$(EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
+$(BENCHES): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(LIB)
 # build/hrm is a link to the newest program of all build trees.
 $(HRM) $(UNIT) $(PARITY) $(EXAMPLES) $(BENCHES):
 	$(call say,LINK,$@)

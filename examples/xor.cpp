@@ -1,0 +1,39 @@
+// A two-layer network learns XOR: tensors, a loss, backward, an optimizer. Runs in a blink.
+#include <cstdio>
+
+#include "autograd/engine.h"
+#include "autograd/ops/ops.h"
+#include "nn/layers.h"
+#include "nn/optim/adam.h"
+
+using namespace hrm;
+
+struct Net : Module {
+  explicit Net(const LayerOptions& options)
+      : hidden(2, 8, true, options), out(8, 1, true, options) {
+    add_module("hidden", &hidden);
+    add_module("out", &out);
+  }
+  Tensor forward(const Tensor& x) const { return out.forward(tanh(hidden.forward(x))); }
+  Linear hidden, out;
+};
+
+int main() {
+  Random random(1);
+  LayerOptions options;
+  options.random = &random;
+  Net net(options);
+  Adam optimizer(net.named_parameters(), {});
+  const Tensor x = from_values({0, 0, 0, 1, 1, 0, 1, 1}, {4, 2});
+  const Tensor y = from_values({0, 1, 1, 0}, {4, 1});
+  for (int step = 1; step <= 400; ++step) {
+    const Tensor loss = sum(bce_with_logits(net.forward(x), y));
+    backward(loss);
+    optimizer.step(0.03);
+    optimizer.zero_grad();
+    if (step % 100 == 0) std::printf("step %d  loss %.4f\n", step, loss.item());
+  }
+  const auto p = sigmoid(net.forward(x)).to_vector();
+  std::printf("0^0 %.3f   0^1 %.3f   1^0 %.3f   1^1 %.3f\n", p[0], p[1], p[2], p[3]);
+  return p[0] < 0.5 && p[1] > 0.5 && p[2] > 0.5 && p[3] < 0.5 ? 0 : 1;
+}
