@@ -27,7 +27,7 @@ code{font:13px/1.5 ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px 16px}
 .tile b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums;letter-spacing:-.02em}
 .tile span{color:var(--soft);font-size:.84rem}
-.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:8px 28px}
+.two{display:grid;grid-template-columns:repeat(auto-fill,minmax(320px,1fr));gap:8px 28px}
 svg.chart{width:100%;height:auto;display:block}
 svg text{fill:var(--soft);font-size:12px}
 svg .axis{stroke:var(--line);fill:none}
@@ -37,7 +37,7 @@ svg .title{fill:var(--ink);font-size:13px;font-weight:600}
 .dot{fill:var(--blue)}.bar{fill:var(--blue)}.faint{stroke:var(--soft);stroke-dasharray:4 4;opacity:.6}
 .legend{font-size:.84rem;color:var(--soft)}.legend i{display:inline-block;width:18px;height:3px;
 vertical-align:middle;margin:0 6px 0 12px;background:var(--soft)}.legend i.e{background:var(--blue)}
-.puzzles{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:20px}
+.puzzles{margin-top:16px;display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:20px}
 .puzzle{border:1px solid var(--line);border-radius:10px;padding:12px;background:var(--card)}
 .puzzle header{display:flex;justify-content:space-between;font-size:.84rem;color:var(--soft)}
 .puzzle input{width:100%;accent-color:var(--blue)}
@@ -101,7 +101,7 @@ class Chart {
   Chart(const std::string& title, double x_max, double y_max, const std::string& x_label,
         bool percent)
       : x_max_(std::max(x_max, 1e-12)), y_max_(std::max(y_max, 1e-12)) {
-    svg_ = "<svg class=\"chart\" viewBox=\"0 0 460 250\" role=\"img\"><title>" + escape(title) +
+    svg_ = "<svg class=\"chart\" viewBox=\"0 0 470 250\" role=\"img\"><title>" + escape(title) +
            "</title><text class=\"title\" x=\"8\" y=\"16\">" + escape(title) + "</text>";
     for (int i = 0; i <= 4; ++i) {
       const double y = y_max_ * i / 4;
@@ -183,7 +183,8 @@ std::string training_section(const Metrics& metrics) {
   for (const Point& p : loss) y_max = std::max(y_max, p.y);
   const auto ticks = [&](Chart& chart) {
     for (int i = 1; i <= 4; ++i)
-      chart.x_tick(x_max * i / 4, format_count(static_cast<int64_t>(x_max * i / 4)));
+      chart.x_tick(x_max * i / 4, x_max < 4000 ? format("%.0f", x_max * i / 4)
+                                               : format("%.0fk", x_max * i / 4000));
   };
   Chart losses("Token loss per puzzle", x_max, y_max, "training samples", false);
   ticks(losses);
@@ -379,7 +380,7 @@ std::string render_report(const Path& run) {
     const double elapsed = last.value("elapsed", 0.0), samples = last.value("samples", 0.0);
     tiles += tile(format_duration(elapsed), "of training");
     tiles += tile(format_count(static_cast<int64_t>(samples)), "training samples");
-    tiles += tile(format("%.0f / s", samples / std::max(elapsed, 1e-9)), "training samples");
+    tiles += tile(format("%.0f / s", samples / std::max(elapsed, 1e-9)), "training speed, samples");
   }
   const std::string name =
       config.value("preset", "").empty() ? run.filename().string() : config.value("preset", "");
