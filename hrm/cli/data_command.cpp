@@ -86,11 +86,10 @@ void show(const std::string& folder, const std::string& split, int64_t index, in
     if (data.task().task == "sudoku") {
       PuzzleTrace trace;
       trace.inputs.assign(inputs.begin(), inputs.end());
-      trace.predictions = {{labels.begin(), labels.end()}};
-      trace.labels = trace.predictions[0];
-      trace.q_halt = trace.q_continue = {1};
       const SudokuRules rules{data.task().side, data.task().box_rows, data.task().box_cols};
-      std::printf("%s", render_trace(trace, rules, use_colour(stdout)).c_str());
+      std::printf("%s%s\n%s\n", render_trace(trace, rules, use_colour(stdout)).c_str(),
+                  format_sudoku(from_tokens(trace.inputs)).c_str(),
+                  format_sudoku(from_tokens({labels.begin(), labels.end()})).c_str());
       continue;
     }
     const auto line = [](const char* name, const std::vector<int32_t>& tokens) {
@@ -121,6 +120,10 @@ void add_data_command(CLI::App& app) {
   sudoku->add_flag("--minimal", o->build.minimal, "generate puzzles with no given to spare");
   sudoku->add_option("--min-rating", o->build.min_rating, "only puzzles of so many guesses");
   sudoku->add_option("--test", o->build.test_count, "test puzzles, in whole symmetry classes")
+      ->check(CLI::NonNegativeNumber);
+  sudoku
+      ->add_option("--subsample-train", o->build.subsample_train,
+                   "keep so many training puzzles, drawn at random (default all)")
       ->check(CLI::NonNegativeNumber);
   sudoku
       ->add_option("--augment", o->build.augment,

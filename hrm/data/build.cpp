@@ -17,7 +17,8 @@ struct Line {
 std::vector<Line> lines_of(const std::string& text) {
   std::vector<Line> lines;
   int64_t number = 1;
-  for (size_t at = 0; at < text.size(); ++number) {
+  // Spreadsheets write a byte order mark first.
+  for (size_t at = text.starts_with("\xEF\xBB\xBF") ? 3 : 0; at < text.size(); ++number) {
     size_t end = text.find('\n', at);
     if (end == std::string::npos) end = text.size();
     std::string_view line(text.data() + at, end - at);
@@ -104,9 +105,9 @@ std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const Sudok
     lines.erase(lines.begin());
   }
   std::vector<SudokuPuzzle> puzzles;
-  const auto total = static_cast<int64_t>(lines.size());
+  auto total = static_cast<int64_t>(lines.size());
+  if (build.count > 0) total = std::min(total, build.count);
   for (int64_t i = 0; i < total; ++i) {
-    if (build.count > 0 && static_cast<int64_t>(puzzles.size()) == build.count) break;
     const std::string where = name + " line " + std::to_string(lines[i].number);
     std::string_view puzzle = lines[i].text;
     if (csv) {
@@ -139,8 +140,9 @@ std::vector<SudokuPuzzle> generate_sudoku(const SudokuBuild& build) {
   std::set<Grid> seen;
   // Small sides have few puzzles: give up when new ones hardly turn up.
   for (int64_t tries = 0; static_cast<int64_t>(puzzles.size()) < build.count; ++tries) {
-    CHECK(tries < 20 * build.count + 1000, "[sudoku] only ", puzzles.size(), " of ", build.count,
-          " different puzzles found. HINT: a smaller --count or a wider range of --givens");
+    CHECK(tries / 20 - 50 < build.count, "[sudoku] only ", puzzles.size(), " of ", build.count,
+          " different puzzles found. HINT: a smaller --count, a wider range of --givens",
+          build.min_rating > 0 ? " or a lower --min-rating" : "");
     SudokuPuzzle p;
     p.solution = random_solution(build.rules, random);
     const int givens = low + static_cast<int>(random.below(high - low + 1));
@@ -177,7 +179,9 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
     classes[p.symmetry].push_back(&p);
     summary.mean_rating += static_cast<double>(p.rating);
   }
-  summary.mean_rating /= std::max<double>(1, static_cast<double>(seen.size()));
+  CHECK(!seen.empty(), "[sudoku] no puzzle has a rating of ", build.min_rating,
+        " or more. HINT: a lower --min-rating");
+  summary.mean_rating /= static_cast<double>(seen.size());
 
   Random random = Random(build.seed).fork("split");
   std::vector<const std::vector<const SudokuPuzzle*>*> order;
@@ -211,6 +215,13 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
     for (int64_t i = 0; i < build.test_count; ++i) test.push_back(ranked[i].second);
   }
   random.shuffle(train), random.shuffle(test);
+  if (build.subsample_train > 0 && static_cast<int64_t>(train.size()) > build.subsample_train) {
+    summary.dropped += static_cast<int64_t>(train.size()) - build.subsample_train;
+    train.resize(build.subsample_train);
+    std::set<std::string_view> left;
+    for (const SudokuPuzzle* p : train) left.insert(p->symmetry);
+    summary.train_classes = static_cast<int64_t>(left.size());
+  }
   int64_t group = 0;
   for (const SudokuPuzzle* p : train) {
     writer.add("train", to_tokens(p->puzzle), to_tokens(p->solution), ++group);

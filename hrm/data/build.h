@@ -23,11 +23,12 @@ struct SudokuBuild {
   int givens_low = 0, givens_high = 0;  // of generated puzzles, drawn uniformly; 0: by side
   bool minimal = false;                 // remove digits until none can go
   int64_t min_rating = 0;
+  int64_t subsample_train = 0;  // keep so many training puzzles, drawn at random; 0: all
   // The test split takes whole symmetry classes until it has this many puzzles from at least
   // test_classes classes; then surplus puzzles of a class are dropped.
   int64_t test_count = 1000, test_classes = 1;
-  int64_t augment =
-      0;  // symmetric copies stored per training puzzle (they can also be drawn on the fly)
+  // Symmetric copies stored per training puzzle (they can also be drawn on the fly).
+  int64_t augment = 0;
   uint64_t seed = 0;
   bool replace = false;
   ProgressCallback on_progress;
@@ -37,7 +38,8 @@ struct BuildSummary {
   int64_t train = 0, test = 0;  // examples
   int64_t train_classes = 0, test_classes = 0;
   double mean_rating = 0;
-  int64_t dropped = 0;  // duplicates, below min_rating, or surplus of test classes
+  int64_t dropped = 0;  // duplicates, below min_rating, surplus of test classes, or
+                        // left out by subsample_train
 };
 
 // Reads, or generates, the puzzles of `build`, checking that each has one solution.

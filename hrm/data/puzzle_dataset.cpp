@@ -47,7 +47,30 @@ DatasetInfo read_info(const Path& path) {
         "[data] ", path.string(),
         ": seq_len, vocab_size, num_puzzle_identifiers and sets must not "
         "be empty or negative");
+  const auto check_id = [&](const char* key, int64_t id, const char* limit_key, int64_t limit) {
+    CHECK(id >= 0 && id < limit, "[data] ", path.string(), ": ", key, " must be below ", limit_key,
+          " (", limit, "), got ", id);
+  };
+  check_id("pad_id", info.pad_id, "vocab_size", info.vocab_size);
+  check_id("blank_identifier_id", info.blank_identifier_id, "num_puzzle_identifiers",
+           info.num_puzzle_identifiers);
   return info;
+}
+
+TaskInfo read_task(const Path& path, const DatasetInfo& info) {
+  const json j = load_json(path);
+  TaskInfo task;
+  task.task = field<std::string>(j, "task", path);
+  if (task.task != "sudoku") return task;
+  task.side = field<int>(j, "side", path);
+  task.box_rows = field<int>(j, "box_rows", path);
+  task.box_cols = field<int>(j, "box_cols", path);
+  const SudokuRules rules = SudokuRules::of_side(task.side);
+  CHECK(task.box_rows == rules.box_rows && task.box_cols == rules.box_cols &&
+            info.seq_len == rules.cells() && info.vocab_size == rules.side + 2,
+        "[data] ", path.string(),
+        " does not fit the data: side, boxes, seq_len and vocab_size disagree");
+  return task;
 }
 
 int32_t value_at(const Tensor& t, int64_t i) {
@@ -80,19 +103,7 @@ PuzzleDataset::PuzzleDataset(const Path& folder, const std::string& split) : fol
   CHECK(fs::exists(description), "[data] ", folder.string(), " is not a data set: there is no ",
         description.string(), ". HINT: `hrm data sudoku --out ", folder.string(), "` makes one");
   info_ = read_info(description);
-  const Path task = folder / "task.json";
-  if (fs::exists(task)) {
-    const json j = load_json(task);
-    task_.task = field<std::string>(j, "task", task);
-    task_.side = j.value("side", 0);
-    task_.box_rows = j.value("box_rows", 0), task_.box_cols = j.value("box_cols", 0);
-    CHECK(task_.task != "sudoku" ||
-              (task_.box_rows > 0 && task_.box_rows * task_.box_cols == task_.side &&
-               info_.seq_len == task_.side * task_.side && info_.vocab_size == task_.side + 2),
-          "[data] ", task.string(),
-          " does not fit the data: side, boxes, seq_len and vocab_size "
-          "disagree");
-  }
+  if (fs::exists(folder / "task.json")) task_ = read_task(folder / "task.json", info_);
   puzzle_begin_ = {0}, group_begin_ = {0};
   where_.push_back({});
   for (const std::string& set : info_.sets) load_set(root, set);
@@ -118,9 +129,9 @@ void PuzzleDataset::load_set(const Path& split, const std::string& name) {
   const auto check_tokens = [&](const Tensor& t, const char* what, bool label) {
     for (int64_t i = 0; i < t.numel(); ++i) {
       const int32_t v = value_at(t, i);
-      CHECK((v >= 0 && v < info_.vocab_size) || (label && v == kIgnoreLabel), "[data] ",
-            file(what).string(), ": row ", i / info_.seq_len, " holds token ", v,
-            ", vocab_size is ", info_.vocab_size);
+      const bool ignored = label && (v == kIgnoreLabel || v == info_.ignore_label_id);
+      CHECK((v >= 0 && v < info_.vocab_size) || ignored, "[data] ", file(what).string(), ": row ",
+            i / info_.seq_len, " holds token ", v, ", vocab_size is ", info_.vocab_size);
     }
   };
   check_tokens(set.inputs, "inputs", false);
@@ -219,10 +230,15 @@ json TrainSampler::state() const {
 }
 
 void TrainSampler::restore(const json& state) {
-  begin_epoch(state.at("epoch").get<int64_t>());
-  group_cursor_ = state.at("group_cursor").get<int64_t>();
-  random_ = Random(random_.seed(), state.at("position").get<uint64_t>());
-  pending_ = state.at("pending").get<std::vector<int64_t>>();
+  try {
+    begin_epoch(state.at("epoch").get<int64_t>());
+    group_cursor_ = state.at("group_cursor").get<int64_t>();
+    random_ = Random(random_.seed(), state.at("position").get<uint64_t>());
+    pending_ = state.at("pending").get<std::vector<int64_t>>();
+  } catch (const json::exception&) {
+    detail::fail("[data] the saved position in the data is damaged, got ",
+                 state.dump(-1, ' ', true, json::error_handler_t::replace));
+  }
   const auto groups = static_cast<int64_t>(group_order_.size());
   CHECK(group_cursor_ >= 0 && group_cursor_ <= groups &&
             std::all_of(pending_.begin(), pending_.end(),
@@ -246,23 +262,34 @@ Batch eval_batch(const PuzzleDataset& dataset, int64_t start, int64_t rows) {
 
 DatasetWriter::DatasetWriter(Path folder, DatasetInfo info, TaskInfo task, bool replace)
     : folder_(std::move(folder)), info_(std::move(info)), task_(std::move(task)) {
-  if (!fs::exists(folder_) || fs::is_empty(folder_)) return;
+  CHECK(!folder_.empty(), "[data] the folder to write needs a name");
+  std::error_code error;
+  const bool free = !fs::exists(folder_, error) || fs::is_empty(folder_, error);
+  CHECK(!error, "[data] cannot look into ", folder_.string(), ": ", error.message());
+  if (free) return;
   const bool is_dataset = fs::exists(folder_ / "train" / "dataset.json");
   CHECK(replace && is_dataset, "[data] ", folder_.string(), " exists already. HINT: ",
         is_dataset ? "--replace writes it anew" : "choose another --out folder");
 }
 
 void DatasetWriter::add(const std::string& split, const std::vector<int>& inputs,
-                        const std::vector<int>& labels, int64_t group, int32_t puzzle_id) {
+                        const std::vector<int>& labels, int64_t group, int32_t puzzle_id,
+                        bool same_puzzle) {
   CHECK(static_cast<int64_t>(inputs.size()) == info_.seq_len && inputs.size() == labels.size(),
         "[data] an example must have ", info_.seq_len, " tokens, got ", inputs.size(), " and ",
         labels.size());
   Split& s = split == "train" ? train_ : test_;
   s.inputs.insert(s.inputs.end(), inputs.begin(), inputs.end());
-  s.labels.insert(s.labels.end(), labels.begin(), labels.end());
-  s.puzzle_ids.push_back(puzzle_id);
-  if (group != s.last_group) s.group_begin.push_back(static_cast<int32_t>(s.examples));
-  s.last_group = group;
+  for (const int label : labels)
+    s.labels.push_back(label == kIgnoreLabel
+                           ? static_cast<int32_t>(info_.ignore_label_id.value_or(kIgnoreLabel))
+                           : label);
+  if (!same_puzzle) {
+    if (group != s.last_group) s.group_begin.push_back(static_cast<int32_t>(s.puzzle_ids.size()));
+    s.last_group = group;
+    s.puzzle_begin.push_back(static_cast<int32_t>(s.examples));
+    s.puzzle_ids.push_back(puzzle_id);
+  }
   ++s.examples;
 }
 
@@ -273,55 +300,71 @@ int64_t DatasetWriter::count(const std::string& split) const {
 void DatasetWriter::write_split(const Path& folder, const Split& split) const {
   fs::create_directories(folder);
   const int64_t n = split.examples;
-  std::vector<int32_t> groups = split.group_begin;
-  groups.push_back(static_cast<int32_t>(n));
-  const bool narrow = info_.vocab_size <= 256 && std::find(split.labels.begin(), split.labels.end(),
-                                                           kIgnoreLabel) == split.labels.end();
-  const auto tokens = [&](const std::vector<int32_t>& values) {
+  const auto puzzles = static_cast<int64_t>(split.puzzle_ids.size());
+  const auto is_byte = [](int32_t v) { return v >= 0 && v < 256; };
+  const bool narrow =
+      info_.vocab_size <= 256 && std::all_of(split.labels.begin(), split.labels.end(), is_byte);
+  const auto write_tokens = [&](const char* name, const std::vector<int32_t>& values) {
     const Tensor t = from_vector(values, {n, info_.seq_len});
-    return narrow ? t.to(DType::u8) : t;
+    write_npy(folder / name, narrow ? t.to(DType::u8) : t);
   };
-  write_npy(folder / "all__inputs.npy", tokens(split.inputs));
-  write_npy(folder / "all__labels.npy", tokens(split.labels));
-  write_npy(folder / "all__puzzle_identifiers.npy", from_vector(split.puzzle_ids, {n}));
-  write_npy(folder / "all__puzzle_indices.npy", arange(n + 1));
-  write_npy(folder / "all__group_indices.npy",
-            from_vector(groups, {static_cast<int64_t>(groups.size())}));
-  nlohmann::ordered_json j = {{"pad_id", info_.pad_id},
-                              {"ignore_label_id", nullptr},
-                              {"blank_identifier_id", info_.blank_identifier_id},
-                              {"vocab_size", info_.vocab_size},
-                              {"seq_len", info_.seq_len},
-                              {"num_puzzle_identifiers", info_.num_puzzle_identifiers},
-                              {"total_groups", groups.size() - 1},
-                              {"mean_puzzle_examples", 1.0},
-                              {"sets", {"all"}}};
+  const auto write_boundaries = [&](const char* name, std::vector<int32_t> begin, int64_t end) {
+    begin.push_back(static_cast<int32_t>(end));
+    write_npy(folder / name, from_vector(begin, {static_cast<int64_t>(begin.size())}));
+  };
+  write_tokens("all__inputs.npy", split.inputs);
+  write_tokens("all__labels.npy", split.labels);
+  write_npy(folder / "all__puzzle_identifiers.npy", from_vector(split.puzzle_ids, {puzzles}));
+  write_boundaries("all__puzzle_indices.npy", split.puzzle_begin, n);
+  write_boundaries("all__group_indices.npy", split.group_begin, puzzles);
+  nlohmann::ordered_json j = {
+      {"pad_id", info_.pad_id},
+      {"ignore_label_id", nullptr},
+      {"blank_identifier_id", info_.blank_identifier_id},
+      {"vocab_size", info_.vocab_size},
+      {"seq_len", info_.seq_len},
+      {"num_puzzle_identifiers", info_.num_puzzle_identifiers},
+      {"total_groups", split.group_begin.size()},
+      {"mean_puzzle_examples", puzzles ? static_cast<double>(n) / puzzles : 1.0},
+      {"sets", {"all"}}};
   if (info_.ignore_label_id) j["ignore_label_id"] = *info_.ignore_label_id;
   write_file_atomically(folder / "dataset.json", j.dump() + "\n");
 }
 
 void DatasetWriter::finish(const std::vector<std::string>& identifiers) {
-  const Path temporary = folder_.string() + ".tmp";
+  // The real name, without a slash at the end: the temporary folder must lie beside it, not in it.
+  std::error_code error, ignored;
+  Path target = fs::weakly_canonical(folder_, error);
+  CHECK(!error, "[data] cannot write ", folder_.string(), ": ", error.message());
+  if (!target.has_filename()) target = target.parent_path();
+  const Path temporary = target.string() + ".tmp", fresh = temporary / "new",
+             replaced = temporary / "old";
+  const auto clean_up = [&] {
+    if (fs::exists(replaced, ignored) && !fs::exists(target, ignored))
+      fs::rename(replaced, target, ignored);
+    fs::remove_all(temporary, ignored);
+  };
   try {
     fs::remove_all(temporary);
-    write_split(temporary / "train", train_);
-    write_split(temporary / "test", test_);
-    write_file_atomically(temporary / "identifiers.json", json(identifiers).dump() + "\n");
+    write_split(fresh / "train", train_);
+    write_split(fresh / "test", test_);
+    const std::string names =
+        json(identifiers).dump(-1, ' ', false, json::error_handler_t::replace);
+    write_file_atomically(fresh / "identifiers.json", names + "\n");
     if (!task_.task.empty()) {
       nlohmann::ordered_json j = {{"task", task_.task}};
       if (task_.side)
         j["side"] = task_.side, j["box_rows"] = task_.box_rows, j["box_cols"] = task_.box_cols;
-      write_file_atomically(temporary / "task.json", j.dump() + "\n");
+      write_file_atomically(fresh / "task.json", j.dump() + "\n");
     }
-    fs::remove_all(folder_);
-    fs::rename(temporary, folder_);
-  } catch (const fs::filesystem_error& error) {
-    std::error_code ignored;
-    fs::remove_all(temporary, ignored);
-    detail::fail("[data] cannot write ", folder_.string(), ": ", error.code().message());
+    if (fs::exists(target)) fs::rename(target, replaced);
+    fs::rename(fresh, target);
+    clean_up();
+  } catch (const fs::filesystem_error& failure) {
+    clean_up();
+    detail::fail("[data] cannot write ", folder_.string(), ": ", failure.code().message());
   } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(temporary, ignored);
+    clean_up();
     throw;
   }
 }

@@ -117,17 +117,19 @@ class DatasetWriter {
  public:
   // Refuses a folder that exists and is not empty, unless `replace` is set and it is a data set.
   DatasetWriter(Path folder, DatasetInfo info, TaskInfo task, bool replace);
-  // One example, a puzzle of its own; `group` examples in a row with one number share a group.
+  // One example: a puzzle of its own, or, if `same_puzzle`, a further example of the one before.
+  // Puzzles in a row with one `group` number share a group. Labels may be kIgnoreLabel.
   void add(const std::string& split, const std::vector<int>& inputs, const std::vector<int>& labels,
-           int64_t group, int32_t puzzle_id = 0);
+           int64_t group, int32_t puzzle_id = 0, bool same_puzzle = false);
   int64_t count(const std::string& split) const;
-  // identifiers.json lists the names of the puzzle ids.
+  // identifiers.json lists the names of the puzzle ids. A data set that is replaced goes only when
+  // the new one is complete; whatever fails, it stays or comes back.
   void finish(const std::vector<std::string>& identifiers = {"<blank>"});
 
  private:
   struct Split {
     std::vector<int32_t> inputs, labels, puzzle_ids;
-    std::vector<int32_t> group_begin;
+    std::vector<int32_t> puzzle_begin, group_begin;  // in examples, in puzzles
     int64_t last_group = -1, examples = 0;
   };
   void write_split(const Path& folder, const Split& split) const;

@@ -193,6 +193,12 @@ const std::vector<std::vector<int>>& all_sources(const SudokuRules& rules) {
   return rules.side == 4 ? four : six;
 }
 
+// For messages, which must stay one line of text whatever a file holds.
+std::string printable(char ch) {
+  if (ch >= ' ' && ch <= '~') return std::string("'") + ch + "'";
+  return "byte " + std::to_string(static_cast<unsigned char>(ch));
+}
+
 uint64_t mix(uint64_t x) {  // splitmix64
   x += 0x9E3779B97F4A7C15u;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -250,7 +256,7 @@ Grid parse_sudoku(std::string_view text, SudokuRules* rules) {
   for (size_t i = 0; i < text.size(); ++i) {
     const char ch = text[i];
     CHECK(ch == '.' || (ch >= '0' && ch <= '0' + side), "[sudoku] character ", i + 1,
-          " must be '.', '0' or a digit 1-", side, ", got '", ch, "'");
+          " must be '.', '0' or a digit 1-", side, ", got ", printable(ch));
     grid.push_back(ch == '.' ? 0 : ch - '0');
   }
   return grid;
@@ -301,10 +307,10 @@ std::string check_solution(const SudokuRules& rules, const Grid& puzzle, const G
 }
 
 Grid random_solution(const SudokuRules& rules, Random& random) {
-  // A solver that tries digits in order, on a grid whose first row is random, relabelled and moved
-  // by a random symmetry. Retried with random boxes would be slower and no more varied.
-  Grid start(rules.cells(), 0);
-  for (int tries = 0;; ++tries) {
+  // The solver tries digits in order, so what makes the grid random is a few random cells to start
+  // from (drawn again if they contradict each other) and a random symmetry of what comes out.
+  Grid start(rules.cells());
+  while (true) {
     std::fill(start.begin(), start.end(), 0);
     for (int i = 0; i < rules.side; ++i) {
       const int cell = static_cast<int>(random.below(rules.cells()));
