@@ -27,7 +27,7 @@ code{font:13px/1.5 ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px 16px}
 .tile b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums;letter-spacing:-.02em}
 .tile span{color:var(--soft);font-size:.84rem}
-.two{display:grid;grid-template-columns:repeat(auto-fill,minmax(320px,1fr));gap:8px 28px}
+.two{display:grid;gap:8px 28px}@media(min-width:700px){.two{grid-template-columns:1fr 1fr}}
 svg.chart{width:100%;height:auto;display:block}
 svg text{fill:var(--soft);font-size:12px}
 svg .axis{stroke:var(--line);fill:none}

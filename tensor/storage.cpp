@@ -7,6 +7,14 @@
 #include <unordered_map>
 #include <vector>
 
+// Under the address sanitizer a block in the cache is out of bounds until it is handed out again.
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(data, bytes) ((void)0)
+#define ASAN_UNPOISON_MEMORY_REGION(data, bytes) ((void)0)
+#endif
+
 namespace hrm {
 namespace {
 
@@ -30,6 +38,7 @@ class CpuAllocator {
       block = list.back();
       list.pop_back();
       stats_.cached -= bytes;
+      ASAN_UNPOISON_MEMORY_REGION(block, bytes);
     } else {
       block = from_system(bytes);
       if (!block) {
@@ -48,6 +57,7 @@ class CpuAllocator {
     stats_.in_use -= bytes;
     stats_.cached += bytes;
     free_[bytes].push_back(block);
+    ASAN_POISON_MEMORY_REGION(block, bytes);
   }
   void empty_cache() {
     const std::lock_guard lock(mutex_);
@@ -70,7 +80,10 @@ class CpuAllocator {
   }
   void clear() {
     for (auto& [bytes, list] : free_)
-      for (void* block : list) std::free(block);
+      for (void* block : list) {
+        ASAN_UNPOISON_MEMORY_REGION(block, bytes);
+        std::free(block);
+      }
     free_.clear();
     stats_.cached = 0;
   }

@@ -17,7 +17,7 @@ check() {  # NAME BUILD_FOLDER
   fi
 }
 
-# Memory is freed for real, not kept for reuse, so that use after free shows; leaks are errors.
+# The allocator poisons the blocks that it keeps for reuse, so that use after free shows.
 # The out-of-memory test asks for more than the sanitizer allows: it shall refuse, not abort.
 export ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS=print_stacktrace=1
@@ -35,7 +35,7 @@ if ! "$clang" -fsanitize=thread -fopenmp "$probe/probe.cpp" -o "$probe/probe" 2>
 else
   # Archer tells the sanitizer about OpenMP's barriers; ignore_noninstrumented_modules keeps the
   # inside of the uninstrumented runtime out of the reports.
-  export TSAN_OPTIONS="ignore_noninstrumented_modules=1:halt_on_error=1"
+  export TSAN_OPTIONS="allocator_may_return_null=1:ignore_noninstrumented_modules=1:halt_on_error=1"
   check thread build/cpu-thread
 fi
 

@@ -87,7 +87,9 @@ TEST_CASE("FullBptt equals finite differences in f64") {
   const Problem p(c);
   const auto g = p.gradients();
   const NoGradGuard no_grad;
-  for (const auto& [name, parameter] : p.model->named_parameters()) {
+  for (const auto& entry : p.model->named_parameters()) {
+    const std::string& name = entry.first;
+    const Parameter* parameter = entry.second;
     // Two elements of every parameter.
     for (const int64_t i : {int64_t{0}, parameter->value.numel() / 2}) {
       double* w = parameter->value.data<double>() + i;
@@ -126,8 +128,8 @@ TEST_CASE("variants run, train every parameter, and count their parameters") {
         config.model.gradient = "full_bptt";
         config.model.continue_loss = config.model.levels == Levels::two;
         const Problem p(config.model);
-        for (const auto& [parameter, g] : p.gradients())
-          CHECK_MESSAGE(!g.empty(), name, " ", pos, " ", mlp_t, " ", parameter);
+        for (const auto& entry : p.gradients())
+          CHECK_MESSAGE(!entry.second.empty(), name, " ", pos, " ", mlp_t, " ", entry.first);
       }
   ModelConfig c = tiny();
   c.puzzle_emb_ndim = 0;

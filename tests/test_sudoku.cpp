@@ -267,7 +267,6 @@ TEST_CASE("sudoku: what is wrong with a grid is said") {
 TEST_CASE("real puzzles: samples of every list, each with one solution or refused") {
   const Path folder = data_dir() / "sudoku";
   if (!fs::exists(folder / "17_clue.txt")) SKIP("no puzzles in " << folder);
-  const SudokuRules rules;
   std::set<std::string> classes;
   size_t puzzles = 0;
   for (const char* file : {"17_clue.txt", "forum_hardest_train.txt", "magictour_top1465.txt"})
