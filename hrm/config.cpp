@@ -130,7 +130,7 @@ const std::vector<Preset>& preset_table() {
       {{"sudoku6", "6x6 Sudoku (boxes 2x3), hidden 128, 2+2 layers"},
        [] { return sudoku(6, 6, 64, 3600); }},
       {{"sudoku9", "9x9 Sudoku on easy generated puzzles, hidden 128, 2+2 layers"},
-       [] { return sudoku(9, 8, 64, 4000); }},
+       [] { return sudoku(9, 8, 64, 5000); }},
       {{"hrm-27m", "the HRM of the paper, 27,275,266 parameters, Sudoku-Extreme recipe"},
        [] { return full_size(); }},
       {{"trm-5m", "TRM with an MLP over positions, 5,028,866 parameters, Sudoku recipe"},

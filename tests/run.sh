@@ -41,6 +41,8 @@ fixtures=()
 for family in ops hrm_train hrm_eval trm_train init gradients; do
   if [[ -d $reference/$family ]]; then
     fixtures+=("$reference/$family")
+  elif [[ -d tests/fixtures/$family ]]; then  # the small families are part of the project
+    fixtures+=("tests/fixtures/$family")
   else
     echo "SKIPPED parity $family: no folder $reference/$family (set REFERENCE_DIR)"
     add 0 0 1

@@ -222,6 +222,51 @@ TEST_CASE("a configuration survives its JSON, and JSON is checked") {
   expect_error([&] { Config::from_json(Json::array(), "f.json"); }, "must be a JSON object");
 }
 
+TEST_CASE("the halting rule, its exploration, the target of q_continue and the metrics") {
+  const std::vector<int32_t> steps = {1, 1, 2, 3, 2};
+  const std::vector<float> halt = {1, -1, 2, -5, 0}, go_on = {0, 0, 3, 5, 0};
+  const auto decide = [&](HaltRule rule, const float* u = nullptr, const int32_t* least = nullptr) {
+    rule.max_steps = 3;
+    std::vector<uint8_t> halted(5);
+    cpu::act_halt(halted.data(), DType::f32, steps.data(), halt.data(), go_on.data(), u, least, 5,
+                  rule, {});
+    return std::vector<int>(halted.begin(), halted.end());
+  };
+  HaltRule rule;
+  CHECK(decide(rule) == std::vector<int>{1, 0, 0, 1, 0});  // a tie does not halt
+  rule.q_head = QHead::halt_only;
+  CHECK(decide(rule) == std::vector<int>{1, 0, 1, 1, 0});
+  rule.training = false;
+  CHECK(decide(rule) == std::vector<int>{0, 0, 0, 1, 0});
+  rule.training = true, rule.exploration = 0.5;
+  const std::vector<float> u = {0.4f, 0, 0.6f, 0.4f, 0};
+  const std::vector<int32_t> least = {2, 2, 3, 3, 2};
+  CHECK(decide(rule, u.data(), least.data()) == std::vector<int>{0, 0, 1, 1, 0});
+
+  std::vector<float> target(5);
+  cpu::act_target_q(DType::f32, target.data(), steps.data(), halt.data(), go_on.data(), 5, 3, {});
+  const float logits[5] = {1, 0, 3, -5, 0};  // the last segment looks at q_halt alone
+  for (int i = 0; i < 5; ++i)
+    CHECK(target[i] == doctest::Approx(1 / (1 + std::exp(-logits[i]))).epsilon(1e-6));
+
+  // Rows: exact, wrong, without labels.
+  const std::vector<int32_t> predictions = {1, 2, 1, 2, 1, 2};
+  const std::vector<int32_t> labels = {1, kIgnoreLabel, 1, 1, kIgnoreLabel, kIgnoreLabel};
+  std::vector<int32_t> labelled(3), correct(3);
+  std::vector<float> exact(3);
+  cpu::act_correctness(labelled.data(), correct.data(), DType::f32, exact.data(),
+                       predictions.data(), labels.data(), 3, 2, {});
+  CHECK(labelled == std::vector<int32_t>{1, 2, 0});
+  CHECK(correct == std::vector<int32_t>{1, 1, 0});
+  CHECK(exact == std::vector<float>{1, 0, 1});
+  const std::vector<uint8_t> halted = {1, 1, 1};
+  double metrics[5];
+  cpu::act_metrics(metrics, halted.data(), steps.data(), labelled.data(), correct.data(),
+                   DType::f32, halt.data(), 3, {});
+  // Both labelled rows: accuracy 1 + 1/2, one exact, q_halt right for both, one segment each.
+  CHECK(std::vector<double>(metrics, metrics + 5) == std::vector<double>{2, 1.5, 1, 2, 2});
+}
+
 TEST_CASE("rows halt, restart and keep their data as the rules say") {
   const ModelConfig c = tiny(DType::f32);
   const Problem p(c);
