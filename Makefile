@@ -39,7 +39,7 @@ CXXFLAGS := -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-mat
             -Wall -Wextra -Werror
 LDFLAGS := -fopenmp
 # Kernels are worth every optimisation; JSON, the command line and tests only cost compile time.
-KERNEL_OPT := -O3
+KERNEL_OPT := -O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512)
 OPT := -O2
 SLOW_OPT := -O1
 
@@ -86,7 +86,7 @@ HRM := $(BUILD)/hrm
 UNIT := $(BUILD)/tests/unit
 PARITY := $(BUILD)/tests/parity
 EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp))
-BENCHES := $(patsubst bench/%.cpp,$(BUILD)/bench/%,$(wildcard bench/*.cpp))
+BENCH := $(BUILD)/bench/bench
 FUZZERS := $(patsubst tests/fuzz/%.cpp,build/fuzz/%,$(wildcard tests/fuzz/*.cpp))
 
 Q := $(if $(V),,@)
@@ -103,7 +103,7 @@ all: hrm  ## the program build/cpu/hrm and the library build/cpu/libhrm.a (the d
 hrm: $(HRM) | print-config
 unit: $(UNIT)
 parity: $(PARITY)
-bench-build: $(BENCHES)
+bench-build: $(BENCH)
 
 run: deps  ## install what is missing, build, train the demo model (PRESET=sudoku4|sudoku6)
 	@$(MAKE) hrm
@@ -115,8 +115,9 @@ test: deps  ## build everything and run all tests
 
 examples: $(EXAMPLES)  ## build the programs of examples/
 
-bench: bench-build  ## measure kernels and training steps
-	@for b in $(BENCHES); do echo "== $$b"; $$b || exit 1; done
+bench: deps  ## measure the machine, every kernel and whole training steps
+	@$(MAKE) $(if $(V),,-s) bench-build
+	$(BENCH) $(BUILD)/bench.json
 
 gradcheck: $(UNIT)  ## only the finite-difference checks
 	$(UNIT) --test-case='*gradcheck*'
@@ -202,9 +203,9 @@ $(HRM): $(call objects,$(CLI_SRC)) $(LIB)
 $(UNIT): $(call objects,$(TEST_SRC) $(TEST_CLI_SRC)) $(LIB)
 $(PARITY): $(call objects,tests/parity.cpp) $(LIB)
 $(EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
-$(BENCHES): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(LIB)
+$(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
 # build/hrm is a link to the newest program of all build trees.
-$(HRM) $(UNIT) $(PARITY) $(EXAMPLES) $(BENCHES):
+$(HRM) $(UNIT) $(PARITY) $(EXAMPLES) $(BENCH):
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $^ $(LDFLAGS) -o $@

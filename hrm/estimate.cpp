@@ -89,9 +89,11 @@ Estimate estimate(const Config& config, const Path& run) {
   while (!existing.empty() && !fs::exists(existing, ignored)) existing = existing.parent_path();
   e.free_disk_bytes = static_cast<double>(fs::space(existing, ignored).available);
 
-  // One segment forward, one more for the q target, twice the forward again for what is recorded.
+  // One segment forward, one more for the q target, twice the forward again for what is recorded:
+  // 16 module forwards for HRM. Attention is two products of positions^2 x hidden a layer.
   const double updates = static_cast<double>(update_list(m).size());
-  const double segment = 2 * positions * per_layer * layers * updates;
+  const double attention = m.mlp_t ? 0 : 2 * positions * d;
+  const double segment = 2 * positions * (per_layer + attention) * layers * updates;
   const bool target = m.continue_loss && m.halt_max_steps > 1;
   e.flops_per_sample = segment * (1 + (target ? 1 : 0) + 2 * recorded_updates(m) / updates);
   e.seconds =

@@ -126,7 +126,8 @@ Recurrence Model::recurrence() const {
 }
 
 State Model::segment(const State& state, const Tensor& x) const {
-  return strategy_->run(recurrence(), state, x);
+  const Recurrence r = recurrence();
+  return grad_enabled() ? strategy_->run(r, state, x) : r.advance(state, x, r.updates.size());
 }
 
 QValues Model::q_values(const Tensor& z_H) const {
@@ -136,20 +137,6 @@ QValues Model::q_values(const Tensor& z_H) const {
 
 Outputs Model::heads(const Tensor& z_H) const {
   return {lm_head.forward(slice(z_H, 1, config_.prefix(), positions())), q_values(z_H)};
-}
-
-double Model::segment_flops(bool matmul_only) const {
-  const double s = static_cast<double>(positions()), d = static_cast<double>(config_.hidden_size);
-  double total = 0;
-  for (const Level level : update_list(config_)) {
-    const ReasoningModule& net = network(level);
-    for (const auto& [name, p] : net.named_parameters())
-      total += 2 * static_cast<double>(p->value.numel()) *
-               (name.find("mlp_t") != std::string::npos ? d : s);
-    if (!matmul_only && !config_.mlp_t)
-      total += static_cast<double>(net.layers.size()) * 4 * s * s * d;
-  }
-  return total;
 }
 
 }  // namespace hrm

@@ -46,9 +46,6 @@ class Model : public Module {
   QValues q_values(const Tensor& z_H) const;  // from position 0
   Outputs heads(const Tensor& z_H) const;
 
-  // Multiply-adds times two of one forward through all updates of a segment, per batch row, without
-  // attention scores when `matmul_only`.
-  double segment_flops(bool matmul_only = false) const;
 
   Tensor H_init, L_init;  // [hidden], never trained
   Embedding embed_tokens;

@@ -1,6 +1,62 @@
 #include "hrm/recurrence.h"
 
+#include <omp.h>
+
+#include <algorithm>
+#include <exception>
+
+#include "autograd/grad_mode.h"
+
 namespace hrm {
+namespace {
+
+// Positions (batch rows x sequence) of a slice: enough to read each weight rarely, few enough that
+// the activations of one layer fit a second-level cache.
+constexpr int64_t kSlicePositions = 384;
+
+// In how many slices to cut a batch; 1 where threads are better used inside each operation.
+int64_t slices_of(int64_t batch, int64_t seq) {
+  const int64_t threads = omp_get_max_threads();
+  if (batch < threads || omp_in_parallel()) return 1;
+  const int64_t wanted = (batch * seq + kSlicePositions - 1) / kSlicePositions;
+  const int64_t slices = std::min(batch, (wanted + threads - 1) / threads * threads);
+  // The longest a thread works, against an even share.
+  const int64_t rows = (batch + slices - 1) / slices, rounds = (slices + threads - 1) / threads;
+  return 4 * rows * rounds * threads <= 5 * batch ? slices : 1;
+}
+
+}  // namespace
+
+State Recurrence::advance(const State& state, const Tensor& x, size_t count) const {
+  const NoGradGuard no_grad;
+  const int64_t batch = x.size(0);
+  const int64_t slices = x.device() == Device::cpu ? slices_of(batch, x.size(1)) : 1;
+  const auto run = [&](State s, const Tensor& input) {
+    for (size_t i = 0; i < count; ++i) s = apply(updates[i], s, input);
+    return s;
+  };
+  if (slices <= 1 || count == 0) return run(state, x);
+
+  State next{empty_like(state.z_H), state.z_L.defined() ? empty_like(state.z_L) : Tensor()};
+  std::exception_ptr error;
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < slices; ++i) {
+    try {
+      const NoGradGuard no_grad_here;  // the mode belongs to a thread
+      const auto cut = [&](const Tensor& t) {
+        return t.defined() ? t.sliced(0, i * batch / slices, (i + 1) * batch / slices) : Tensor();
+      };
+      const State end = run({cut(state.z_H), cut(state.z_L)}, cut(x));
+      cut(next.z_H).copy_from(end.z_H);
+      if (next.z_L.defined()) cut(next.z_L).copy_from(end.z_L);
+    } catch (...) {
+#pragma omp critical(hrm_slice_error)
+      error = std::current_exception();
+    }
+  }
+  if (error) std::rethrow_exception(error);
+  return next;
+}
 
 std::vector<Level> update_list(const ModelConfig& config) {
   if (config.levels == Levels::single) return {Level::H};

@@ -26,6 +26,10 @@ struct Recurrence {
   std::vector<Level> updates;
   // One update: z_L = L(z_L + (z_H + x)), or z_H = H(z_H + z_L) (single level: z_H = H(z_H + x)).
   std::function<State(Level, const State&, const Tensor& x)> apply;
+  // The first `count` updates, without recording. On the CPU the batch is cut into slices, and each
+  // thread takes its slices through all the updates: rows of a batch never meet, so nobody waits
+  // for anybody, and a slice's activations stay in the cache of its core.
+  State advance(const State& state, const Tensor& x, size_t count) const;
   // Weights that `apply` reads at a level (Checkpointed passes them on to the recomputation).
   std::function<Tensors(Level)> weights;
 };

@@ -19,11 +19,19 @@ struct Gemm {
   int64_t a_row = 0, a_col = 1, a_batch = 0;
   const void* b = nullptr;
   int64_t b_row = 0, b_col = 1, b_batch = 0;
+  const void* packed_b = nullptr;  // what cpu::pack_b made of B, if somebody did (batch 1)
   void* c = nullptr;
   int64_t c_row = 0, c_batch = 0;
   double beta = 0;
 };
 
 HRM_KERNEL(gemm, (const Gemm& g, const Context&))
+
+namespace cpu {
+// The CPU backend reads B in panels of its own. For a B that many products share (a weight), pack
+// it once, into packed_b_bytes(g) bytes, and pass the result as packed_b.
+int64_t packed_b_bytes(const Gemm& g);
+void pack_b(const Gemm& g, void* packed);
+}  // namespace cpu
 
 }  // namespace hrm

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "autograd/ops/attention.h"
+#include "autograd/ops/matmul.h"
 #include "nn/module.h"
 #include "tensor/random.h"
 
@@ -28,6 +29,9 @@ class Linear : public Module {
 
   Parameter weight;  // [out, in]
   Parameter bias;    // [out], or undefined
+
+ private:
+  std::unique_ptr<PackedWeight> packed_ = std::make_unique<PackedWeight>();
 };
 
 // Rows of a trainable table, multiplied by `scale`. Table: truncated normal, std as given.

@@ -1,5 +1,7 @@
 #include "tensor/storage.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <mutex>
@@ -32,7 +34,7 @@ class CpuAllocator {
   void* allocate(size_t bytes) {
     const std::lock_guard lock(mutex_);
     ++stats_.requests;
-    auto& list = free_[bytes];
+    auto& list = free_[lane()][bytes];
     void* block = nullptr;
     if (!list.empty()) {
       block = list.back();
@@ -56,7 +58,7 @@ class CpuAllocator {
     const std::lock_guard lock(mutex_);
     stats_.in_use -= bytes;
     stats_.cached += bytes;
-    free_[bytes].push_back(block);
+    free_[lane()][bytes].push_back(block);
     ASAN_POISON_MEMORY_REGION(block, bytes);
   }
   void empty_cache() {
@@ -79,16 +81,21 @@ class CpuAllocator {
     return block;
   }
   void clear() {
-    for (auto& [bytes, list] : free_)
-      for (void* block : list) {
-        ASAN_UNPOISON_MEMORY_REGION(block, bytes);
-        std::free(block);
-      }
+    for (auto& lists : free_)
+      for (auto& [bytes, list] : lists.second)
+        for (void* block : list) {
+          ASAN_UNPOISON_MEMORY_REGION(block, bytes);
+          std::free(block);
+        }
     free_.clear();
     stats_.cached = 0;
   }
+  // Threads that work side by side keep their blocks apart: what one of them finds in the cache
+  // then does not depend on how far the others are.
+  static int lane() { return omp_in_parallel() ? 1 + omp_get_thread_num() : 0; }
+
   std::mutex mutex_;
-  std::unordered_map<size_t, std::vector<void*>> free_;
+  std::unordered_map<int, std::unordered_map<size_t, std::vector<void*>>> free_;
   AllocatorStats stats_;
 };
 

@@ -94,10 +94,14 @@ TEST_CASE("FullBptt equals finite differences in f64") {
     for (const int64_t i : {int64_t{0}, parameter->value.numel() / 2}) {
       double* w = parameter->value.data<double>() + i;
       const double saved = *w, h = 1e-4;
+      const auto set = [&](double value) {
+        *w = value;
+        parameter->value.storage().bump_version();
+      };
       const auto at = [&](double d) {
-        *w = saved + d;
+        set(saved + d);
         const double v = p.loss().item();
-        *w = saved;
+        set(saved);
         return v;
       };
       const double numeric = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h);

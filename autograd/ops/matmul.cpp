@@ -26,8 +26,9 @@ struct Batched {
   int64_t batch = 1, batch_stride = 0, row = 0, col = 0;
 };
 
-// a @ b without recording, the result in `dtype` (that of a, or f32 from bf16).
-Tensor multiply(const Tensor& a, const Tensor& b, DType dtype) {
+// a @ b without recording, the result in `dtype` (that of a, or f32 from bf16). `packed`, if given,
+// keeps b, a transposed weight, in packed form.
+Tensor multiply(const Tensor& a, const Tensor& b, DType dtype, PackedWeight* packed = nullptr) {
   const Batched left(a), right(b);
   const int64_t m = a.shape()[-2], n = b.shape()[-1];
   Tensor y = empty(a.shape().with(a.ndim() - 1, n), dtype, a.device());
@@ -38,6 +39,7 @@ Tensor multiply(const Tensor& a, const Tensor& b, DType dtype) {
   g.b = right.tensor.data(), g.b_row = right.row, g.b_col = right.col;
   g.b_batch = b.ndim() > 2 ? right.batch_stride : 0;
   g.c = y.data(), g.c_row = n, g.c_batch = m * n;
+  if (packed && b.device() == Device::cpu) g.packed_b = packed->get(g, b);
   HRM_DISPATCH(gemm, a.context(), g);
   return y;
 }
@@ -68,7 +70,20 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
                 });
 }
 
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const Tensor& bias) {
+const void* PackedWeight::get(const Gemm& g, const Tensor& weight) {
+  const std::lock_guard lock(mutex_);
+  const Storage& source = weight.storage();
+  if (!packed_.data() || !weight_.same_as(source) || version_ != source.version()) {
+    const auto bytes = static_cast<size_t>(cpu::packed_b_bytes(g));
+    if (packed_.bytes() < bytes) packed_ = Storage(bytes, Device::cpu);
+    cpu::pack_b(g, packed_.data());
+    weight_ = source, version_ = source.version();
+  }
+  return packed_.data();
+}
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const Tensor& bias,
+              PackedWeight* packed) {
   const Tensor w = copy.defined() ? copy : weight.to(x.dtype());
   CHECK(x.ndim() >= 1 && weight.ndim() == 2 && x.shape().back() == weight.shape()[1],
         "[linear] needs x [..., in] and weight [out, in], got ", x.shape(), " and ",
@@ -77,7 +92,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const T
   CHECK(w.dtype() == x.dtype() && wide == weight.dtype(), "[linear] weight of ", x.dtype(),
         " inputs must be ", wide, ", got ", weight.dtype(), " with a ", w.dtype(), " copy");
   const Tensor rows = as_rows(x);
-  Tensor y = multiply(rows, w.transposed(0, 1), bias.defined() ? wide : x.dtype());
+  Tensor y = multiply(rows, w.transposed(0, 1), bias.defined() ? wide : x.dtype(), packed);
   if (bias.defined()) {
     const NoGradGuard no_grad;
     y = (y + bias.to(x.dtype()).to(wide)).to(x.dtype());

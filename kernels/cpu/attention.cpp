@@ -9,104 +9,227 @@
 namespace hrm::cpu {
 namespace {
 
+// Query rows that are worked on at a time: their scores against every key stay in the second-level
+// cache, whatever the sequence length.
+constexpr int64_t kQueryRows = 8 * kPanelRows;
+
 // Rounds an arithmetic value to what the storage type T can hold.
 template <class T>
 arithmetic<T> rounded(arithmetic<T> v) {
   return static_cast<arithmetic<T>>(static_cast<T>(v));
 }
 
-// One (batch, head): pointers into qkv and friends, and the scratch it works in.
-template <class T>
+// One head of one batch row: where it lies in qkv and out, and its products. D is the head's size
+// if it is known at compile time, else 0.
+template <class T, int D>
 struct Head {
   using A = arithmetic<T>;
-  Head(const AttentionShape& shape, int64_t index)
-      : seq(shape.seq),
-        dim(shape.head_dim),
-        width(shape.heads * shape.head_dim),
-        b(index / shape.heads),
-        h(index % shape.heads) {}
+  static constexpr int64_t NR = kPanelCols<A>, L = kLanes<A>;
 
-  // Reads part 0, 1, 2 (q, k, v) as [seq, dim], rotated if tables are given.
-  void load(A* out, const T* qkv, int part, const A* cos, const A* sin) const {
-    for (int64_t s = 0; s < seq; ++s) {
-      const T* in = qkv + (b * seq + s) * 3 * width + part * width + h * dim;
-      A* row = out + s * dim;
-      for (int64_t d = 0; d < dim; ++d) row[d] = static_cast<A>(in[d]);
-      if (!cos || part == 2) continue;
-      const A *c = cos + s * dim, *sn = sin + s * dim;
-      const int64_t half = dim / 2;
-      for (int64_t d = 0; d < half; ++d) {
-        const A x = row[d], y = row[d + half];
-        row[d] = rounded<T>(x * c[d] - y * sn[d]);
-        row[d + half] = rounded<T>(y * c[d + half] + x * sn[d + half]);
-      }
+  Head(const AttentionShape& shape, int64_t index, const void* cos_table, const void* sin_table)
+      : n(shape.seq),
+        d(D ? D : shape.head_dim),
+        width(shape.heads * shape.head_dim),
+        first(index / shape.heads * n),
+        column(index % shape.heads * d),
+        cos(static_cast<const A*>(cos_table)),
+        sin(static_cast<const A*>(sin_table)) {}
+
+  // Padded row length of a block of scores, so that its loops have no remainder.
+  int64_t score_row() const { return (n + L - 1) / L * L; }
+  int64_t key_panels() const { return panels_of<A>(n); }
+
+  const T* part(const void* qkv, int which, int64_t s) const {
+    return static_cast<const T*>(qkv) + (first + s) * 3 * width + which * width + column;
+  }
+  // Row s of part 0, 1, 2 (q, k, v), rotated where RoPE applies.
+  void load_row(A* out, const void* qkv, int which, int64_t s) const {
+    const T* in = part(qkv, which, s);
+    const int64_t size = D ? D : d, half = size / 2;
+    if (!cos || which == 2) {
+      for (int64_t i = 0; i < size; ++i) out[i] = static_cast<A>(in[i]);
+      return;
+    }
+    const A *c = cos + s * size, *sn = sin + s * size;
+    for (int64_t i = 0; i < half; ++i) {
+      const A x = static_cast<A>(in[i]), y = static_cast<A>(in[i + half]);
+      out[i] = rounded<T>(x * c[i] - y * sn[i]);
+      out[i + half] = rounded<T>(y * c[i + half] + x * sn[i + half]);
     }
   }
-  // Writes the gradient of a part, rotated back.
-  void store(T* dqkv, const A* grad, int part, const A* cos, const A* sin) const {
-    for (int64_t s = 0; s < seq; ++s) {
-      T* out = dqkv + (b * seq + s) * 3 * width + part * width + h * dim;
-      const A* row = grad + s * dim;
-      if (!cos || part == 2) {
-        for (int64_t d = 0; d < dim; ++d) out[d] = static_cast<T>(row[d]);
+  void load(A* out, const void* qkv, int which) const {
+    for (int64_t s = 0; s < n; ++s) load_row(out + s * d, qkv, which, s);
+  }
+  // The head's columns of a [batch, seq, heads * head_dim] tensor.
+  void load_slice(A* out, const void* from) const {
+    for (int64_t s = 0; s < n; ++s) {
+      const T* in = static_cast<const T*>(from) + (first + s) * width + column;
+      for (int64_t i = 0; i < (D ? D : d); ++i) out[s * d + i] = static_cast<A>(in[i]);
+    }
+  }
+  // Writes the gradient of q or k, rotated back, or of v.
+  void store(void* dqkv, const A* grad, int which) const {
+    const int64_t size = D ? D : d, half = size / 2;
+    for (int64_t s = 0; s < n; ++s) {
+      T* out = const_cast<T*>(part(dqkv, which, s));
+      const A* row = grad + s * size;
+      if (!cos || which == 2) {
+        for (int64_t i = 0; i < size; ++i) out[i] = static_cast<T>(row[i]);
         continue;
       }
-      const A *c = cos + s * dim, *sn = sin + s * dim;
-      const int64_t half = dim / 2;
-      for (int64_t d = 0; d < half; ++d) {
-        out[d] = static_cast<T>(row[d] * c[d] + row[d + half] * sn[d + half]);
-        out[d + half] = static_cast<T>(row[d + half] * c[d + half] - row[d] * sn[d]);
+      const A *c = cos + s * size, *sn = sin + s * size;
+      for (int64_t i = 0; i < half; ++i) {
+        out[i] = static_cast<T>(row[i] * c[i] + row[i + half] * sn[i + half]);
+        out[i + half] = static_cast<T>(row[i + half] * c[i + half] - row[i] * sn[i]);
       }
     }
   }
-  // The head's slice of a [batch, seq, heads * dim] tensor.
-  void load_slice(A* out, const T* from) const {
-    for (int64_t s = 0; s < seq; ++s)
-      for (int64_t d = 0; d < dim; ++d)
-        out[s * dim + d] = static_cast<A>(from[(b * seq + s) * width + h * dim + d]);
+  // [n, d] as panels of the keys' columns (transposed: [d][keys]) or of its own ([n][d]).
+  void pack_transposed(A* panels, const A* rows) const {
+    pack_panels(panels, rows, 1, d, n, d, 0, panels_of<A>(n));
+  }
+  void pack(A* panels, const A* rows) const {
+    pack_panels(panels, rows, d, 1, d, n, 0, panels_of<A>(d));
+  }
+  // scores [count, score_row] = rows [count, d] times transposed panels. What lies between n and
+  // score_row is 0.
+  void against_keys(A* scores, const A* rows, int64_t count, const A* panels) const {
+    tile_product(scores, score_row(), rows, d, 1, panels, count, score_row(), d, false);
   }
 
-  int64_t seq, dim, width, b, h;
+  int64_t n, d, width, first, column;
+  const A *cos, *sin;
 };
+
+// row[j] = exp((row[j] - largest) scale) for j < n, 0 up to `padded`; the sum of them.
+template <class A>
+A exponentials(A* row, int64_t n, int64_t padded, A largest, A scale) {
+  for (int64_t j = n; j < padded; ++j) row[j] = -std::numeric_limits<A>::infinity();
+  A total = 0;
+#pragma omp simd reduction(+ : total)
+  for (int64_t j = 0; j < padded; ++j) {
+    row[j] = fast_exp((row[j] - largest) * scale);
+    total += row[j];
+  }
+  return total;
+}
+
+template <class T, int D>
+void forward_head(const Head<T, D>& head, void* out, void* stats, const void* qkv) {
+  using A = arithmetic<T>;
+  const int64_t n = head.n, d = head.d, row = head.score_row();
+  const A scale = A(1) / std::sqrt(static_cast<A>(d));
+  static thread_local Scratch<A> scratch;
+  const int64_t panel_size = head.key_panels() * Head<T, D>::NR * d;
+  A* k_panels = scratch.get(panel_size + panels_of<A>(d) * Head<T, D>::NR * n + n * d +
+                            kQueryRows * (d + row));
+  A* v_panels = k_panels + panel_size;
+  A* rows = v_panels + panels_of<A>(d) * Head<T, D>::NR * n;  // [n, d], then blocks of q and out
+  A *q = rows + n * d, *p = q + kQueryRows * d;
+  head.load(rows, qkv, 1);
+  head.pack_transposed(k_panels, rows);
+  head.load(rows, qkv, 2);
+  head.pack(v_panels, rows);
+  for (int64_t i0 = 0; i0 < n; i0 += kQueryRows) {
+    const int64_t count = std::min(kQueryRows, n - i0);
+    for (int64_t i = 0; i < count; ++i) head.load_row(q + i * d, qkv, 0, i0 + i);
+    head.against_keys(p, q, count, k_panels);
+    for (int64_t i = 0; i < count; ++i) {
+      A* s = p + i * row;
+      A largest = s[0];
+#pragma omp simd reduction(max : largest)
+      for (int64_t j = 0; j < n; ++j) largest = s[j] > largest ? s[j] : largest;
+      const A total = exponentials(s, n, row, largest, scale), inverse = A(1) / total;
+#pragma omp simd
+      for (int64_t j = 0; j < row; ++j) s[j] = rounded<T>(s[j] * inverse);
+      A* stat = static_cast<A*>(stats) + (i0 + i) * 2;
+      stat[0] = largest, stat[1] = total;
+    }
+    T* target = static_cast<T*>(out) + (head.first + i0) * head.width + head.column;
+    if constexpr (std::is_same_v<T, A>) {
+      tile_product(target, head.width, p, row, 1, v_panels, count, d, n, false);
+    } else {
+      tile_product(q, d, p, row, 1, v_panels, count, d, n, false);
+      for (int64_t i = 0; i < count; ++i)
+        for (int64_t j = 0; j < d; ++j) target[i * head.width + j] = static_cast<T>(q[i * d + j]);
+    }
+  }
+}
+
+template <class T, int D>
+void backward_head(const Head<T, D>& head, void* dqkv, const void* dout, const void* stats,
+                   const void* qkv) {
+  using A = arithmetic<T>;
+  const int64_t n = head.n, d = head.d, row = head.score_row();
+  const A scale = A(1) / std::sqrt(static_cast<A>(d));
+  const int64_t across = head.key_panels() * Head<T, D>::NR * d;
+  const int64_t along = panels_of<A>(d) * Head<T, D>::NR * n;
+  static thread_local Scratch<A> scratch;
+  A* q = scratch.get(7 * n * d + 2 * across + 3 * along + 2 * kQueryRows * row);
+  A *k = q + n * d, *v = k + n * d, *go = v + n * d;           // [n, d], q and k rotated
+  A *dq = go + n * d, *dk = dq + n * d, *dv = dk + n * d;      // [n, d]
+  A *k_across = dv + n * d, *v_across = k_across + across;     // panels of k', v'
+  A *k_along = v_across + across, *q_along = k_along + along;  // panels of k, q
+  A *go_along = q_along + along, *p = go_along + along, *dp = p + kQueryRows * row;
+  head.load(q, qkv, 0), head.load(k, qkv, 1), head.load(v, qkv, 2);
+  head.load_slice(go, dout);
+  head.pack_transposed(k_across, k), head.pack_transposed(v_across, v);
+  head.pack(k_along, k);
+  for (int64_t i0 = 0; i0 < n; i0 += kQueryRows) {
+    const int64_t count = std::min(kQueryRows, n - i0);
+    head.against_keys(p, q + i0 * d, count, k_across);    // scores again
+    head.against_keys(dp, go + i0 * d, count, v_across);  // dp = dout v'
+    for (int64_t i = 0; i < count; ++i) {
+      A *s = p + i * row, *ds = dp + i * row;
+      const A* stat = static_cast<const A*>(stats) + (i0 + i) * 2;
+      const A inverse = A(1) / stat[1];
+      exponentials(s, n, row, stat[0], scale);
+      // The same probabilities weigh the mean, so that it cancels where one of them is 1 (rowsum
+      // of dout out, its equal on paper, would not).
+      A mean = 0;
+#pragma omp simd reduction(+ : mean)
+      for (int64_t j = 0; j < row; ++j) {
+        s[j] *= inverse;
+        mean += s[j] * ds[j];
+      }
+#pragma omp simd
+      for (int64_t j = 0; j < row; ++j) {
+        ds[j] = s[j] * (ds[j] - mean) * scale;  // gradient of q k'
+        s[j] = rounded<T>(s[j]);
+      }
+    }
+    tile_product(dq + i0 * d, d, dp, row, 1, k_along, count, d, n, false);  // dq = ds k
+    const auto add_transposed = [&](A* sum, const A* scores, const A* rows, A* panels) {
+      pack_panels(panels, rows + i0 * d, d, 1, d, count, 0, panels_of<A>(d));
+      tile_product(sum, d, scores, 1, row, panels, n, d, count, i0 > 0);
+    };
+    add_transposed(dk, dp, q, q_along);   // dk += ds' q
+    add_transposed(dv, p, go, go_along);  // dv += p' dout
+  }
+  head.store(dqkv, dq, 0), head.store(dqkv, dk, 1), head.store(dqkv, dv, 2);
+}
+
+// Calls work(head) for every head, the sizes that HRM has known to the compiler.
+template <class T, class Work>
+void for_each_head(const AttentionShape& shape, const void* cos, const void* sin,
+                   const Work& work) {
+  const auto run = [&]<int D>() {
+    const int64_t cost = 2 * shape.seq * (shape.seq + shape.head_dim);
+    parallel_for(shape.batch * shape.heads, cost,
+                 [&](int64_t index) { work(Head<T, D>(shape, index, cos, sin), index); });
+  };
+  if (shape.head_dim == 32) return run.template operator()<32>();
+  if (shape.head_dim == 64) return run.template operator()<64>();
+  run.template operator()<0>();
+}
 
 }  // namespace
 
 void attention(DType t, void* out, void* stats, const void* qkv, const void* cos, const void* sin,
                const AttentionShape& shape, const Context&) {
   visit_float(t, [&]<class T>() {
-    using A = arithmetic<T>;
-    const int64_t n = shape.seq, d = shape.head_dim;
-    const A scale = A(1) / std::sqrt(static_cast<A>(d));
-    parallel_for(shape.batch * shape.heads, n * (n + d), [&](int64_t index) {
-      static thread_local Scratch<A> scratch;
-      A* q = scratch.get(4 * n * d + n * n);
-      A *k = q + n * d, *v = k + n * d, *o = v + n * d, *p = o + n * d;
-      const Head<T> head(shape, index);
-      const A *c = static_cast<const A*>(cos), *s = static_cast<const A*>(sin);
-      head.load(q, static_cast<const T*>(qkv), 0, c, s);
-      head.load(k, static_cast<const T*>(qkv), 1, c, s);
-      head.load(v, static_cast<const T*>(qkv), 2, c, s);
-      serial_gemm(p, n, q, d, 1, k, 1, d, n, n, d, false);  // p = q k'
-      for (int64_t i = 0; i < n; ++i) {
-        A* row = p + i * n;
-        A largest = row[0], total = 0;
-        for (int64_t j = 1; j < n; ++j) largest = std::max(largest, row[j]);
-#pragma omp simd reduction(+ : total)
-        for (int64_t j = 0; j < n; ++j) {
-          row[j] = fast_exp((row[j] - largest) * scale);
-          total += row[j];
-        }
-        const A inverse = A(1) / total;
-#pragma omp simd
-        for (int64_t j = 0; j < n; ++j) row[j] = rounded<T>(row[j] * inverse);
-        A* stat = static_cast<A*>(stats) + (index * n + i) * 2;
-        stat[0] = largest, stat[1] = total;
-      }
-      serial_gemm(o, d, p, n, 1, v, d, 1, n, d, n, false);  // o = p v
-      for (int64_t i = 0; i < n; ++i) {
-        T* row = static_cast<T*>(out) + (head.b * n + i) * head.width + head.h * d;
-        for (int64_t j = 0; j < d; ++j) row[j] = static_cast<T>(o[i * d + j]);
-      }
+    for_each_head<T>(shape, cos, sin, [&](const auto& head, int64_t index) {
+      forward_head(head, out, static_cast<arithmetic<T>*>(stats) + index * shape.seq * 2, qkv);
     });
   });
 }
@@ -115,48 +238,9 @@ void attention_backward(DType t, void* dqkv, const void* dout, const void* stats
                         const void* cos, const void* sin, const AttentionShape& shape,
                         const Context&) {
   visit_float(t, [&]<class T>() {
-    using A = arithmetic<T>;
-    const int64_t n = shape.seq, d = shape.head_dim;
-    const A scale = A(1) / std::sqrt(static_cast<A>(d));
-    parallel_for(shape.batch * shape.heads, 2 * n * (n + d), [&](int64_t index) {
-      static thread_local Scratch<A> scratch;
-      A* q = scratch.get(5 * n * d + 2 * n * n);
-      A *k = q + n * d, *v = k + n * d, *go = v + n * d, *grad = go + n * d;
-      A *p = grad + n * d, *dp = p + n * n;
-      const Head<T> head(shape, index);
-      const A *c = static_cast<const A*>(cos), *s = static_cast<const A*>(sin);
-      head.load(q, static_cast<const T*>(qkv), 0, c, s);
-      head.load(k, static_cast<const T*>(qkv), 1, c, s);
-      head.load(v, static_cast<const T*>(qkv), 2, c, s);
-      head.load_slice(go, static_cast<const T*>(dout));
-      T* result = static_cast<T*>(dqkv);
-
-      serial_gemm(p, n, q, d, 1, k, 1, d, n, n, d, false);    // scores again
-      serial_gemm(dp, n, go, d, 1, v, 1, d, n, n, d, false);  // dp = dout v'
-      for (int64_t i = 0; i < n; ++i) {
-        A *row = p + i * n, *drow = dp + i * n;
-        const A* stat = static_cast<const A*>(stats) + (index * n + i) * 2;
-        const A largest = stat[0], inverse = A(1) / stat[1];
-        // The same probabilities weigh the mean, so that it cancels where one of them is 1 (rowsum
-        // of dout out, its equal on paper, would not).
-        A mean = 0;
-#pragma omp simd reduction(+ : mean)
-        for (int64_t j = 0; j < n; ++j) {
-          row[j] = fast_exp((row[j] - largest) * scale) * inverse;
-          mean += row[j] * drow[j];
-        }
-#pragma omp simd
-        for (int64_t j = 0; j < n; ++j) {
-          drow[j] = row[j] * (drow[j] - mean) * scale;  // gradient of q k'
-          row[j] = rounded<T>(row[j]);
-        }
-      }
-      serial_gemm(grad, d, dp, n, 1, k, d, 1, n, d, n, false);  // dq = ds k
-      head.store(result, grad, 0, c, s);
-      serial_gemm(grad, d, dp, 1, n, q, d, 1, n, d, n, false);  // dk = ds' q
-      head.store(result, grad, 1, c, s);
-      serial_gemm(grad, d, p, 1, n, go, d, 1, n, d, n, false);  // dv = p' dout
-      head.store(result, grad, 2, c, s);
+    for_each_head<T>(shape, cos, sin, [&](const auto& head, int64_t index) {
+      backward_head(head, dqkv, dout,
+                    static_cast<const arithmetic<T>*>(stats) + index * shape.seq * 2, qkv);
     });
   });
 }

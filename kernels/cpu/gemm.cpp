@@ -6,37 +6,62 @@
 namespace hrm::cpu {
 namespace {
 
-// One product, all threads: pack A and B, then fixed tiles of C. S is the type of the operands, T
-// the type of the arithmetic, O the type of C.
+// Tiles of C, work for one thread at a time: as many panels of rows and of columns as the
+// second-level cache likes, of equal size, and a multiple of the threads.
+struct Tiles {
+  static constexpr int64_t kMostRows = 24, kMostCols = 8;  // panels
+  Tiles(int64_t m_panels, int64_t n_panels) {
+    const int64_t threads = omp_in_parallel() ? 1 : omp_get_max_threads();
+    n_tiles = (n_panels + kMostCols - 1) / kMostCols;
+    const int64_t least = (m_panels + kMostRows - 1) / kMostRows;
+    m_tiles = std::min(m_panels, (least * n_tiles + threads - 1) / threads * threads / n_tiles);
+    m_tiles = std::max(m_tiles, least);
+    while (m_tiles < m_panels && m_tiles * n_tiles % threads != 0) ++m_tiles;
+    rows = m_panels, cols = n_panels;
+  }
+  int64_t count() const { return m_tiles * n_tiles; }
+  // First panel of rows, or of columns, of tile i; that of the next tile is the end.
+  int64_t row(int64_t i) const { return rows * i / m_tiles; }
+  int64_t col(int64_t j) const { return cols * j / n_tiles; }
+  int64_t m_tiles, n_tiles, rows, cols;
+};
+
+template <class T, class S>
+void pack(const Gemm& g, const S* b, T* panels) {
+  parallel_for(panels_of<T>(g.n), kPanelCols<T> * g.k,
+               [&](int64_t j) { pack_panels(panels, b, g.b_row, g.b_col, g.n, g.k, j, j + 1); });
+}
+
+// One product, all threads. S is the type of the operands, T the type of the arithmetic, O the type
+// of C. The bits of an element do not depend on its tile: every one adds up k in the same order.
 template <class S, class T, class O>
 void product(const Gemm& g, const S* a, const S* b, O* c) {
+  static thread_local Scratch<T> b_scratch;
+  const T* panels = static_cast<const T*>(g.packed_b);
+  if (!panels) {
+    T* scratch = b_scratch.get(panels_of<T>(g.n) * kPanelCols<T> * g.k);
+    pack(g, b, scratch);
+    panels = scratch;
+  }
   constexpr int64_t MR = kPanelRows, NR = kPanelCols<T>;
-  constexpr int64_t tile_m = MR * kTilePanelsM, tile_n = NR * kTilePanelsN;
-  static thread_local Scratch<T> a_scratch, b_scratch;
-  const int64_t a_panels = (g.m + MR - 1) / MR, b_panels = (g.n + NR - 1) / NR;
-  T* pa = a_scratch.get(a_panels * MR * g.k);
-  T* pb = b_scratch.get(b_panels * NR * g.k);
-  parallel_for(a_panels, MR * g.k, [&](int64_t i) {
-    pack_panel<MR>(pa + i * MR * g.k, a + i * MR * g.a_row, g.m - i * MR, g.k, g.a_row, g.a_col);
-  });
-  parallel_for(b_panels, NR * g.k, [&](int64_t j) {
-    pack_panel<NR>(pb + j * NR * g.k, b + j * NR * g.b_col, g.n - j * NR, g.k, g.b_col, g.b_row);
-  });
-  const int64_t tiles_m = (g.m + tile_m - 1) / tile_m, tiles_n = (g.n + tile_n - 1) / tile_n;
-  parallel_for(tiles_m * tiles_n, tile_m * g.k, [&](int64_t tile) {
-    const int64_t i = tile % tiles_m * tile_m, j = tile / tiles_m * tile_n;
-    const int64_t m = std::min(tile_m, g.m - i), n = std::min(tile_n, g.n - j);
+  const Tiles tiles((g.m + MR - 1) / MR, panels_of<T>(g.n));
+  parallel_tasks(tiles.count(), g.m * g.n * g.k, [&](int64_t tile) {
+    const int64_t ti = tile % tiles.m_tiles, tj = tile / tiles.m_tiles;
+    const int64_t i = tiles.row(ti) * MR, j = tiles.col(tj) * NR;
+    const int64_t m = std::min(tiles.row(ti + 1) * MR, g.m) - i;
+    const int64_t n = std::min(tiles.col(tj + 1) * NR, g.n) - j;
     O* out = c + i * g.c_row + j;
     if constexpr (std::is_same_v<T, O>) {
-      tile_product(out, g.c_row, pa + i * g.k, pb + j * g.k, m, n, g.k, g.beta != 0);
+      tile_product(out, g.c_row, a + i * g.a_row, g.a_row, g.a_col, panels + j * g.k, m, n, g.k,
+                   g.beta != 0);
     } else {  // accumulate in T, round once
       static thread_local Scratch<T> tile_scratch;
-      T* wide = tile_scratch.get(tile_m * tile_n);
-      tile_product(wide, tile_n, pa + i * g.k, pb + j * g.k, m, n, g.k, false);
+      T* wide = tile_scratch.get(m * n);
+      tile_product(wide, n, a + i * g.a_row, g.a_row, g.a_col, panels + j * g.k, m, n, g.k, false);
       for (int64_t r = 0; r < m; ++r)
         for (int64_t s = 0; s < n; ++s) {
           O& target = out[r * g.c_row + s];
-          const T value = wide[r * tile_n + s];
+          const T value = wide[r * n + s];
           target = static_cast<O>(g.beta != 0 ? value + static_cast<T>(target) : value);
         }
     }
@@ -58,6 +83,19 @@ void batched(const Gemm& g) {
 }
 
 }  // namespace
+
+int64_t packed_b_bytes(const Gemm& g) {
+  return visit_float(g.type, [&]<class S>() {
+    using T = arithmetic<S>;
+    return panels_of<T>(g.n) * kPanelCols<T> * g.k * static_cast<int64_t>(sizeof(T));
+  });
+}
+
+void pack_b(const Gemm& g, void* packed) {
+  visit_float(g.type, [&]<class S>() {
+    pack(g, static_cast<const S*>(g.b), static_cast<arithmetic<S>*>(packed));
+  });
+}
 
 void gemm(const Gemm& g, const Context&) {
   CHECK(g.type == g.c_type || (g.type == DType::bf16 && g.c_type == DType::f32),

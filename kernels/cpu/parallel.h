@@ -25,6 +25,17 @@ void parallel_for(int64_t n, int64_t cost, const Body& body) {
   for (int64_t i = 0; i < n; ++i) body(i);
 }
 
+// The same for a few large tasks, taken as threads become free; `cost` is that of all of them.
+template <class Body>
+void parallel_tasks(int64_t n, int64_t cost, const Body& body) {
+  if (n <= 1 || cost < kParallelThreshold || omp_in_parallel()) {
+    for (int64_t i = 0; i < n; ++i) body(i);
+    return;
+  }
+#pragma omp parallel for schedule(dynamic)
+  for (int64_t i = 0; i < n; ++i) body(i);
+}
+
 // body(begin, end) over chunks of [0, n).
 template <class Body>
 void parallel_chunks(int64_t n, const Body& body) {

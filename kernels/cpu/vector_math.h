@@ -10,9 +10,10 @@
 
 namespace hrm::cpu {
 
-// e^x within 2 ulp: x = n ln 2 + r, |r| <= ln 2 / 2, and a degree-6 polynomial in r.
+// e^x within 2 ulp, 0 where it would be below 2.5e-38 (nearly subnormal): x = n ln 2 + r,
+// |r| <= ln 2 / 2, and a degree-6 polynomial in r.
 inline float fast_exp(float x) {
-  constexpr float kMax = 88.72283f, kMin = -103.97208f;  // overflow to inf, underflow to 0
+  constexpr float kMax = 89.0f, kMin = -86.5f;
   const float clamped = x > kMax ? kMax : (x < kMin ? kMin : x);
   const float n = __builtin_rintf(clamped * std::numbers::log2e_v<float>);
   float r = std::fma(n, -0.693145751953125f, clamped);
@@ -24,14 +25,9 @@ inline float fast_exp(float x) {
   p = std::fma(p, r, 1.6666665459e-1f);
   p = std::fma(p, r, 5.0000001201e-1f);
   p = std::fma(p, r * r, r) + 1.0f;
-  // 2^n in two factors, so that results near overflow and in the subnormal range are reached.
-  const int32_t i = static_cast<int32_t>(n), half = i / 2;
-  const float a = std::bit_cast<float>((half + 127) << 23);
-  const float b = std::bit_cast<float>((i - half + 127) << 23);
-  float result = p * a * b;
-  result = x > kMax ? std::numeric_limits<float>::infinity() : result;
-  result = x < kMin ? 0.0f : result;
-  return x != x ? x : result;
+  // 2^n as 2^(n-1) twice the result: n reaches 128, where only the last doubling may overflow.
+  const float scale = std::bit_cast<float>((static_cast<int32_t>(n) + 126) << 23);
+  return x < kMin ? 0.0f : p * scale * 2.0f;
 }
 inline double fast_exp(double x) { return std::exp(x); }
 

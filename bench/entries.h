@@ -1,0 +1,37 @@
+// What `make bench` measures, besides the machine itself.
+#pragma once
+
+#include "bench/measure.h"
+#include "kernels/types.h"
+
+namespace hrm::bench {
+
+// Every kernel of a training step at HRM's shapes.
+std::vector<Entry> kernel_entries();
+// Eigen's product at the same shapes, in groups called like ours.
+std::vector<Entry> eigen_entries();
+
+// One training step of a preset.
+struct StepResult {
+  std::string preset, dtype;
+  int threads = 0;
+  int64_t batch = 0, positions = 0;
+  double seconds = 0, flops = 0;  // of a step; flops counted from the shapes
+  double peak_flops = 0;          // of the machine, measured in turns with the step
+  double activation_bytes = 0;    // peak less weights, gradients and optimizer state
+  std::vector<std::pair<std::string, double>> shares;  // of the thread time, by kernel
+};
+StepResult measure_step(const std::string& preset, DType dtype, int64_t batch, int threads,
+                        int rounds);
+
+// Solving with the 27M model, one 9x9 puzzle, all 16 segments.
+double seconds_to_solve(DType dtype, int rounds);
+
+// Evaluation with real halting against all 16 segments, of the sudoku4 model with a q head that
+// halts at random.
+struct HaltingResult {
+  double mean_segments = 0, share_of_segments = 0, share_of_time = 0;
+};
+HaltingResult measure_halting(int64_t puzzles, int rounds);
+
+}  // namespace hrm::bench

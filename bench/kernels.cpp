@@ -1,0 +1,164 @@
+#include <memory>
+
+#include "bench/entries.h"
+#include "kernels/attention.h"
+#include "kernels/elementwise.h"
+#include "kernels/gemm.h"
+#include "kernels/loss.h"
+#include "kernels/optimizer.h"
+#include "kernels/rms_norm.h"
+#include "kernels/swiglu.h"
+#include "tensor/random.h"
+
+namespace hrm::bench {
+namespace {
+
+struct ProductShape {
+  int64_t rows, in, out;
+};
+// Rows: batch 8 and 32 of 82 positions at hidden 512, batch 64 of 17 and 82 at hidden 128.
+std::vector<ProductShape> product_shapes() {
+  std::vector<ProductShape> shapes;
+  for (const int64_t rows : {656, 2624})
+    for (const auto& [in, out] : {std::pair{512, 1536}, {512, 3072}, {1536, 512}, {512, 512}})
+      shapes.push_back({rows, in, out});
+  for (const int64_t rows : {1088, 5248})
+    for (const auto& [in, out] : {std::pair{128, 384}, {128, 1024}, {512, 128}, {128, 128}})
+      shapes.push_back({rows, in, out});
+  return shapes;
+}
+std::string name_of(const ProductShape& s) {
+  return std::to_string(s.rows) + " x " + std::to_string(s.in) + " -> " + std::to_string(s.out);
+}
+
+Tensor normal(const Shape& shape, DType dtype) {
+  static Random random(1);
+  return random.normal(shape, 0.5).to(dtype);
+}
+
+// Work on tensors that the closure keeps alive.
+Entry entry(const std::string& group, const std::string& name, Unit unit, double work,
+            std::function<void()> run) {
+  Entry e;
+  e.group = group, e.name = name, e.unit = unit, e.work = work, e.run = std::move(run);
+  return e;
+}
+
+// y = x w', dx = dy w, dw = dy' x: the products of a linear layer.
+void add_products(std::vector<Entry>& entries, const ProductShape& s, DType t) {
+  const std::string type = hrm::name_of(t);
+  const Tensor x = normal({s.rows, s.in}, t), w = normal({s.out, s.in}, t);
+  const Tensor y = normal({s.rows, s.out}, t);
+  const double flops = 2.0 * static_cast<double>(s.rows * s.in * s.out);
+  Gemm g;
+  g.type = t, g.c_type = t;
+  g.m = s.rows, g.n = s.out, g.k = s.in;
+  g.a = x.data(), g.a_row = s.in, g.b = w.data(), g.b_row = 1, g.b_col = s.in;
+  g.c = y.data(), g.c_row = s.out;
+  const Tensor packed({cpu::packed_b_bytes(g)}, DType::u8);
+  cpu::pack_b(g, packed.data());
+  g.packed_b = packed.data();
+  entries.push_back(entry("product " + type, name_of(s) + " forward", Unit::flops, flops,
+                          [=] { (void)x, (void)w, (void)y, (void)packed, cpu::gemm(g, {}); }));
+  const Tensor dx = normal({s.rows, s.in}, t);
+  Gemm b;
+  b.type = t, b.c_type = t;
+  b.m = s.rows, b.n = s.in, b.k = s.out;
+  b.a = y.data(), b.a_row = s.out, b.b = w.data(), b.b_row = s.in, b.b_col = 1;
+  b.c = dx.data(), b.c_row = s.in;
+  entries.push_back(entry("product " + type, name_of(s) + " input grad", Unit::flops, flops,
+                          [=] { (void)y, (void)w, (void)dx, cpu::gemm(b, {}); }));
+  const Tensor dw = normal({s.out, s.in}, accumulate_type(t));
+  Gemm c;
+  c.type = t, c.c_type = accumulate_type(t);
+  c.m = s.out, c.n = s.in, c.k = s.rows;
+  c.a = y.data(), c.a_row = 1, c.a_col = s.out, c.b = x.data(), c.b_row = s.in, c.b_col = 1;
+  c.c = dw.data(), c.c_row = s.in;
+  entries.push_back(entry("product " + type, name_of(s) + " weight grad", Unit::flops, flops,
+                          [=] { (void)y, (void)x, (void)dw, cpu::gemm(c, {}); }));
+}
+
+void add_attention(std::vector<Entry>& entries, int64_t hidden, int64_t heads, int64_t batch,
+                   int64_t seq, DType t) {
+  const AttentionShape shape{batch, seq, heads, hidden / heads};
+  const Tensor qkv = normal({batch, seq, 3 * hidden}, t), out = normal({batch, seq, hidden}, t);
+  const Tensor cos = normal({seq, hidden / heads}, DType::f32), sin = cos.clone();
+  const Tensor stats({batch, heads, seq, 2}, DType::f32), dqkv = empty_like(qkv);
+  const double flops = 4.0 * static_cast<double>(batch * seq * seq * hidden);
+  const std::string group = std::string("attention ") + hrm::name_of(t);
+  const std::string name = "S " + std::to_string(seq) + ", hidden " + std::to_string(hidden) +
+                           ", batch " + std::to_string(batch);
+  entries.push_back(entry(group, name + " forward", Unit::flops, flops, [=] {
+    cpu::attention(t, out.data(), stats.data(), qkv.data(), cos.data(), sin.data(), shape, {});
+  }));
+  entries.push_back(entry(group, name + " backward", Unit::flops, 2.5 * flops, [=] {
+    cpu::attention_backward(t, dqkv.data(), out.data(), stats.data(), qkv.data(), cos.data(),
+                            sin.data(), shape, {});
+  }));
+}
+
+void add_rowwise(std::vector<Entry>& entries, int64_t rows, int64_t hidden, DType t) {
+  const int64_t inter = hidden == 512 ? 1536 : 512;
+  const Tensor x = normal({rows, hidden}, t), r = normal({rows, hidden}, t);
+  const Tensor y = empty_like(x), rstd({rows}, DType::f32), d = empty_like(x);
+  const Tensor gate_up = normal({rows, 2 * inter}, t), z = normal({rows, inter}, t);
+  const Tensor dgate_up = empty_like(gate_up);
+  const auto size = static_cast<double>(size_of(t));
+  const double state = size * static_cast<double>(rows * hidden);
+  const double wide = size * static_cast<double>(rows * inter);
+  const std::string group = std::string("row-wise ") + hrm::name_of(t);
+  const std::string shape = std::to_string(rows) + " x " + std::to_string(hidden);
+  entries.push_back(entry(group, "add + rms_norm " + shape, Unit::bytes, 3 * state, [=] {
+    cpu::rms_norm(t, y.data(), rstd.data(), x.data(), r.data(), rows, hidden, 1e-5, {});
+  }));
+  entries.push_back(entry(group, "rms_norm backward " + shape, Unit::bytes, 3 * state, [=] {
+    cpu::rms_norm_backward(t, d.data(), y.data(), rstd.data(), x.data(), rows, hidden, {});
+  }));
+  entries.push_back(entry(group, "swiglu " + shape, Unit::bytes, 3 * wide,
+                          [=] { cpu::swiglu(t, z.data(), gate_up.data(), rows, inter, {}); }));
+  entries.push_back(entry(group, "swiglu backward " + shape, Unit::bytes, 5 * wide, [=] {
+    cpu::swiglu_backward(t, dgate_up.data(), gate_up.data(), z.data(), rows, inter, {});
+  }));
+}
+
+void add_step_ends(std::vector<Entry>& entries) {
+  const int64_t rows = 656, vocab = 11, n = 3 << 20;
+  const Tensor logits = normal({rows, vocab}, DType::f32), dlogits = empty_like(logits);
+  const Tensor labels = Random(2).randint({rows}, 0, vocab - 1);
+  const Tensor loss({rows}, DType::f64);
+  const double bytes = 4.0 * rows * vocab;
+  entries.push_back(entry("step ends", "stablemax cross entropy", Unit::bytes, bytes, [=] {
+    cpu::cross_entropy(LossType::stablemax_cross_entropy, DType::f32, loss.data(), logits.data(),
+                       labels.data<int32_t>(), rows, vocab, {});
+  }));
+  entries.push_back(entry("step ends", "its backward", Unit::bytes, 2 * bytes, [=] {
+    cpu::cross_entropy_backward(LossType::stablemax_cross_entropy, DType::f32, dlogits.data(),
+                                loss.data(), logits.data(), labels.data<int32_t>(), rows, vocab,
+                                {});
+  }));
+  const Tensor p = normal({n}, DType::f32), m = p.clone(), v = p.clone(), g = p.clone();
+  v.storage();
+  entries.push_back(entry("step ends", "adam_atan2, 3.1M weights", Unit::bytes, 28.0 * n, [=] {
+    AdamStep step;
+    step.lr = 1e-4;
+    cpu::adam_atan2(DType::f32, p.data(), m.data(), v.data(), nullptr, g.data(), n, step, nullptr,
+                    nullptr, {});
+  }));
+}
+
+}  // namespace
+
+std::vector<Entry> kernel_entries() {
+  std::vector<Entry> entries;
+  for (const DType t : {DType::f32, DType::bf16}) {
+    for (const ProductShape& s : product_shapes()) add_products(entries, s, t);
+    for (const int64_t seq : {17, 37, 82}) add_attention(entries, 128, 4, 64, seq, t);
+    for (const int64_t seq : {82, 901}) add_attention(entries, 512, 8, seq == 82 ? 8 : 1, seq, t);
+    add_rowwise(entries, 656, 512, t);
+    add_rowwise(entries, 5248, 128, t);
+  }
+  add_step_ends(entries);
+  return entries;
+}
+
+}  // namespace hrm::bench

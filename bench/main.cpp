@@ -1,0 +1,127 @@
+// `make bench`: the machine's limits, every kernel as a share of them, whole training steps with a
+// breakdown, solving and evaluation. A table on standard output; with a file name, JSON there too.
+#include <omp.h>
+
+#include <cstdio>
+#include <fstream>
+#include <map>
+
+#include "bench/entries.h"
+#include "hrm/config.h"
+
+using namespace hrm;
+using namespace hrm::bench;
+
+namespace {
+
+double share_of_limit(const Entry& e, const Machine& m) {
+  if (e.unit == Unit::bytes) return e.rate() / m.copy;
+  return e.rate() / (e.group.ends_with("bf16") ? m.bf16() : m.f32);
+}
+
+void report(const std::vector<Entry>& entries, const Machine& m, Json& json) {
+  std::string group;
+  for (const Entry& e : entries) {
+    if (e.group != group) {
+      group = e.group;
+      const char* unit = e.unit == Unit::bytes ? "GB/s" : "GFLOP/s";
+      std::printf("\n%-44s %10s %8s\n", group.c_str(), unit, "of limit");
+    }
+    const double share = share_of_limit(e, m);
+    std::printf("  %-42s %10.1f %7.0f%%\n", e.name.c_str(), 1e-9 * e.rate(), 100 * share);
+    json.push_back({{"group", e.group},
+                    {"name", e.name},
+                    {"seconds", e.best},
+                    {"rate", e.rate()},
+                    {"share_of_limit", share}});
+  }
+}
+
+Json report(const StepResult& r) {
+  std::printf("  %-8s %-5s %5lld x %-4lld %7d %10.2f %10.1f %7.0f%% %10.0f\n", r.preset.c_str(),
+              r.dtype.c_str(), static_cast<long long>(r.batch), static_cast<long long>(r.positions),
+              r.threads, static_cast<double>(r.batch) / r.seconds, 1e-9 * r.flops / r.seconds,
+              100 * r.flops / r.seconds / r.peak_flops, r.activation_bytes / (1 << 20));
+  return {{"preset", r.preset},
+          {"dtype", r.dtype},
+          {"batch", r.batch},
+          {"positions", r.positions},
+          {"threads", r.threads},
+          {"seconds", r.seconds},
+          {"flops", r.flops},
+          {"share_of_peak", r.flops / r.seconds / r.peak_flops},
+          {"activation_bytes", r.activation_bytes},
+          {"kernels", r.shares}};
+}
+
+void report_shares(const StepResult& r) {
+  std::printf("\n  %s %s, thread time by kernel:", r.preset.c_str(), r.dtype.c_str());
+  for (const auto& [kernel, share] : r.shares)
+    if (share > 0.01) std::printf("  %s %.0f%%", kernel.c_str(), 100 * share);
+  std::printf("\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const double start = now();
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // the table grows while one watches
+  const int threads = omp_get_max_threads();
+  Json json;
+  json["threads"] = threads;
+
+  std::vector<Entry> entries = machine_entries();
+  const size_t machine_count = entries.size();
+  for (auto more : {eigen_entries(), kernel_entries()})
+    entries.insert(entries.end(), more.begin(), more.end());
+  measure(entries, 6);
+  const Machine machine = Machine::of(entries);
+  std::printf("%d threads\n\n%-44s\n", threads, "machine");
+  for (size_t i = 0; i < machine_count; ++i)
+    std::printf("  %-42s %10.1f %s\n", entries[i].name.c_str(), 1e-9 * entries[i].rate(),
+                entries[i].unit == Unit::bytes ? "GB/s" : "GFLOP/s");
+  json["machine"] = {{"f32", machine.f32},
+                     {"bf16_dot", machine.bf16_dot},
+                     {"bf16_tile", machine.bf16_tile},
+                     {"copy", machine.copy}};
+  entries.erase(entries.begin(), entries.begin() + static_cast<int64_t>(machine_count));
+  report(entries, machine, json["kernels"] = Json::array());
+  entries.clear();  // their tensors would count as those of the steps
+
+  std::printf("\ntraining step\n  %-8s %-5s %12s %7s %10s %10s %8s %10s\n", "preset", "dtype",
+              "batch x S", "threads", "samples/s", "GFLOP/s", "of peak", "MiB");
+  std::vector<StepResult> steps;
+  const auto step = [&](const char* preset, DType t, int64_t batch, int count, int rounds) {
+    steps.push_back(measure_step(preset, t, batch, count, rounds));
+    json["steps"].push_back(report(steps.back()));
+    return steps.back().seconds;
+  };
+  const double all = step("hrm-27m", DType::f32, 8, threads, 4);
+  const double one = threads > 1 ? step("hrm-27m", DType::f32, 8, 1, 3) : all;
+  step("hrm-27m", DType::bf16, 8, threads, 5);
+  for (const DType t : {DType::f32, DType::bf16})
+    for (const char* preset : {"sudoku4", "sudoku6", "sudoku9"}) step(preset, t, 64, threads, 8);
+  std::printf("  (MiB: peak of tensors less weights, gradients and optimizer state)\n");
+  for (const StepResult& r : steps)
+    if (r.threads == threads) report_shares(r);
+  std::printf("\n%d threads against 1: %.2f x\n", threads, one / all);
+  json["thread_speedup"] = one / all;
+
+  for (const DType t : {DType::f32, DType::bf16}) {
+    const double seconds = seconds_to_solve(t, 3);
+    std::printf("one 9x9 puzzle, 27M, 16 segments, %s: %.3f s\n", name_of(t), seconds);
+    json["solve_seconds"][name_of(t)] = seconds;
+  }
+  const HaltingResult halting = measure_halting(1000, 3);
+  std::printf(
+      "evaluation of 1,000 puzzles with halting: %.0f%% of the segments, %.0f%% of the time\n",
+      100 * halting.share_of_segments, 100 * halting.share_of_time);
+  json["halting"] = {{"mean_segments", halting.mean_segments},
+                     {"share_of_segments", halting.share_of_segments},
+                     {"share_of_time", halting.share_of_time}};
+  std::printf("\nmeasured in %.0f s\n", now() - start);
+  if (argc > 1) {
+    std::ofstream(argv[1]) << json.dump(1) << '\n';
+    std::printf("written: %s\n", argv[1]);
+  }
+}
