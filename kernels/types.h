@@ -7,6 +7,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace hrm {
@@ -44,12 +45,14 @@ struct bfloat16 {
   uint16_t bits = 0;
 
   bfloat16() = default;
-  bfloat16(float value) {
+  bfloat16(float value) : bits(round(value)) {}
+  operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+
+  static uint16_t round(float value) {
     const uint32_t u = std::bit_cast<uint32_t>(value);
     const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
-    bits = static_cast<uint16_t>((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : rounded);
+    return static_cast<uint16_t>((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : rounded);
   }
-  operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 };
 static_assert(sizeof(bfloat16) == 2);
 
@@ -128,6 +131,23 @@ struct arithmetic_t<double> {
 };
 template <class T>
 using arithmetic = typename arithmetic_t<T>::type;
+
+// to = value, and the value that a T would hold. Loops over bf16 must use these to be vectorised:
+// a temporary bfloat16 stands in the compiler's way.
+template <class T, class V>
+void assign(T& to, V value) {
+  if constexpr (std::is_same_v<T, bfloat16>)
+    to.bits = bfloat16::round(static_cast<float>(value));
+  else
+    to = static_cast<T>(value);
+}
+template <class T>
+arithmetic<T> rounded(arithmetic<T> value) {
+  if constexpr (std::is_same_v<T, bfloat16>)
+    return std::bit_cast<float>(static_cast<uint32_t>(bfloat16::round(value)) << 16);
+  else
+    return value;
+}
 
 // visit_float(t, [&]<class T>() {...}) calls the lambda with the C++ type of a floating DType;
 // visit_any does so for all five.

@@ -13,12 +13,6 @@ namespace {
 // cache, whatever the sequence length.
 constexpr int64_t kQueryRows = 8 * kPanelRows;
 
-// Rounds an arithmetic value to what the storage type T can hold.
-template <class T>
-arithmetic<T> rounded(arithmetic<T> v) {
-  return static_cast<arithmetic<T>>(static_cast<T>(v));
-}
-
 // One head of one batch row: where it lies in qkv and out, and its products. D is the head's size
 // if it is known at compile time, else 0.
 template <class T, int D>
@@ -74,13 +68,13 @@ struct Head {
       T* out = const_cast<T*>(part(dqkv, which, s));
       const A* row = grad + s * size;
       if (!cos || which == 2) {
-        for (int64_t i = 0; i < size; ++i) out[i] = static_cast<T>(row[i]);
+        for (int64_t i = 0; i < size; ++i) assign(out[i], row[i]);
         continue;
       }
       const A *c = cos + s * size, *sn = sin + s * size;
       for (int64_t i = 0; i < half; ++i) {
-        out[i] = static_cast<T>(row[i] * c[i] + row[i + half] * sn[i + half]);
-        out[i + half] = static_cast<T>(row[i + half] * c[i + half] - row[i] * sn[i]);
+        assign(out[i], row[i] * c[i] + row[i + half] * sn[i + half]);
+        assign(out[i + half], row[i + half] * c[i + half] - row[i] * sn[i]);
       }
     }
   }
@@ -151,7 +145,7 @@ void forward_head(const Head<T, D>& head, void* out, void* stats, const void* qk
     } else {
       tile_product(q, d, p, row, 1, v_panels, count, d, n, false);
       for (int64_t i = 0; i < count; ++i)
-        for (int64_t j = 0; j < d; ++j) target[i * head.width + j] = static_cast<T>(q[i * d + j]);
+        for (int64_t j = 0; j < d; ++j) assign(target[i * head.width + j], q[i * d + j]);
     }
   }
 }

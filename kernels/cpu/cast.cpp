@@ -18,7 +18,7 @@ void cast(DType to, void* y, DType from, const void* x, int64_t n, const Context
 #pragma omp simd
         for (int64_t i = begin; i < end; ++i) {
           if constexpr (via_float)
-            out[i] = static_cast<To>(static_cast<float>(in[i]));
+            assign(out[i], static_cast<float>(in[i]));
           else
             out[i] = static_cast<To>(in[i]);
         }

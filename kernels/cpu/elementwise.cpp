@@ -173,7 +173,7 @@ template <class T, class F>
 void map(T* y, const T* x, int64_t n, const F& f) {
   parallel_chunks(n, [&](int64_t begin, int64_t end) {
 #pragma omp simd
-    for (int64_t i = begin; i < end; ++i) y[i] = static_cast<T>(f(static_cast<Working<T>>(x[i])));
+    for (int64_t i = begin; i < end; ++i) assign(y[i], f(static_cast<Working<T>>(x[i])));
   });
 }
 
@@ -196,7 +196,7 @@ void unary_backward(UnaryOp op, DType t, void* dx, const void* x, const void* y,
     parallel_chunks(n, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const A v = static_cast<A>(kept[i]);
-        out[i] = static_cast<T>(static_cast<A>(g[i]) * derivative(op, v, v));
+        assign(out[i], static_cast<A>(g[i]) * derivative(op, v, v));
       }
     });
   });
@@ -214,10 +214,10 @@ void binary(BinaryOp op, DType t, void* y, const void* a, const void* b, const L
         if (sa == 1 && sb == 1) {
 #pragma omp simd
           for (int64_t i = 0; i < n; ++i)
-            out[i] = static_cast<T>(f(static_cast<W>(p[i]), static_cast<W>(q[i])));
+            assign(out[i], f(static_cast<W>(p[i]), static_cast<W>(q[i])));
         } else {
           for (int64_t i = 0; i < n; ++i)
-            out[i] = static_cast<T>(f(static_cast<W>(p[i * sa]), static_cast<W>(q[i * sb])));
+            assign(out[i], f(static_cast<W>(p[i * sa]), static_cast<W>(q[i * sb])));
         }
       });
     };
@@ -273,7 +273,7 @@ void axpy(DType t, void* y, const void* x, int64_t n, double alpha, const Contex
     parallel_chunks(n, [&](int64_t begin, int64_t end) {
 #pragma omp simd
       for (int64_t i = begin; i < end; ++i)
-        out[i] = static_cast<T>(static_cast<W>(out[i]) + a * static_cast<W>(in[i]));
+        assign(out[i], static_cast<W>(out[i]) + a * static_cast<W>(in[i]));
     });
   });
 }

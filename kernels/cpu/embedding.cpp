@@ -12,7 +12,7 @@ void gather_rows(DType t, void* y, const void* table, const int32_t* ids, int64_
     parallel_for(n, dim, [&](int64_t i) {
       const T* row = static_cast<const T*>(table) + ids[i] * dim;
       T* out = static_cast<T*>(y) + i * dim;
-      for (int64_t d = 0; d < dim; ++d) out[d] = static_cast<T>(s * static_cast<A>(row[d]));
+      for (int64_t d = 0; d < dim; ++d) assign(out[d], s * static_cast<A>(row[d]));
     });
   });
 }
@@ -31,7 +31,7 @@ void scatter_add_rows(DType t, void* table, DType t_in, const void* dy, const in
           T* row = static_cast<T*>(table) + ids[i] * dim;
           const In* g = static_cast<const In*>(dy) + i * dim;
           for (int64_t d = begin; d < end; ++d)
-            row[d] = static_cast<T>(static_cast<A>(row[d]) + s * static_cast<A>(g[d]));
+            assign(row[d], static_cast<A>(row[d]) + s * static_cast<A>(g[d]));
         }
       });
     });

@@ -1,5 +1,6 @@
 #include "kernels/gemm.h"
 
+#include "kernels/cpu/gemm_bf16.h"
 #include "kernels/cpu/gemm_core.h"
 #include "kernels/cpu/parallel.h"
 
@@ -68,6 +69,38 @@ void product(const Gemm& g, const S* a, const S* b, O* c) {
   });
 }
 
+#if HRM_NATIVE_BF16
+void pack_bf16(const Gemm& g, const bfloat16* b, bfloat16* panels) {
+  const int64_t size = kBf16Cols * bf16_depth(g.k);
+  parallel_for(bf16_panels(g.n), size, [&](int64_t j) {
+    pack_bf16_panel(panels + j * size, b + j * kBf16Cols * g.b_col, g.b_row, g.b_col,
+                    g.n - j * kBf16Cols, g.k);
+  });
+}
+
+// The same by instructions that multiply bf16.
+template <class O>
+void product_bf16(const Gemm& g, const bfloat16* a, const bfloat16* b, O* c) {
+  static thread_local Scratch<bfloat16> b_scratch;
+  const auto* panels = static_cast<const bfloat16*>(g.packed_b);
+  if (!panels) {
+    bfloat16* scratch = b_scratch.get(bf16_packed_bytes(g.n, g.k) / 2);
+    pack_bf16(g, b, scratch);
+    panels = scratch;
+  }
+  const int64_t step = bf16_rows();
+  const Tiles tiles((g.m + step - 1) / step, bf16_panels(g.n));
+  parallel_tasks(tiles.count(), g.m * g.n * g.k, [&](int64_t tile) {
+    const int64_t ti = tile % tiles.m_tiles, tj = tile / tiles.m_tiles;
+    const int64_t i = tiles.row(ti) * step, j = tiles.col(tj) * kBf16Cols;
+    const int64_t m = std::min(tiles.row(ti + 1) * step, g.m) - i;
+    const int64_t n = std::min(tiles.col(tj + 1) * kBf16Cols, g.n) - j;
+    bf16_tile_product(c + i * g.c_row + j, g.c_row, a + i * g.a_row, g.a_row, g.a_col,
+                      panels + j * bf16_depth(g.k), m, n, g.k, g.beta != 0);
+  });
+}
+#endif
+
 template <class S, class O>
 void batched(const Gemm& g) {
   const S *a = static_cast<const S*>(g.a), *b = static_cast<const S*>(g.b);
@@ -78,6 +111,10 @@ void batched(const Gemm& g) {
     return;
   }
   parallel_for(g.batch, g.m * g.n * g.k, [&](int64_t i) {
+#if HRM_NATIVE_BF16
+    if constexpr (std::is_same_v<S, bfloat16>)
+      return product_bf16(g, a + i * g.a_batch, b + i * g.b_batch, c + i * g.c_batch);
+#endif
     product<S, arithmetic<S>>(g, a + i * g.a_batch, b + i * g.b_batch, c + i * g.c_batch);
   });
 }
@@ -85,6 +122,9 @@ void batched(const Gemm& g) {
 }  // namespace
 
 int64_t packed_b_bytes(const Gemm& g) {
+#if HRM_NATIVE_BF16
+  if (g.type == DType::bf16) return bf16_packed_bytes(g.n, g.k);
+#endif
   return visit_float(g.type, [&]<class S>() {
     using T = arithmetic<S>;
     return panels_of<T>(g.n) * kPanelCols<T> * g.k * static_cast<int64_t>(sizeof(T));
@@ -92,6 +132,10 @@ int64_t packed_b_bytes(const Gemm& g) {
 }
 
 void pack_b(const Gemm& g, void* packed) {
+#if HRM_NATIVE_BF16
+  if (g.type == DType::bf16)
+    return pack_bf16(g, static_cast<const bfloat16*>(g.b), static_cast<bfloat16*>(packed));
+#endif
   visit_float(g.type, [&]<class S>() {
     pack(g, static_cast<const S*>(g.b), static_cast<arithmetic<S>*>(packed));
   });

@@ -39,7 +39,7 @@ void adam(DType t, void* p, void* m, void* v, bfloat16* copy, const void* g, int
         weight[i] = static_cast<S>(old - rate * direction(mi, std::sqrt(vi) * correction));
       }
       if (copy)
-        for (int64_t i = begin; i < end; ++i) copy[i] = bfloat16(static_cast<float>(weight[i]));
+        for (int64_t i = begin; i < end; ++i) assign(copy[i], weight[i]);
     });
   });
 }

@@ -90,7 +90,7 @@ void softmax(DType t, void* y, const void* x, int64_t rows, int64_t cols, bool l
       const A lse = std::log(total);
       for (int64_t c = 0; c < cols; ++c) {
         const A shifted = static_cast<A>(in[c]) - largest;
-        out[c] = static_cast<T>(log ? shifted - lse : fast_exp(shifted) / total);
+        assign(out[c], log ? shifted - lse : fast_exp(shifted) / total);
       }
     });
   });
@@ -109,7 +109,7 @@ void softmax_backward(DType t, void* dx, const void* y, const void* dy, int64_t 
         total += static_cast<A>(g[c]) * (log ? A(1) : static_cast<A>(out[c]));
       for (int64_t c = 0; c < cols; ++c) {
         const A p = static_cast<A>(out[c]), gc = static_cast<A>(g[c]);
-        d[c] = static_cast<T>(log ? gc - fast_exp(p) * total : p * (gc - total));
+        assign(d[c], log ? gc - fast_exp(p) * total : p * (gc - total));
       }
     });
   });

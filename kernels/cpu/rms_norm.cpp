@@ -18,14 +18,15 @@ void rms_norm(DType t, void* y, void* rstd, const void* x, const void* residual,
       A total = 0;
 #pragma omp simd reduction(+ : total)
       for (int64_t c = 0; c < cols; ++c) {
-        const T h = add ? T(static_cast<A>(in[c]) + static_cast<A>(add[c])) : in[c];
-        out[c] = h;
-        total += static_cast<A>(h) * static_cast<A>(h);
+        const A h = add ? rounded<T>(static_cast<A>(in[c]) + static_cast<A>(add[c]))
+                        : static_cast<A>(in[c]);
+        assign(out[c], h);
+        total += h * h;
       }
       const A scale = A(1) / std::sqrt(total / static_cast<A>(cols) + static_cast<A>(eps));
       static_cast<A*>(rstd)[r] = scale;
 #pragma omp simd
-      for (int64_t c = 0; c < cols; ++c) out[c] = static_cast<T>(static_cast<A>(out[c]) * scale);
+      for (int64_t c = 0; c < cols; ++c) assign(out[c], static_cast<A>(out[c]) * scale);
     });
   });
 }
@@ -44,7 +45,7 @@ void rms_norm_backward(DType t, void* dh, const void* y, const void* rstd, const
       const A mean = dot / static_cast<A>(cols), scale = static_cast<const A*>(rstd)[r];
 #pragma omp simd
       for (int64_t c = 0; c < cols; ++c)
-        d[c] = static_cast<T>(scale * (static_cast<A>(g[c]) - static_cast<A>(out[c]) * mean));
+        assign(d[c], scale * (static_cast<A>(g[c]) - static_cast<A>(out[c]) * mean));
     });
   });
 }

@@ -21,8 +21,8 @@ void rope(DType t, void* y, const void* x, const void* cos, const void* sin, int
           // The transpose of the rotation takes each sine from the other half's row.
           const A first = sign * (inverse ? s[d + half] : s[d]);
           const A second = sign * (inverse ? s[d] : s[d + half]);
-          out[d] = static_cast<T>(a * c[d] - b * first);
-          out[d + half] = static_cast<T>(b * c[d + half] + a * second);
+          assign(out[d], a * c[d] - b * first);
+          assign(out[d + half], b * c[d + half] + a * second);
         }
       }
     });

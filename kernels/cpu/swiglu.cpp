@@ -15,8 +15,8 @@ void swiglu(DType t, void* y, const void* gate_up, int64_t rows, int64_t inter, 
 #pragma omp simd
       for (int64_t i = 0; i < inter; ++i) {
         const A g = static_cast<A>(gate[i]);
-        const A silu = static_cast<A>(static_cast<T>(g * sigmoid(g)));  // rounded, as unfused
-        out[i] = static_cast<T>(silu * static_cast<A>(up[i]));
+        const A silu = rounded<T>(g * sigmoid(g));  // as unfused
+        assign(out[i], silu * static_cast<A>(up[i]));
       }
     });
   });
@@ -36,8 +36,8 @@ void swiglu_backward(DType t, void* dgate_up, const void* gate_up, const void* d
       for (int64_t i = 0; i < inter; ++i) {
         const A g = static_cast<A>(gate[i]), u = static_cast<A>(up[i]);
         const A d = static_cast<A>(grad[i]), s = sigmoid(g);
-        dgate[i] = static_cast<T>(d * u * s * (A(1) + g * (A(1) - s)));
-        dup[i] = static_cast<T>(d * g * s);
+        assign(dgate[i], d * u * s * (A(1) + g * (A(1) - s)));
+        assign(dup[i], d * g * s);
       }
     });
   });
