@@ -87,13 +87,14 @@ UNIT := $(BUILD)/tests/unit
 PARITY := $(BUILD)/tests/parity
 EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp))
 BENCH := $(BUILD)/bench/bench
+LADDER := $(patsubst bench/%.cpp,$(BUILD)/bench/%,$(wildcard bench/ladder/*.cpp))
 FUZZERS := $(patsubst tests/fuzz/%.cpp,build/fuzz/%,$(wildcard tests/fuzz/*.cpp))
 
 Q := $(if $(V),,@)
 say = @printf '  %-6s %s\n' $(1) $(2)
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test unit parity bench bench-build examples gradcheck sanitize fuzz fuzz-run \
+.PHONY: all hrm run test unit parity bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run \
         install format format-check loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -103,7 +104,7 @@ all: hrm  ## the program build/cpu/hrm and the library build/cpu/libhrm.a (the d
 hrm: $(HRM) | print-config
 unit: $(UNIT)
 parity: $(PARITY)
-bench-build: $(BENCH)
+bench-build: $(BENCH) $(LADDER)
 
 run: deps  ## install what is missing, build, train the demo model (PRESET=sudoku4|sudoku6)
 	@$(MAKE) hrm
@@ -115,9 +116,16 @@ test: deps  ## build everything and run all tests
 
 examples: $(EXAMPLES)  ## build the programs of examples/
 
-bench: deps  ## measure the machine, every kernel and whole training steps
+bench: deps  ## measure the machine, every kernel and whole training steps (bench/ladder: step by step)
 	@$(MAKE) $(if $(V),,-s) bench-build
-	$(BENCH) $(BUILD)/bench.json
+	$(BENCH) --json $(BUILD)/bench.json
+
+PYTHON ?= python3
+bench-pytorch: deps  ## the same model and step in PyTorch (PYTHON=... with torch), in turns with ours
+	@$(MAKE) $(if $(V),,-s) bench-build
+	@$(PYTHON) -c 'import torch' 2>/dev/null || { echo 'bench-pytorch: $(PYTHON) has no torch.' \
+	  'HINT: pip install torch, or PYTHON=a python that has it'; exit 1; }
+	$(PYTHON) bench/pytorch_hrm.py --bench $(BENCH) --json $(BUILD)/pytorch.json
 
 gradcheck: $(UNIT)  ## only the finite-difference checks
 	$(UNIT) --test-case='*gradcheck*'
@@ -186,7 +194,7 @@ $(call stamp,$(FLAGS_STAMP),$(CXX) $(CXXFLAGS) $(KERNEL_OPT) $(OPT) $(SLOW_OPT))
 $(call stamp,$(SOURCES_STAMP),$(LIB_SRC) $(CLI_SRC) $(TEST_SRC))
 
 LEVEL = $(OPT)
-$(BUILD)/obj/kernels/%.o: LEVEL = $(KERNEL_OPT)
+$(BUILD)/obj/kernels/%.o $(BUILD)/obj/bench/%.o: LEVEL = $(KERNEL_OPT)
 $(BUILD)/obj/hrm/cli/%.o $(BUILD)/obj/hrm/config.o $(BUILD)/obj/tests/%.o: LEVEL = $(SLOW_OPT)
 
 $(BUILD)/obj/%.o: %.cpp $(FLAGS_STAMP)
@@ -204,8 +212,9 @@ $(UNIT): $(call objects,$(TEST_SRC) $(TEST_CLI_SRC)) $(LIB)
 $(PARITY): $(call objects,tests/parity.cpp) $(LIB)
 $(EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 $(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
+$(LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call objects,bench/machine.cpp bench/measure.cpp) $(LIB)
 # build/hrm is a link to the newest program of all build trees.
-$(HRM) $(UNIT) $(PARITY) $(EXAMPLES) $(BENCH):
+$(HRM) $(UNIT) $(PARITY) $(EXAMPLES) $(BENCH) $(LADDER):
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $^ $(LDFLAGS) -o $@
@@ -233,4 +242,4 @@ fuzz-run: $(FUZZERS)
 	  else tail -n 40 $$f.log; echo "FAILED $$f (the input is kept in build/fuzz)"; exit 1; fi; done
 
 -include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CLI_SRC) $(TEST_SRC) tests/parity.cpp \
-  $(wildcard examples/*.cpp bench/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))
+  $(wildcard examples/*.cpp bench/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))

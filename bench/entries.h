@@ -18,11 +18,12 @@ struct StepResult {
   int64_t batch = 0, positions = 0;
   double seconds = 0, flops = 0;  // of a step; flops counted from the shapes
   double peak_flops = 0;          // of the machine, measured in turns with the step
-  double activation_bytes = 0;    // peak less weights, gradients and optimizer state
+  double state_bytes = 0;         // weights, gradients, optimizer state
+  double activation_bytes = 0;    // peak of tensors less those
   std::vector<std::pair<std::string, double>> shares;  // of the thread time, by kernel
 };
 StepResult measure_step(const std::string& preset, DType dtype, int64_t batch, int threads,
-                        int rounds);
+                        int rounds, bool with_machine = true);
 
 // Solving with the 27M model, one 9x9 puzzle, all 16 segments.
 double seconds_to_solve(DType dtype, int rounds);

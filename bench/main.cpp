@@ -1,6 +1,12 @@
 // `make bench`: the machine's limits, every kernel as a share of them, whole training steps with a
-// breakdown, solving and evaluation. A table on standard output; with a file name, JSON there too.
+// breakdown, solving and evaluation. A table on standard output, JSON in the file named by --json.
+//
+//   bench [--json FILE]              all of it
+//   bench step PRESET DTYPE BATCH    one training step      }
+//   bench solve DTYPE                one 9x9 puzzle, 27M    } a line of JSON, for
+//   bench memory PRESET DTYPE BATCH  peak memory of a step  } bench/pytorch_hrm.py
 #include <omp.h>
+#include <sys/resource.h>
 
 #include <cstdio>
 #include <fstream>
@@ -61,9 +67,41 @@ void report_shares(const StepResult& r) {
   std::printf("\n");
 }
 
-}  // namespace
+DType dtype_named(const std::string& name) {
+  CHECK(name == "f32" || name == "bf16", "[bench] the dtype must be f32 or bf16, got '", name, "'");
+  return name == "f32" ? DType::f32 : DType::bf16;
+}
 
-int main(int argc, char** argv) {
+// Bytes that were resident at most, so far.
+double peak_resident() {
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return 1024.0 * static_cast<double>(usage.ru_maxrss);
+}
+
+// The small commands. They take what they are given: their caller is a script.
+int single(const std::vector<std::string>& args) {
+  const int threads = omp_get_max_threads();
+  if (args[0] == "solve" && args.size() == 2) {
+    std::printf("%s\n",
+                Json{{"seconds", seconds_to_solve(dtype_named(args[1]), 2)}}.dump().c_str());
+    return 0;
+  }
+  CHECK(
+      (args[0] == "step" || args[0] == "memory") && args.size() == 4,
+      "[bench] usage: bench [--json FILE] | step PRESET DTYPE BATCH | solve DTYPE | memory PRESET "
+      "DTYPE BATCH");
+  const double before = peak_resident();
+  const StepResult r = measure_step(args[1], dtype_named(args[2]), std::stoll(args[3]), threads, 3,
+                                    args[0] == "step");
+  std::printf("%s\n",
+              Json{{"seconds", r.seconds}, {"bytes", peak_resident() - before - r.state_bytes}}
+                  .dump()
+                  .c_str());
+  return 0;
+}
+
+int run(const std::string& file) {
   const double start = now();
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // the table grows while one watches
   const int threads = omp_get_max_threads();
@@ -120,8 +158,20 @@ int main(int argc, char** argv) {
                      {"share_of_segments", halting.share_of_segments},
                      {"share_of_time", halting.share_of_time}};
   std::printf("\nmeasured in %.0f s\n", now() - start);
-  if (argc > 1) {
-    std::ofstream(argv[1]) << json.dump(1) << '\n';
-    std::printf("written: %s\n", argv[1]);
+  if (!file.empty()) {
+    std::ofstream(file) << json.dump(1) << '\n';
+    std::printf("written: %s\n", file.c_str());
   }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  if (args.empty()) return run("");
+  return args[0] == "--json" && args.size() == 2 ? run(args[1]) : single(args);
+} catch (const std::exception& e) {
+  std::fprintf(stderr, "%s\n", e.what());
+  return 1;
 }

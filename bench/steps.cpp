@@ -31,7 +31,7 @@ Config config_of(const std::string& name, DType dtype) {
 }  // namespace
 
 StepResult measure_step(const std::string& name, DType dtype, int64_t batch, int threads,
-                        int rounds) {
+                        int rounds, bool with_machine) {
   const int all = omp_get_max_threads();
   omp_set_num_threads(threads);
   const Config config = config_of(name, dtype);
@@ -50,10 +50,9 @@ StepResult measure_step(const std::string& name, DType dtype, int64_t batch, int
   step();
   reset_peak();
   const auto before = kernel_times();
-  std::vector<Entry> entries = machine_entries();
-  Entry e;
-  e.run = step;
-  entries.push_back(e);
+  std::vector<Entry> entries;
+  if (with_machine) entries = machine_entries();
+  entries.emplace_back().run = step;
   measure(entries, rounds);
   const auto after = kernel_times();
 
@@ -65,9 +64,8 @@ StepResult measure_step(const std::string& name, DType dtype, int64_t batch, int
   const Machine machine = Machine::of(entries);
   r.peak_flops = dtype == DType::bf16 ? machine.bf16() : machine.f32;
   // Value, gradient, two moments, and the bf16 copy.
-  const double state =
-      static_cast<double>(model.parameter_count()) * (dtype == DType::bf16 ? 18 : 16);
-  r.activation_bytes = static_cast<double>(allocator_stats().peak) - state;
+  r.state_bytes = static_cast<double>(model.parameter_count()) * (dtype == DType::bf16 ? 18 : 16);
+  r.activation_bytes = static_cast<double>(allocator_stats().peak) - r.state_bytes;
   double total = 0;
   for (const auto& [kernel, time] : after) {
     const auto old = before.find(kernel);

@@ -11,8 +11,7 @@ State LastK::run(const Recurrence& recurrence, State state, const Tensor& x) con
   const auto total = static_cast<int64_t>(recurrence.updates.size());
   const int64_t first = std::max<int64_t>(0, total - k_);
   state = recurrence.advance(state, x, static_cast<size_t>(first));
-  for (int64_t i = first; i < total; ++i)
-    state = recurrence.apply(recurrence.updates[i], state, x);
+  for (int64_t i = first; i < total; ++i) state = recurrence.apply(recurrence.updates[i], state, x);
   return state;
 }
 

@@ -1,4 +1,6 @@
 // The model: gradient strategies and their identities, variants, names, numerics.
+#include <omp.h>
+
 #include <cmath>
 
 #include "autograd/engine.h"
@@ -79,6 +81,45 @@ TEST_CASE("strategies: LastK(all) = FullBptt = Checkpointed, one step = LastK(2)
   CHECK(difference(gradients_of(tiny(), "last_k:2"), gradients_of(tiny(), "one_step")) == 0);
   CHECK(difference(gradients_of(tiny(), "last_cycle"), gradients_of(tiny(), "last_k:3")) == 0);
   CHECK(difference(gradients_of(tiny(), "one_step"), full) > 1e-4);
+}
+
+TEST_CASE("a slice of the batch gets the bits of the whole, however many threads") {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
+    const Problem p(tiny(dtype));
+    Random random(3);
+    const int64_t batch = 7, positions = p.model->positions();
+    const auto draw = [&] { return random.normal({batch, positions, 8}, 1).to(dtype); };
+    const State start{draw(), draw()};
+    const Tensor x = draw();
+    const NoGradGuard no_grad;
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(1);
+    std::vector<double> want_H, want_L;
+    for (int64_t b = 0; b < batch; ++b) {  // row by row
+      const State end = p.model->segment(
+          {start.z_H.sliced(0, b, b + 1), start.z_L.sliced(0, b, b + 1)}, x.sliced(0, b, b + 1));
+      for (const double v : end.z_H.to_vector()) want_H.push_back(v);
+      for (const double v : end.z_L.to_vector()) want_L.push_back(v);
+    }
+    for (const int threads : {1, 2, 3, 7}) {
+      omp_set_num_threads(threads);
+      const State end = p.model->segment(start, x);
+      CHECK(end.z_H.to_vector() == want_H);
+      CHECK(end.z_L.to_vector() == want_L);
+    }
+    omp_set_num_threads(before);
+  }
+}
+
+TEST_CASE("an error inside a slice reaches the caller") {
+  Recurrence r;
+  r.updates = {Level::H, Level::H};
+  r.apply = [](Level, const State& s, const Tensor&) -> State {
+    if (s.z_H.data<float>()[0] >= 2) throw Error("[test] row refused");
+    return s;
+  };
+  const Tensor z = from_values({0, 1, 2, 3}, {4, 1, 1}, DType::f32);
+  expect_error([&] { r.advance({z, {}}, z, 2); }, "row refused");
 }
 
 TEST_CASE("FullBptt equals finite differences in f64") {

@@ -124,6 +124,27 @@ TEST_CASE("linear in bf16 keeps f32 gradients of its weight") {
   for (const double g : b.grad().to_vector()) CHECK(g == 5);
 }
 
+TEST_CASE("a packed weight follows its weight") {
+  Random random(4);
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
+    const NoGradGuard no_grad;
+    const DType master = accumulate_type(dtype);
+    const Tensor x = random.normal({19, 70}, 1).to(dtype);
+    Tensor w = random.normal({33, 70}, 1).to(master);
+    PackedWeight packed;
+    const auto same = [&] {
+      const Tensor copy = dtype == DType::bf16 ? w.to(dtype) : Tensor();
+      return linear(x, w, copy, {}, &packed).to_vector() == linear(x, w, copy).to_vector();
+    };
+    CHECK(same());
+    CHECK(same());  // from the packed form
+    w.copy_from(random.normal({33, 70}, 1).to(master));
+    CHECK(same());
+    w = random.normal({33, 70}, 1).to(master);  // other storage
+    CHECK(same());
+  }
+}
+
 TEST_CASE("the number of threads does not change a bit") {
   // Large enough that every kernel really runs in parallel.
   Random random(5);

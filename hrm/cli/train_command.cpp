@@ -1,4 +1,6 @@
 // hrm train, hrm demo.
+#include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 
@@ -7,6 +9,7 @@
 #include "hrm/data/build.h"
 #include "hrm/progress.h"
 #include "hrm/report.h"
+#include "kernels/profile.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -73,6 +76,24 @@ void print_estimate(const Config& c, const Model& model, const Path& run) {
                format_count(static_cast<int64_t>(rows)).c_str());
 }
 
+// "gemm 77 %, attention 9 %, ...": the kernels' shares of the time they took since `before`.
+std::string where_the_time_went(const std::map<std::string, KernelTime>& before) {
+  std::vector<std::pair<double, std::string>> spent;
+  double total = 0;
+  for (const auto& [kernel, time] : kernel_times()) {
+    const auto old = before.find(kernel);
+    const double seconds =
+        time.thread_seconds - (old == before.end() ? 0 : old->second.thread_seconds);
+    spent.emplace_back(seconds, kernel), total += seconds;
+  }
+  std::sort(spent.rbegin(), spent.rend());
+  std::string text;
+  for (size_t i = 0; i < std::min<size_t>(6, spent.size()); ++i)
+    text += (i ? ", " : "") + spent[i].second + " " +
+            std::to_string(std::lround(100 * spent[i].first / total)) + " %";
+  return text;
+}
+
 // Trains with a progress bar; the last evaluation, the report page and what to do next are printed.
 TrainOutcome train_with_progress(Trainer& trainer, const Path& run) {
   const TrainConfig& t = trainer.config().train;
@@ -80,6 +101,7 @@ TrainOutcome train_with_progress(Trainer& trainer, const Path& run) {
   interrupted = false;
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
+  const auto before = kernel_times();
   TrainOutcome outcome;
   {
     Progress progress("train", "samples", total, trainer.steps_done() * t.batch_size);
@@ -97,6 +119,7 @@ TrainOutcome train_with_progress(Trainer& trainer, const Path& run) {
   if (outcome == TrainOutcome::stopped)
     std::fprintf(stderr, "stopped after step %s; the checkpoint is written. Go on with --resume\n",
                  format_count(trainer.steps_done()).c_str());
+  std::fprintf(stderr, "Where the time went: %s\n", where_the_time_went(before).c_str());
   write_report(run);
   return outcome;
 }

@@ -1,0 +1,288 @@
+#!/usr/bin/env python3
+"""HRM's training step in plain PyTorch, against `build/cpu/bench/bench step` in turns.
+
+    python3 bench/pytorch_hrm.py [--bench build/cpu/bench/bench] [--json FILE] [--rounds 5]
+
+Same model, same step: one segment with gradient through the last L and the last H update, one more
+without for the target of q_continue, both losses, Adam-atan2 on every weight. In bf16 weights are
+cast once per step and products run in bf16; statistics, losses and the optimizer in f32 (stablemax
+in f64). Each way of running PyTorch (eager, compiled) is timed, the best one counts.
+"""
+
+import argparse
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+
+# name: hidden, layers per level, heads, tokens, vocabulary, segments, batch
+PRESETS = {
+    "hrm-27m": (512, 4, 8, 81, 11, 16, 8),
+    "sudoku4": (128, 2, 4, 16, 6, 4, 64),
+    "sudoku6": (128, 2, 4, 36, 8, 6, 64),
+    "sudoku9": (128, 2, 4, 81, 11, 8, 64),
+}
+
+
+def rms_norm(h, eps=1e-5):
+    wide = h.float()
+    return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)).to(h.dtype)
+
+
+class Linear(torch.nn.Module):
+    """A weight in f32 that is cast once per step (`prepare`)."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        std = 1 / math.sqrt(n_in)
+        self.weight = torch.nn.Parameter(torch.nn.init.trunc_normal_(torch.empty(n_out, n_in), std=std))
+        self.cast = None
+
+    def forward(self, x):
+        return F.linear(x, self.cast)
+
+
+class Block(torch.nn.Module):
+    def __init__(self, hidden, heads):
+        super().__init__()
+        inter = (round(4 * hidden * 2 / 3) + 255) // 256 * 256
+        self.heads = heads
+        self.qkv, self.o = Linear(hidden, 3 * hidden), Linear(hidden, hidden)
+        self.gate_up, self.down = Linear(hidden, 2 * inter), Linear(inter, hidden)
+
+    def forward(self, h, cos, sin):
+        b, s, d = h.shape
+        qkv = self.qkv(h).view(b, s, 3, self.heads, d // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+
+        def rotate(t):
+            x, y = t.float().chunk(2, -1)
+            return (torch.cat((x, y), -1) * cos + torch.cat((-y, x), -1) * sin).to(t.dtype)
+
+        if hasattr(F, "scaled_dot_product_attention"):
+            a = F.scaled_dot_product_attention(rotate(q), rotate(k), v)
+        else:
+            scores = rotate(q) @ rotate(k).transpose(-1, -2) / math.sqrt(d // self.heads)
+            a = torch.softmax(scores.float(), -1).to(v.dtype) @ v
+        h = rms_norm(h + self.o(a.transpose(1, 2).reshape(b, s, d)))
+        gate, up = self.gate_up(h).chunk(2, -1)
+        return rms_norm(h + self.down(F.silu(gate) * up))
+
+
+class Level(torch.nn.Module):
+    def __init__(self, layers, hidden, heads):
+        super().__init__()
+        self.layers = torch.nn.ModuleList(Block(hidden, heads) for _ in range(layers))
+
+    def forward(self, state, injection, cos, sin):
+        h = state + injection
+        for layer in self.layers:
+            h = layer(h, cos, sin)
+        return h
+
+
+class HRM(torch.nn.Module):
+    def __init__(self, hidden, layers, heads, tokens, vocab, segments, dtype):
+        super().__init__()
+        self.hidden, self.segments, self.dtype = hidden, segments, dtype
+        self.H, self.L = Level(layers, hidden, heads), Level(layers, hidden, heads)
+        self.embed = torch.nn.Parameter(torch.randn(vocab, hidden) / math.sqrt(hidden))
+        self.lm_head = Linear(hidden, vocab)
+        self.q_weight = torch.nn.Parameter(torch.zeros(2, hidden))
+        self.q_bias = torch.nn.Parameter(torch.full((2,), -5.0))
+        dim = hidden // heads
+        angle = torch.outer(torch.arange(tokens + 1.0), 1 / 10000 ** (torch.arange(0, dim, 2) / dim))
+        self.cos, self.sin = torch.cat((angle, angle), -1).cos(), torch.cat((angle, angle), -1).sin()
+        self.puzzle = torch.zeros(hidden)
+
+    def prepare(self):
+        for module in self.modules():
+            if isinstance(module, Linear):
+                module.cast = module.weight.to(self.dtype)
+
+    def inputs(self, tokens):
+        x = self.embed.to(self.dtype)[tokens] * math.sqrt(self.hidden)
+        return torch.cat((self.puzzle.to(self.dtype).expand(len(tokens), 1, -1), x), 1)
+
+    def segment(self, z_H, z_L, x):
+        """Two cycles of (L, L, H); gradient through the last L and the last H."""
+        with torch.no_grad():
+            for cycle in range(2):
+                for _ in range(2 - cycle):
+                    z_L = self.L(z_L, z_H + x, self.cos, self.sin)
+                if cycle == 0:
+                    z_H = self.H(z_H, z_L, self.cos, self.sin)
+        z_L = self.L(z_L, z_H + x, self.cos, self.sin)
+        return self.H(z_H, z_L, self.cos, self.sin), z_L
+
+    def q(self, z_H):
+        return F.linear(z_H[:, 0], self.q_weight.to(self.dtype), self.q_bias.to(self.dtype)).float()
+
+
+def stablemax_loss(logits, labels):
+    x = logits.double()
+    s = torch.where(x >= 0, x + 1, 1 / (1 - x + 1e-30))
+    p = torch.log(s / s.sum(-1, keepdim=True))
+    return -p.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+
+
+class AdamAtan2:
+    def __init__(self, parameters, lr=1e-4, decay=0.1, betas=(0.9, 0.95)):
+        self.p, self.lr, self.decay, self.betas, self.t = list(parameters), lr, decay, betas, 0
+        self.m = [torch.zeros_like(p) for p in self.p]
+        self.v = [torch.zeros_like(p) for p in self.p]
+
+    @torch.no_grad()
+    def step(self):
+        self.t += 1
+        b1, b2 = self.betas
+        g = [p.grad for p in self.p]
+        torch._foreach_mul_(self.p, 1 - self.lr * self.decay)
+        torch._foreach_mul_(self.m, b1)
+        torch._foreach_add_(self.m, g, alpha=1 - b1)
+        torch._foreach_mul_(self.v, b2)
+        torch._foreach_addcmul_(self.v, g, g, 1 - b2)
+        root = torch._foreach_sqrt(self.v)
+        torch._foreach_div_(root, math.sqrt(1 - b2**self.t))
+        for p, m, r in zip(self.p, self.m, root):
+            p.sub_(torch.atan2(m, r), alpha=self.lr / (1 - b1**self.t))
+            p.grad = None
+
+
+class Step:
+    """A training step on random rows that all continue."""
+
+    def __init__(self, preset, dtype, compiled):
+        hidden, layers, heads, tokens, vocab, segments, batch = PRESETS[preset]
+        torch.manual_seed(1)
+        self.batch = batch
+        self.model = HRM(hidden, layers, heads, tokens, vocab, segments, dtype)
+        self.weights = sum(p.numel() for p in self.model.parameters())
+        self.adam = AdamAtan2(self.model.parameters())
+        self.tokens = torch.randint(1, vocab, (batch, tokens))
+        self.labels = torch.randint(2, vocab, (batch, tokens))
+        self.z = [torch.randn(batch, tokens + 1, hidden).to(dtype) for _ in range(2)]
+        if compiled:
+            self.model.H, self.model.L = torch.compile(self.model.H), torch.compile(self.model.L)
+
+    def __call__(self):
+        model = self.model
+        model.prepare()
+        x = model.inputs(self.tokens)
+        z_H, z_L = model.segment(*self.z, x)
+        logits, q = model.lm_head(z_H[:, 1:]), model.q(z_H)
+        with torch.no_grad():
+            next_H, _ = model.segment(z_H.detach(), z_L.detach(), x.detach())
+            target = torch.sigmoid(model.q(next_H).max(-1).values)
+        exact = (logits.argmax(-1) == self.labels).all(-1).float()
+        loss = stablemax_loss(logits, self.labels).mean(-1).sum()
+        loss = loss + 0.5 * F.binary_cross_entropy_with_logits(q[:, 0], exact, reduction="sum")
+        loss = loss + 0.5 * F.binary_cross_entropy_with_logits(q[:, 1], target, reduction="sum")
+        (loss / self.batch).backward()
+        self.adam.step()
+        self.z = [z_H.detach(), z_L.detach()]
+
+
+class Solve:
+    """One 9x9 puzzle through all 16 segments of the 27M model."""
+
+    def __init__(self, dtype, compiled):
+        hidden, layers, heads, tokens, vocab, segments, _ = PRESETS["hrm-27m"]
+        self.model = HRM(hidden, layers, heads, tokens, vocab, segments, dtype)
+        self.tokens = torch.randint(1, vocab, (1, tokens))
+        with torch.no_grad():
+            self.model.prepare()
+        if compiled:
+            self.model.H, self.model.L = torch.compile(self.model.H), torch.compile(self.model.L)
+
+    @torch.no_grad()
+    def __call__(self):
+        model = self.model
+        x = model.inputs(self.tokens)
+        z_H, z_L = torch.randn_like(x), torch.randn_like(x)
+        for _ in range(model.segments):
+            z_H, z_L = model.segment(z_H, z_L, x)
+            model.lm_head(z_H[:, 1:]).argmax(-1), model.q(z_H)
+
+
+def timed(work):
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def peak_memory(preset, dtype):
+    """Peak resident bytes of a few steps less those of the weights, gradients and moments, and of
+    Python itself: measured in a process of its own."""
+    code = (
+        "import resource, torch, sys; sys.path.insert(0, sys.argv[1]); import pytorch_hrm as h\n"
+        "rss = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        f"before = rss(); step = h.Step({preset!r}, {dtype}, False)\n"
+        "for _ in range(3): step()\n"
+        "print(rss() - before - 16 * step.weights)"
+    )
+    here = os.path.dirname(os.path.abspath(__file__))
+    out = subprocess.run([sys.executable, "-c", code, here], capture_output=True, text=True, check=True)
+    return int(out.stdout)
+
+
+def ours(bench, *arguments):
+    out = subprocess.run([bench, *arguments], capture_output=True, text=True, check=True)
+    return json.loads(out.stdout)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bench", default="build/cpu/bench/bench")
+    parser.add_argument("--json", help="write the results there")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--no-compile", action="store_true")
+    args = parser.parse_args()
+    if not os.access(args.bench, os.X_OK):
+        sys.exit(f"pytorch_hrm: no program {args.bench}. HINT: make bench-build")
+    torch.set_num_threads(args.threads)
+    modes = ["eager"]
+    if hasattr(torch, "compile") and not args.no_compile:
+        modes.append("compiled")
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {', '.join(modes)}")
+    print(f"{'':28} {'PyTorch s':>10} {'how':>9} {'ours s':>9} {'ratio':>7}")
+    cases = [(p, d) for p in PRESETS for d in ("f32", "bf16")] + [("solve", "f32"), ("solve", "bf16")]
+    results = []
+    for preset, dtype in cases:
+        type_of = {"f32": torch.float32, "bf16": torch.bfloat16}[dtype]
+        work, best = {}, {}
+        for mode in modes:
+            compiled = mode == "compiled"
+            try:
+                make = Solve(type_of, compiled) if preset == "solve" else Step(preset, type_of, compiled)
+                timed(make), timed(make)
+                work[mode] = make
+            except Exception as error:  # a mode this PyTorch cannot run is left out, and said so
+                print(f"  {mode}: {str(error).splitlines()[0]}", file=sys.stderr)
+        mine = math.inf
+        for _ in range(args.rounds):
+            for mode, run in work.items():
+                best[mode] = min(best.get(mode, math.inf), timed(run), timed(run))
+            arguments = ["solve", dtype] if preset == "solve" else ["step", preset, dtype, str(PRESETS[preset][-1])]
+            mine = min(mine, ours(args.bench, *arguments)["seconds"])
+        how = min(best, key=best.get)
+        print(f"{preset + ' ' + dtype:28} {best[how]:10.4f} {how:>9} {mine:9.4f} {best[how] / mine:7.2f}", flush=True)
+        results.append({"case": preset, "dtype": dtype, "pytorch": best, "ours": mine})
+    memory = {"pytorch": peak_memory("hrm-27m", "torch.float32"),
+              "ours": ours(args.bench, "memory", "hrm-27m", "f32", "8")["bytes"]}
+    print(f"peak memory of the 27M step less weights, gradients, moments: "
+          f"PyTorch {memory['pytorch'] / 2**20:.0f} MiB, ours {memory['ours'] / 2**20:.0f} MiB")
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump({"torch": torch.__version__, "threads": args.threads, "steps": results, "memory": memory}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
