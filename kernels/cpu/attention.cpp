@@ -79,12 +79,8 @@ struct Head {
     }
   }
   // [n, d] as panels of the keys' columns (transposed: [d][keys]) or of its own ([n][d]).
-  void pack_transposed(A* panels, const A* rows) const {
-    pack_panels(panels, rows, 1, d, n, d, 0, panels_of<A>(n));
-  }
-  void pack(A* panels, const A* rows) const {
-    pack_panels(panels, rows, d, 1, d, n, 0, panels_of<A>(d));
-  }
+  void pack_transposed(A* panels, const A* rows) const { pack_panels(panels, rows, 1, d, n, d); }
+  void pack(A* panels, const A* rows) const { pack_panels(panels, rows, d, 1, d, n); }
   // scores [count, score_row] = rows [count, d] times transposed panels. What lies between n and
   // score_row is 0.
   void against_keys(A* scores, const A* rows, int64_t count, const A* panels) const {
@@ -194,7 +190,7 @@ void backward_head(const Head<T, D>& head, void* dqkv, const void* dout, const v
     }
     tile_product(dq + i0 * d, d, dp, row, 1, k_along, count, d, n, false);  // dq = ds k
     const auto add_transposed = [&](A* sum, const A* scores, const A* rows, A* panels) {
-      pack_panels(panels, rows + i0 * d, d, 1, d, count, 0, panels_of<A>(d));
+      pack_panels(panels, rows + i0 * d, d, 1, d, count);
       tile_product(sum, d, scores, 1, row, panels, n, d, count, i0 > 0);
     };
     add_transposed(dk, dp, q, q_along);   // dk += ds' q

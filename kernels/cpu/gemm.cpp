@@ -27,10 +27,21 @@ struct Tiles {
   int64_t m_tiles, n_tiles, rows, cols;
 };
 
+// Steps of k that a thread packs at a time.
+constexpr int64_t kPackSteps = 64;
+
 template <class T, class S>
 void pack(const Gemm& g, const S* b, T* panels) {
-  parallel_for(panels_of<T>(g.n), kPanelCols<T> * g.k,
-               [&](int64_t j) { pack_panels(panels, b, g.b_row, g.b_col, g.n, g.k, j, j + 1); });
+  constexpr int64_t NR = kPanelCols<T>;
+  if (g.b_col == 1)
+    return parallel_for((g.k + kPackSteps - 1) / kPackSteps, kPackSteps * g.n, [&](int64_t i) {
+      pack_steps<NR>(panels, b, g.n, g.k, g.b_row, i * kPackSteps,
+                     std::min(g.k, (i + 1) * kPackSteps));
+    });
+  parallel_for(panels_of<T>(g.n), NR * g.k, [&](int64_t j) {
+    pack_panel<NR>(panels + j * NR * g.k, b + j * NR * g.b_col, g.n - j * NR, g.k, g.b_col,
+                   g.b_row);
+  });
 }
 
 // One product, all threads. S is the type of the operands, T the type of the arithmetic, O the type
@@ -71,7 +82,13 @@ void product(const Gemm& g, const S* a, const S* b, O* c) {
 
 #if HRM_NATIVE_BF16
 void pack_bf16(const Gemm& g, const bfloat16* b, bfloat16* panels) {
-  const int64_t size = kBf16Cols * bf16_depth(g.k);
+  const int64_t size = kBf16Cols * bf16_depth(g.k), pairs = bf16_depth(g.k) / 2;
+  if (g.b_col == 1)
+    return parallel_for((pairs + kPackSteps - 1) / kPackSteps, 2 * kPackSteps * g.n,
+                        [&](int64_t i) {
+                          pack_bf16_steps(panels, b, g.b_row, g.n, g.k, i * kPackSteps,
+                                          std::min(pairs, (i + 1) * kPackSteps));
+                        });
   parallel_for(bf16_panels(g.n), size, [&](int64_t j) {
     pack_bf16_panel(panels + j * size, b + j * kBf16Cols * g.b_col, g.b_row, g.b_col,
                     g.n - j * kBf16Cols, g.k);

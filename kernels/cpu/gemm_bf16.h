@@ -26,7 +26,7 @@ inline int64_t bf16_packed_bytes(int64_t n, int64_t k) {
   return bf16_panels(n) * kBf16Cols * bf16_depth(k) * 2;
 }
 
-// pairs[r] = (first[r], second[r]) for r < count, zero up to `padded`; second may be null (zeros).
+// pairs[r] = (first[r], second[r]) for r < count, zero up to `padded`; a null row is all zeros.
 inline void interleave(bfloat16* pairs, const bfloat16* first, const bfloat16* second,
                        int64_t count, int64_t padded) {
   const auto* a = reinterpret_cast<const uint16_t*>(first);
@@ -35,7 +35,7 @@ inline void interleave(bfloat16* pairs, const bfloat16* first, const bfloat16* s
   if (b)
     for (int64_t r = 0; r < count; ++r) out[r] = a[r] | static_cast<uint32_t>(b[r]) << 16;
   else
-    for (int64_t r = 0; r < count; ++r) out[r] = a[r];
+    for (int64_t r = 0; r < count; ++r) out[r] = a ? a[r] : 0;
   for (int64_t r = count; r < padded; ++r) out[r] = 0;
 }
 
@@ -57,7 +57,21 @@ inline void transpose_words(bfloat16* dst, int64_t dst_row, const bfloat16* src,
     }
 }
 
-// One panel of B, columns [0, cols) at b: [bf16_depth(k) / 2][kBf16Cols] pairs.
+// Pairs [begin, end) of k of all panels of a B with contiguous rows (b_col 1).
+inline void pack_bf16_steps(bfloat16* dst, const bfloat16* b, int64_t b_row, int64_t n, int64_t k,
+                            int64_t begin, int64_t end) {
+  const int64_t panel = kBf16Cols * bf16_depth(k);
+  for (int64_t p = begin; p < end; ++p) {
+    const bfloat16* first = 2 * p < k ? b + 2 * p * b_row : nullptr;
+    const bfloat16* second = 2 * p + 1 < k ? first + b_row : nullptr;
+    bfloat16* to = dst + p * 2 * kBf16Cols;
+    for (int64_t j = 0; j < n; j += kBf16Cols, to += panel)
+      interleave(to, first ? first + j : nullptr, second ? second + j : nullptr,
+                 std::min(kBf16Cols, n - j), kBf16Cols);
+  }
+}
+
+// One panel of B, columns [0, cols) at b, any strides: [bf16_depth(k) / 2][kBf16Cols] pairs.
 inline void pack_bf16_panel(bfloat16* dst, const bfloat16* b, int64_t b_row, int64_t b_col,
                             int64_t cols, int64_t k) {
   cols = std::min(cols, kBf16Cols);
@@ -68,14 +82,9 @@ inline void pack_bf16_panel(bfloat16* dst, const bfloat16* b, int64_t b_row, int
     return;
   }
   for (int64_t p = 0; p < depth; p += 2, dst += 2 * kBf16Cols) {
-    const bfloat16* first = b + p * b_row;
-    if (b_col == 1 && p < k) {
-      interleave(dst, first, p + 1 < k ? first + b_row : nullptr, cols, kBf16Cols);
-      continue;
-    }
     for (int64_t c = 0; c < kBf16Cols; ++c)
       for (int64_t i = 0; i < 2; ++i)
-        dst[2 * c + i] = c < cols && p + i < k ? first[i * b_row + c * b_col] : bfloat16();
+        dst[2 * c + i] = c < cols && p + i < k ? b[(p + i) * b_row + c * b_col] : bfloat16();
   }
 }
 

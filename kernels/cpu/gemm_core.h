@@ -79,17 +79,6 @@ template <int64_t R, class T, class S>
 void pack_panel(T* dst, const S* src, int64_t rows, int64_t depth, int64_t row_stride,
                 int64_t k_stride) {
   rows = std::min(rows, R);
-  if (row_stride == 1) {
-    for (int64_t k = 0; k < depth; ++k, dst += R, src += k_stride) {
-      if (rows == R) {
-        for (int64_t r = 0; r < R; ++r) dst[r] = static_cast<T>(src[r]);
-        continue;
-      }
-      for (int64_t r = 0; r < rows; ++r) dst[r] = static_cast<T>(src[r]);
-      for (int64_t r = rows; r < R; ++r) dst[r] = T(0);
-    }
-    return;
-  }
   int64_t done = 0;  // rows
   if constexpr (std::is_same_v<T, S> && sizeof(T) == 4 && R % kTransposeBlock == 0)
     if (k_stride == 1)
@@ -108,6 +97,23 @@ void pack_panel(T* dst, const S* src, int64_t rows, int64_t depth, int64_t row_s
         dst[k * R + r] = static_cast<T>(src[r * row_stride + k * k_stride]);
     for (int64_t r = rows; r < R; ++r)
       for (int64_t k = k0; k < k1; ++k) dst[k * R + r] = T(0);
+  }
+}
+
+// The same for rows that are side by side in memory (row_stride 1): steps [begin, end) of k of all
+// panels of `rows` rows, each [depth][R]. One step of k after the other, so that memory is read in
+// long stretches.
+template <int64_t R, class T, class S>
+void pack_steps(T* dst, const S* src, int64_t rows, int64_t depth, int64_t k_stride, int64_t begin,
+                int64_t end) {
+  for (int64_t k = begin; k < end; ++k) {
+    const S* from = src + k * k_stride;
+    T* to = dst + k * R;
+    int64_t r = 0;
+    for (; r + R <= rows; r += R, to += depth * R)
+      for (int64_t i = 0; i < R; ++i) to[i] = static_cast<T>(from[r + i]);
+    if (r == rows) continue;
+    for (int64_t i = 0; i < R; ++i) to[i] = r + i < rows ? static_cast<T>(from[r + i]) : T(0);
   }
 }
 
@@ -227,31 +233,23 @@ void tile_product(T* c, int64_t c_row, const S* a, int64_t a_row, int64_t a_col,
     }
     static thread_local Scratch<T> scratch;
     T* packed = scratch.get((m + MR - 1) / MR * MR * kBlockK);
-    for (int64_t i = 0; i < m; i += MR)
-      pack_panel<MR>(packed + i * block, left + i * a_row, m - i, block, a_row, a_col);
+    if (a_row == 1)
+      pack_steps<MR>(packed, left, m, block, a_col, 0, block);
+    else
+      for (int64_t i = 0; i < m; i += MR)
+        pack_panel<MR>(packed + i * block, left + i * a_row, m - i, block, a_row, a_col);
     block_product<T, Walk::columns>(c, c_row, packed, MR, MR * block, panels, depth * NR, m, n,
                                     block, add);
   }
 }
 
-// Packs B (k x n, strides in elements) into panels at `dst`, panels [first, last).
+// Packs all of B (k x n, strides in elements).
 template <class T, class S>
-void pack_panels(T* dst, const S* b, int64_t b_row, int64_t b_col, int64_t n, int64_t k,
-                 int64_t first, int64_t last) {
+void pack_panels(T* dst, const S* b, int64_t b_row, int64_t b_col, int64_t n, int64_t k) {
   constexpr int64_t NR = kPanelCols<T>;
-  for (int64_t j = first; j < last; ++j)
-    pack_panel<NR>(dst + j * NR * k, b + j * NR * b_col, n - j * NR, k, b_col, b_row);
-}
-
-// A whole product on the calling thread, strides as in kernels/gemm.h. For use inside kernels that
-// are parallel themselves.
-template <class T>
-void serial_gemm(T* c, int64_t c_row, const T* a, int64_t a_row, int64_t a_col, const T* b,
-                 int64_t b_row, int64_t b_col, int64_t m, int64_t n, int64_t k, bool accumulate) {
-  static thread_local Scratch<T> scratch;
-  T* packed = scratch.get(panels_of<T>(n) * kPanelCols<T> * k);
-  pack_panels(packed, b, b_row, b_col, n, k, 0, panels_of<T>(n));
-  tile_product(c, c_row, a, a_row, a_col, packed, m, n, k, accumulate);
+  if (b_col == 1) return pack_steps<NR>(dst, b, n, k, b_row, 0, k);
+  for (int64_t j = 0; j < n; j += NR)
+    pack_panel<NR>(dst + j * k, b + j * b_col, n - j, k, b_col, b_row);
 }
 
 }  // namespace hrm::cpu
