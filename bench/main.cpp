@@ -6,7 +6,6 @@
 //   bench solve DTYPE                one 9x9 puzzle, 27M    } a line of JSON, for
 //   bench memory PRESET DTYPE BATCH  peak memory of a step  } bench/pytorch_hrm.py
 #include <omp.h>
-#include <sys/resource.h>
 
 #include <cstdio>
 #include <fstream>
@@ -72,11 +71,13 @@ DType dtype_named(const std::string& name) {
   return name == "f32" ? DType::f32 : DType::bf16;
 }
 
-// Bytes that were resident at most, so far.
+// Bytes that were resident at most, so far. (getrusage would count what the caller had before
+// exec.)
 double peak_resident() {
-  rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return 1024.0 * static_cast<double>(usage.ru_maxrss);
+  std::ifstream status("/proc/self/status");
+  for (std::string key, rest; status >> key && std::getline(status, rest);)
+    if (key == "VmHWM:") return 1024 * std::stod(rest);
+  return 0;
 }
 
 // The small commands. They take what they are given: their caller is a script.

@@ -13,7 +13,6 @@ import argparse
 import json
 import math
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -221,8 +220,10 @@ def peak_memory(preset, dtype):
     """Peak resident bytes of a few steps less those of the weights, gradients and moments, and of
     Python itself: measured in a process of its own."""
     code = (
-        "import resource, torch, sys; sys.path.insert(0, sys.argv[1]); import pytorch_hrm as h\n"
-        "rss = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "import torch, sys; sys.path.insert(0, sys.argv[1]); import pytorch_hrm as h\n"
+        "def rss():\n"
+        "    with open('/proc/self/status') as f:\n"
+        "        return next(1024 * int(line.split()[1]) for line in f if line.startswith('VmHWM'))\n"
         f"before = rss(); step = h.Step({preset!r}, {dtype}, False)\n"
         "for _ in range(3): step()\n"
         "print(rss() - before - 16 * step.weights)"

@@ -36,7 +36,7 @@ void decide_halting(Carry& carry, const QValues& q, const Exploration& explorati
 
 Tensor target_q(const Model& model, const Carry& carry, const State& state, const Tensor& x) {
   const NoGradGuard no_grad;
-  const QValues next = model.q_values(model.segment(state, x.detach()).z_H);
+  const QValues next = model.next_q_values(state, x.detach());
   const Tensor halt = next.halt.contiguous(), go_on = next.continue_.contiguous();
   Tensor target = empty_like(halt);
   HRM_DISPATCH(act_target_q, target.context(), target.dtype(), target.data(),

@@ -29,6 +29,11 @@ Tensor ReasoningModule::forward(Tensor h, const RopeTables* tables) const {
   return h;
 }
 
+Tensor ReasoningModule::forward_first(Tensor h, const RopeTables* tables) const {
+  for (size_t i = 0; i + 1 < layers.size(); ++i) h = layers[i]->forward(h, tables);
+  return layers.back()->forward_first(h, tables);
+}
+
 Model::Model(const ModelConfig& config, Random* random, Device device)
     : embed_tokens(config.vocab_size, config.hidden_size, 1 / root(config.hidden_size),
                    layer_options(config, random, device)),
@@ -133,6 +138,14 @@ State Model::segment(const State& state, const Tensor& x) const {
 QValues Model::q_values(const Tensor& z_H) const {
   const Tensor q = cast(q_head.forward(select(z_H, 1, 0)), accumulate_type(config_.dtype));
   return {select(q, 1, 0), select(q, 1, 1)};
+}
+
+QValues Model::next_q_values(const State& state, const Tensor& x) const {
+  const NoGradGuard no_grad;
+  return q_values(recurrence().advance_to(state, x, [&](const State& s, const Tensor& input) {
+    const Tensor& injection = config_.levels == Levels::single ? input : s.z_L;
+    return network(Level::H).forward_first(s.z_H + injection, rope_ ? &*rope_ : nullptr);
+  }));
 }
 
 Outputs Model::heads(const Tensor& z_H) const {

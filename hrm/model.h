@@ -12,6 +12,7 @@ class ReasoningModule : public Module {
  public:
   ReasoningModule(int64_t layers, const BlockOptions& block, const LayerOptions& options);
   Tensor forward(Tensor h, const RopeTables* tables) const;
+  Tensor forward_first(Tensor h, const RopeTables* tables) const;  // position 0 of it
 
   std::vector<std::unique_ptr<Block>> layers;
 };
@@ -44,8 +45,10 @@ class Model : public Module {
   // One segment under the strategy of the configuration.
   State segment(const State& state, const Tensor& x) const;
   QValues q_values(const Tensor& z_H) const;  // from position 0
+  // q_values after one more segment, without gradient. Only what they depend on is computed: in the
+  // last layer that is one position.
+  QValues next_q_values(const State& state, const Tensor& x) const;
   Outputs heads(const Tensor& z_H) const;
-
 
   Tensor H_init, L_init;  // [hidden], never trained
   Embedding embed_tokens;

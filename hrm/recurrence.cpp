@@ -12,7 +12,7 @@ namespace {
 
 // Positions (batch rows x sequence) of a slice: enough to read each weight rarely, few enough that
 // the activations of one layer fit a second-level cache.
-constexpr int64_t kSlicePositions = 384;
+constexpr int64_t kSlicePositions = 256;
 
 // In how many slices to cut a batch; 1 where threads are better used inside each operation.
 int64_t slices_of(int64_t batch, int64_t seq) {
@@ -25,30 +25,28 @@ int64_t slices_of(int64_t batch, int64_t seq) {
   return 4 * rows * rounds * threads <= 5 * batch ? slices : 1;
 }
 
-}  // namespace
-
-State Recurrence::advance(const State& state, const Tensor& x, size_t count) const {
+// run(state, x) without recording, on slices of the batch; its z_H has `positions` positions.
+template <class Run>
+State in_slices(const State& state, const Tensor& x, int64_t positions, const Run& run) {
   const NoGradGuard no_grad;
   const int64_t batch = x.size(0);
   const int64_t slices = x.device() == Device::cpu ? slices_of(batch, x.size(1)) : 1;
-  const auto run = [&](State s, const Tensor& input) {
-    for (size_t i = 0; i < count; ++i) s = apply(updates[i], s, input);
-    return s;
-  };
-  if (slices <= 1 || count == 0) return run(state, x);
+  if (slices <= 1) return run(state, x);
 
-  State next{empty_like(state.z_H), state.z_L.defined() ? empty_like(state.z_L) : Tensor()};
+  const auto part = [&](const Tensor& t, int64_t i) {
+    return t.defined() ? t.sliced(0, i * batch / slices, (i + 1) * batch / slices) : Tensor();
+  };
+  State next;
+  next.z_H = empty(state.z_H.shape().with(1, positions), state.z_H.dtype());
+  if (state.z_L.defined() && positions == x.size(1)) next.z_L = empty_like(state.z_L);
   std::exception_ptr error;
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < slices; ++i) {
     try {
       const NoGradGuard no_grad_here;  // the mode belongs to a thread
-      const auto cut = [&](const Tensor& t) {
-        return t.defined() ? t.sliced(0, i * batch / slices, (i + 1) * batch / slices) : Tensor();
-      };
-      const State end = run({cut(state.z_H), cut(state.z_L)}, cut(x));
-      cut(next.z_H).copy_from(end.z_H);
-      if (next.z_L.defined()) cut(next.z_L).copy_from(end.z_L);
+      const State end = run({part(state.z_H, i), part(state.z_L, i)}, part(x, i));
+      part(next.z_H, i).copy_from(end.z_H);
+      if (next.z_L.defined()) part(next.z_L, i).copy_from(end.z_L);
     } catch (...) {
 #pragma omp critical(hrm_slice_error)
       error = std::current_exception();
@@ -56,6 +54,27 @@ State Recurrence::advance(const State& state, const Tensor& x, size_t count) con
   }
   if (error) std::rethrow_exception(error);
   return next;
+}
+
+}  // namespace
+
+State Recurrence::advance(const State& state, const Tensor& x, size_t count) const {
+  if (count == 0) return state;
+  const auto run = [&](State s, const Tensor& input) {
+    for (size_t i = 0; i < count; ++i) s = apply(updates[i], s, input);
+    return s;
+  };
+  return in_slices(state, x, state.z_H.size(1), run);
+}
+
+Tensor Recurrence::advance_to(
+    const State& state, const Tensor& x,
+    const std::function<Tensor(const State&, const Tensor& x)>& last) const {
+  const auto run = [&](State s, const Tensor& input) -> State {
+    for (size_t i = 0; i + 1 < updates.size(); ++i) s = apply(updates[i], s, input);
+    return {last(s, input), {}};
+  };
+  return in_slices(state, x, 1, run).z_H;
 }
 
 std::vector<Level> update_list(const ModelConfig& config) {

@@ -30,6 +30,9 @@ struct Recurrence {
   // thread takes its slices through all the updates: rows of a batch never meet, so nobody waits
   // for anybody, and a slice's activations stay in the cache of its core.
   State advance(const State& state, const Tensor& x, size_t count) const;
+  // The same with `last` in place of the last of all updates; its result is [batch, 1, hidden].
+  Tensor advance_to(const State& state, const Tensor& x,
+                    const std::function<Tensor(const State&, const Tensor& x)>& last) const;
   // Weights that `apply` reads at a level (Checkpointed passes them on to the recomputation).
   std::function<Tensors(Level)> weights;
 };

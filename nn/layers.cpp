@@ -62,6 +62,10 @@ Tensor Attention::forward(const Tensor& x, const RopeTables* tables) const {
   return o_proj.forward(attention(qkv_proj.forward(x), heads_, tables));
 }
 
+Tensor Attention::forward_first(const Tensor& x, const RopeTables* tables) const {
+  return o_proj.forward(slice(attention(qkv_proj.forward(x), heads_, tables), 1, 0, 1));
+}
+
 int64_t swiglu_size(int64_t hidden, double expansion) {
   const double raw = std::nearbyint(expansion * static_cast<double>(hidden) * 2 / 3);
   return (static_cast<int64_t>(raw) + 255) / 256 * 256;
@@ -95,6 +99,13 @@ Tensor Block::forward(const Tensor& input, const RopeTables* tables) const {
   } else {
     h = add_rms_norm(input, self_attn->forward(input, tables), eps_);
   }
+  return add_rms_norm(h, mlp.forward(h), eps_);
+}
+
+Tensor Block::forward_first(const Tensor& input, const RopeTables* tables) const {
+  if (mlp_t) return slice(forward(input, tables), 1, 0, 1);
+  const Tensor h =
+      add_rms_norm(slice(input, 1, 0, 1), self_attn->forward_first(input, tables), eps_);
   return add_rms_norm(h, mlp.forward(h), eps_);
 }
 

@@ -58,7 +58,8 @@ class SparseEmbedding : public Module {
 class Attention : public Module {
  public:
   Attention(int64_t hidden, int64_t heads, const LayerOptions& options);
-  Tensor forward(const Tensor& x, const RopeTables* tables) const;  // [batch, seq, hidden]
+  Tensor forward(const Tensor& x, const RopeTables* tables) const;        // [batch, seq, hidden]
+  Tensor forward_first(const Tensor& x, const RopeTables* tables) const;  // [batch, 1, hidden]
 
   Linear qkv_proj, o_proj;
 
@@ -88,6 +89,9 @@ class Block : public Module {
  public:
   Block(const BlockOptions& block, const LayerOptions& options);
   Tensor forward(const Tensor& h, const RopeTables* tables) const;  // [batch, seq, hidden]
+  // Position 0 of forward, [batch, 1, hidden]: of all the rest only attention reads other
+  // positions.
+  Tensor forward_first(const Tensor& h, const RopeTables* tables) const;
 
   std::optional<Attention> self_attn;
   std::optional<SwiGLU> mlp_t;
