@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <mutex>
 #include <new>
 #include <unordered_map>
@@ -31,14 +32,19 @@ std::string mebibytes(size_t bytes) {
 
 class CpuAllocator {
  public:
-  void* allocate(size_t bytes) {
+  // A block of at least `bytes`; its true size replaces them.
+  void* allocate(size_t& bytes) {
     const std::lock_guard lock(mutex_);
     ++stats_.requests;
-    auto& list = free_[lane()][bytes];
+    FreeLists& lists = free_[lane()];
+    // A block a little larger will do: what one phase of a step has freed serves the next.
+    const auto list = lists.lower_bound(bytes);
     void* block = nullptr;
-    if (!list.empty()) {
-      block = list.back();
-      list.pop_back();
+    if (list != lists.end() && list->first <= bytes + bytes / 3) {
+      bytes = list->first;
+      block = list->second.back();
+      list->second.pop_back();
+      if (list->second.empty()) lists.erase(list);
       stats_.cached -= bytes;
       ASAN_UNPOISON_MEMORY_REGION(block, bytes);
     } else {
@@ -95,7 +101,8 @@ class CpuAllocator {
   static int lane() { return omp_in_parallel() ? 1 + omp_get_thread_num() : 0; }
 
   std::mutex mutex_;
-  std::unordered_map<int, std::unordered_map<size_t, std::vector<void*>>> free_;
+  using FreeLists = std::map<size_t, std::vector<void*>>;  // by size
+  std::unordered_map<int, FreeLists> free_;
   AllocatorStats stats_;
 };
 
@@ -117,7 +124,7 @@ void reset_peak(Device device) { allocator_of(device).reset_peak(); }
 void empty_cache(Device device) { allocator_of(device).empty_cache(); }
 
 Storage::Storage(size_t bytes, Device device) : block_(std::make_shared<Block>()) {
-  const size_t rounded = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  size_t rounded = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
   block_->data = allocator_of(device).allocate(rounded);
   block_->bytes = rounded;
   block_->device = device;

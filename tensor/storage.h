@@ -16,9 +16,9 @@ struct AllocatorStats {
   uint64_t allocations = 0;  // blocks asked from the system (not served from the cache)
   uint64_t requests = 0;     // blocks asked from the allocator
 };
-// Per device. A freed block goes to a free list of its exact (64-byte rounded) size; when the
-// system refuses, the cache is emptied and the request repeated once, then an Error names the
-// request and what is held.
+// Per device. A freed block goes to a free list and serves the next request of its size or up to a
+// quarter less; when the system refuses, the cache is emptied and the request repeated once, then
+// an Error names the request and what is held.
 AllocatorStats allocator_stats(Device device = Device::cpu);
 void reset_peak(Device device = Device::cpu);
 void empty_cache(Device device = Device::cpu);
