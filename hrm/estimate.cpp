@@ -72,6 +72,7 @@ Estimate estimate(const Config& config, const Path& run) {
   Estimate e;
   const double copies = 4 + (t.ema > 0 ? 1 : 0);  // value, gradient, two moments, average
   e.memory_bytes = weights * (copies * master + (m.dtype == DType::bf16 ? 2 : 0)) + table * master;
+  e.memory_bytes += weights * bytes;  // packed for the products
   // What a recorded update keeps per position and layer: qkv, attention out, two norms, the inputs
   // of the projections, gate_up and its product.
   const double kept = (m.mlp_t ? 3 * inter : 4 * d) + 3 * d + 3 * inter;
