@@ -1,8 +1,10 @@
 // Eigen at the products of the forward pass, for comparison: rows are shared out among the threads,
 // each of which runs Eigen's own product.
 // g++ 12 finds uninitialised vectors in its own intrinsics.
+#ifndef __clang__
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <omp.h>
 
 #include <eigen3/Eigen/Dense>

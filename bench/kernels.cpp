@@ -136,8 +136,8 @@ void add_step_ends(std::vector<Entry>& entries) {
                                 loss.data(), logits.data(), labels.data<int32_t>(), rows, vocab,
                                 {});
   }));
-  const Tensor p = normal({n}, DType::f32), m = p.clone(), v = p.clone(), g = p.clone();
-  v.storage();
+  const Tensor p = normal({n}, DType::f32), m = p.clone(), g = p.clone();
+  const Tensor v = full({n}, 0.1);
   entries.push_back(entry("step ends", "adam_atan2, 3.1M weights", Unit::bytes, 28.0 * n, [=] {
     AdamStep step;
     step.lr = 1e-4;

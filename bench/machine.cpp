@@ -1,5 +1,9 @@
 #include <omp.h>
 
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
 #include <memory>
 #include <vector>

@@ -21,7 +21,8 @@ namespace {
 
 double share_of_limit(const Entry& e, const Machine& m) {
   if (e.unit == Unit::bytes) return e.rate() / m.copy;
-  return e.rate() / (e.group.ends_with("bf16") ? m.bf16() : m.f32);
+  // Attention computes in f32 whatever it stores.
+  return e.rate() / (e.group == "product bf16" ? m.bf16() : m.f32);
 }
 
 void report(const std::vector<Entry>& entries, const Machine& m, Json& json) {

@@ -234,7 +234,8 @@ def peak_memory(preset, dtype):
 
 
 def ours(bench, *arguments):
-    out = subprocess.run([bench, *arguments], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    out = subprocess.run([bench, *arguments], capture_output=True, text=True, check=True, env=environment)
     return json.loads(out.stdout)
 
 
@@ -243,7 +244,7 @@ def main():
     parser.add_argument("--bench", default="build/cpu/bench/bench")
     parser.add_argument("--json", help="write the results there")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--no-compile", action="store_true")
     args = parser.parse_args()
     if not os.access(args.bench, os.X_OK):

@@ -54,7 +54,7 @@ StepResult measure_step(const std::string& name, DType dtype, int64_t batch, int
   if (with_machine) entries = machine_entries();
   entries.emplace_back().run = step;
   measure(entries, rounds);
-  const auto after = kernel_times();
+  const auto shares = kernel_shares(before);
 
   StepResult r;
   r.preset = name, r.dtype = hrm::name_of(dtype), r.threads = threads, r.batch = batch;
@@ -66,16 +66,7 @@ StepResult measure_step(const std::string& name, DType dtype, int64_t batch, int
   // Value, gradient, two moments, and the bf16 copy.
   r.state_bytes = static_cast<double>(model.parameter_count()) * (dtype == DType::bf16 ? 18 : 16);
   r.activation_bytes = static_cast<double>(allocator_stats().peak) - r.state_bytes;
-  double total = 0;
-  for (const auto& [kernel, time] : after) {
-    const auto old = before.find(kernel);
-    const double spent =
-        time.thread_seconds - (old == before.end() ? 0 : old->second.thread_seconds);
-    if (spent > 0) r.shares.emplace_back(kernel, spent), total += spent;
-  }
-  for (auto& [kernel, share] : r.shares) share /= total;
-  std::sort(r.shares.begin(), r.shares.end(),
-            [](const auto& a, const auto& b) { return a.second > b.second; });
+  r.shares = shares;
   omp_set_num_threads(all);
   return r;
 }

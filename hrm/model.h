@@ -45,8 +45,8 @@ class Model : public Module {
   // One segment under the strategy of the configuration.
   State segment(const State& state, const Tensor& x) const;
   QValues q_values(const Tensor& z_H) const;  // from position 0
-  // q_values after one more segment, without gradient. Only what they depend on is computed: in the
-  // last layer that is one position.
+  // q_values after one more segment, without gradient. What they do not depend on is left out: in
+  // the last layer, all that follows attention is computed for one position.
   QValues next_q_values(const State& state, const Tensor& x) const;
   Outputs heads(const Tensor& z_H) const;
 

@@ -25,9 +25,11 @@ int64_t slices_of(int64_t batch, int64_t seq) {
   return 4 * rows * rounds * threads <= 5 * batch ? slices : 1;
 }
 
-// run(state, x) without recording, on slices of the batch; its z_H has `positions` positions.
+// run(state, x) without recording, on slices of the batch. Its z_H has `positions` positions; its
+// z_L is dropped unless keeps_L.
 template <class Run>
-State in_slices(const State& state, const Tensor& x, int64_t positions, const Run& run) {
+State in_slices(const State& state, const Tensor& x, int64_t positions, bool keeps_L,
+                const Run& run) {
   const NoGradGuard no_grad;
   const int64_t batch = x.size(0);
   const int64_t slices = x.device() == Device::cpu ? slices_of(batch, x.size(1)) : 1;
@@ -38,7 +40,7 @@ State in_slices(const State& state, const Tensor& x, int64_t positions, const Ru
   };
   State next;
   next.z_H = empty(state.z_H.shape().with(1, positions), state.z_H.dtype());
-  if (state.z_L.defined() && positions == x.size(1)) next.z_L = empty_like(state.z_L);
+  if (keeps_L && state.z_L.defined()) next.z_L = empty_like(state.z_L);
   std::exception_ptr error;
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < slices; ++i) {
@@ -64,7 +66,7 @@ State Recurrence::advance(const State& state, const Tensor& x, size_t count) con
     for (size_t i = 0; i < count; ++i) s = apply(updates[i], s, input);
     return s;
   };
-  return in_slices(state, x, state.z_H.size(1), run);
+  return in_slices(state, x, state.z_H.size(1), true, run);
 }
 
 Tensor Recurrence::advance_to(
@@ -74,7 +76,7 @@ Tensor Recurrence::advance_to(
     for (size_t i = 0; i + 1 < updates.size(); ++i) s = apply(updates[i], s, input);
     return {last(s, input), {}};
   };
-  return in_slices(state, x, 1, run).z_H;
+  return in_slices(state, x, 1, false, run).z_H;
 }
 
 std::vector<Level> update_list(const ModelConfig& config) {

@@ -4,11 +4,14 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace hrm {
 
@@ -19,7 +22,7 @@ struct KernelAccount {
     }
   }
   const char* name;
-  std::atomic<int64_t> thread_ns{0}, calls{0};
+  std::atomic<int64_t> thread_ns{0};
   KernelAccount* next;
   inline static std::atomic<KernelAccount*> first{nullptr};
 };
@@ -32,7 +35,6 @@ class KernelClock {
     const int64_t threads = omp_in_parallel() ? 1 : omp_get_max_threads();
     const std::chrono::nanoseconds spent = Clock::now() - start_;
     account_.thread_ns.fetch_add(spent.count() * threads, std::memory_order_relaxed);
-    account_.calls.fetch_add(1, std::memory_order_relaxed);
   }
   KernelClock(const KernelClock&) = delete;
   KernelClock& operator=(const KernelClock&) = delete;
@@ -43,18 +45,28 @@ class KernelClock {
   Clock::time_point start_;
 };
 
-struct KernelTime {
-  double thread_seconds = 0;  // time times threads: a machine of N has N of them per second
-  int64_t calls = 0;
-};
-// By kernel, since the start of the program; subtract two readings for an interval.
-inline std::map<std::string, KernelTime> kernel_times() {
-  std::map<std::string, KernelTime> times;
-  for (const KernelAccount* a = KernelAccount::first; a; a = a->next) {
-    times[a->name].thread_seconds += 1e-9 * static_cast<double>(a->thread_ns);
-    times[a->name].calls += a->calls;
-  }
+// Thread-seconds (time times threads) by kernel since the start of the program.
+using KernelTimes = std::map<std::string, double>;
+inline KernelTimes kernel_times() {
+  KernelTimes times;
+  for (const KernelAccount* a = KernelAccount::first; a; a = a->next)
+    times[a->name] += 1e-9 * static_cast<double>(a->thread_ns);
   return times;
+}
+
+// Each kernel's share of all kernel time since `before`, largest first; empty if nothing ran.
+inline std::vector<std::pair<std::string, double>> kernel_shares(const KernelTimes& before) {
+  std::vector<std::pair<std::string, double>> shares;
+  double total = 0;
+  for (const auto& [kernel, seconds] : kernel_times()) {
+    const auto old = before.find(kernel);
+    const double spent = seconds - (old == before.end() ? 0 : old->second);
+    if (spent > 0) shares.emplace_back(kernel, spent), total += spent;
+  }
+  for (auto& [kernel, share] : shares) share /= total;
+  std::sort(shares.begin(), shares.end(),
+            [](const auto& a, const auto& b) { return a.second > b.second; });
+  return shares;
 }
 
 }  // namespace hrm

@@ -12,8 +12,9 @@
 
 namespace hrm {
 
-// Element types of a tensor. Arithmetic runs in f32, f64 and bf16 (bf16 is storage: every kernel
-// widens to f32, computes, and rounds once); i32 and u8 hold tokens, ids, counters and masks.
+// Element types of a tensor. Arithmetic runs in f32, f64 and bf16 (bf16 is storage: kernels widen
+// to f32, compute, and round once; products may use the processor's own bf16 instructions); i32 and
+// u8 hold tokens, ids, counters and masks.
 enum class DType : uint8_t { f32, bf16, f64, i32, u8 };
 enum class Device : uint8_t { cpu, cuda };
 

@@ -25,7 +25,7 @@ Linear::Linear(int64_t in, int64_t out, bool with_bias, const LayerOptions& opti
 }
 
 Tensor Linear::forward(const Tensor& x) const {
-  return linear(x, weight.value, weight.compute(), bias.value, packed_.get());
+  return linear(x, weight.value, weight.compute(), bias.value, &packed_);
 }
 
 Embedding::Embedding(int64_t count, int64_t dim, double std, const LayerOptions& options)

@@ -31,7 +31,7 @@ class Linear : public Module {
   Parameter bias;    // [out], or undefined
 
  private:
-  std::unique_ptr<PackedWeight> packed_ = std::make_unique<PackedWeight>();
+  mutable PackedWeight packed_;
 };
 
 // Rows of a trainable table, multiplied by `scale`. Table: truncated normal, std as given.

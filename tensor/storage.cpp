@@ -35,6 +35,7 @@ class CpuAllocator {
   // A block of at least `bytes`; its true size replaces them.
   void* allocate(size_t& bytes) {
     const std::lock_guard lock(mutex_);
+    [[maybe_unused]] const size_t wanted = bytes;
     ++stats_.requests;
     FreeLists& lists = free_[lane()];
     // A block a little larger will do: what one phase of a step has freed serves the next.
@@ -46,7 +47,7 @@ class CpuAllocator {
       list->second.pop_back();
       if (list->second.empty()) lists.erase(list);
       stats_.cached -= bytes;
-      ASAN_UNPOISON_MEMORY_REGION(block, bytes);
+      ASAN_UNPOISON_MEMORY_REGION(block, wanted);  // the rest stays out of bounds
     } else {
       block = from_system(bytes);
       if (!block) {

@@ -66,7 +66,8 @@ TEST_CASE("gemm equals Eigen for odd sizes, transposes, beta and dtypes") {
                                 {14, 32, 256},
                                 {15, 33, 257},
                                 {82, 82, 64},
-                                {257, 129, 513}}) {
+                                {257, 129, 513},
+                                {33, 65, 2100}}) {
     for (const bool ta : {false, true})
       for (const bool tb : {false, true})
         for (const double beta : {0.0, 1.0}) {

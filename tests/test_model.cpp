@@ -111,6 +111,31 @@ TEST_CASE("a slice of the batch gets the bits of the whole, however many threads
   }
 }
 
+TEST_CASE("next_q_values are the q values of one more segment") {
+  for (const bool single : {false, true})  // also with one position in all
+    for (const Levels levels : {Levels::two, Levels::shared, Levels::single}) {
+      ModelConfig c = tiny();
+      c.levels = levels;
+      if (levels == Levels::shared) c.H_layers = 0;
+      if (levels == Levels::single) c.L_layers = c.L_cycles = 0, c.H_cycles = 1;
+      if (single) c.seq_len = 1, c.puzzle_emb_ndim = 0;
+      Random random(6);
+      Model model(c, &random);
+      model.q_head.weight.value.copy_from(random.normal({2, 8}, 1, DType::f64));
+      const auto draw = [&] { return random.normal({4, model.positions(), 8}, 1, DType::f64); };
+      const State start{draw(), levels == Levels::single ? Tensor() : draw()};
+      const Tensor x = draw();
+      const NoGradGuard no_grad;
+      const QValues next = model.next_q_values(start, x);
+      const QValues want = model.q_values(model.segment(start, x).z_H);
+      for (int i = 0; i < 4; ++i) {
+        CHECK(next.halt.to_vector()[i] == doctest::Approx(want.halt.to_vector()[i]).epsilon(1e-12));
+        CHECK(next.continue_.to_vector()[i] ==
+              doctest::Approx(want.continue_.to_vector()[i]).epsilon(1e-12));
+      }
+    }
+}
+
 TEST_CASE("an error inside a slice reaches the caller") {
   Recurrence r;
   r.updates = {Level::H, Level::H};

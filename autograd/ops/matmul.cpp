@@ -72,12 +72,15 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 
 const void* PackedWeight::get(const Gemm& g, const Tensor& weight) {
   const std::lock_guard lock(mutex_);
-  const Storage& source = weight.storage();
-  if (!packed_.data() || !weight_.same_as(source) || version_ != source.version()) {
+  const uint64_t version = weight.storage().version();
+  const bool same = weight_.defined() && weight_.storage().same_as(weight.storage()) &&
+                    weight_.offset() == weight.offset() && weight_.shape() == weight.shape() &&
+                    weight_.strides() == weight.strides() && version_ == version;
+  if (!same) {
     const auto bytes = static_cast<size_t>(cpu::packed_b_bytes(g));
     if (packed_.bytes() < bytes) packed_ = Storage(bytes, Device::cpu);
     cpu::pack_b(g, packed_.data());
-    weight_ = source, version_ = source.version();
+    weight_ = weight, version_ = version;
   }
   return packed_.data();
 }
@@ -92,6 +95,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const T
   CHECK(w.dtype() == x.dtype() && wide == weight.dtype(), "[linear] weight of ", x.dtype(),
         " inputs must be ", wide, ", got ", weight.dtype(), " with a ", w.dtype(), " copy");
   const Tensor rows = as_rows(x);
+  if (!w.storage().same_as(weight.storage()) && !copy.defined()) packed = nullptr;  // w is of today
   Tensor y = multiply(rows, w.transposed(0, 1), bias.defined() ? wide : x.dtype(), packed);
   if (bias.defined()) {
     const NoGradGuard no_grad;

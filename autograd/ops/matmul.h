@@ -23,8 +23,9 @@ class PackedWeight {
 
  private:
   std::mutex mutex_;
-  Storage weight_, packed_;
+  Tensor weight_;  // what was packed, and its version then
   uint64_t version_ = 0;
+  Storage packed_;
 };
 
 // y[..., out] = x[..., in] weight[out, in]' (+ bias[out]). In bf16, `weight` and `bias` are the f32

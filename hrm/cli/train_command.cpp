@@ -1,5 +1,4 @@
 // hrm train, hrm demo.
-#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
@@ -76,21 +75,15 @@ void print_estimate(const Config& c, const Model& model, const Path& run) {
                format_count(static_cast<int64_t>(rows)).c_str());
 }
 
-// "gemm 77 %, attention 9 %, ...": the kernels' shares of the time they took since `before`.
-std::string where_the_time_went(const std::map<std::string, KernelTime>& before) {
-  std::vector<std::pair<double, std::string>> spent;
-  double total = 0;
-  for (const auto& [kernel, time] : kernel_times()) {
-    const auto old = before.find(kernel);
-    const double seconds =
-        time.thread_seconds - (old == before.end() ? 0 : old->second.thread_seconds);
-    spent.emplace_back(seconds, kernel), total += seconds;
-  }
-  std::sort(spent.rbegin(), spent.rend());
+// "gemm 77 %, attention 9 %, ...": the largest shares of the kernel time since `before`.
+std::string where_the_time_went(const KernelTimes& before) {
   std::string text;
-  for (size_t i = 0; i < std::min<size_t>(6, spent.size()); ++i)
-    text += (i ? ", " : "") + spent[i].second + " " +
-            std::to_string(std::lround(100 * spent[i].first / total)) + " %";
+  int left = 6;
+  for (const auto& [kernel, share] : kernel_shares(before)) {
+    if (left-- == 0) break;
+    text +=
+        (text.empty() ? "" : ", ") + kernel + " " + std::to_string(std::lround(100 * share)) + " %";
+  }
   return text;
 }
 
@@ -119,7 +112,8 @@ TrainOutcome train_with_progress(Trainer& trainer, const Path& run) {
   if (outcome == TrainOutcome::stopped)
     std::fprintf(stderr, "stopped after step %s; the checkpoint is written. Go on with --resume\n",
                  format_count(trainer.steps_done()).c_str());
-  std::fprintf(stderr, "Where the time went: %s\n", where_the_time_went(before).c_str());
+  if (const std::string text = where_the_time_went(before); !text.empty())
+    std::fprintf(stderr, "Where the time went: %s\n", text.c_str());
   write_report(run);
   return outcome;
 }

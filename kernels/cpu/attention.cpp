@@ -1,6 +1,7 @@
 #include "kernels/attention.h"
 
 #include <cmath>
+#include <limits>
 
 #include "kernels/cpu/gemm_core.h"
 #include "kernels/cpu/parallel.h"

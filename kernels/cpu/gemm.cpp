@@ -15,8 +15,7 @@ struct Tiles {
     const int64_t threads = omp_in_parallel() ? 1 : omp_get_max_threads();
     n_tiles = (n_panels + kMostCols - 1) / kMostCols;
     const int64_t least = (m_panels + kMostRows - 1) / kMostRows;
-    m_tiles = std::min(m_panels, (least * n_tiles + threads - 1) / threads * threads / n_tiles);
-    m_tiles = std::max(m_tiles, least);
+    m_tiles = least;
     while (m_tiles < m_panels && m_tiles * n_tiles % threads != 0) ++m_tiles;
     rows = m_panels, cols = n_panels;
   }

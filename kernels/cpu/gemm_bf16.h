@@ -2,8 +2,8 @@
 // tiles, or by AVX512-BF16 dot products. Elsewhere gemm_core.h widens to f32.
 //
 // Both instructions add up pairs of k at a time, so a panel of B is [k / 2][kBf16Cols] pairs; A is
-// read along its rows. k is padded with zeros to whole tiles. Sums stay in f32, so that cutting k
-// into blocks does not change a bit.
+// read along its rows. k is padded with zeros to whole tiles. Sums are f32. The order of additions
+// depends on the shape and the instruction, never on the threads.
 #pragma once
 
 #if defined(__AVX512BF16__) && !defined(__clang__)
@@ -165,6 +165,7 @@ inline void tile_kernel([[maybe_unused]] float* c, [[maybe_unused]] int64_t c_ro
                         [[maybe_unused]] const bfloat16* b, [[maybe_unused]] int64_t depth,
                         [[maybe_unused]] bool accumulate) {
 #if HRM_AMX
+  asm volatile("" ::: "memory");  // g++'s tile loads do not say that they read memory
   const int64_t c_bytes = c_row * 4, a_bytes = a_row * 2;
   if (accumulate) {
     _tile_loadd(0, c, c_bytes);

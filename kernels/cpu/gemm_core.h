@@ -58,6 +58,7 @@ class Scratch {
  public:
   T* get(int64_t count) {
     if (count > capacity_) {
+      capacity_ = 0;
       data_.reset(static_cast<T*>(std::aligned_alloc(64, (count * sizeof(T) + 63) / 64 * 64)));
       if (!data_) throw std::bad_alloc();
       capacity_ = count;
