@@ -61,8 +61,8 @@ void blocked(float* y, const float* x, const float* wt) {
 
 // Rung 4: a small block of y stays in registers over all of k; w is packed into panels that stream.
 void in_registers(float* y, const float* x, const float* panels) {
-  cpu::block_product<float, cpu::Walk::rows>(y, kOut, x, kIn, cpu::kPanelRows * kIn, panels,
-                                             kIn * cpu::kPanelCols<float>, kRows, kOut, kIn, false);
+  cpu::block_product<float, cpu::Walk::rows>(y, kOut, x, kIn, cpu::kPanelRows * kIn, panels, kRows,
+                                             kOut, kIn, 0, kIn, false);
 }
 
 // Rung 5: production. Blocks of k and tiles of y around the same kernel.

@@ -12,14 +12,13 @@ namespace {
 
 // Query rows that are worked on at a time: their scores against every key stay in the second-level
 // cache, whatever the sequence length.
-constexpr int64_t kQueryRows = 8 * kPanelRows;
+constexpr int64_t kQueryRows = 16 * kPanelRows;
 
 // One head of one batch row: where it lies in qkv and out, and its products. D is the head's size
 // if it is known at compile time, else 0.
 template <class T, int D>
 struct Head {
   using A = arithmetic<T>;
-  static constexpr int64_t NR = kPanelCols<A>, L = kLanes<A>;
 
   Head(const AttentionShape& shape, int64_t index, const void* cos_table, const void* sin_table)
       : n(shape.seq),
@@ -31,8 +30,7 @@ struct Head {
         sin(static_cast<const A*>(sin_table)) {}
 
   // Padded row length of a block of scores, so that its loops have no remainder.
-  int64_t score_row() const { return (n + L - 1) / L * L; }
-  int64_t key_panels() const { return panels_of<A>(n); }
+  int64_t score_row() const { return whole_vectors<A>(n); }
 
   const T* part(const void* qkv, int which, int64_t s) const {
     return static_cast<const T*>(qkv) + (first + s) * 3 * width + which * width + column;
@@ -111,11 +109,9 @@ void forward_head(const Head<T, D>& head, void* out, void* stats, const void* qk
   const int64_t n = head.n, d = head.d, row = head.score_row();
   const A scale = A(1) / std::sqrt(static_cast<A>(d));
   static thread_local Scratch<A> scratch;
-  const int64_t panel_size = head.key_panels() * Head<T, D>::NR * d;
-  A* k_panels = scratch.get(panel_size + panels_of<A>(d) * Head<T, D>::NR * n + n * d +
-                            kQueryRows * (d + row));
-  A* v_panels = k_panels + panel_size;
-  A* rows = v_panels + panels_of<A>(d) * Head<T, D>::NR * n;  // [n, d], then blocks of q and out
+  A* k_panels = scratch.get(row * d + whole_vectors<A>(d) * n + n * d + kQueryRows * (d + row));
+  A* v_panels = k_panels + row * d;
+  A* rows = v_panels + whole_vectors<A>(d) * n;  // [n, d], then blocks of q and out
   A *q = rows + n * d, *p = q + kQueryRows * d;
   head.load(rows, qkv, 1);
   head.pack_transposed(k_panels, rows);
@@ -153,8 +149,7 @@ void backward_head(const Head<T, D>& head, void* dqkv, const void* dout, const v
   using A = arithmetic<T>;
   const int64_t n = head.n, d = head.d, row = head.score_row();
   const A scale = A(1) / std::sqrt(static_cast<A>(d));
-  const int64_t across = head.key_panels() * Head<T, D>::NR * d;
-  const int64_t along = panels_of<A>(d) * Head<T, D>::NR * n;
+  const int64_t across = row * d, along = whole_vectors<A>(d) * n;
   static thread_local Scratch<A> scratch;
   A* q = scratch.get(7 * n * d + 2 * across + 3 * along + 2 * kQueryRows * row);
   A *k = q + n * d, *v = k + n * d, *go = v + n * d;           // [n, d], q and k rotated

@@ -7,23 +7,25 @@
 namespace hrm::cpu {
 namespace {
 
-// Tiles of C, work for one thread at a time: as many panels of rows and of columns as the
-// second-level cache likes, of equal size, and a multiple of the threads.
+// Tiles of C, work for one thread at a time: as many rows and columns as the second-level cache
+// likes, in whole panels, of equal size, and a multiple of the threads.
 struct Tiles {
-  static constexpr int64_t kMostRows = 24, kMostCols = 8;  // panels
-  Tiles(int64_t m_panels, int64_t n_panels) {
+  static constexpr int64_t kMostRows = 336, kMostCols = 256;
+  Tiles(int64_t m, int64_t row_step, int64_t n, int64_t col_step)
+      : m(m), n(n), row_step(row_step), col_step(col_step) {
+    const auto ceil = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
     const int64_t threads = omp_in_parallel() ? 1 : omp_get_max_threads();
-    n_tiles = (n_panels + kMostCols - 1) / kMostCols;
-    const int64_t least = (m_panels + kMostRows - 1) / kMostRows;
-    m_tiles = least;
-    while (m_tiles < m_panels && m_tiles * n_tiles % threads != 0) ++m_tiles;
-    rows = m_panels, cols = n_panels;
+    rows = ceil(m, row_step), cols = ceil(n, col_step);
+    m_tiles = ceil(m, kMostRows), n_tiles = ceil(n, kMostCols);
+    while (m_tiles < rows && m_tiles * n_tiles % threads != 0) ++m_tiles;
   }
   int64_t count() const { return m_tiles * n_tiles; }
-  // First panel of rows, or of columns, of tile i; that of the next tile is the end.
-  int64_t row(int64_t i) const { return rows * i / m_tiles; }
-  int64_t col(int64_t j) const { return cols * j / n_tiles; }
-  int64_t m_tiles, n_tiles, rows, cols;
+  // First row, or column, of tile i; that of the next tile is the end.
+  int64_t row(int64_t i) const { return std::min(m, rows * i / m_tiles * row_step); }
+  int64_t col(int64_t j) const { return std::min(n, cols * j / n_tiles * col_step); }
+  int64_t m, n, row_step, col_step;
+  int64_t rows, cols;  // panels
+  int64_t m_tiles, n_tiles;
 };
 
 // Steps of k that a thread packs at a time.
@@ -31,16 +33,12 @@ constexpr int64_t kPackSteps = 64;
 
 template <class T, class S>
 void pack(const Gemm& g, const S* b, T* panels) {
-  constexpr int64_t NR = kPanelCols<T>;
   if (g.b_col == 1)
     return parallel_for((g.k + kPackSteps - 1) / kPackSteps, kPackSteps * g.n, [&](int64_t i) {
-      pack_steps<NR>(panels, b, g.n, g.k, g.b_row, i * kPackSteps,
-                     std::min(g.k, (i + 1) * kPackSteps));
+      pack_steps(panels, b, g.n, g.k, g.b_row, i * kPackSteps, std::min(g.k, (i + 1) * kPackSteps));
     });
-  parallel_for(panels_of<T>(g.n), NR * g.k, [&](int64_t j) {
-    pack_panel<NR>(panels + j * NR * g.k, b + j * NR * g.b_col, g.n - j * NR, g.k, g.b_col,
-                   g.b_row);
-  });
+  parallel_for(panels_of<T>(g.n), kPanelCols<T> * g.k,
+               [&](int64_t j) { pack_b_panel(panels, b, g.b_row, g.b_col, g.n, g.k, j); });
 }
 
 // One product, all threads. S is the type of the operands, T the type of the arithmetic, O the type
@@ -50,17 +48,15 @@ void product(const Gemm& g, const S* a, const S* b, O* c) {
   static thread_local Scratch<T> b_scratch;
   const T* panels = static_cast<const T*>(g.packed_b);
   if (!panels) {
-    T* scratch = b_scratch.get(panels_of<T>(g.n) * kPanelCols<T> * g.k);
+    T* scratch = b_scratch.get(whole_vectors<T>(g.n) * g.k);
     pack(g, b, scratch);
     panels = scratch;
   }
-  constexpr int64_t MR = kPanelRows, NR = kPanelCols<T>;
-  const Tiles tiles((g.m + MR - 1) / MR, panels_of<T>(g.n));
+  const Tiles tiles(g.m, kPanelRows, g.n, kPanelCols<T>);
   parallel_tasks(tiles.count(), g.m * g.n * g.k, [&](int64_t tile) {
     const int64_t ti = tile % tiles.m_tiles, tj = tile / tiles.m_tiles;
-    const int64_t i = tiles.row(ti) * MR, j = tiles.col(tj) * NR;
-    const int64_t m = std::min(tiles.row(ti + 1) * MR, g.m) - i;
-    const int64_t n = std::min(tiles.col(tj + 1) * NR, g.n) - j;
+    const int64_t i = tiles.row(ti), m = tiles.row(ti + 1) - i;
+    const int64_t j = tiles.col(tj), n = tiles.col(tj + 1) - j;
     O* out = c + i * g.c_row + j;
     if constexpr (std::is_same_v<T, O>) {
       tile_product(out, g.c_row, a + i * g.a_row, g.a_row, g.a_col, panels + j * g.k, m, n, g.k,
@@ -104,13 +100,11 @@ void product_bf16(const Gemm& g, const bfloat16* a, const bfloat16* b, O* c) {
     pack_bf16(g, b, scratch);
     panels = scratch;
   }
-  const int64_t step = bf16_rows();
-  const Tiles tiles((g.m + step - 1) / step, bf16_panels(g.n));
+  const Tiles tiles(g.m, bf16_rows(), g.n, kBf16Cols);
   parallel_tasks(tiles.count(), g.m * g.n * g.k, [&](int64_t tile) {
     const int64_t ti = tile % tiles.m_tiles, tj = tile / tiles.m_tiles;
-    const int64_t i = tiles.row(ti) * step, j = tiles.col(tj) * kBf16Cols;
-    const int64_t m = std::min(tiles.row(ti + 1) * step, g.m) - i;
-    const int64_t n = std::min(tiles.col(tj + 1) * kBf16Cols, g.n) - j;
+    const int64_t i = tiles.row(ti), m = tiles.row(ti + 1) - i;
+    const int64_t j = tiles.col(tj), n = tiles.col(tj + 1) - j;
     bf16_tile_product(c + i * g.c_row + j, g.c_row, a + i * g.a_row, g.a_row, g.a_col,
                       panels + j * bf16_depth(g.k), m, n, g.k, g.beta != 0);
   });
@@ -143,7 +137,7 @@ int64_t packed_b_bytes(const Gemm& g) {
 #endif
   return visit_float(g.type, [&]<class S>() {
     using T = arithmetic<S>;
-    return panels_of<T>(g.n) * kPanelCols<T> * g.k * static_cast<int64_t>(sizeof(T));
+    return whole_vectors<T>(g.n) * g.k * static_cast<int64_t>(sizeof(T));
   });
 }
 

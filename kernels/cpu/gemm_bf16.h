@@ -144,7 +144,8 @@ void dot_kernel(float* c, int64_t c_row, const bfloat16* a, int64_t a_row, const
 }
 
 // Rows of A that a kernel takes at a time.
-inline int64_t bf16_rows() { return amx_available() ? 32 : kPanelRows; }
+inline constexpr int kDotRows = 14;  // 28 sums in 32 registers
+inline int64_t bf16_rows() { return amx_available() ? 32 : kDotRows; }
 
 // out[i] = sums[i] (+ out[i]), rounded once.
 template <class O>
@@ -233,7 +234,7 @@ void bf16_tile_product(O* c, int64_t c_row, const bfloat16* a, int64_t a_row, in
         if (amx_available())
           tile_kernel(sums, sums_row, rows, row, b, block, in_place && onto);
         else
-          dot_kernel<kPanelRows>(sums, sums_row, rows, row, b, block, in_place && onto);
+          dot_kernel<kDotRows>(sums, sums_row, rows, row, b, block, in_place && onto);
         for (int64_t r = 0; r < count && !in_place; ++r)
           write_sums(out + r * c_row, strip + r * kBf16Cols, cols, onto);
       }

@@ -9,9 +9,9 @@
 //        | of A  |             | of B |                    | regis- |  stay in registers over a
 //        +-------+             +------+                    | ters   |  whole block of k
 //                                                          +--------+
-// B is packed, panel after panel, each [k][kPanelCols], so that it streams. A is read where it is
-// if its rows or its columns are contiguous; columns are packed too, block by block, where many
-// panels of B read them.
+// B is packed, panel after panel, each [k][kPanelCols], so that it streams; the last one is as wide
+// as its columns need, in whole vectors. A is read where it is if its rows or its columns are
+// contiguous; columns are packed too, block by block, where many panels of B read them.
 #pragma once
 
 #include <algorithm>
@@ -28,20 +28,21 @@
 
 namespace hrm::cpu {
 
+// Rows and vectors of a block of sums. Few rows and many vectors, since every row of A that is read
+// in place costs registers for addresses: 14 x 2 reaches 88 % of peak where 6 x 4 reaches 100 %.
 #if defined(__AVX512F__)
-inline constexpr int kVectorBytes = 64, kPanelRows = 14;  // 28 accumulators of 32 registers
+inline constexpr int kVectorBytes = 64, kPanelRows = 6, kPanelVectors = 4;  // 24 of 32 registers
 #elif defined(__AVX__)
-inline constexpr int kVectorBytes = 32, kPanelRows = 6;  // 12 of 16
+inline constexpr int kVectorBytes = 32, kPanelRows = 6, kPanelVectors = 2;  // 12 of 16
 #else
-inline constexpr int kVectorBytes = 16, kPanelRows = 4;
+inline constexpr int kVectorBytes = 16, kPanelRows = 4, kPanelVectors = 2;
 #endif
 
 template <class T>
 inline constexpr int64_t kLanes = kVectorBytes / static_cast<int64_t>(sizeof(T));
 template <class T>
-inline constexpr int64_t kPanelCols = 2 * kLanes<T>;
-// The K block must not depend on the machine: it decides the order of additions. A block of one
-// panel of B (32 KiB in f32) stays in the first-level cache.
+inline constexpr int64_t kPanelCols = kPanelVectors* kLanes<T>;
+// The K block must not depend on the machine: it decides the order of additions.
 inline constexpr int64_t kBlockK = 256;
 
 template <class T>
@@ -50,6 +51,11 @@ inline constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(T));  // eleme
 template <class T>
 int64_t panels_of(int64_t n) {
   return (n + kPanelCols<T> - 1) / kPanelCols<T>;
+}
+// n columns in whole vectors: a packed B of k rows has k times as many elements.
+template <class T>
+int64_t whole_vectors(int64_t n) {
+  return (n + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
 }
 
 // Scratch memory that grows and is reused; aligned to a cache line.
@@ -74,47 +80,52 @@ class Scratch {
   int64_t capacity_ = 0;
 };
 
-// dst[k][r] = src[r * row_stride + k * k_stride] for r < R, zero for r >= rows: one panel of R rows
-// of a matrix with `depth` columns, widened from S to T.
-template <int64_t R, class T, class S>
-void pack_panel(T* dst, const S* src, int64_t rows, int64_t depth, int64_t row_stride,
-                int64_t k_stride) {
-  rows = std::min(rows, R);
+// dst[k * width + r] = src[r * row_stride + k * k_stride], zero for rows <= r < width: one panel of
+// a matrix with `depth` columns, widened from S to T.
+template <class T, class S>
+void pack_panel(T* dst, int64_t width, const S* src, int64_t rows, int64_t depth,
+                int64_t row_stride, int64_t k_stride) {
   int64_t done = 0;  // rows
-  if constexpr (std::is_same_v<T, S> && sizeof(T) == 4 && R % kTransposeBlock == 0)
-    if (k_stride == 1)
+  if (row_stride == 1)
+    for (int64_t k = 0; k < depth; ++k)
+      for (done = 0; done < rows; ++done)
+        dst[k * width + done] = static_cast<T>(src[k * k_stride + done]);
+  if constexpr (std::is_same_v<T, S> && sizeof(T) == 4)
+    if (k_stride == 1 && width % kTransposeBlock == 0)
       for (; done + kTransposeBlock <= rows; done += kTransposeBlock) {
         int64_t k = 0;
         for (; k + kTransposeBlock <= depth; k += kTransposeBlock)
-          transpose_block(dst + k * R + done, R, src + done * row_stride + k, row_stride);
+          transpose_block(dst + k * width + done, width, src + done * row_stride + k, row_stride);
         for (int64_t r = done; r < done + kTransposeBlock; ++r)
-          for (int64_t i = k; i < depth; ++i) dst[i * R + r] = src[r * row_stride + i];
+          for (int64_t i = k; i < depth; ++i) dst[i * width + r] = src[r * row_stride + i];
       }
   // Blocks of 16 keep the scattered writes of a transposition within the first-level cache.
   for (int64_t k0 = 0; k0 < depth; k0 += 16) {
     const int64_t k1 = std::min(depth, k0 + 16);
     for (int64_t r = done; r < rows; ++r)
       for (int64_t k = k0; k < k1; ++k)
-        dst[k * R + r] = static_cast<T>(src[r * row_stride + k * k_stride]);
-    for (int64_t r = rows; r < R; ++r)
-      for (int64_t k = k0; k < k1; ++k) dst[k * R + r] = T(0);
+        dst[k * width + r] = static_cast<T>(src[r * row_stride + k * k_stride]);
+    for (int64_t k = k0; k < k1; ++k)
+      for (int64_t r = rows; r < width; ++r) dst[k * width + r] = T(0);
   }
 }
 
 // The same for rows that are side by side in memory (row_stride 1): steps [begin, end) of k of all
-// panels of `rows` rows, each [depth][R]. One step of k after the other, so that memory is read in
-// long stretches.
-template <int64_t R, class T, class S>
-void pack_steps(T* dst, const S* src, int64_t rows, int64_t depth, int64_t k_stride, int64_t begin,
+// panels of a B with `cols` columns. One step of k after the other, so that memory is read in long
+// stretches.
+template <class T, class S>
+void pack_steps(T* dst, const S* src, int64_t cols, int64_t depth, int64_t k_stride, int64_t begin,
                 int64_t end) {
+  constexpr int64_t NR = kPanelCols<T>;
+  const int64_t full = cols / NR * NR, left = cols - full, width = whole_vectors<T>(left);
   for (int64_t k = begin; k < end; ++k) {
     const S* from = src + k * k_stride;
-    T* to = dst + k * R;
-    int64_t r = 0;
-    for (; r + R <= rows; r += R, to += depth * R)
-      for (int64_t i = 0; i < R; ++i) to[i] = static_cast<T>(from[r + i]);
-    if (r == rows) continue;
-    for (int64_t i = 0; i < R; ++i) to[i] = r + i < rows ? static_cast<T>(from[r + i]) : T(0);
+    T* to = dst + k * NR;
+    for (int64_t j = 0; j < full; j += NR, to += depth * NR)
+      for (int64_t i = 0; i < NR; ++i) to[i] = static_cast<T>(from[j + i]);
+    to = dst + full * depth + k * width;
+    for (int64_t i = 0; i < left; ++i) to[i] = static_cast<T>(from[full + i]);
+    for (int64_t i = left; i < width; ++i) to[i] = T(0);
   }
 }
 
@@ -122,38 +133,36 @@ void pack_steps(T* dst, const S* src, int64_t rows, int64_t depth, int64_t k_str
 // contiguous elements, `a_stride` apart (A transposed, or packed).
 enum class Walk { rows, columns };
 
-// c[i][j] (+)= sum_k a[i][k] b[k][j] for i < R and V vectors of columns. Meanwhile a part of what
-// will be read next, from `next` on, comes nearer: a cache line for every four steps of k.
+// c[i][j] (+)= sum_k a[i][k] b[k][j] for i < R and V vectors of columns, b a panel of that width.
+// Meanwhile a part of what will be read next, from `next` on, comes nearer: a cache line for every
+// four steps of k.
 template <class T, int R, int V, Walk W>
 void micro_kernel(T* c, int64_t c_row, const T* a, int64_t a_stride, const T* b, int64_t depth,
                   bool accumulate, const T* next) {
   typedef T Vector __attribute__((vector_size(kVectorBytes), aligned(sizeof(T)), may_alias));
-  constexpr int64_t L = kLanes<T>, NR = kPanelCols<T>;
+  constexpr int64_t L = kLanes<T>, NR = V * L;
   constexpr int kUnroll = 4;  // fewer counters between the multiplications
   Vector sum[R][V];
   for (auto& row : sum)
     for (Vector& s : row) s = Vector{};
-  // Rows 0, 5 and 10; the others are within the reach of one address from them.
-  const T* row[3] = {a, R > 5 ? a + 5 * a_stride : a, R > 10 ? a + 10 * a_stride : a};
   const auto multiply = [&](int u) __attribute__((always_inline)) {
     Vector x[V];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < V; ++v) x[v] = *reinterpret_cast<const Vector*>(b + u * NR + v * L);
-#pragma GCC unroll 16
+#pragma GCC unroll 8
     for (int i = 0; i < R; ++i) {
-      const T factor = W == Walk::rows ? row[i / 5][i % 5 * a_stride + u] : a[u * a_stride + i];
-#pragma GCC unroll 2
+      const T factor = W == Walk::rows ? a[i * a_stride + u] : a[u * a_stride + i];
+#pragma GCC unroll 4
       for (int v = 0; v < V; ++v) sum[i][v] += factor * x[v];
     }
   };
   const auto advance = [&](int steps) __attribute__((always_inline)) {
-    for (const T*& p : row) p += steps;
-    a += steps * a_stride;
+    a += W == Walk::rows ? steps : steps * a_stride;
     b += steps * NR;
   };
-#pragma GCC unroll 16
+#pragma GCC unroll 8
   for (int i = 0; i < R; ++i)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < V; ++v) __builtin_prefetch(c + i * c_row + v * L, 1);
   int64_t k = 0;
   for (; k + kUnroll <= depth; k += kUnroll) {
@@ -164,45 +173,51 @@ void micro_kernel(T* c, int64_t c_row, const T* a, int64_t a_stride, const T* b,
     advance(kUnroll);
   }
   for (; k < depth; ++k) multiply(0), advance(1);
-#pragma GCC unroll 16
+#pragma GCC unroll 8
   for (int i = 0; i < R; ++i)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       auto* out = reinterpret_cast<Vector*>(c + i * c_row + v * L);
       *out = accumulate ? *out + sum[i][v] : sum[i][v];
     }
 }
 
-// The micro-kernels for 1 .. kPanelRows rows, so that no edge computes rows that are not there.
+// The micro-kernels for 1 .. kPanelRows rows and 1 .. kPanelVectors vectors, so that no edge
+// computes rows or vectors that are not there.
 template <class T>
 using MicroKernel = void (*)(T*, int64_t, const T*, int64_t, const T*, int64_t, bool, const T*);
-template <class T, int V, Walk W, size_t... I>
-constexpr std::array<MicroKernel<T>, sizeof...(I)> kernels_by_rows(std::index_sequence<I...>) {
-  return {&micro_kernel<T, static_cast<int>(I) + 1, V, W>...};
+template <class T, Walk W, size_t... I>
+constexpr std::array<MicroKernel<T>, sizeof...(I)> all_kernels(std::index_sequence<I...>) {
+  return {&micro_kernel<T, static_cast<int>(I) / kPanelVectors + 1,
+                        static_cast<int>(I) % kPanelVectors + 1, W>...};
 }
-template <class T, int V, Walk W>
+template <class T, Walk W>
 inline constexpr auto kMicroKernels =
-    kernels_by_rows<T, V, W>(std::make_index_sequence<kPanelRows>());
+    all_kernels<T, W>(std::make_index_sequence<kPanelRows * kPanelVectors>());
 
-// c [m, n] (+)= one block of k. The next kPanelRows rows of A are `a_next` elements on, the next
-// panel of B `b_next`.
+// c [m, n] (+)= steps [k0, k0 + block) of k: a [m, block], the next kPanelRows rows of it `a_next`
+// elements on, times packed panels of B, each [depth][its width].
 template <class T, Walk W>
 void block_product(T* c, int64_t c_row, const T* a, int64_t a_stride, int64_t a_next, const T* b,
-                   int64_t b_next, int64_t m, int64_t n, int64_t depth, bool accumulate) {
+                   int64_t m, int64_t n, int64_t depth, int64_t k0, int64_t block,
+                   bool accumulate) {
   constexpr int64_t MR = kPanelRows, NR = kPanelCols<T>, L = kLanes<T>;
   alignas(64) T edge[MR * NR];
-  for (int64_t j = 0; j < n; j += NR, b += b_next) {
-    const int64_t cols = std::min(NR, n - j);
-    const auto& kernels = cols <= L ? kMicroKernels<T, 1, W> : kMicroKernels<T, 2, W>;
-    const T *rows = a, *next = b + b_next;
-    for (int64_t i = 0; i < m; i += MR, rows += a_next, next += depth / 4 * kLine<T>) {
+  const auto panel_at = [&](int64_t j) {
+    return b + j * depth + k0 * std::min(NR, whole_vectors<T>(n - j));
+  };
+  for (int64_t j = 0; j < n; j += NR) {
+    const int64_t cols = std::min(NR, n - j), vectors = (cols + L - 1) / L;
+    const T *panel = panel_at(j), *rows = a, *next = j + NR < n ? panel_at(j + NR) : panel;
+    for (int64_t i = 0; i < m; i += MR, rows += a_next, next += block / 4 * kLine<T>) {
       const int64_t count = std::min(MR, m - i);
+      const auto kernel = kMicroKernels<T, W>[(count - 1) * kPanelVectors + vectors - 1];
       T* out = c + i * c_row + j;
-      if (cols == L || cols == NR) {
-        kernels[count - 1](out, c_row, rows, a_stride, b, depth, accumulate, next);
+      if (cols == vectors * L) {
+        kernel(out, c_row, rows, a_stride, panel, block, accumulate, next);
         continue;
       }
-      kernels[count - 1](edge, NR, rows, a_stride, b, depth, false, next);
+      kernel(edge, NR, rows, a_stride, panel, block, false, next);
       for (int64_t r = 0; r < count; ++r)
         for (int64_t s = 0; s < cols; ++s)
           out[r * c_row + s] = (accumulate ? out[r * c_row + s] : T(0)) + edge[r * NR + s];
@@ -210,47 +225,49 @@ void block_product(T* c, int64_t c_row, const T* a, int64_t a_stride, int64_t a_
   }
 }
 
-// C tile (m x n at c) = or += A times packed panels of B, each [depth][kPanelCols].
+// C tile (m x n at c) = or += A times packed panels of B.
 template <class T, class S>
 void tile_product(T* c, int64_t c_row, const S* a, int64_t a_row, int64_t a_col, const T* b,
                   int64_t m, int64_t n, int64_t depth, bool accumulate) {
-  constexpr int64_t MR = kPanelRows, NR = kPanelCols<T>;
+  constexpr int64_t MR = kPanelRows;
   for (int64_t k0 = 0; k0 < depth; k0 += kBlockK) {
     const int64_t block = std::min(kBlockK, depth - k0);
     const bool add = accumulate || k0 > 0;
-    const T* panels = b + k0 * NR;
     const S* left = a + k0 * a_col;
     if constexpr (std::is_same_v<T, S>) {
       if (a_col == 1) {
-        block_product<T, Walk::rows>(c, c_row, left, a_row, MR * a_row, panels, depth * NR, m, n,
-                                     block, add);
+        block_product<T, Walk::rows>(c, c_row, left, a_row, MR * a_row, b, m, n, depth, k0, block,
+                                     add);
         continue;
       }
-      if (a_row == 1 && n <= 2 * NR) {
-        block_product<T, Walk::columns>(c, c_row, left, a_col, MR, panels, depth * NR, m, n, block,
-                                        add);
+      if (a_row == 1 && n <= kPanelCols<T>) {
+        block_product<T, Walk::columns>(c, c_row, left, a_col, MR, b, m, n, depth, k0, block, add);
         continue;
       }
     }
+    // Columns far apart would share few sets of the first-level cache: copied, an odd number of
+    // cache lines apart, they do not.
+    const int64_t row = ((m + kLine<T> - 1) / kLine<T> | 1) * kLine<T>;
     static thread_local Scratch<T> scratch;
-    T* packed = scratch.get((m + MR - 1) / MR * MR * kBlockK);
-    if (a_row == 1)
-      pack_steps<MR>(packed, left, m, block, a_col, 0, block);
-    else
-      for (int64_t i = 0; i < m; i += MR)
-        pack_panel<MR>(packed + i * block, left + i * a_row, m - i, block, a_row, a_col);
-    block_product<T, Walk::columns>(c, c_row, packed, MR, MR * block, panels, depth * NR, m, n,
-                                    block, add);
+    T* copy = scratch.get(row * block);
+    pack_panel(copy, row, left, m, block, a_row, a_col);
+    block_product<T, Walk::columns>(c, c_row, copy, row, MR, b, m, n, depth, k0, block, add);
   }
 }
 
-// Packs all of B (k x n, strides in elements).
+// Panel j of B (k x n, strides in elements).
+template <class T, class S>
+void pack_b_panel(T* dst, const S* b, int64_t b_row, int64_t b_col, int64_t n, int64_t k,
+                  int64_t j) {
+  const int64_t at = j * kPanelCols<T>, cols = std::min(kPanelCols<T>, n - at);
+  pack_panel(dst + at * k, whole_vectors<T>(cols), b + at * b_col, cols, k, b_col, b_row);
+}
+
+// All of it.
 template <class T, class S>
 void pack_panels(T* dst, const S* b, int64_t b_row, int64_t b_col, int64_t n, int64_t k) {
-  constexpr int64_t NR = kPanelCols<T>;
-  if (b_col == 1) return pack_steps<NR>(dst, b, n, k, b_row, 0, k);
-  for (int64_t j = 0; j < n; j += NR)
-    pack_panel<NR>(dst + j * k, b + j * b_col, n - j, k, b_col, b_row);
+  if (b_col == 1) return pack_steps(dst, b, n, k, b_row, 0, k);
+  for (int64_t j = 0; j < panels_of<T>(n); ++j) pack_b_panel(dst, b, b_row, b_col, n, k, j);
 }
 
 }  // namespace hrm::cpu
