@@ -131,6 +131,7 @@ Recurrence Model::recurrence() const {
 }
 
 State Model::segment(const State& state, const Tensor& x) const {
+  prepare();
   const Recurrence r = recurrence();
   return grad_enabled() ? strategy_->run(r, state, x) : r.advance(state, x, r.updates.size());
 }
@@ -142,6 +143,7 @@ QValues Model::q_values(const Tensor& z_H) const {
 
 QValues Model::next_q_values(const State& state, const Tensor& x) const {
   const NoGradGuard no_grad;
+  prepare();
   return q_values(recurrence().advance_to(state, x, [&](const State& s, const Tensor& input) {
     const Tensor& injection = config_.levels == Levels::single ? input : s.z_L;
     return network(Level::H).forward_first(s.z_H + injection, rope_ ? &*rope_ : nullptr);

@@ -25,7 +25,15 @@ Linear::Linear(int64_t in, int64_t out, bool with_bias, const LayerOptions& opti
 }
 
 Tensor Linear::forward(const Tensor& x) const {
-  return linear(x, weight.value, weight.compute(), bias.value, &packed_);
+  return linear(x, weight.value, weight.compute(), bias.value, packed_);
+}
+
+Tensor Linear::forward_swiglu(const Tensor& gate_up) const {
+  return swiglu_linear(gate_up, weight.value, weight.compute(), packed_);
+}
+
+void Linear::prepare() const {
+  if (weight.value.device() == Device::cpu) packed_->get(weight.compute());
 }
 
 Embedding::Embedding(int64_t count, int64_t dim, double std, const LayerOptions& options)
@@ -79,7 +87,7 @@ SwiGLU::SwiGLU(int64_t hidden, double expansion, const LayerOptions& options)
 }
 
 Tensor SwiGLU::forward(const Tensor& x) const {
-  return down_proj.forward(swiglu(gate_up_proj.forward(x)));
+  return down_proj.forward_swiglu(gate_up_proj.forward(x));
 }
 
 Block::Block(const BlockOptions& block, const LayerOptions& options)

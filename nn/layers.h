@@ -25,13 +25,15 @@ Tensor initial_weight(const Shape& shape, double std, const LayerOptions& option
 class Linear : public Module {
  public:
   Linear(int64_t in, int64_t out, bool bias, const LayerOptions& options);
-  Tensor forward(const Tensor& x) const;  // [..., in] -> [..., out]
+  Tensor forward(const Tensor& x) const;               // [..., in] -> [..., out]
+  Tensor forward_swiglu(const Tensor& gate_up) const;  // forward(swiglu(gate_up)), without bias
+  void prepare() const override;
 
   Parameter weight;  // [out, in]
   Parameter bias;    // [out], or undefined
 
  private:
-  mutable PackedWeight packed_;
+  std::shared_ptr<PackedWeight> packed_ = std::make_shared<PackedWeight>();
 };
 
 // Rows of a trainable table, multiplied by `scale`. Table: truncated normal, std as given.

@@ -72,6 +72,10 @@ int64_t Module::parameter_count() const {
   return count;
 }
 
+void Module::prepare() const {
+  for (const auto& [name, child] : children_) child->prepare();
+}
+
 void Module::zero_grad() const {
   for (const auto& [name, p] : named_parameters()) p->value.set_grad({});
 }

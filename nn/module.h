@@ -15,6 +15,7 @@ namespace hrm {
 class Module {
  public:
   Module() = default;
+  virtual ~Module() = default;
   Module(const Module&) = delete;  // children are registered by address
   Module& operator=(const Module&) = delete;
 
@@ -30,6 +31,9 @@ class Module {
   void load_state_dict(const NamedTensors& state, const std::string& prefix = "");
   int64_t parameter_count() const;
   void zero_grad() const;
+  // Does now, with all threads, what forward would do at its first use and keep (packing weights):
+  // for callers that run forward on several threads at once.
+  virtual void prepare() const;
 
  protected:
   void add_parameter(std::string name, Parameter* parameter);

@@ -3,6 +3,7 @@
 #include "autograd/grad_mode.h"
 #include "autograd/ops/arithmetic.h"
 #include "autograd/ops/reduce.h"
+#include "autograd/ops/swiglu.h"
 #include "kernels/gemm.h"
 
 namespace hrm {
@@ -26,9 +27,9 @@ struct Batched {
   int64_t batch = 1, batch_stride = 0, row = 0, col = 0;
 };
 
-// a @ b without recording, the result in `dtype` (that of a, or f32 from bf16). `packed`, if given,
-// keeps b, a transposed weight, in packed form.
-Tensor multiply(const Tensor& a, const Tensor& b, DType dtype, PackedWeight* packed = nullptr) {
+// a @ b without recording, the result in `dtype` (that of a, or f32 from bf16). `packed_b`: b as
+// PackedWeight::get returned it.
+Tensor multiply(const Tensor& a, const Tensor& b, DType dtype, const void* packed_b = nullptr) {
   const Batched left(a), right(b);
   const int64_t m = a.shape()[-2], n = b.shape()[-1];
   Tensor y = empty(a.shape().with(a.ndim() - 1, n), dtype, a.device());
@@ -39,7 +40,7 @@ Tensor multiply(const Tensor& a, const Tensor& b, DType dtype, PackedWeight* pac
   g.b = right.tensor.data(), g.b_row = right.row, g.b_col = right.col;
   g.b_batch = b.ndim() > 2 ? right.batch_stride : 0;
   g.c = y.data(), g.c_row = n, g.c_batch = m * n;
-  if (packed && b.device() == Device::cpu) g.packed_b = packed->get(g, b);
+  g.packed_b = packed_b;
   HRM_DISPATCH(gemm, a.context(), g);
   return y;
 }
@@ -70,13 +71,16 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
                 });
 }
 
-const void* PackedWeight::get(const Gemm& g, const Tensor& weight) {
+const void* PackedWeight::get(const Tensor& weight) {
   const std::lock_guard lock(mutex_);
   const uint64_t version = weight.storage().version();
   const bool same = weight_.defined() && weight_.storage().same_as(weight.storage()) &&
                     weight_.offset() == weight.offset() && weight_.shape() == weight.shape() &&
                     weight_.strides() == weight.strides() && version_ == version;
   if (!same) {
+    Gemm g;
+    g.type = weight.dtype(), g.n = weight.shape()[0], g.k = weight.shape()[1];
+    g.b = weight.data(), g.b_row = weight.strides()[1], g.b_col = weight.strides()[0];
     const auto bytes = static_cast<size_t>(cpu::packed_b_bytes(g));
     if (packed_.bytes() < bytes) packed_ = Storage(bytes, Device::cpu);
     cpu::pack_b(g, packed_.data());
@@ -85,8 +89,35 @@ const void* PackedWeight::get(const Gemm& g, const Tensor& weight) {
   return packed_.data();
 }
 
+void PackedWeight::release() {
+  const std::lock_guard lock(mutex_);
+  weight_ = {}, packed_ = {};
+}
+
+namespace {
+
+struct LinearGradients {
+  Tensor x, weight;  // in the dtype of x, in f32 (f64 for f64)
+};
+
+// Those of y = x w', all with two dimensions, as far as inputs 0 (x) and 1 (the weight) need them.
+// `x` is called for when the weight does.
+template <class X>
+LinearGradients linear_gradients(const Saved& saved, const Tensor& dy, const Tensor& w,
+                                 PackedWeight* packed, const X& x) {
+  LinearGradients d;
+  if (saved.needs(1)) {
+    if (packed) packed->release();
+    d.weight = multiply(dy.transposed(0, 1), x(), accumulate_type(dy.dtype()));
+  }
+  if (saved.needs(0)) d.x = multiply(dy, w, dy.dtype());
+  return d;
+}
+
+}  // namespace
+
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const Tensor& bias,
-              PackedWeight* packed) {
+              std::shared_ptr<PackedWeight> packed) {
   const Tensor w = copy.defined() ? copy : weight.to(x.dtype());
   CHECK(x.ndim() >= 1 && weight.ndim() == 2 && x.shape().back() == weight.shape()[1],
         "[linear] needs x [..., in] and weight [out, in], got ", x.shape(), " and ",
@@ -96,7 +127,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const T
         " inputs must be ", wide, ", got ", weight.dtype(), " with a ", w.dtype(), " copy");
   const Tensor rows = as_rows(x);
   if (!w.storage().same_as(weight.storage()) && !copy.defined()) packed = nullptr;  // w is of today
-  Tensor y = multiply(rows, w.transposed(0, 1), bias.defined() ? wide : x.dtype(), packed);
+  const bool keeps = packed && x.device() == Device::cpu;
+  Tensor y = multiply(rows, w.transposed(0, 1), bias.defined() ? wide : x.dtype(),
+                      keeps ? packed->get(w) : nullptr);
   if (bias.defined()) {
     const NoGradGuard no_grad;
     y = (y + bias.to(x.dtype()).to(wide)).to(x.dtype());
@@ -104,15 +137,38 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const T
   y = y.view(x.shape().with(x.ndim() - 1, weight.shape()[0]));
   return record("linear", y, bias.defined() ? Tensors{x, weight, bias} : Tensors{x, weight},
                 {{"x", rows}, {"weight", w}},
-                [shape = x.shape(), wide](const Saved& saved, const Tensor& grad) {
-                  const Tensor dy = as_rows(grad), &x = saved["x"], &w = saved["weight"];
+                [shape = x.shape(), wide, packed](const Saved& saved, const Tensor& grad) {
+                  const Tensor dy = as_rows(grad);
+                  const auto d = linear_gradients(saved, dy, saved["weight"], packed.get(),
+                                                  [&] { return saved["x"]; });
                   Tensors grads(saved.inputs());
-                  if (saved.needs(0)) grads[0] = multiply(dy, w, x.dtype()).view(shape);
-                  if (saved.needs(1)) grads[1] = multiply(dy.transposed(0, 1), x, wide);
+                  if (saved.needs(0)) grads[0] = d.x.view(shape);
+                  grads[1] = d.weight;
                   if (grads.size() == 3 && saved.needs(2))
                     grads[2] = reduce_sum(dy.to(wide), 0, false);
                   return grads;
                 });
+}
+
+Tensor swiglu_linear(const Tensor& input, const Tensor& weight, const Tensor& copy,
+                     std::shared_ptr<PackedWeight> packed) {
+  if (!fusion_enabled() || !recording({input, weight}))
+    return linear(swiglu(input), weight, copy, {}, packed);
+  const Tensor gate_up = input.contiguous();
+  const Tensor w = copy.defined() ? copy : weight.to(input.dtype());
+  Tensor y;
+  {
+    const NoGradGuard no_grad;
+    y = linear(swiglu(gate_up), weight, copy, {}, packed);
+  }
+  return record(
+      "swiglu_linear", y, {input, weight}, {{"gate_up", gate_up}, {"weight", w}},
+      [packed](const Saved& saved, const Tensor& grad) {
+        const Tensor& gate_up = saved["gate_up"];
+        const auto d = linear_gradients(saved, as_rows(grad), saved["weight"], packed.get(),
+                                        [&] { return as_rows(swiglu(gate_up)); });
+        return Tensors{saved.needs(0) ? swiglu_gradient(gate_up, d.x) : Tensor(), d.weight};
+      });
 }
 
 }  // namespace hrm

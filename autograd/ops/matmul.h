@@ -1,13 +1,12 @@
 // Matrix products.
 #pragma once
 
+#include <memory>
 #include <mutex>
 
 #include "autograd/node.h"
 
 namespace hrm {
-
-struct Gemm;
 
 // a [..., m, k] times b [..., k, n]: equal batch dimensions, or b with two dimensions for every
 // batch. Transposed operands cost no copy (strides).
@@ -15,11 +14,13 @@ Tensor matmul(const Tensor& a, const Tensor& b);
 
 // A weight in the form in which the CPU product reads it (kernels/gemm.h), made at first use and
 // again when the weight has changed: once per optimizer step instead of once per product. Whoever
-// writes to a weight through data() must call storage().bump_version(). Thread safe.
+// writes to a weight through data() must call storage().bump_version(). The rule of the weight's
+// gradient lets go of it, since an update follows, and the gradient finds its memory. Thread safe.
 class PackedWeight {
  public:
-  // For g's B, which is `weight` transposed.
-  const void* get(const Gemm& g, const Tensor& weight);
+  // packed_b of a product with the transpose of `weight` [out, in], on the CPU.
+  const void* get(const Tensor& weight);
+  void release();
 
  private:
   std::mutex mutex_;
@@ -33,6 +34,11 @@ class PackedWeight {
 // product reads (made on the spot if absent); with a bias the sum is rounded once. `packed` may
 // keep the packed form of the weight between calls.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy = {},
-              const Tensor& bias = {}, PackedWeight* packed = nullptr);
+              const Tensor& bias = {}, std::shared_ptr<PackedWeight> packed = nullptr);
+
+// linear(swiglu(gate_up), weight, copy), which keeps gate_up alone for the backward pass and
+// computes the gate again there: a quarter less memory for a layer's activations.
+Tensor swiglu_linear(const Tensor& gate_up, const Tensor& weight, const Tensor& copy = {},
+                     std::shared_ptr<PackedWeight> packed = nullptr);
 
 }  // namespace hrm

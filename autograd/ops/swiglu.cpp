@@ -18,13 +18,18 @@ Tensor swiglu(const Tensor& input) {
       empty(gate_up.shape().with(gate_up.ndim() - 1, inter), gate_up.dtype(), gate_up.device());
   HRM_DISPATCH(swiglu, y.context(), y.dtype(), y.data(), gate_up.data(), rows, inter);
   return record("swiglu", y, {input}, {{"gate_up", gate_up}},
-                [rows, inter](const Saved& saved, const Tensor& grad) {
-                  const Tensor dy = grad.contiguous(), &gate_up = saved["gate_up"];
-                  Tensor dgate_up = empty_like(gate_up);
-                  HRM_DISPATCH(swiglu_backward, dy.context(), dy.dtype(), dgate_up.data(),
-                               gate_up.data(), dy.data(), rows, inter);
-                  return Tensors{dgate_up};
+                [](const Saved& saved, const Tensor& dy) {
+                  return Tensors{swiglu_gradient(saved["gate_up"], dy)};
                 });
+}
+
+Tensor swiglu_gradient(const Tensor& gate_up, const Tensor& grad) {
+  const Tensor dy = grad.contiguous();
+  const int64_t inter = gate_up.shape().back() / 2, rows = gate_up.numel() / (2 * inter);
+  Tensor dgate_up = empty_like(gate_up);
+  HRM_DISPATCH(swiglu_backward, dy.context(), dy.dtype(), dgate_up.data(), gate_up.data(),
+               dy.data(), rows, inter);
+  return dgate_up;
 }
 
 Tensor swiglu_reference(const Tensor& gate_up) {

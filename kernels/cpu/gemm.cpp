@@ -33,10 +33,6 @@ constexpr int64_t kPackSteps = 64;
 
 template <class T, class S>
 void pack(const Gemm& g, const S* b, T* panels) {
-  if (g.b_col == 1)
-    return parallel_for((g.k + kPackSteps - 1) / kPackSteps, kPackSteps * g.n, [&](int64_t i) {
-      pack_steps(panels, b, g.n, g.k, g.b_row, i * kPackSteps, std::min(g.k, (i + 1) * kPackSteps));
-    });
   parallel_for(panels_of<T>(g.n), kPanelCols<T> * g.k,
                [&](int64_t j) { pack_b_panel(panels, b, g.b_row, g.b_col, g.n, g.k, j); });
 }
@@ -47,7 +43,8 @@ template <class S, class T, class O>
 void product(const Gemm& g, const S* a, const S* b, O* c) {
   static thread_local Scratch<T> b_scratch;
   const T* panels = static_cast<const T*>(g.packed_b);
-  if (!panels) {
+  const bool in_rows = !panels && g.b_col == 1;
+  if (!panels && !in_rows) {
     T* scratch = b_scratch.get(whole_vectors<T>(g.n) * g.k);
     pack(g, b, scratch);
     panels = scratch;
@@ -60,11 +57,12 @@ void product(const Gemm& g, const S* a, const S* b, O* c) {
     O* out = c + i * g.c_row + j;
     if constexpr (std::is_same_v<T, O>) {
       tile_product(out, g.c_row, a + i * g.a_row, g.a_row, g.a_col, panels + j * g.k, m, n, g.k,
-                   g.beta != 0);
+                   g.beta != 0, in_rows ? b + j : nullptr, g.b_row);
     } else {  // accumulate in T, round once
       static thread_local Scratch<T> tile_scratch;
       T* wide = tile_scratch.get(m * n);
-      tile_product(wide, n, a + i * g.a_row, g.a_row, g.a_col, panels + j * g.k, m, n, g.k, false);
+      tile_product(wide, n, a + i * g.a_row, g.a_row, g.a_col, panels + j * g.k, m, n, g.k, false,
+                   in_rows ? b + j : nullptr, g.b_row);
       for (int64_t r = 0; r < m; ++r)
         for (int64_t s = 0; s < n; ++s) {
           O& target = out[r * g.c_row + s];

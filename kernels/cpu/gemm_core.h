@@ -110,23 +110,18 @@ void pack_panel(T* dst, int64_t width, const S* src, int64_t rows, int64_t depth
   }
 }
 
-// The same for rows that are side by side in memory (row_stride 1): steps [begin, end) of k of all
-// panels of a B with `cols` columns. One step of k after the other, so that memory is read in long
-// stretches.
+// Panel j of B (k x n, strides in elements) within `dst`, all of packed B.
 template <class T, class S>
-void pack_steps(T* dst, const S* src, int64_t cols, int64_t depth, int64_t k_stride, int64_t begin,
-                int64_t end) {
-  constexpr int64_t NR = kPanelCols<T>;
-  const int64_t full = cols / NR * NR, left = cols - full, width = whole_vectors<T>(left);
-  for (int64_t k = begin; k < end; ++k) {
-    const S* from = src + k * k_stride;
-    T* to = dst + k * NR;
-    for (int64_t j = 0; j < full; j += NR, to += depth * NR)
-      for (int64_t i = 0; i < NR; ++i) to[i] = static_cast<T>(from[j + i]);
-    to = dst + full * depth + k * width;
-    for (int64_t i = 0; i < left; ++i) to[i] = static_cast<T>(from[full + i]);
-    for (int64_t i = left; i < width; ++i) to[i] = T(0);
-  }
+void pack_b_panel(T* dst, const S* b, int64_t b_row, int64_t b_col, int64_t n, int64_t k,
+                  int64_t j) {
+  const int64_t at = j * kPanelCols<T>, cols = std::min(kPanelCols<T>, n - at);
+  pack_panel(dst + at * k, whole_vectors<T>(cols), b + at * b_col, cols, k, b_col, b_row);
+}
+
+// All of it.
+template <class T, class S>
+void pack_panels(T* dst, const S* b, int64_t b_row, int64_t b_col, int64_t n, int64_t k) {
+  for (int64_t j = 0; j < panels_of<T>(n); ++j) pack_b_panel(dst, b, b_row, b_col, n, k, j);
 }
 
 // How a micro-kernel walks through A: along contiguous rows, `a_stride` apart, or down columns of
@@ -225,23 +220,34 @@ void block_product(T* c, int64_t c_row, const T* a, int64_t a_stride, int64_t a_
   }
 }
 
-// C tile (m x n at c) = or += A times packed panels of B.
+// C tile (m x n at c) = or += A times B: packed panels, or else `b_rows`, contiguous rows that lie
+// b_row apart.
 template <class T, class S>
 void tile_product(T* c, int64_t c_row, const S* a, int64_t a_row, int64_t a_col, const T* b,
-                  int64_t m, int64_t n, int64_t depth, bool accumulate) {
+                  int64_t m, int64_t n, int64_t depth, bool accumulate, const S* b_rows = nullptr,
+                  int64_t b_row = 0) {
   constexpr int64_t MR = kPanelRows;
+  static thread_local Scratch<T> b_scratch;
+  const T* panels = b;
   for (int64_t k0 = 0; k0 < depth; k0 += kBlockK) {
     const int64_t block = std::min(kBlockK, depth - k0);
     const bool add = accumulate || k0 > 0;
     const S* left = a + k0 * a_col;
+    int64_t panel_depth = depth, panel_k = k0;
+    if (b_rows) {
+      T* packed = b_scratch.get(whole_vectors<T>(n) * block);
+      pack_panels(packed, b_rows + k0 * b_row, b_row, 1, n, block);
+      panels = packed, panel_depth = block, panel_k = 0;
+    }
     if constexpr (std::is_same_v<T, S>) {
       if (a_col == 1) {
-        block_product<T, Walk::rows>(c, c_row, left, a_row, MR * a_row, b, m, n, depth, k0, block,
-                                     add);
+        block_product<T, Walk::rows>(c, c_row, left, a_row, MR * a_row, panels, m, n, panel_depth,
+                                     panel_k, block, add);
         continue;
       }
       if (a_row == 1 && n <= kPanelCols<T>) {
-        block_product<T, Walk::columns>(c, c_row, left, a_col, MR, b, m, n, depth, k0, block, add);
+        block_product<T, Walk::columns>(c, c_row, left, a_col, MR, panels, m, n, panel_depth,
+                                        panel_k, block, add);
         continue;
       }
     }
@@ -251,23 +257,9 @@ void tile_product(T* c, int64_t c_row, const S* a, int64_t a_row, int64_t a_col,
     static thread_local Scratch<T> scratch;
     T* copy = scratch.get(row * block);
     pack_panel(copy, row, left, m, block, a_row, a_col);
-    block_product<T, Walk::columns>(c, c_row, copy, row, MR, b, m, n, depth, k0, block, add);
+    block_product<T, Walk::columns>(c, c_row, copy, row, MR, panels, m, n, panel_depth, panel_k,
+                                    block, add);
   }
-}
-
-// Panel j of B (k x n, strides in elements).
-template <class T, class S>
-void pack_b_panel(T* dst, const S* b, int64_t b_row, int64_t b_col, int64_t n, int64_t k,
-                  int64_t j) {
-  const int64_t at = j * kPanelCols<T>, cols = std::min(kPanelCols<T>, n - at);
-  pack_panel(dst + at * k, whole_vectors<T>(cols), b + at * b_col, cols, k, b_col, b_row);
-}
-
-// All of it.
-template <class T, class S>
-void pack_panels(T* dst, const S* b, int64_t b_row, int64_t b_col, int64_t n, int64_t k) {
-  if (b_col == 1) return pack_steps(dst, b, n, k, b_row, 0, k);
-  for (int64_t j = 0; j < panels_of<T>(n); ++j) pack_b_panel(dst, b, b_row, b_col, n, k, j);
 }
 
 }  // namespace hrm::cpu

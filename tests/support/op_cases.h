@@ -183,6 +183,12 @@ inline const std::vector<OpCase>& op_cases() {
                      return Tensors{variable(r, {3, 34})};
                    },
                    [](const Tensors& in) { return Tensors{swiglu(in[0])}; }, true});
+    all.push_back({"swiglu_linear",
+                   [](R r) {
+                     return Tensors{variable(r, {2, 3, 34}), variable(r, {9, 17})};
+                   },
+                   [](const Tensors& in) { return Tensors{swiglu_linear(in[0], in[1])}; }, true,
+                   false});
     all.push_back({"rope",
                    [](R r) {
                      return Tensors{variable(r, {2, 5, 3, 6})};
