@@ -20,26 +20,30 @@ struct Batched {
     };
     if (!collapses(tensor)) tensor = tensor.clone();
     for (int i = 0; i + 2 < tensor.ndim(); ++i) batch *= tensor.shape()[i];
-    batch_stride = tensor.ndim() > 2 ? tensor.strides()[-3] : 0;
-    row = tensor.strides()[-2], col = tensor.strides()[-1];
+    stride = tensor.ndim() > 2 ? tensor.strides()[-3] : 0;
   }
   Tensor tensor;
-  int64_t batch = 1, batch_stride = 0, row = 0, col = 0;
+  int64_t batch = 1, stride = 0;
 };
+
+// The product of two matrices.
+Gemm product_of(const Tensor& a, const Tensor& b) {
+  Gemm g;
+  g.type = g.c_type = a.dtype();
+  g.m = a.shape()[-2], g.n = b.shape()[-1], g.k = a.shape()[-1];
+  g.a = a.data(), g.a_row = a.strides()[-2], g.a_col = a.strides()[-1];
+  g.b = b.data(), g.b_row = b.strides()[-2], g.b_col = b.strides()[-1];
+  return g;
+}
 
 // a @ b without recording, the result in `dtype` (that of a, or f32 from bf16). `packed_b`: b as
 // PackedWeight::get returned it.
 Tensor multiply(const Tensor& a, const Tensor& b, DType dtype, const void* packed_b = nullptr) {
   const Batched left(a), right(b);
-  const int64_t m = a.shape()[-2], n = b.shape()[-1];
-  Tensor y = empty(a.shape().with(a.ndim() - 1, n), dtype, a.device());
-  Gemm g;
-  g.type = a.dtype(), g.c_type = dtype;
-  g.m = m, g.n = n, g.k = a.shape()[-1], g.batch = left.batch;
-  g.a = left.tensor.data(), g.a_row = left.row, g.a_col = left.col, g.a_batch = left.batch_stride;
-  g.b = right.tensor.data(), g.b_row = right.row, g.b_col = right.col;
-  g.b_batch = b.ndim() > 2 ? right.batch_stride : 0;
-  g.c = y.data(), g.c_row = n, g.c_batch = m * n;
+  Gemm g = product_of(left.tensor, right.tensor);
+  Tensor y = empty(a.shape().with(a.ndim() - 1, g.n), dtype, a.device());
+  g.batch = left.batch, g.a_batch = left.stride, g.b_batch = b.ndim() > 2 ? right.stride : 0;
+  g.c = y.data(), g.c_type = dtype, g.c_row = g.n, g.c_batch = g.m * g.n;
   g.packed_b = packed_b;
   HRM_DISPATCH(gemm, a.context(), g);
   return y;
@@ -78,9 +82,7 @@ const void* PackedWeight::get(const Tensor& weight) {
                     weight_.offset() == weight.offset() && weight_.shape() == weight.shape() &&
                     weight_.strides() == weight.strides() && version_ == version;
   if (!same) {
-    Gemm g;
-    g.type = weight.dtype(), g.n = weight.shape()[0], g.k = weight.shape()[1];
-    g.b = weight.data(), g.b_row = weight.strides()[1], g.b_col = weight.strides()[0];
+    const Gemm g = product_of(weight, weight.transposed(0, 1));
     const auto bytes = static_cast<size_t>(cpu::packed_b_bytes(g));
     if (packed_.bytes() < bytes) packed_ = Storage(bytes, Device::cpu);
     cpu::pack_b(g, packed_.data());

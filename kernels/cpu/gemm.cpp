@@ -19,7 +19,16 @@ struct Tiles {
     m_tiles = ceil(m, kMostRows), n_tiles = ceil(n, kMostCols);
     while (m_tiles < rows && m_tiles * n_tiles % threads != 0) ++m_tiles;
   }
-  int64_t count() const { return m_tiles * n_tiles; }
+  // body(i, j, m, n) for every tile: its first row and column, its rows and columns.
+  template <class Body>
+  void for_each(int64_t k, const Body& body) const {
+    parallel_tasks(m_tiles * n_tiles, m * n * k, [&](int64_t tile) {
+      const int64_t ti = tile % m_tiles, tj = tile / m_tiles, i = row(ti), j = col(tj);
+      body(i, j, row(ti + 1) - i, col(tj + 1) - j);
+    });
+  }
+
+ private:
   // First row, or column, of tile i; that of the next tile is the end.
   int64_t row(int64_t i) const { return std::min(m, rows * i / m_tiles * row_step); }
   int64_t col(int64_t j) const { return std::min(n, cols * j / n_tiles * col_step); }
@@ -28,86 +37,116 @@ struct Tiles {
   int64_t m_tiles, n_tiles;
 };
 
-// Steps of k that a thread packs at a time.
-constexpr int64_t kPackSteps = 64;
+// The operands of one product, ready for tiles of C to be computed, on any thread. The bits of an
+// element do not depend on its tile: every one adds up k in the same order.
+template <class S>
+class Product {
+ public:
+  using T = arithmetic<S>;
+  using Panels = T;
 
-template <class T, class S>
-void pack(const Gemm& g, const S* b, T* panels) {
-  parallel_for(panels_of<T>(g.n), kPanelCols<T> * g.k,
-               [&](int64_t j) { pack_b_panel(panels, b, g.b_row, g.b_col, g.n, g.k, j); });
-}
-
-// One product, all threads. S is the type of the operands, T the type of the arithmetic, O the type
-// of C. The bits of an element do not depend on its tile: every one adds up k in the same order.
-template <class S, class T, class O>
-void product(const Gemm& g, const S* a, const S* b, O* c) {
-  static thread_local Scratch<T> b_scratch;
-  const T* panels = static_cast<const T*>(g.packed_b);
-  const bool in_rows = !panels && g.b_col == 1;
-  if (!panels && !in_rows) {
-    T* scratch = b_scratch.get(whole_vectors<T>(g.n) * g.k);
-    pack(g, b, scratch);
-    panels = scratch;
+  Product(const Gemm& g, const S* a, const S* b)
+      : g_(g), a_(a), b_(b), panels_(static_cast<const T*>(g.packed_b)) {
+    if (panels_ || g.b_col == 1) return;  // rows of B are packed tile by tile
+    static thread_local Scratch<T> scratch;
+    T* panels = scratch.get(whole_vectors<T>(g.n) * g.k);
+    pack(g, b, panels);
+    panels_ = panels;
   }
-  const Tiles tiles(g.m, kPanelRows, g.n, kPanelCols<T>);
-  parallel_tasks(tiles.count(), g.m * g.n * g.k, [&](int64_t tile) {
-    const int64_t ti = tile % tiles.m_tiles, tj = tile / tiles.m_tiles;
-    const int64_t i = tiles.row(ti), m = tiles.row(ti + 1) - i;
-    const int64_t j = tiles.col(tj), n = tiles.col(tj + 1) - j;
-    O* out = c + i * g.c_row + j;
+  static void pack(const Gemm& g, const S* b, T* panels) {
+    parallel_for(panels_of<T>(g.n), kPanelCols<T> * g.k,
+                 [&](int64_t j) { pack_b_panel(panels, b, g.b_row, g.b_col, g.n, g.k, j); });
+  }
+  static int64_t packed_bytes(const Gemm& g) {
+    return whole_vectors<T>(g.n) * g.k * static_cast<int64_t>(sizeof(T));
+  }
+  static int64_t row_step() { return kPanelRows; }
+  static int64_t col_step() { return kPanelCols<T>; }
+
+  // Rows [i, i + m) and columns [j, j + n), j a multiple of col_step, = or += into c.
+  template <class O>
+  void tile(O* c, int64_t c_row, int64_t i, int64_t j, int64_t m, int64_t n,
+            bool accumulate) const {
+    const auto sums = [&](T* out, int64_t out_row, bool add) {
+      tile_product(out, out_row, a_ + i * g_.a_row, g_.a_row, g_.a_col,
+                   panels_ ? panels_ + j * g_.k : nullptr, m, n, g_.k, add, b_ + j * g_.b_col,
+                   g_.b_row);
+    };
     if constexpr (std::is_same_v<T, O>) {
-      tile_product(out, g.c_row, a + i * g.a_row, g.a_row, g.a_col, panels + j * g.k, m, n, g.k,
-                   g.beta != 0, in_rows ? b + j : nullptr, g.b_row);
+      sums(c, c_row, accumulate);
     } else {  // accumulate in T, round once
-      static thread_local Scratch<T> tile_scratch;
-      T* wide = tile_scratch.get(m * n);
-      tile_product(wide, n, a + i * g.a_row, g.a_row, g.a_col, panels + j * g.k, m, n, g.k, false,
-                   in_rows ? b + j : nullptr, g.b_row);
+      static thread_local Scratch<T> scratch;
+      T* wide = scratch.get(m * n);
+      sums(wide, n, false);
       for (int64_t r = 0; r < m; ++r)
         for (int64_t s = 0; s < n; ++s) {
-          O& target = out[r * g.c_row + s];
+          O& target = c[r * c_row + s];
           const T value = wide[r * n + s];
-          target = static_cast<O>(g.beta != 0 ? value + static_cast<T>(target) : value);
+          target = static_cast<O>(accumulate ? value + static_cast<T>(target) : value);
         }
     }
-  });
-}
+  }
+
+ private:
+  const Gemm& g_;
+  const S *a_, *b_;
+  const T* panels_;
+};
 
 #if HRM_NATIVE_BF16
-void pack_bf16(const Gemm& g, const bfloat16* b, bfloat16* panels) {
-  const int64_t size = kBf16Cols * bf16_depth(g.k), pairs = bf16_depth(g.k) / 2;
-  if (g.b_col == 1)
-    return parallel_for((pairs + kPackSteps - 1) / kPackSteps, 2 * kPackSteps * g.n,
-                        [&](int64_t i) {
-                          pack_bf16_steps(panels, b, g.b_row, g.n, g.k, i * kPackSteps,
-                                          std::min(pairs, (i + 1) * kPackSteps));
-                        });
-  parallel_for(bf16_panels(g.n), size, [&](int64_t j) {
-    pack_bf16_panel(panels + j * size, b + j * kBf16Cols * g.b_col, g.b_row, g.b_col,
-                    g.n - j * kBf16Cols, g.k);
-  });
-}
-
 // The same by instructions that multiply bf16.
-template <class O>
-void product_bf16(const Gemm& g, const bfloat16* a, const bfloat16* b, O* c) {
-  static thread_local Scratch<bfloat16> b_scratch;
-  const auto* panels = static_cast<const bfloat16*>(g.packed_b);
-  if (!panels) {
-    bfloat16* scratch = b_scratch.get(bf16_packed_bytes(g.n, g.k) / 2);
-    pack_bf16(g, b, scratch);
-    panels = scratch;
+template <>
+class Product<bfloat16> {
+ public:
+  using Panels = bfloat16;
+
+  Product(const Gemm& g, const bfloat16* a, const bfloat16* b)
+      : g_(g), a_(a), panels_(static_cast<const bfloat16*>(g.packed_b)) {
+    if (panels_) return;
+    static thread_local Scratch<bfloat16> scratch;
+    bfloat16* panels = scratch.get(packed_bytes(g) / 2);
+    pack(g, b, panels);
+    panels_ = panels;
   }
-  const Tiles tiles(g.m, bf16_rows(), g.n, kBf16Cols);
-  parallel_tasks(tiles.count(), g.m * g.n * g.k, [&](int64_t tile) {
-    const int64_t ti = tile % tiles.m_tiles, tj = tile / tiles.m_tiles;
-    const int64_t i = tiles.row(ti), m = tiles.row(ti + 1) - i;
-    const int64_t j = tiles.col(tj), n = tiles.col(tj + 1) - j;
-    bf16_tile_product(c + i * g.c_row + j, g.c_row, a + i * g.a_row, g.a_row, g.a_col,
-                      panels + j * bf16_depth(g.k), m, n, g.k, g.beta != 0);
+  static void pack(const Gemm& g, const bfloat16* b, bfloat16* panels) {
+    constexpr int64_t kSteps = 64;  // that a thread packs at a time
+    const int64_t size = kBf16Cols * bf16_depth(g.k), pairs = bf16_depth(g.k) / 2;
+    if (g.b_col == 1)
+      return parallel_for((pairs + kSteps - 1) / kSteps, 2 * kSteps * g.n, [&](int64_t i) {
+        pack_bf16_steps(panels, b, g.b_row, g.n, g.k, i * kSteps,
+                        std::min(pairs, (i + 1) * kSteps));
+      });
+    parallel_for(bf16_panels(g.n), size, [&](int64_t j) {
+      pack_bf16_panel(panels + j * size, b + j * kBf16Cols * g.b_col, g.b_row, g.b_col,
+                      g.n - j * kBf16Cols, g.k);
+    });
+  }
+  static int64_t packed_bytes(const Gemm& g) { return bf16_packed_bytes(g.n, g.k); }
+  static int64_t row_step() { return bf16_rows(); }
+  static int64_t col_step() { return kBf16Cols; }
+
+  template <class O>
+  void tile(O* c, int64_t c_row, int64_t i, int64_t j, int64_t m, int64_t n,
+            bool accumulate) const {
+    bf16_tile_product(c, c_row, a_ + i * g_.a_row, g_.a_row, g_.a_col,
+                      panels_ + j * bf16_depth(g_.k), m, n, g_.k, accumulate);
+  }
+
+ private:
+  const Gemm& g_;
+  const bfloat16 *a_, *panels_;
+};
+#endif
+
+// One product, all threads; O is the type of C.
+template <class S, class O>
+void multiply(const Gemm& g, const S* a, const S* b, O* c) {
+  const Product<S> product(g, a, b);
+  const Tiles tiles(g.m, product.row_step(), g.n, product.col_step());
+  tiles.for_each(g.k, [&](int64_t i, int64_t j, int64_t m, int64_t n) {
+    product.tile(c + i * g.c_row + j, g.c_row, i, j, m, n, g.beta != 0);
   });
 }
-#endif
 
 template <class S, class O>
 void batched(const Gemm& g) {
@@ -119,33 +158,20 @@ void batched(const Gemm& g) {
     return;
   }
   parallel_for(g.batch, g.m * g.n * g.k, [&](int64_t i) {
-#if HRM_NATIVE_BF16
-    if constexpr (std::is_same_v<S, bfloat16>)
-      return product_bf16(g, a + i * g.a_batch, b + i * g.b_batch, c + i * g.c_batch);
-#endif
-    product<S, arithmetic<S>>(g, a + i * g.a_batch, b + i * g.b_batch, c + i * g.c_batch);
+    multiply(g, a + i * g.a_batch, b + i * g.b_batch, c + i * g.c_batch);
   });
 }
 
 }  // namespace
 
 int64_t packed_b_bytes(const Gemm& g) {
-#if HRM_NATIVE_BF16
-  if (g.type == DType::bf16) return bf16_packed_bytes(g.n, g.k);
-#endif
-  return visit_float(g.type, [&]<class S>() {
-    using T = arithmetic<S>;
-    return whole_vectors<T>(g.n) * g.k * static_cast<int64_t>(sizeof(T));
-  });
+  return visit_float(g.type, [&]<class S>() { return Product<S>::packed_bytes(g); });
 }
 
 void pack_b(const Gemm& g, void* packed) {
-#if HRM_NATIVE_BF16
-  if (g.type == DType::bf16)
-    return pack_bf16(g, static_cast<const bfloat16*>(g.b), static_cast<bfloat16*>(packed));
-#endif
   visit_float(g.type, [&]<class S>() {
-    pack(g, static_cast<const S*>(g.b), static_cast<arithmetic<S>*>(packed));
+    using Panels = typename Product<S>::Panels;
+    Product<S>::pack(g, static_cast<const S*>(g.b), static_cast<Panels*>(packed));
   });
 }
 

@@ -220,8 +220,8 @@ void block_product(T* c, int64_t c_row, const T* a, int64_t a_stride, int64_t a_
   }
 }
 
-// C tile (m x n at c) = or += A times B: packed panels, or else `b_rows`, contiguous rows that lie
-// b_row apart.
+// C tile (m x n at c) = or += A times B: packed panels, or, if those are null, `b_rows`, contiguous
+// rows that lie b_row apart.
 template <class T, class S>
 void tile_product(T* c, int64_t c_row, const S* a, int64_t a_row, int64_t a_col, const T* b,
                   int64_t m, int64_t n, int64_t depth, bool accumulate, const S* b_rows = nullptr,
@@ -234,7 +234,7 @@ void tile_product(T* c, int64_t c_row, const S* a, int64_t a_row, int64_t a_col,
     const bool add = accumulate || k0 > 0;
     const S* left = a + k0 * a_col;
     int64_t panel_depth = depth, panel_k = k0;
-    if (b_rows) {
+    if (!b) {
       T* packed = b_scratch.get(whole_vectors<T>(n) * block);
       pack_panels(packed, b_rows + k0 * b_row, b_row, 1, n, block);
       panels = packed, panel_depth = block, panel_k = 0;
