@@ -1,28 +1,33 @@
 # hrm.cpp. `make run` trains a first model, `make test` runs every check; `make help` lists the rest.
 
 # Options -----------------------------------------------------------------------------------------
-CUDA ?= 0#             0: CPU only (the CUDA backend is not part of this version)
+CUDA ?= 0#             0: CPU only; 1: with the CUDA backend; emulate: its kernels run on the CPU
 ARCH ?= native#        value of -march: native, x86-64, x86-64-v3, ...
 PRESET ?= sudoku4#     what `make run` trains
 ARGS ?=#               further options of `make run`, e.g. ARGS='--seed 3'
 DEBUG ?=#              1: -O0 -g
-SAN ?=#                address or thread: instrumented build in a tree of its own
+SAN ?=#                address or thread, with CUDA=emulate also check: instrumented build
 FUZZ_SECONDS ?= 5#     of each fuzz target
 PREFIX ?= /usr/local
 V ?=#                  1: full command lines
 CXX := $(if $(filter default undefined,$(origin CXX)),g++,$(CXX))
 CLANGXX ?= clang++#    compiler of `make fuzz` and of the thread sanitizer
+CUDA_HOME ?= $(or $(patsubst %/bin/nvcc,%,$(realpath $(shell command -v nvcc))),/usr/local/cuda)
+NVCC ?= $(CUDA_HOME)/bin/nvcc
 
 # Folders with recorded reference numbers and puzzles. Tests that need one are skipped without it.
 REFERENCE_DIR ?= ../shared/reference
 DATA_DIR ?= ../shared/data
 export REFERENCE_DIR DATA_DIR CXX CLANGXX
 
-ifneq ($(CUDA),0)
-  $(error CUDA=$(CUDA): this version has only the CPU backend. HINT: build without CUDA=)
+ifeq ($(filter 0 1 emulate,$(CUDA)),)
+  $(error CUDA=$(CUDA): must be 0, 1 or emulate)
 endif
-ifneq ($(filter-out address thread,$(SAN)),)
-  $(error SAN=$(SAN): must be address or thread)
+ifneq ($(filter-out address thread $(if $(filter emulate,$(CUDA)),check),$(SAN)),)
+  $(error SAN=$(SAN): must be address or thread, or check with CUDA=emulate)
+endif
+ifeq ($(CUDA)$(wildcard $(NVCC)),1)
+  $(error CUDA=1: no nvcc at $(NVCC). HINT: install the CUDA Toolkit 12 or newer, or set CUDA_HOME)
 endif
 # All cores, unless -j was given; a make called by this one shares its jobs.
 ifeq ($(MAKELEVEL),0)
@@ -31,7 +36,7 @@ endif
 MAKEFLAGS += --no-print-directory
 
 # A build tree for each flavour.
-BUILD := build/cpu$(if $(SAN),-$(SAN))$(if $(DEBUG),-debug)
+BUILD := build/$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emulate,cpu))$(if $(SAN),-$(SAN))$(if $(DEBUG),-debug)
 
 # Flags -------------------------------------------------------------------------------------------
 # No -ffast-math: a NaN must stay a NaN. The two -fno- flags only drop errno and traps.
@@ -46,13 +51,36 @@ SLOW_OPT := -O1
 # For the diagnostic builds by clang: it vectorises fewer loops and says so.
 CLANG_FLAGS := -Wno-pass-failed
 
-ifeq ($(SAN),address)
+# The .cu files: nvcc's, or the host compiler's over kernels/cuda/emulate.
+ifeq ($(CUDA),1)
+  CXXFLAGS += -DHRM_WITH_CUDA=1 -I$(CUDA_HOME)/include
+  CUDA_ARCHS ?= 80 89 90
+  NEWEST := $(lastword $(CUDA_ARCHS))
+  CU_COMPILE = $(NVCC) -std=c++20 -O3 -I. -DHRM_WITH_CUDA=1 -Werror all-warnings \
+    -Xptxas -warn-spills,-warn-lmem-usage -Xcompiler -Wall,-Wextra,-fopenmp -lineinfo \
+    $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
+    -gencode arch=compute_$(NEWEST),code=compute_$(NEWEST)
+  LDFLAGS += -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcublasLt -lcudart_static -ldl -lrt
+else ifeq ($(CUDA),emulate)
+  CXXFLAGS += -DHRM_WITH_CUDA=1 -DHRM_EMULATE=1 $(if $(filter check,$(SAN)),-DHRM_EMULATE_CHECK=1)
+  # Neither contraction nor the machine's own instructions: the same bits everywhere.
+  CU_COMPILE = $(CXX) $(filter-out -march=%,$(CXXFLAGS)) $(CU_OPT) $(CU_SANITIZE) -ffp-contract=off \
+    -fno-strict-aliasing -x c++
+  CU_OPT = $(OPT)
+endif
+
+ifeq ($(SAN),check)
+  # The calls that come before each memory access go to kernels/cuda/emulate/checker.cpp.
+  CU_SANITIZE := -fsanitize=thread,undefined -fno-sanitize-recover=all -g1
+  LDFLAGS += -lubsan
+  OPT := -O1
+else ifeq ($(SAN),address)
   SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 else ifeq ($(SAN),thread)
   SANITIZE := -fsanitize=thread $(CLANG_FLAGS)
   CXX := $(CLANGXX)# g++'s OpenMP runtime is not instrumented: its barriers would look like races
 endif
-ifneq ($(SAN),)
+ifneq ($(SANITIZE),)
   CXXFLAGS += $(SANITIZE) -g1
   LDFLAGS += $(SANITIZE)
   KERNEL_OPT := -O2
@@ -67,9 +95,15 @@ endif
 
 # Sources: every file in these folders; there is no list to keep ----------------------------------
 LIB_SRC := $(wildcard kernels/cpu/*.cpp tensor/*.cpp autograd/*.cpp autograd/ops/*.cpp \
-                      nn/*.cpp nn/optim/*.cpp hrm/*.cpp hrm/data/*.cpp)
+                      nn/*.cpp nn/optim/*.cpp hrm/*.cpp hrm/data/*.cpp) \
+           $(if $(filter emulate,$(CUDA)),$(wildcard kernels/cuda/emulate/*.cpp))
+# What only a GPU has an own version of: the emulation's is in its folder.
+DEVICE_ONLY := kernels/cuda/runtime.cu kernels/cuda/gemm_cublaslt.cu
+CU_SRC := $(if $(filter 1,$(CUDA)),$(wildcard kernels/cuda/*.cu), \
+            $(if $(filter emulate,$(CUDA)),$(filter-out $(DEVICE_ONLY),$(wildcard kernels/cuda/*.cu))))
 CLI_SRC := $(wildcard hrm/cli/*.cpp)
 TEST_SRC := $(wildcard tests/test_*.cpp tests/support/*.cpp) tests/main.cpp
+TEST_CU_SRC := $(if $(filter emulate,$(CUDA)),$(wildcard tests/emulate/*.cu))
 # The command line's own parts are tested too; only its main() is not.
 TEST_CLI_SRC := $(filter-out hrm/cli/main.cpp,$(CLI_SRC))
 # What the parsers need.
@@ -79,7 +113,7 @@ HEADERS := $(wildcard kernels/*.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.
 FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
                     -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
-objects = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1))
+objects = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(patsubst %.cu,$(BUILD)/obj/%.cu.o,$(1)))
 fuzz_objects = $(patsubst %.cpp,build/fuzz/obj/%.o,$(1))
 LIB := $(BUILD)/libhrm.a
 HRM := $(BUILD)/hrm
@@ -190,25 +224,30 @@ print-config:  ## compiler, instruction set and features of this build
 stamp = $(shell mkdir -p $(dir $(1)); echo '$(2)' | cmp -s - $(1) || echo '$(2)' > $(1))
 FLAGS_STAMP := $(BUILD)/flags
 SOURCES_STAMP := $(BUILD)/sources
-$(call stamp,$(FLAGS_STAMP),$(CXX) $(CXXFLAGS) $(KERNEL_OPT) $(OPT) $(SLOW_OPT))
-$(call stamp,$(SOURCES_STAMP),$(LIB_SRC) $(CLI_SRC) $(TEST_SRC))
+$(call stamp,$(FLAGS_STAMP),$(CU_COMPILE) $(CXX) $(CXXFLAGS) $(KERNEL_OPT) $(OPT) $(SLOW_OPT))
+$(call stamp,$(SOURCES_STAMP),$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC))
 
 LEVEL = $(OPT)
 $(BUILD)/obj/kernels/%.o $(BUILD)/obj/bench/%.o: LEVEL = $(KERNEL_OPT)
 $(BUILD)/obj/hrm/cli/%.o $(BUILD)/obj/hrm/config.o $(BUILD)/obj/tests/%.o: LEVEL = $(SLOW_OPT)
+
+$(BUILD)/obj/%.cu.o: %.cu $(FLAGS_STAMP)
+	$(call say,CU,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CU_COMPILE) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
 
 $(BUILD)/obj/%.o: %.cpp $(FLAGS_STAMP)
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(LEVEL) -MMD -MP -c $< -o $@
 
-$(LIB): $(call objects,$(LIB_SRC)) $(SOURCES_STAMP)
+$(LIB): $(call objects,$(LIB_SRC) $(CU_SRC)) $(SOURCES_STAMP)
 	$(call say,AR,$@)
 	@rm -f $@
 	$(Q)ar rcs $@ $(filter %.o,$^)
 
 $(HRM): $(call objects,$(CLI_SRC)) $(LIB)
-$(UNIT): $(call objects,$(TEST_SRC) $(TEST_CLI_SRC)) $(LIB)
+$(UNIT): $(call objects,$(TEST_SRC) $(TEST_CU_SRC) $(TEST_CLI_SRC)) $(LIB)
 $(PARITY): $(call objects,tests/parity.cpp) $(LIB)
 $(EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 $(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
@@ -241,5 +280,5 @@ fuzz-run: $(FUZZERS)
 	  then grep number_of_executed $$f.log; \
 	  else tail -n 40 $$f.log; echo "FAILED $$f (the input is kept in build/fuzz)"; exit 1; fi; done
 
--include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CLI_SRC) $(TEST_SRC) tests/parity.cpp \
+-include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) tests/parity.cpp \
   $(wildcard examples/*.cpp bench/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))

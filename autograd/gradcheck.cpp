@@ -33,7 +33,8 @@ std::string gradcheck(const std::function<Tensors(const Tensors&)>& fn, const Te
   Tensors cotangents, wanted;
   std::vector<std::vector<double>> weights;
   for (const Tensor& output : outputs) {
-    cotangents.push_back(random.normal(output.shape(), 1, DType::f64).to(output.dtype()));
+    cotangents.push_back(
+        random.normal(output.shape(), 1, DType::f64).to(output.dtype()).to(output.device()));
     weights.push_back(cotangents.back().to_vector());
   }
   for (const Tensor& variable : variables)
@@ -45,14 +46,14 @@ std::string gradcheck(const std::function<Tensors(const Tensors&)>& fn, const Te
     const std::vector<double> found = analytic[k].defined()
                                           ? analytic[k].to_vector()
                                           : std::vector<double>(wanted[k].numel(), 0.0);
-    double* x = wanted[k].data<double>();
+    std::vector<double> x = wanted[k].to_vector();
     for (int64_t i = 0; i < wanted[k].numel(); ++i) {
       const double saved = x[i];
       const auto at = [&](double delta) {
         x[i] = saved + delta;
-        const double value = weighted_sum(fn(variables), weights);
+        wanted[k].copy_from(from_vector(x, wanted[k].shape()));
         x[i] = saved;
-        return value;
+        return weighted_sum(fn(variables), weights);
       };
       const double h = options.step;
       const double numeric = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h);
@@ -63,6 +64,7 @@ std::string gradcheck(const std::function<Tensors(const Tensors&)>& fn, const Te
         return text.str();
       }
     }
+    wanted[k].copy_from(from_vector(x, wanted[k].shape()));
   }
   return "";
 }

@@ -6,6 +6,7 @@
 #include "autograd/grad_mode.h"
 #include "autograd/ops/matmul.h"
 #include "hrm/trainer.h"
+#include "kernels/cuda/runtime.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -34,15 +35,24 @@ double available_memory() {
 }
 
 // Floating-point operations per second of one mid-sized product.
-double measured_flops(const ModelConfig& m) {
+double measured_flops(const ModelConfig& m, Device device) {
   const NoGradGuard no_grad;
-  const int64_t rows = 512, d = m.hidden_size;
-  const Tensor x = ones({rows, d}), w = ones({3 * d, d});
+  const int64_t rows = device == Device::cpu ? 512 : 4096, d = m.hidden_size;
+  const Tensor x = ones({rows, d}, m.dtype, device),
+               w = ones({3 * d, d}, accumulate_type(m.dtype), device);
+  const Tensor copy = m.dtype == DType::bf16 ? w.to(m.dtype) : Tensor();
+  const auto wait = [&] {
+    if constexpr (kBuiltWithCuda)
+      if (device == Device::cuda) cuda::synchronize();
+  };
+  linear(x, w, copy);
+  wait();
   const auto start = std::chrono::steady_clock::now();
   double seconds = 0;
   int64_t runs = 0;
-  for (linear(x, w); seconds < 0.1; ++runs) {
-    linear(x, w);
+  for (; seconds < 0.1; ++runs) {
+    linear(x, w, copy);
+    wait();
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   return 2.0 * static_cast<double>(runs * rows * 3 * d * d) / seconds;
@@ -50,7 +60,7 @@ double measured_flops(const ModelConfig& m) {
 
 }  // namespace
 
-Estimate estimate(const Config& config, const Path& run) {
+Estimate estimate(const Config& config, const Path& run, Device device) {
   const ModelConfig& m = config.model;
   const TrainConfig& t = config.train;
   const double bytes = static_cast<double>(size_of(m.dtype));
@@ -82,6 +92,8 @@ Estimate estimate(const Config& config, const Path& run) {
       micro * positions * bytes * (recorded_updates(m) * layers * kept + 12 * d + 6 * inter);
   e.memory_bytes += static_cast<double>(t.batch_size) * positions * d * bytes * 4;
   e.available_bytes = available_memory();
+  if constexpr (kBuiltWithCuda)
+    if (device == Device::cuda) e.available_bytes = static_cast<double>(cuda::free_memory());
   e.disk_bytes = (weights * (3 + (t.ema > 0 ? 1 : 0)) + table) * master *
                      static_cast<double>(t.keep_checkpoints + 1) +
                  (weights + table) * master;
@@ -97,8 +109,8 @@ Estimate estimate(const Config& config, const Path& run) {
   const double segment = 2 * positions * (per_layer + attention) * layers * updates;
   const bool target = m.continue_loss && m.halt_max_steps > 1;
   e.flops_per_sample = segment * (1 + (target ? 1 : 0) + 2 * recorded_updates(m) / updates);
-  e.seconds =
-      e.flops_per_sample * static_cast<double>(t.batch_size * t.total_steps) / measured_flops(m);
+  e.seconds = e.flops_per_sample * static_cast<double>(t.batch_size * t.total_steps) /
+              measured_flops(m, device);
   return e;
 }
 

@@ -31,8 +31,16 @@ struct SegmentView {
       : labelled(r.loss.labelled.to_vector()),
         correct(r.loss.correct.to_vector()),
         q_halt(r.outputs.q.halt.to_vector()),
-        q_continue(r.outputs.q.continue_.to_vector()) {}
+        q_continue(r.outputs.q.continue_.to_vector()),
+        predictions(r.loss.predictions.to(Device::cpu)) {}
+  // The tokens predicted in row b.
+  std::vector<int> predicted(int64_t b) const {
+    const int64_t seq = predictions.size(1);
+    const int32_t* row = predictions.data<int32_t>() + b * seq;
+    return {row, row + seq};
+  }
   std::vector<double> labelled, correct, q_halt, q_continue;
+  Tensor predictions;  // i32 [batch, seq]
 };
 
 class Evaluation {
@@ -59,14 +67,15 @@ class Evaluation {
     int64_t next = 0, done = 0;
     while (done < total_) {
       next = fill(carry, next);
-      const SegmentResult segment = eval_segment(model_, carry, segments_);
-      const SegmentView view(segment);
-      uint8_t* halted = carry.halted.data<uint8_t>();
+      const SegmentView view(eval_segment(model_, carry, segments_));
+      const Tensor flags = carry.halted.to(Device::cpu);
+      uint8_t* halted = flags.data<uint8_t>();
       for (int64_t b = 0; b < carry.batch(); ++b) {
         if (rows_[b].example < 0) continue;  // an empty slot, halted already
-        halted[b] = observe(b, segment, view);
+        halted[b] = observe(b, view);
         if (halted[b]) finish(rows_[b], view.q_halt[b]), rows_[b].example = -1, ++done;
       }
+      carry.halted.copy_from(flags);
       if (next == total_ && done < total_) compact(carry);
       if (options_.on_progress) options_.on_progress(done, total_);
     }
@@ -92,7 +101,7 @@ class Evaluation {
   }
 
   // Notes what this segment did for slot b; true if the puzzle is finished.
-  bool observe(int64_t b, const SegmentResult& segment, const SegmentView& view) {
+  bool observe(int64_t b, const SegmentView& view) {
     Row& row = rows_[b];
     const double labelled = view.labelled[b];
     row.exact.push_back(labelled > 0 && view.correct[b] == labelled);
@@ -104,11 +113,11 @@ class Evaluation {
     if (row.halt_step == 0 && (margin > options_.threshold || step == segments_))
       row.halt_step = step;
     if (row.example < static_cast<int64_t>(result_.traces.size()))
-      trace(result_.traces[row.example], b, segment, view);
+      trace(result_.traces[row.example], b, view);
     return step == segments_ || (options_.halting && row.halt_step > 0);
   }
 
-  void trace(PuzzleTrace& trace, int64_t b, const SegmentResult& segment, const SegmentView& view) {
+  void trace(PuzzleTrace& trace, int64_t b, const SegmentView& view) {
     const int64_t seq = model_.config().seq_len;
     if (trace.inputs.empty()) {
       std::vector<int32_t> inputs(seq), labels(seq);
@@ -117,8 +126,7 @@ class Evaluation {
       trace.inputs.assign(inputs.begin(), inputs.end());
       trace.labels.assign(labels.begin(), labels.end());
     }
-    const int32_t* predicted = segment.loss.predictions.data<int32_t>() + b * seq;
-    trace.predictions.emplace_back(predicted, predicted + seq);
+    trace.predictions.push_back(view.predicted(b));
     trace.q_halt.push_back(probability(view.q_halt[b]));
     trace.q_continue.push_back(probability(view.q_continue[b]));
   }
@@ -200,10 +208,8 @@ PuzzleTrace solve_one(const Model& model, const std::vector<int>& inputs, int32_
   Carry carry = initial_carry(model, 1);
   for (int64_t s = 0; s < segments; ++s) {
     begin_segment(model, carry, batch, Refill::reference);
-    const SegmentResult segment = eval_segment(model, carry, segments);
-    const SegmentView view(segment);
-    const int32_t* predicted = segment.loss.predictions.data<int32_t>();
-    trace.predictions.emplace_back(predicted, predicted + seq);
+    const SegmentView view(eval_segment(model, carry, segments));
+    trace.predictions.push_back(view.predicted(0));
     trace.q_halt.push_back(probability(view.q_halt[0]));
     trace.q_continue.push_back(probability(view.q_continue[0]));
     const double margin = model.config().q_head == QHead::halt_only

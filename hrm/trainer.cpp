@@ -47,9 +47,9 @@ AdamOptions adam_options(const TrainConfig& t) {
   return options;
 }
 
-Model make_model(const Config& config) {
+Model make_model(const Config& config, Device device) {
   Random random = Random(static_cast<uint64_t>(config.train.seed)).fork("weights");
-  return Model(config.model, &random);
+  return Model(config.model, &random, device);
 }
 
 int64_t log_interval(const TrainConfig& t) {
@@ -87,19 +87,19 @@ Json TrainMetrics::to_json() const {
 }
 
 Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleDataset* test,
-                 Path run)
+                 Path run, Device device)
     : config_(config),
       train_(train),
       test_(test),
       run_(std::move(run)),
-      model_(make_model(config)),
+      model_(make_model(config, device)),
       sampler_(train, static_cast<uint64_t>(config.train.seed),
                config.train.augment ? augmentation_of(train) : nullptr),
       adam_(model_.named_parameters(kOfficialPrefix), adam_options(config.train)),
       schedule_{config.train.lr_warmup_steps, config.train.total_steps, config.train.lr_min_ratio},
       exploration_(Random(static_cast<uint64_t>(config.train.seed)).fork("exploration")),
       carry_(initial_carry(model_, config.train.batch_size)),
-      window_(zeros({kWindow}, DType::f64)) {
+      window_(zeros({kWindow}, DType::f64, device)) {
   config_.validate();
   check_dataset_fits(config_.model, train_);
   if (test_) check_dataset_fits(config_.model, *test_);
@@ -109,8 +109,8 @@ Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleD
   for (const auto& [name, p] : model_.named_parameters(kOfficialPrefix))
     flag_names_.push_back("the gradient of " + name);
   flag_names_.push_back("the gradient of the puzzle embedding");
-  flags_ = zeros({static_cast<int64_t>(flag_names_.size())}, DType::i32);
-  skip_ = zeros({1}, DType::i32);
+  flags_ = zeros({static_cast<int64_t>(flag_names_.size())}, DType::i32, device);
+  skip_ = zeros({1}, DType::i32, device);
 }
 
 void Trainer::check_finite() const {
@@ -134,7 +134,7 @@ void Trainer::step() {
     wanted = static_cast<int64_t>(sum(carry_.halted.to(DType::i32)).item());
   begin_segment(model_, carry_, sampler_.next(wanted), t.refill);
   const Exploration exploration =
-      Exploration::draw(config_.model, t.batch_size, exploration_, Device::cpu);
+      Exploration::draw(config_.model, t.batch_size, exploration_, window_.device());
 
   std::vector<SegmentResult> parts;
   for (int64_t i = 0; i < t.micro_batches; ++i) {
@@ -248,7 +248,7 @@ void Trainer::restore(const Checkpoint& c) {
           "[resume] the checkpoint has no '", name,
           "' of this shape. HINT: is it a checkpoint of "
           "another model?");
-    t = saved->clone();
+    t.copy_from(*saved);
   };
   load("carry.z_H", carry_.state.z_H), load("carry.z_L", carry_.state.z_L);
   load("carry.steps", carry_.steps), load("carry.halted", carry_.halted);

@@ -41,7 +41,8 @@ class Trainer {
  public:
   // `run` is the run folder (created by the caller, with config.json in it). `test` may be null: no
   // evaluations. The data must fit config.model.
-  Trainer(const Config& config, const PuzzleDataset& train, const PuzzleDataset* test, Path run);
+  Trainer(const Config& config, const PuzzleDataset& train, const PuzzleDataset* test, Path run,
+          Device device = Device::cpu);
 
   // Goes on from the newest checkpoint of the run folder and cuts metrics.jsonl back to it.
   void resume();
@@ -96,11 +97,11 @@ class Trainer {
 
 // What a run will need, estimated before it starts.
 struct Estimate {
-  double memory_bytes = 0, available_bytes = 0;  // of the process; of the machine now
+  double memory_bytes = 0, available_bytes = 0;  // of the process; of the machine (the GPU) now
   double disk_bytes = 0, free_disk_bytes = 0;    // checkpoints kept; space where the run is
   double flops_per_sample = 0, seconds = 0;      // training only, from a short measured product
 };
-Estimate estimate(const Config& config, const Path& run);
+Estimate estimate(const Config& config, const Path& run, Device device = Device::cpu);
 // Throws one line if the estimate does not fit the machine.
 void check_fits(const Estimate& estimate);
 

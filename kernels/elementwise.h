@@ -21,6 +21,10 @@ struct Layout {
   }
 };
 
+// The same with dimensions of size 1 dropped and neighbours merged where all operands allow it, so
+// that most loops become one long row. ndim >= 1.
+Layout simplified(const Layout& layout);
+
 enum class UnaryOp { neg, exp, log, sqrt, rsqrt, sigmoid, silu, tanh, abs, square };
 enum class BinaryOp { add, sub, mul, div, maximum, minimum, atan2 };
 enum class CompareOp { eq, lt, le, gt, ge };

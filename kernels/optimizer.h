@@ -1,31 +1,41 @@
-// Parameter updates. One call updates the master weight, its moments and, if there is one, its bf16
-// copy. All of them do nothing when *skip != 0 (the NaN guard; skip may be null) so that the host
-// never has to read a flag inside a step.
+// Parameter updates. One call updates the master weights, their moments and, where there is one,
+// the bf16 copy. All of them do nothing when *skip != 0 (the NaN guard; skip may be null) so that
+// the host never has to read a flag inside a step.
 #pragma once
 
 #include "kernels/dispatch.h"
 
 namespace hrm {
 
-// The hyperparameters of one update of one parameter group.
-struct AdamStep {
-  double lr = 0, beta1 = 0.9, beta2 = 0.95, weight_decay = 0;
-  double eps = 0;  // adamw only
-  int64_t t = 1;   // number of this step for this tensor, from 1
-};
-
 // Adam-atan2 (Everett et al. 2024; imoneoi/adam-atan2):
 //   p *= 1 - lr wd;  m = lerp(m, g, 1 - beta1);  v = beta2 v + (1 - beta2) g^2
 //   p -= lr / (1 - beta1^t) atan2(m, sqrt(v) / sqrt(1 - beta2^t))
-// p, m, v, g: n elements of t (f32 or f64); copy: n bf16, or null. g is multiplied by
-// *gradient_scale first (clipping; null is 1).
-HRM_KERNEL(adam_atan2, (DType t, void* p, void* m, void* v, bfloat16* copy, const void* g,
-                        int64_t n, const AdamStep& step, const double* gradient_scale,
-                        const int32_t* skip, const Context&))
 // AdamW (Loshchilov & Hutter 2019): same moments, p -= lr mhat / (sqrt(vhat) + eps).
-HRM_KERNEL(adamw, (DType t, void* p, void* m, void* v, bfloat16* copy, const void* g, int64_t n,
-                   const AdamStep& step, const double* gradient_scale, const int32_t* skip,
-                   const Context&))
+enum class OptimizerKind { adam_atan2, adamw };
+
+struct AdamRule {
+  OptimizerKind kind = OptimizerKind::adam_atan2;
+  double beta1 = 0.9, beta2 = 0.95;
+  double eps = 0;  // adamw only
+};
+// One parameter: master weight, moments and gradient, n elements of one type (f32 or f64); copy: n
+// bf16, or null.
+struct AdamTensor {
+  void* p = nullptr;
+  void* m = nullptr;
+  void* v = nullptr;
+  bfloat16* copy = nullptr;
+  const void* g = nullptr;
+  int64_t n = 0;
+};
+// What changes from step to step, by parameter: 1 - lr wd; lr / (1 - beta1^t); 1 / sqrt(1 -
+// beta2^t).
+inline constexpr int kAdamRates = 3;
+// tensors: `count` of them, in host memory; rates: f64 [count, kAdamRates], on the device.
+// Gradients are multiplied by *gradient_scale first (clipping; null is 1).
+HRM_KERNEL(adam, (DType t, const AdamTensor* tensors, int64_t count, const double* rates,
+                  const AdamRule& rule, const double* gradient_scale, const int32_t* skip,
+                  const Context&))
 // Sparse SignSGD on the rows of a table: for every distinct id in ids[batch], with
 // g = sum of grad[i, :] over equal ids: row = row (1 - lr wd) - lr sign(g), sign(0) = 0.
 // Rows whose id does not occur are untouched. table: [rows, dim], grad: [batch, dim], both of t.

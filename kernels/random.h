@@ -2,7 +2,6 @@
 // and for any number of threads. Element i of a call is a function of (seed, offset + i) alone.
 #pragma once
 
-#include <array>
 #include <cmath>
 #include <numbers>
 
@@ -15,27 +14,32 @@ struct RandomKey {
   uint64_t offset = 0;  // index of the first 64-bit draw of the call
 };
 
+struct PhiloxBlock {
+  uint32_t word[4];
+};
 // The ten rounds on one counter block.
-inline std::array<uint32_t, 4> philox(uint64_t seed, uint64_t counter) {
+HRM_HOST_DEVICE inline PhiloxBlock philox(uint64_t seed, uint64_t counter) {
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
-  std::array<uint32_t, 4> c = {static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32),
-                               0, 0};
+  uint32_t c[4] = {static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0};
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = uint64_t{0xD2511F53u} * c[0], p1 = uint64_t{0xCD9E8D57u} * c[2];
-    c = {static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k0, static_cast<uint32_t>(p1),
-         static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k1, static_cast<uint32_t>(p0)};
+    c[0] = static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k0;
+    c[2] = static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k1;
+    c[1] = static_cast<uint32_t>(p1);
+    c[3] = static_cast<uint32_t>(p0);
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  return c;
+  return {{c[0], c[1], c[2], c[3]}};
 }
 // Draw number `index`: 64 random bits (two draws share a Philox block).
-inline uint64_t philox_bits(uint64_t seed, uint64_t index) {
-  const auto c = philox(seed, index >> 1);
-  return (index & 1) ? (uint64_t{c[3]} << 32 | c[2]) : (uint64_t{c[1]} << 32 | c[0]);
+HRM_HOST_DEVICE inline uint64_t philox_bits(uint64_t seed, uint64_t index) {
+  const PhiloxBlock c = philox(seed, index >> 1);
+  return (index & 1) ? (uint64_t{c.word[3]} << 32 | c.word[2])
+                     : (uint64_t{c.word[1]} << 32 | c.word[0]);
 }
 // Uniform in [0, 1) with 53 bits.
-inline double philox_uniform(uint64_t seed, uint64_t index) {
+HRM_HOST_DEVICE inline double philox_uniform(uint64_t seed, uint64_t index) {
   return static_cast<double>(philox_bits(seed, index) >> 11) * 0x1p-53;
 }
 

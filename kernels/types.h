@@ -10,6 +10,13 @@
 #include <type_traits>
 #include <utility>
 
+// For the formulas that host and device code share.
+#ifdef __CUDACC__
+#define HRM_HOST_DEVICE __host__ __device__
+#else
+#define HRM_HOST_DEVICE
+#endif
+
 namespace hrm {
 
 // Element types of a tensor. Arithmetic runs in f32, f64 and bf16 (bf16 is storage: kernels widen
@@ -43,7 +50,7 @@ template <class... Values>
 
 // Round to nearest even; NaN stays NaN.
 struct bfloat16 {
-  uint16_t bits = 0;
+  uint16_t bits;
 
   bfloat16() = default;
   bfloat16(float value) : bits(round(value)) {}
@@ -176,7 +183,7 @@ decltype(auto) visit_any(DType t, F&& f) {
 // Where a kernel runs. The last argument of every kernel.
 struct Context {
   Device device = Device::cpu;
-  void* stream = nullptr;  // cudaStream_t of the CUDA backend; unused on the CPU
+  void* stream = nullptr;  // cudaStream_t, or null for the backend's own; unused on the CPU
 };
 
 }  // namespace hrm

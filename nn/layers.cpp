@@ -9,8 +9,9 @@ namespace hrm {
 
 Tensor initial_weight(const Shape& shape, double std, const LayerOptions& options) {
   const DType master = accumulate_type(options.dtype);
-  return options.random ? options.random->truncated_normal(shape, std, master, options.device)
-                        : zeros(shape, master, options.device);
+  if (!options.random) return zeros(shape, master, options.device);
+  // Drawn on the host: the same bits on every device.
+  return options.random->truncated_normal(shape, std, master).to(options.device);
 }
 
 Linear::Linear(int64_t in, int64_t out, bool with_bias, const LayerOptions& options)

@@ -10,6 +10,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "kernels/cuda/runtime.h"
+
 // Under the address sanitizer a block in the cache is out of bounds until it is handed out again.
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -21,7 +23,15 @@
 namespace hrm {
 namespace {
 
-constexpr size_t kAlignment = 64;  // a cache line, and the widest vector register
+// The checked emulation wants every block to be an allocation of its own.
+#ifdef HRM_EMULATE_CHECK
+constexpr bool kCaching = false;
+#else
+constexpr bool kCaching = true;
+#endif
+
+// A cache line, and the widest vector register; on a GPU what its own allocator gives.
+constexpr size_t alignment_of(Device device) { return device == Device::cpu ? 64 : 256; }
 
 std::string mebibytes(size_t bytes) {
   std::ostringstream text;
@@ -30,8 +40,10 @@ std::string mebibytes(size_t bytes) {
   return text.str();
 }
 
-class CpuAllocator {
+class Allocator {
  public:
+  explicit Allocator(Device device) : device_(device) {}
+
   // A block of at least `bytes`; its true size replaces them.
   void* allocate(size_t& bytes) {
     const std::lock_guard lock(mutex_);
@@ -54,8 +66,9 @@ class CpuAllocator {
         clear();
         block = from_system(bytes);
       }
-      CHECK(block, "[allocate] out of memory: asked for ", mebibytes(bytes), " on cpu while ",
-            mebibytes(stats_.in_use), " are in use. HINT: use a smaller batch");
+      CHECK(block, "[allocate] out of memory: asked for ", mebibytes(bytes), " on ",
+            name_of(device_), " while ", mebibytes(stats_.in_use),
+            " are in use. HINT: use a smaller batch");
     }
     stats_.in_use += bytes;
     stats_.peak = std::max(stats_.peak, stats_.in_use);
@@ -64,6 +77,7 @@ class CpuAllocator {
   void release(void* block, size_t bytes) {
     const std::lock_guard lock(mutex_);
     stats_.in_use -= bytes;
+    if (!kCaching && device_ == Device::cuda) return to_system(block);
     stats_.cached += bytes;
     free_[lane()][bytes].push_back(block);
     ASAN_POISON_MEMORY_REGION(block, bytes);
@@ -83,16 +97,26 @@ class CpuAllocator {
 
  private:
   void* from_system(size_t bytes) {
-    void* block = std::aligned_alloc(kAlignment, bytes);
+    void* block = nullptr;
+    if (device_ == Device::cpu)
+      block = std::aligned_alloc(alignment_of(device_), bytes);
+    else if constexpr (kBuiltWithCuda)
+      block = cuda::allocate(bytes);
     if (block) ++stats_.allocations;
     return block;
+  }
+  void to_system(void* block) {
+    if (device_ == Device::cpu)
+      std::free(block);
+    else if constexpr (kBuiltWithCuda)
+      cuda::release(block);
   }
   void clear() {
     for (auto& lists : free_)
       for (auto& [bytes, list] : lists.second)
         for (void* block : list) {
           ASAN_UNPOISON_MEMORY_REGION(block, bytes);
-          std::free(block);
+          to_system(block);
         }
     free_.clear();
     stats_.cached = 0;
@@ -101,21 +125,20 @@ class CpuAllocator {
   // then does not depend on how far the others are.
   static int lane() { return omp_in_parallel() ? 1 + omp_get_thread_num() : 0; }
 
+  const Device device_;
   std::mutex mutex_;
   using FreeLists = std::map<size_t, std::vector<void*>>;  // by size
   std::unordered_map<int, FreeLists> free_;
   AllocatorStats stats_;
 };
 
-// Never destroyed: tensors in static storage may be released after main.
-CpuAllocator& cpu_allocator() {
-  static auto* allocator = new CpuAllocator;
-  return *allocator;
-}
-
-CpuAllocator& allocator_of(Device device) {
-  if (device != Device::cpu) no_cuda_backend("allocate");
-  return cpu_allocator();
+Allocator& allocator_of(Device device) {
+  // Never destroyed: tensors in static storage may be released after main.
+  static auto* cpu = new Allocator(Device::cpu);
+  if (device == Device::cpu) return *cpu;
+  if constexpr (!kBuiltWithCuda) no_cuda_backend("allocate");
+  static auto* cuda = new Allocator(Device::cuda);
+  return *cuda;
 }
 
 }  // namespace
@@ -125,7 +148,8 @@ void reset_peak(Device device) { allocator_of(device).reset_peak(); }
 void empty_cache(Device device) { allocator_of(device).empty_cache(); }
 
 Storage::Storage(size_t bytes, Device device) : block_(std::make_shared<Block>()) {
-  size_t rounded = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  const size_t alignment = alignment_of(device);
+  size_t rounded = std::max(alignment, (bytes + alignment - 1) / alignment * alignment);
   block_->data = allocator_of(device).allocate(rounded);
   block_->bytes = rounded;
   block_->device = device;

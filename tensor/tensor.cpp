@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/cast.h"
+#include "kernels/cuda/runtime.h"
 
 namespace hrm {
 
@@ -95,7 +96,13 @@ Tensor Tensor::to(DType wanted) const {
 
 Tensor Tensor::to(Device wanted) const {
   if (wanted == device()) return *this;
-  no_cuda_backend("to");
+  if constexpr (!kBuiltWithCuda) no_cuda_backend("to");
+  const Tensor source = contiguous();
+  Tensor copy(shape(), dtype(), wanted);
+  if constexpr (kBuiltWithCuda)
+    cuda::copy(copy.data(), source.data(), nbytes(),
+               wanted == Device::cuda ? cuda::Copy::to_device : cuda::Copy::to_host, {});
+  return copy;
 }
 
 void Tensor::copy_from(const Tensor& source) {

@@ -13,52 +13,6 @@
 using namespace hrm;
 using namespace hrm::test;
 
-namespace {
-
-struct Result {
-  Tensors outputs, grads;
-};
-
-// Outputs, and gradients against fixed cotangents, in `dtype`.
-Result evaluate_case(const OpCase& op, DType dtype) {
-  Random random(7);
-  Tensors inputs;
-  for (const Tensor& t : op.inputs(random)) {
-    inputs.push_back(t.detach().to(dtype).clone());
-    inputs.back().set_requires_grad(t.requires_grad());
-  }
-  Result result;
-  result.outputs = op.run(inputs);
-  Tensors cotangents;
-  Random seeds(8);
-  for (const Tensor& y : result.outputs)
-    cotangents.push_back(seeds.normal(y.shape(), 1, DType::f64).to(y.dtype()));
-  result.grads = grad(result.outputs, inputs, cotangents);
-  return result;
-}
-
-double largest_difference(const Tensors& a, const Tensors& b) {
-  double worst = 0;
-  REQUIRE(a.size() == b.size());
-  for (size_t i = 0; i < a.size(); ++i) {
-    REQUIRE(a[i].shape() == b[i].shape());
-    const auto x = a[i].to_vector(), y = b[i].to_vector();
-    for (size_t k = 0; k < x.size(); ++k)
-      worst = std::max(worst, std::abs(x[k] - y[k]) / std::max(1.0, std::abs(y[k])));
-  }
-  return worst;
-}
-
-bool same_bits(const Tensors& a, const Tensors& b) {
-  for (size_t i = 0; i < a.size(); ++i) {
-    const Tensor x = a[i].contiguous(), y = b[i].contiguous();
-    if (std::memcmp(x.data(), y.data(), x.nbytes()) != 0) return false;
-  }
-  return true;
-}
-
-}  // namespace
-
 TEST_CASE("gradcheck of every operation in f64") {
   for (const OpCase& op : op_cases()) {
     Random random(3);
@@ -88,9 +42,9 @@ TEST_CASE("gradcheck finds a wrong gradient") {
 TEST_CASE("fused operations equal their composed references") {
   for (const OpCase& op : op_cases()) {
     if (!op.has_fused_form) continue;
-    const Result fused = evaluate_case(op, DType::f64);
+    const OpResult fused = evaluate_case(op, DType::f64);
     set_fusion(false);
-    const Result composed = evaluate_case(op, DType::f64);
+    const OpResult composed = evaluate_case(op, DType::f64);
     set_fusion(true);
     CHECK_MESSAGE(largest_difference(fused.outputs, composed.outputs) < 1e-12, op.name);
     CHECK_MESSAGE(largest_difference(fused.grads, composed.grads) < 1e-11, op.name);
@@ -100,11 +54,11 @@ TEST_CASE("fused operations equal their composed references") {
 TEST_CASE("f32 and bf16 follow f64") {
   for (const OpCase& op : op_cases()) {
     if (!op.any_dtype) continue;
-    const Result exact = evaluate_case(op, DType::f64), single = evaluate_case(op, DType::f32);
+    const OpResult exact = evaluate_case(op, DType::f64), single = evaluate_case(op, DType::f32);
     CHECK_MESSAGE(largest_difference(single.outputs, exact.outputs) < 2e-6, op.name);
     CHECK_MESSAGE(largest_difference(single.grads, exact.grads) < 1e-5, op.name);
     if (op.name == "bce_with_logits") continue;  // f32 and f64 only
-    const Result half = evaluate_case(op, DType::bf16);
+    const OpResult half = evaluate_case(op, DType::bf16);
     CHECK_MESSAGE(largest_difference(half.outputs, exact.outputs) < 0.08, op.name);
     CHECK_MESSAGE(largest_difference(half.grads, exact.grads) < 0.15, op.name);
   }

@@ -40,21 +40,25 @@ struct Setup {
     write_file_atomically(dir / name / "config.json", config.to_json().dump());
     return dir / name;
   }
-  std::unique_ptr<Trainer> trainer(const std::string& name) const {
-    return std::make_unique<Trainer>(config, *train, test.get(), folder(name));
+  std::unique_ptr<Trainer> trainer(const std::string& name, Device device = Device::cpu) const {
+    return std::make_unique<Trainer>(config, *train, test.get(), folder(name), device);
   }
   TempDir dir;
   Config config;
   std::unique_ptr<PuzzleDataset> train, test;
 };
 
-bool same_weights(const Model& a, const Model& b) {
+// The sum of all differences of two models' weights.
+double weight_difference(const Model& a, const Model& b) {
   const NamedTensors x = a.state_dict(), y = b.state_dict();
-  for (size_t i = 0; i < x.size(); ++i)
-    if (std::memcmp(x[i].second.data(), y[i].second.data(), x[i].second.nbytes()) != 0)
-      return false;
-  return true;
+  double sum = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const auto u = x[i].second.to_vector(), v = y[i].second.to_vector();
+    for (size_t k = 0; k < u.size(); ++k) sum += std::abs(u[k] - v[k]);
+  }
+  return sum;
 }
+bool same_weights(const Model& a, const Model& b) { return weight_difference(a, b) == 0; }
 
 std::string without_times(const std::string& metrics) {
   std::string out;
@@ -69,16 +73,17 @@ std::string without_times(const std::string& metrics) {
 
 }  // namespace
 
-TEST_CASE("a run that is killed and resumed ends with the same bits") {
-  for (const char* dtype : {"f32", "bf16"})
-    for (const char* refill : {"only_halted", "reference"}) {
+TEST_CASE("a run that is killed and resumed ends with the same bits, on every device") {
+  for (const Device device : devices())
+    for (const auto& [dtype, refill] :
+         {std::pair{"f32", "only_halted"}, {"bf16", "only_halted"}, {"f32", "reference"}}) {
       Setup s;
       s.config.set("dtype", dtype), s.config.set("refill", refill);
-      const auto whole = s.trainer("whole");
+      const auto whole = s.trainer("whole", device);
       whole->run({});
       // Killed after step 9: the newest checkpoint is that of step 8, metrics are further on.
       {
-        const auto killed = s.trainer("killed");
+        const auto killed = s.trainer("killed", device);
         TrainCallbacks callbacks;
         struct Kill {};
         callbacks.on_metrics = [](const TrainMetrics& m) {
@@ -86,7 +91,7 @@ TEST_CASE("a run that is killed and resumed ends with the same bits") {
         };
         CHECK_THROWS_AS(killed->run(callbacks), Kill);
       }
-      const auto resumed = s.trainer("killed");
+      const auto resumed = s.trainer("killed", device);
       resumed->resume();
       CHECK(resumed->steps_done() == 8);
       CHECK(resumed->run({}) == TrainOutcome::finished);
@@ -128,34 +133,72 @@ TEST_CASE("micro-batches give the step of the whole batch") {
   }
 }
 
-TEST_CASE("a step allocates nothing once it is warm") {
+TEST_CASE("a step allocates nothing once it is warm, on every device") {
   const Setup s;
-  const auto trainer = s.trainer("warm");
-  for (int i = 0; i < 3; ++i) trainer->step();
-  const uint64_t before = allocator_stats().allocations;
-  for (int i = 0; i < 3; ++i) trainer->step();
-  CHECK(allocator_stats().allocations == before);
+  for (const Device device : devices()) {
+    const auto trainer = s.trainer("warm", device);
+    for (int i = 0; i < 3; ++i) trainer->step();
+    const uint64_t before = allocator_stats(device).allocations;
+    for (int i = 0; i < 3; ++i) trainer->step();
+#ifndef HRM_EMULATE_CHECK  // there nothing is kept for reuse
+    CHECK(allocator_stats(device).allocations == before);
+#endif
+  }
 }
 
-TEST_CASE("a value that is not finite masks the update, stops the run and names the tensor") {
+#if HRM_WITH_CUDA
+TEST_CASE("cuda: training follows the CPU, and a run moves between the devices") {
+  for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+    Setup s;
+    s.config.model.dtype = dtype;
+    s.config.model.num_heads = 1;  // heads of 16: tensor cores
+    const auto cpu = s.trainer("cpu"), cuda = s.trainer("cuda", Device::cuda);
+    CHECK(same_weights(cpu->model(), cuda->model()));  // the same start
+    for (int i = 0; i < 4; ++i) cpu->step(), cuda->step();
+    // Against how far training has come. Updates follow signs, so gradients near 0 differ most.
+    const auto start = s.trainer("start");
+    const auto apart = [&](const Trainer& a, const Trainer& b) {
+      return weight_difference(a.model(), b.model()) / weight_difference(start->model(), a.model());
+    };
+    const double tolerance = dtype == DType::f64 ? 1e-10 : dtype == DType::f32 ? 1e-3 : 0.1;
+    CHECK(apart(*cpu, *cuda) < tolerance);
+    // Both devices go on from what the other wrote.
+    const std::atomic<bool> stop{true};
+    TrainCallbacks one_step;
+    one_step.stop = &stop;
+    cpu->run(one_step), cuda->run(one_step);
+    const auto to_cuda = s.trainer("cpu", Device::cuda), to_cpu = s.trainer("cuda");
+    to_cuda->resume(), to_cpu->resume();
+    CHECK(same_weights(to_cuda->model(), cpu->model()));
+    CHECK(same_weights(to_cpu->model(), cuda->model()));
+    to_cuda->step(), to_cpu->step();
+    CHECK(apart(*to_cuda, *to_cpu) < 2 * tolerance);
+  }
+}
+#endif
+
+TEST_CASE("a value that is not finite masks the update and stops the run, on every device") {
   Setup s;
   s.config.train.ema = 0;
-  const auto trainer = s.trainer("nan");
-  for (int i = 0; i < 4; ++i) trainer->step();
-  // Poison one weight: the loss of the next step is NaN.
-  const NamedTensors state = trainer->model().state_dict();
-  find(state, "lm_head.weight")->data<float>()[0] = NAN;
-  const NamedTensors before = [&] {
-    NamedTensors copy;
-    for (const auto& [name, t] : state) copy.emplace_back(name, t.clone());
-    return copy;
-  }();
-  trainer->step();
-  for (size_t i = 0; i < state.size(); ++i)
-    CHECK_MESSAGE(
-        std::memcmp(state[i].second.data(), before[i].second.data(), state[i].second.nbytes()) == 0,
-        state[i].first);
-  expect_error([&] { trainer->step(); }, "the loss was not finite in step 5");
+  for (const Device device : devices()) {
+    const auto trainer = s.trainer("nan", device);
+    for (int i = 0; i < 4; ++i) trainer->step();
+    // Poison one weight: the loss of the next step is NaN.
+    const NamedTensors state = trainer->model().state_dict();
+    Tensor poisoned = find(state, "lm_head.weight")->sliced(0, 0, 1).sliced(1, 0, 1);
+    poisoned.copy_from(full({1, 1}, NAN));
+    const NamedTensors before = [&] {
+      NamedTensors copy;
+      for (const auto& [name, t] : state) copy.emplace_back(name, t.clone());
+      return copy;
+    }();
+    trainer->step();
+    for (size_t i = 0; i < state.size(); ++i) {
+      const Tensor now = state[i].second.to(Device::cpu), then = before[i].second.to(Device::cpu);
+      CHECK_MESSAGE(std::memcmp(now.data(), then.data(), now.nbytes()) == 0, state[i].first);
+    }
+    expect_error([&] { trainer->step(); }, "the loss was not finite in step 5");
+  }
 }
 
 TEST_CASE("early stop, stop requests and the last checkpoints") {
@@ -204,37 +247,39 @@ TEST_CASE("resuming refuses another configuration and damaged checkpoints") {
   CHECK_FALSE(fs::exists(s.dir / "run" / "checkpoints" / "step_00000099.tmp"));
 }
 
-TEST_CASE("evaluation does not depend on the batch, and halting runs fewer segments") {
+TEST_CASE("evaluation depends on no batch, halting runs fewer segments, on every device") {
   Setup s;
-  const auto trainer = s.trainer("eval");
-  for (int i = 0; i < 6; ++i) trainer->step();
-  EvalOptions options;
-  options.traces = 2;
-  const EvalResult all = evaluate(trainer->model(), *s.test, options);
-  CHECK(all.count == 30);
-  CHECK(all.mean_steps == 3);
-  CHECK(all.traces.size() == 2);
-  CHECK(all.traces[0].predictions.size() == 3);
-  for (const int64_t batch : {1, 7, 30}) {
-    options.batch_size = batch;
-    const EvalResult again = evaluate(trainer->model(), *s.test, options);
-    CHECK(again.exact_by_segment == all.exact_by_segment);
-    CHECK(again.accuracy == doctest::Approx(all.accuracy).epsilon(1e-12));
+  for (const Device device : devices()) {
+    const auto trainer = s.trainer("eval", device);
+    for (int i = 0; i < 6; ++i) trainer->step();
+    EvalOptions options;
+    options.traces = 2;
+    const EvalResult all = evaluate(trainer->model(), *s.test, options);
+    CHECK(all.count == 30);
+    CHECK(all.mean_steps == 3);
+    CHECK(all.traces.size() == 2);
+    CHECK(all.traces[0].predictions.size() == 3);
+    for (const int64_t batch : {1, 7, 30}) {
+      options.batch_size = batch;
+      const EvalResult again = evaluate(trainer->model(), *s.test, options);
+      CHECK(again.exact_by_segment == all.exact_by_segment);
+      CHECK(again.accuracy == doctest::Approx(all.accuracy).epsilon(1e-12));
+    }
+    options.segments = 5;  // more than trained
+    CHECK(evaluate(trainer->model(), *s.test, options).exact_by_segment.size() == 5);
+    options.segments = 1;
+    CHECK(evaluate(trainer->model(), *s.test, options).mean_steps == 1);
+    // A threshold that every row passes at once, and one that none does.
+    options.segments = 0, options.halting = true, options.batch_size = 7;
+    options.threshold = -1e9;
+    const EvalResult early = evaluate(trainer->model(), *s.test, options);
+    CHECK(early.mean_steps == 1);
+    CHECK(early.count == 30);
+    CHECK(early.halt_histogram[1] == 30);
+    CHECK(early.exact_accuracy == all.exact_by_segment[0]);
+    options.threshold = 1e9;
+    CHECK(evaluate(trainer->model(), *s.test, options).mean_steps == 3);
   }
-  options.segments = 5;  // more than trained
-  CHECK(evaluate(trainer->model(), *s.test, options).exact_by_segment.size() == 5);
-  options.segments = 1;
-  CHECK(evaluate(trainer->model(), *s.test, options).mean_steps == 1);
-  // A threshold that every row passes at once, and one that none does.
-  options.segments = 0, options.halting = true, options.batch_size = 7;
-  options.threshold = -1e9;
-  const EvalResult early = evaluate(trainer->model(), *s.test, options);
-  CHECK(early.mean_steps == 1);
-  CHECK(early.count == 30);
-  CHECK(early.halt_histogram[1] == 30);
-  CHECK(early.exact_accuracy == all.exact_by_segment[0]);
-  options.threshold = 1e9;
-  CHECK(evaluate(trainer->model(), *s.test, options).mean_steps == 3);
 }
 
 TEST_CASE("EMA weights are used for evaluation and put back") {

@@ -34,7 +34,7 @@ Tensor embedding(const Tensor& table, const Tensor& indices, double scale, const
         const Tensor dy = grad.contiguous(), &ids = saved["ids"];
         Tensor dtable = zeros(shape, type, dy.device());
         HRM_DISPATCH(scatter_add_rows, dy.context(), type, dtable.data(), dy.dtype(), dy.data(),
-                     ids.data<int32_t>(), ids.numel(), shape[1], scale);
+                     ids.data<int32_t>(), ids.numel(), shape[1], shape[0], scale);
         return Tensors{dtable};
       });
 }
@@ -69,7 +69,7 @@ Tensor scatter_add(const Tensor& input, const Tensor& indices, int64_t rows) {
   check_ids(ids, rows, "scatter_add");
   Tensor y = zeros({rows, source.size(1)}, source.dtype(), source.device());
   HRM_DISPATCH(scatter_add_rows, y.context(), y.dtype(), y.data(), source.dtype(), source.data(),
-               ids.data<int32_t>(), ids.numel(), source.size(1), 1.0);
+               ids.data<int32_t>(), ids.numel(), source.size(1), rows, 1.0);
   return record(
       "scatter_add", y, {input}, {{"ids", ids}},
       [](const Saved& saved, const Tensor& dy) { return Tensors{embedding(dy, saved["ids"])}; });

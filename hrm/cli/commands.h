@@ -24,8 +24,10 @@ void add_data_command(CLI::App& app);
 // Options that several commands share.
 struct CommonOptions {
   int threads = 0;  // 0: what OpenMP finds
+  std::string device_name = "cpu";
   void add(CLI::App& command);
-  void apply() const;  // checks the range and sets the number of threads
+  void apply() const;  // checks them, sets the number of threads, opens the GPU
+  Device device() const { return device_name == "cuda" ? Device::cuda : Device::cpu; }
 };
 
 // A run folder with its model, ready to evaluate. `which` is best, last, or a checkpoint folder;
@@ -36,7 +38,7 @@ struct LoadedRun {
   std::unique_ptr<Model> model;
   int64_t step = 0;
 };
-LoadedRun load_run(const Path& run, const std::string& which);
+LoadedRun load_run(const Path& run, const std::string& which, Device device = Device::cpu);
 // The data set a run was trained on, or `data` if given; checks that it fits the model.
 PuzzleDataset open_data(const LoadedRun& run, const std::string& data, const std::string& split);
 

@@ -2,6 +2,7 @@
 
 #include "hrm/cli/commands.h"
 #include "hrm/progress.h"
+#include "kernels/cuda/runtime.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -19,14 +20,21 @@ void set_command_line(int argc, char** argv) {
 
 void CommonOptions::add(CLI::App& command) {
   command.add_option("--threads", threads, "CPU threads (default: all cores)");
+  command.add_option("--device", device_name, "cpu (default) or cuda")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
 }
 
 void CommonOptions::apply() const {
   CHECK(threads >= 0 && threads <= 1024, "[threads] must be in 1..1024, got ", threads);
   if (threads > 0) omp_set_num_threads(threads);
+  if (device() == Device::cpu) return;
+  if constexpr (kBuiltWithCuda)
+    cuda::require_device();
+  else
+    detail::fail("[device] this build has no CUDA backend. HINT: rebuild with `make CUDA=1`");
 }
 
-LoadedRun load_run(const Path& run, const std::string& which) {
+LoadedRun load_run(const Path& run, const std::string& which, Device device) {
   LoadedRun loaded;
   loaded.config = read_config(run);
   const std::vector<Path> steps = list_checkpoints(run);
@@ -49,7 +57,7 @@ LoadedRun load_run(const Path& run, const std::string& which) {
           "/checkpoints");
   }
   const Checkpoint checkpoint = read_checkpoint(loaded.weights, true);
-  loaded.model = std::make_unique<Model>(loaded.config.model, nullptr);
+  loaded.model = std::make_unique<Model>(loaded.config.model, nullptr, device);
   loaded.model->load_state_dict(checkpoint.model, kOfficialPrefix);
   loaded.step = checkpoint.state.value("step", int64_t{0});
   return loaded;

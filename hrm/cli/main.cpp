@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
   limit_spinning(argv);
   set_command_line(argc, argv);
   CLI::App app(
-      "hrm: trains and runs Hierarchical Reasoning Models, from scratch, on your CPU.\n"
+      "hrm: trains and runs Hierarchical Reasoning Models, from scratch, on your CPU or GPU.\n"
       "\n"
       "  hrm demo                          train a 4x4 Sudoku model in minutes and watch it think\n"
       "  hrm data sudoku --out DIR         make a data set\n"

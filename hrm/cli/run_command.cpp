@@ -34,7 +34,7 @@ void add_run_options(CLI::App& command, EvalSettings& s) {
 
 void run_eval(const EvalSettings& s) {
   s.common.apply();
-  const LoadedRun run = load_run(s.run, s.checkpoint);
+  const LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
   const PuzzleDataset data = open_data(run, s.data, s.split);
   EvalResult result;
   {
@@ -71,7 +71,7 @@ void run_solve(const SolveSettings& s) {
   CHECK(solution.count == 1, "[solve] the puzzle has ",
         solution.count == 0 ? "no solution" : "several solutions",
         ". HINT: check the digits; a puzzle must have exactly one");
-  const LoadedRun run = load_run(s.run, s.checkpoint);
+  const LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
   CHECK(run.config.model.seq_len == rules.cells() && run.config.model.vocab_size == rules.side + 2,
         "[solve] the model of ", s.run, " was trained on ", run.config.model.seq_len,
         " tokens of vocabulary ", run.config.model.vocab_size, ", this puzzle has ", rules.cells(),

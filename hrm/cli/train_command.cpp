@@ -8,6 +8,7 @@
 #include "hrm/data/build.h"
 #include "hrm/progress.h"
 #include "hrm/report.h"
+#include "kernels/cuda/runtime.h"
 #include "kernels/profile.h"
 
 namespace hrm {
@@ -63,16 +64,20 @@ std::string status(const TrainMetrics& m) {
 }
 
 void print_estimate(const Config& c, const Model& model, const Path& run) {
-  const Estimate e = estimate(c, run);
+  const Device device = model.H_init.device();
+  const Estimate e = estimate(c, run, device);
   const double rows = static_cast<double>(c.train.batch_size * c.train.total_steps);
+  std::string where = "this machine";
+  if constexpr (kBuiltWithCuda)
+    if (device == Device::cuda) where = cuda::device_name();
   std::fprintf(stderr,
                "%s parameters, %s puzzle rows; about %s of memory, %s of disk, %s for %s samples "
-               "on this machine\n",
+               "on %s\n",
                format_count(model.parameter_count()).c_str(),
                format_count(c.model.puzzle_emb_ndim ? c.model.num_puzzle_identifiers : 0).c_str(),
                format_bytes(e.memory_bytes).c_str(), format_bytes(e.disk_bytes).c_str(),
-               format_duration(e.seconds).c_str(),
-               format_count(static_cast<int64_t>(rows)).c_str());
+               format_duration(e.seconds).c_str(), format_count(static_cast<int64_t>(rows)).c_str(),
+               where.c_str());
 }
 
 // "gemm 77 %, attention 9 %, ...": the largest shares of the kernel time since `before`.
@@ -170,10 +175,10 @@ void train(const Settings& s) {
   } else {
     CHECK(!s.resume, "[train] there is no run in ", run.string(), " to resume");
   }
-  check_fits(estimate(config, run));
+  check_fits(estimate(config, run, s.common.device()));
   if (!exists) write_run_config(run, config, train_data.task());
   remove_temporaries(run);
-  Trainer trainer(config, train_data, test_data ? &*test_data : nullptr, run);
+  Trainer trainer(config, train_data, test_data ? &*test_data : nullptr, run, s.common.device());
   if (!list_checkpoints(run).empty()) trainer.resume();
   print_estimate(config, trainer.model(), run);
   const TrainOutcome outcome = train_with_progress(trainer, run);
@@ -234,7 +239,7 @@ void demo(Settings s) {
   std::error_code error;
   fs::create_directories(run, error);
   CHECK(!error, "[demo] cannot create ", run.string(), ": ", error.message());
-  check_fits(estimate(config, run));
+  check_fits(estimate(config, run, s.common.device()));
 
   if (!fs::exists(run / "data")) {
     SudokuBuild with_bar = build;
@@ -256,7 +261,7 @@ void demo(Settings s) {
   const PuzzleDataset train_data(config.data, "train"), test_data(config.data, "test");
   if (!fs::exists(run / "config.json")) write_run_config(run, config, train_data.task());
   remove_temporaries(run);
-  Trainer trainer(config, train_data, &test_data, run);
+  Trainer trainer(config, train_data, &test_data, run, s.common.device());
   if (!list_checkpoints(run).empty()) trainer.resume();
   if (trainer.steps_done() < config.train.total_steps) {
     std::fflush(stdout);

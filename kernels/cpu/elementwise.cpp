@@ -4,119 +4,10 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vector_math.h"
+#include "kernels/formulas.h"
 
-namespace hrm::cpu {
-namespace {
+namespace hrm {
 
-template <class A>
-A apply(UnaryOp op, A x) {
-  switch (op) {
-    case UnaryOp::neg:
-      return -x;
-    case UnaryOp::exp:
-      return fast_exp(x);
-    case UnaryOp::log:
-      return std::log(x);
-    case UnaryOp::sqrt:
-      return std::sqrt(x);
-    case UnaryOp::rsqrt:
-      return A(1) / std::sqrt(x);
-    case UnaryOp::sigmoid:
-      return sigmoid(x);
-    case UnaryOp::silu:
-      return x * sigmoid(x);
-    case UnaryOp::tanh:
-      return std::tanh(x);
-    case UnaryOp::abs:
-      return std::abs(x);
-    case UnaryOp::square:
-      return x * x;
-  }
-  return x;
-}
-
-// op'(x), from y = op(x) where that is what is kept.
-template <class A>
-A derivative(UnaryOp op, A x, A y) {
-  switch (op) {
-    case UnaryOp::neg:
-      return A(-1);
-    case UnaryOp::exp:
-      return y;
-    case UnaryOp::log:
-      return A(1) / x;
-    case UnaryOp::sqrt:
-      return A(0.5) / y;
-    case UnaryOp::rsqrt:
-      return A(-0.5) * y * y * y;
-    case UnaryOp::sigmoid:
-      return y * (A(1) - y);
-    case UnaryOp::silu: {
-      const A s = sigmoid(x);
-      return s * (A(1) + x * (A(1) - s));
-    }
-    case UnaryOp::tanh:
-      return A(1) - y * y;
-    case UnaryOp::abs:
-      return x > 0 ? A(1) : (x < 0 ? A(-1) : A(0));
-    case UnaryOp::square:
-      return A(2) * x;
-  }
-  return A(0);
-}
-
-template <class A>
-A apply(BinaryOp op, A a, A b) {
-  switch (op) {
-    case BinaryOp::add:
-      return a + b;
-    case BinaryOp::sub:
-      return a - b;
-    case BinaryOp::mul:
-      return a * b;
-    case BinaryOp::div:
-      return b == A(0) && std::is_integral_v<A> ? A(0) : a / b;
-    case BinaryOp::maximum:
-      return a >= b || a != a ? a : b;
-    case BinaryOp::minimum:
-      return a <= b || a != a ? a : b;
-    case BinaryOp::atan2:
-      if constexpr (std::is_floating_point_v<A>) return std::atan2(a, b);
-  }
-  return a;
-}
-
-template <class A>
-bool holds(CompareOp op, A a, A b) {
-  switch (op) {
-    case CompareOp::eq:
-      return a == b;
-    case CompareOp::lt:
-      return a < b;
-    case CompareOp::le:
-      return a <= b;
-    case CompareOp::gt:
-      return a > b;
-    case CompareOp::ge:
-      return a >= b;
-  }
-  return false;
-}
-
-// Type an element is computed in: float for bf16, itself otherwise.
-template <class T>
-struct working {
-  using type = T;
-};
-template <>
-struct working<bfloat16> {
-  using type = float;
-};
-template <class T>
-using Working = typename working<T>::type;
-
-// The layout with size-1 dimensions dropped and neighbours merged where all operands allow it, so
-// that most loops become one long row.
 Layout simplified(const Layout& in) {
   Layout out;
   for (int d = 0; d < in.ndim; ++d) {
@@ -137,6 +28,20 @@ Layout simplified(const Layout& in) {
   if (out.ndim == 0) out.shape[0] = 1, out.ndim = 1;
   return out;
 }
+
+namespace cpu {
+namespace {
+
+struct Math {
+  template <class A>
+  static A exp(A x) {
+    return fast_exp(x);
+  }
+  template <class A>
+  static A sigmoid(A x) {
+    return cpu::sigmoid(x);
+  }
+};
 
 // Offsets of the three operands at the start of a row (all dimensions but the last).
 struct Offsets {
@@ -182,7 +87,7 @@ void map(T* y, const T* x, int64_t n, const F& f) {
 void unary(UnaryOp op, DType t, void* y, const void* x, int64_t n, const Context&) {
   visit_float(t, [&]<class T>() {
     using A = arithmetic<T>;
-    map(static_cast<T*>(y), static_cast<const T*>(x), n, [op](A v) { return apply(op, v); });
+    map(static_cast<T*>(y), static_cast<const T*>(x), n, [op](A v) { return apply<Math>(op, v); });
   });
 }
 
@@ -196,7 +101,7 @@ void unary_backward(UnaryOp op, DType t, void* dx, const void* x, const void* y,
     parallel_chunks(n, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const A v = static_cast<A>(kept[i]);
-        assign(out[i], static_cast<A>(g[i]) * derivative(op, v, v));
+        assign(out[i], static_cast<A>(g[i]) * derivative<Math>(op, v, v));
       }
     });
   });
@@ -300,4 +205,5 @@ void copy_strided(DType t, void* y, const void* x, const Layout& layout, const C
   });
 }
 
-}  // namespace hrm::cpu
+}  // namespace cpu
+}  // namespace hrm

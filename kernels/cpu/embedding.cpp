@@ -18,7 +18,7 @@ void gather_rows(DType t, void* y, const void* table, const int32_t* ids, int64_
 }
 
 void scatter_add_rows(DType t, void* table, DType t_in, const void* dy, const int32_t* ids,
-                      int64_t n, int64_t dim, double scale, const Context&) {
+                      int64_t n, int64_t dim, int64_t, double scale, const Context&) {
   visit_float(t, [&]<class T>() {
     visit_float(t_in, [&]<class In>() {
       using A = arithmetic<T>;

@@ -4,15 +4,10 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vector_math.h"
+#include "kernels/formulas.h"
 
 namespace hrm::cpu {
 namespace {
-
-double stablemax(double x) { return x >= 0 ? x + 1 : 1 / (1 - x + 1e-30); }
-double stablemax_derivative(double x) {
-  const double s = 1 / (1 - x + 1e-30);
-  return x >= 0 ? 1 : s * s;
-}
 
 // max(x) and log(sum(exp(x - max))) of a row.
 template <class A, class T>

@@ -9,56 +9,51 @@
 namespace hrm::cpu {
 namespace {
 
-// The part Adam-atan2 and AdamW share; direction(m, v, second_correction) is what they do not.
-template <class Direction>
-void adam(DType t, void* p, void* m, void* v, bfloat16* copy, const void* g, int64_t n,
-          const AdamStep& step, const double* gradient_scale, const int32_t* skip,
-          const Direction& direction) {
-  if (skip && *skip) return;
-  CHECK(t != DType::bf16, "[adam] master weights must be f32 or f64, got ", t);
-  visit_float(t, [&]<class S>() {
-    using A = arithmetic<S>;
-    const auto steps = static_cast<double>(step.t);
-    const A decay = static_cast<A>(1 - step.lr * step.weight_decay);
-    const A rate = static_cast<A>(step.lr / (1 - std::pow(step.beta1, steps)));
-    const A correction = static_cast<A>(1 / std::sqrt(1 - std::pow(step.beta2, steps)));
-    const A keep1 = static_cast<A>(1 - step.beta1);
-    const A beta2 = static_cast<A>(step.beta2), keep2 = static_cast<A>(1 - step.beta2);
-    const A scale = gradient_scale ? static_cast<A>(*gradient_scale) : A(1);
-    S *weight = static_cast<S*>(p), *first = static_cast<S*>(m), *second = static_cast<S*>(v);
-    const S* grad = static_cast<const S*>(g);
-    parallel_chunks(n, [&](int64_t begin, int64_t end) {
+template <class A, class Direction>
+void adam_update(const AdamTensor& tensor, const double* rates, const AdamRule& rule, A scale,
+                 const Direction& direction) {
+  const A decay = static_cast<A>(rates[0]), rate = static_cast<A>(rates[1]);
+  const A correction = static_cast<A>(rates[2]), keep1 = static_cast<A>(1 - rule.beta1);
+  const A beta2 = static_cast<A>(rule.beta2), keep2 = static_cast<A>(1 - rule.beta2);
+  A *weight = static_cast<A*>(tensor.p), *first = static_cast<A*>(tensor.m),
+    *second = static_cast<A*>(tensor.v);
+  const A* grad = static_cast<const A*>(tensor.g);
+  bfloat16* copy = tensor.copy;
+  parallel_chunks(tensor.n, [&](int64_t begin, int64_t end) {
 #pragma omp simd
-      for (int64_t i = begin; i < end; ++i) {
-        const A gi = static_cast<A>(grad[i]) * scale;
-        const A mi = static_cast<A>(first[i]) + (gi - static_cast<A>(first[i])) * keep1;
-        const A vi = beta2 * static_cast<A>(second[i]) + keep2 * gi * gi;
-        first[i] = static_cast<S>(mi);
-        second[i] = static_cast<S>(vi);
-        const A old = static_cast<A>(weight[i]) * decay;
-        weight[i] = static_cast<S>(old - rate * direction(mi, std::sqrt(vi) * correction));
-      }
-      if (copy)
-        for (int64_t i = begin; i < end; ++i) assign(copy[i], weight[i]);
-    });
+    for (int64_t i = begin; i < end; ++i) {
+      const A g = grad[i] * scale;
+      const A m = first[i] + (g - first[i]) * keep1, v = beta2 * second[i] + keep2 * g * g;
+      first[i] = m;
+      second[i] = v;
+      weight[i] = weight[i] * decay - rate * direction(m, std::sqrt(v) * correction);
+    }
+    if (copy)
+      for (int64_t i = begin; i < end; ++i) assign(copy[i], weight[i]);
   });
 }
 
 }  // namespace
 
-void adam_atan2(DType t, void* p, void* m, void* v, bfloat16* copy, const void* g, int64_t n,
-                const AdamStep& step, const double* gradient_scale, const int32_t* skip,
-                const Context&) {
-  adam(t, p, m, v, copy, g, n, step, gradient_scale, skip,
-       [](auto first, auto root) { return fast_atan2(first, root); });
-}
-
-void adamw(DType t, void* p, void* m, void* v, bfloat16* copy, const void* g, int64_t n,
-           const AdamStep& step, const double* gradient_scale, const int32_t* skip,
-           const Context&) {
-  adam(t, p, m, v, copy, g, n, step, gradient_scale, skip, [&](auto first, auto root) {
-    return first / (root + static_cast<decltype(root)>(step.eps));
-  });
+void adam(DType t, const AdamTensor* tensors, int64_t count, const double* rates,
+          const AdamRule& rule, const double* gradient_scale, const int32_t* skip, const Context&) {
+  if (skip && *skip) return;
+  CHECK(t != DType::bf16, "[adam] master weights must be f32 or f64, got ", t);
+  const auto run = [&]<class A>() {
+    const A scale = gradient_scale ? static_cast<A>(*gradient_scale) : A(1);
+    const A eps = static_cast<A>(rule.eps);
+    for (int64_t i = 0; i < count; ++i) {
+      const double* own = rates + i * kAdamRates;
+      if (rule.kind == OptimizerKind::adam_atan2)
+        adam_update<A>(tensors[i], own, rule, scale,
+                       [](A m, A root) { return fast_atan2(m, root); });
+      else
+        adam_update<A>(tensors[i], own, rule, scale,
+                       [eps](A m, A root) { return m / (root + eps); });
+    }
+  };
+  if (t == DType::f64) return run.operator()<double>();
+  run.operator()<float>();
 }
 
 void sign_sgd_rows(DType t, void* table, const void* grad, const int32_t* ids, int64_t batch,

@@ -1,32 +1,10 @@
 #include "kernels/random.h"
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/formulas.h"
 
 namespace hrm::cpu {
 namespace {
-
-// Inverse error function on (-1, 1): Giles' approximation, then two Newton steps on erf, which
-// bring it to the last bits of a double.
-double erfinv(double x) {
-  double w = -std::log((1 - x) * (1 + x)), p;
-  if (w < 5) {
-    w -= 2.5;
-    p = 2.81022636e-08;
-    for (double c : {3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503,
-                     -0.00417768164, 0.246640727, 1.50140941})
-      p = p * w + c;
-  } else {
-    w = std::sqrt(w) - 3;
-    p = -0.000200214257;
-    for (double c : {0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613,
-                     0.00943887047, 1.00167406, 2.83297682})
-      p = p * w + c;
-  }
-  double y = p * x;
-  for (int i = 0; i < 2; ++i)
-    y -= (std::erf(y) - x) / (std::numbers::inv_sqrtpi * 2 * std::exp(-y * y));
-  return y;
-}
 
 // y[i] = f(draw i), rounded once.
 template <class F>

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <numbers>
 
+#include "kernels/formulas.h"
+
 namespace hrm::cpu {
 
 // e^x within 2 ulp, 0 where it would be below 2.7e-38 (nearly subnormal): x = n ln 2 + r,
@@ -36,27 +38,6 @@ inline T sigmoid(T x) {
   return T(1) / (T(1) + fast_exp(-x));
 }
 
-// Angle of the point (x, y), within 4 ulp, for x >= 0 as Adam-atan2 needs it; atan2(0, 0) = 0.
-inline float fast_atan2(float y, float x) {
-  const float ay = std::fabs(y), ax = std::fabs(x);
-  const bool swap = ay > ax;
-  const float big = swap ? ay : ax, small = swap ? ax : ay;
-  const float t = big > 0 ? small / big : 0.0f;  // in [0, 1]
-  // atan on [0, tan(pi/8)], the rest by atan(t) = pi/4 + atan((t - 1) / (t + 1)).
-  const bool upper = t > 0.41421356f;
-  const float u = upper ? (t - 1.0f) / (t + 1.0f) : t;
-  const float s = u * u;
-  float p = 8.05374449538e-2f;
-  p = std::fma(p, s, -1.38776856032e-1f);
-  p = std::fma(p, s, 1.99777106478e-1f);
-  p = std::fma(p, s, -3.33329491539e-1f);
-  float angle = std::fma(p * s, u, u);
-  angle = upper ? angle + std::numbers::pi_v<float> / 4 : angle;
-  angle = swap ? std::numbers::pi_v<float> / 2 - angle : angle;
-  angle = x < 0 ? std::numbers::pi_v<float> - angle : angle;
-  angle = std::copysign(angle, y);
-  return y != y || x != x ? y + x : angle;
-}
-inline double fast_atan2(double y, double x) { return std::atan2(y, x); }
+using hrm::fast_atan2;
 
 }  // namespace hrm::cpu

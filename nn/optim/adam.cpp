@@ -1,6 +1,7 @@
 #include "nn/optim/adam.h"
 
-#include "kernels/optimizer.h"
+#include <cmath>
+
 #include "kernels/reduce.h"
 
 namespace hrm {
@@ -30,27 +31,30 @@ Tensor Adam::clip_factor() {
 
 void Adam::step(double lr, const Tensor& skip) {
   const Tensor factor = clip_factor();
+  std::vector<AdamTensor> tensors;
+  std::vector<double> rates;
   for (Slot& slot : slots_) {
-    Tensor& value = slot.parameter->value;
+    const Tensor &value = slot.parameter->value, &copy = slot.parameter->copy;
     const Tensor g = value.grad();
     if (!g.defined()) continue;
-    AdamStep step;
-    step.lr = lr, step.beta1 = options_.beta1, step.beta2 = options_.beta2;
-    step.weight_decay = options_.weight_decay, step.eps = options_.eps, step.t = ++slot.t;
-    Tensor& copy = slot.parameter->copy;
-    const auto update = [&](auto kernel) {
-      kernel(value.dtype(), value.data(), slot.exp_avg.data(), slot.exp_avg_sq.data(),
-             copy.defined() ? copy.data<bfloat16>() : nullptr, g.data(), value.numel(), step,
-             factor.defined() ? factor.data<double>() : nullptr,
-             skip.defined() ? skip.data<int32_t>() : nullptr);
-    };
-    if (options_.kind == OptimizerKind::adam_atan2)
-      update([&](auto... a) { HRM_DISPATCH(adam_atan2, value.context(), a...); });
-    else
-      update([&](auto... a) { HRM_DISPATCH(adamw, value.context(), a...); });
+    tensors.push_back({value.data(), slot.exp_avg.data(), slot.exp_avg_sq.data(),
+                       copy.defined() ? copy.data<bfloat16>() : nullptr, g.data(), value.numel()});
+    const auto t = static_cast<double>(++slot.t);
+    rates.push_back(1 - lr * options_.weight_decay);
+    rates.push_back(lr / (1 - std::pow(options_.beta1, t)));
+    rates.push_back(1 / std::sqrt(1 - std::pow(options_.beta2, t)));
     value.storage().bump_version();
     if (copy.defined()) copy.storage().bump_version();
   }
+  if (tensors.empty()) return;
+  const Tensor& first = slots_[0].parameter->value;
+  rates_ =
+      from_vector(rates, {static_cast<int64_t>(tensors.size()), kAdamRates}).to(first.device());
+  HRM_DISPATCH(adam, first.context(), first.dtype(), tensors.data(),
+               static_cast<int64_t>(tensors.size()), rates_.data<double>(),
+               AdamRule{options_.kind, options_.beta1, options_.beta2, options_.eps},
+               factor.defined() ? factor.data<double>() : nullptr,
+               skip.defined() ? skip.data<int32_t>() : nullptr);
 }
 
 void Adam::zero_grad() {

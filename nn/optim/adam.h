@@ -3,11 +3,10 @@
 
 #include <map>
 
+#include "kernels/optimizer.h"
 #include "nn/module.h"
 
 namespace hrm {
-
-enum class OptimizerKind { adam_atan2, adamw };
 
 struct AdamOptions {
   OptimizerKind kind = OptimizerKind::adam_atan2;
@@ -16,8 +15,8 @@ struct AdamOptions {
   double clip_norm = 0;  // rescale all gradients so that their joint norm is at most this; 0 is off
 };
 
-// One kernel per parameter updates the master weight, both moments and the bf16 copy
-// (kernels/optimizer.h has the formulas). A parameter without a gradient is left alone, decay and
+// One kernel updates all master weights, their moments and bf16 copies (kernels/optimizer.h has the
+// formulas). A parameter without a gradient is left alone, decay and
 // step count included.
 class Adam {
  public:
@@ -41,6 +40,7 @@ class Adam {
 
   AdamOptions options_;
   std::vector<Slot> slots_;
+  Tensor rates_;  // f64 [slots, kAdamRates], where the weights are
 };
 
 }  // namespace hrm

@@ -2,10 +2,13 @@
 // of dtypes and of thread counts all run over it.
 #pragma once
 
+#include <cmath>
+#include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "autograd/engine.h"
 #include "autograd/ops/ops.h"
 #include "tensor/random.h"
 
@@ -30,8 +33,53 @@ inline Tensor away_from_zero(Random& random, const Shape& shape) {
   for (int64_t i = 0; i < t.numel(); i += 2) t.data<double>()[i] *= -1;
   return t.set_requires_grad();
 }
+// A constant of an operation, where its inputs are.
+inline Tensor on_device_of(const Tensors& in, const Tensor& constant) {
+  return constant.to(in[0].device());
+}
 inline Tensor positive(Random& random, const Shape& shape) {
   return random.uniform(shape, 0.3, 2, DType::f64).set_requires_grad();
+}
+
+struct OpResult {
+  Tensors outputs, grads;
+};
+// Outputs, and gradients against fixed cotangents, in `dtype` on `device`.
+inline OpResult evaluate_case(const OpCase& op, DType dtype, Device device = Device::cpu) {
+  Random random(7);
+  Tensors inputs;
+  for (const Tensor& t : op.inputs(random)) {
+    inputs.push_back(t.detach().to(dtype).clone().to(device));
+    inputs.back().set_requires_grad(t.requires_grad());
+  }
+  OpResult result;
+  result.outputs = op.run(inputs);
+  Tensors cotangents;
+  Random seeds(8);
+  for (const Tensor& y : result.outputs)
+    cotangents.push_back(seeds.normal(y.shape(), 1, DType::f64).to(y.dtype()).to(device));
+  result.grads = grad(result.outputs, inputs, cotangents);
+  return result;
+}
+// The largest difference, relative to numbers above 1.
+inline double largest_difference(const Tensors& a, const Tensors& b) {
+  double worst = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const auto x = a[i].to_vector(), y = b[i].to_vector();
+    if (a.size() != b.size() || a[i].shape() != b[i].shape()) return INFINITY;
+    for (size_t k = 0; k < x.size(); ++k) {
+      const double difference = std::abs(x[k] - y[k]) / std::max(1.0, std::abs(y[k]));
+      worst = std::isnan(difference) ? INFINITY : std::max(worst, difference);
+    }
+  }
+  return worst;
+}
+inline bool same_bits(const Tensors& a, const Tensors& b) {
+  for (size_t i = 0; i < a.size(); ++i) {
+    const Tensor x = a[i].contiguous().to(Device::cpu), y = b[i].contiguous().to(Device::cpu);
+    if (std::memcmp(x.data(), y.data(), x.nbytes()) != 0) return false;
+  }
+  return true;
 }
 
 inline const std::vector<OpCase>& op_cases() {
@@ -80,7 +128,7 @@ inline const std::vector<OpCase>& op_cases() {
                      return Tensors{variable(r, {7}), variable(r, {3, 7})};
                    },
                    [](const Tensors& in) {
-                     const Tensor mask = from_vector<uint8_t>({1, 0, 1}, {3, 1});
+                     const Tensor mask = on_device_of(in, from_vector<uint8_t>({1, 0, 1}, {3, 1}));
                      return Tensors{where(mask, in[0], in[1])};
                    }});
     all.push_back({"sum all",
@@ -158,16 +206,17 @@ inline const std::vector<OpCase>& op_cases() {
            return Tensors{variable(r, {2, 5})};
          },
          [](const Tensors& in) {
-           return Tensors{gather_last(in[0], from_vector<int32_t>({4, 0, 4, 1, 1, 1}, {2, 3}))};
+           return Tensors{gather_last(
+               in[0], on_device_of(in, from_vector<int32_t>({4, 0, 4, 1, 1, 1}, {2, 3})))};
          }});
-    all.push_back(
-        {"scatter_add",
-         [](R r) {
-           return Tensors{variable(r, {5, 3})};
-         },
-         [](const Tensors& in) {
-           return Tensors{scatter_add(in[0], from_vector<int32_t>({2, 0, 2, 2, 1}, {5}), 4)};
-         }});
+    all.push_back({"scatter_add",
+                   [](R r) {
+                     return Tensors{variable(r, {5, 3})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{scatter_add(
+                         in[0], on_device_of(in, from_vector<int32_t>({2, 0, 2, 2, 1}, {5})), 4)};
+                   }});
     all.push_back({"rms_norm",
                    [](R r) {
                      return Tensors{variable(r, {5, 33})};
@@ -194,7 +243,8 @@ inline const std::vector<OpCase>& op_cases() {
                      return Tensors{variable(r, {2, 5, 3, 6})};
                    },
                    [](const Tensors& in) {
-                     const RopeTables t = rope_tables(5, 6, 10000, accumulate_type(in[0].dtype()));
+                     const RopeTables t =
+                         rope_tables(5, 6, 10000, accumulate_type(in[0].dtype()), in[0].device());
                      return Tensors{rope(in[0], t)};
                    },
                    true});
@@ -203,7 +253,8 @@ inline const std::vector<OpCase>& op_cases() {
                      return Tensors{variable(r, {2, 9, 3 * 3 * 10})};
                    },
                    [](const Tensors& in) {
-                     const RopeTables t = rope_tables(9, 10, 10000, accumulate_type(in[0].dtype()));
+                     const RopeTables t =
+                         rope_tables(9, 10, 10000, accumulate_type(in[0].dtype()), in[0].device());
                      return Tensors{attention(in[0], 3, &t)};
                    },
                    true});
@@ -219,21 +270,22 @@ inline const std::vector<OpCase>& op_cases() {
                    },
                    [](const Tensors& in) { return Tensors{linear(in[0], in[1], {}, in[2])}; },
                    false, false});
-    all.push_back(
-        {"embedding",
-         [](R r) {
-           return Tensors{variable(r, {6, 5})};
-         },
-         [](const Tensors& in) {
-           return Tensors{embedding(in[0], from_vector<int32_t>({5, 0, 5, 2}, {2, 2}), 1.5)};
-         }});
+    all.push_back({"embedding",
+                   [](R r) {
+                     return Tensors{variable(r, {6, 5})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{embedding(
+                         in[0], on_device_of(in, from_vector<int32_t>({5, 0, 5, 2}, {2, 2})), 1.5)};
+                   }});
     const auto loss_case = [&](const char* name, LossType kind) {
       all.push_back({name,
                      [](R r) {
                        return Tensors{away_from_zero(r, {5, 11})};
                      },
                      [kind](const Tensors& in) {
-                       const Tensor labels = from_vector<int32_t>({0, 10, kIgnoreLabel, 3, 3}, {5});
+                       const Tensor labels =
+                           on_device_of(in, from_vector<int32_t>({0, 10, kIgnoreLabel, 3, 3}, {5}));
                        return Tensors{cross_entropy(kind, in[0], labels)};
                      },
                      true});
@@ -245,7 +297,7 @@ inline const std::vector<OpCase>& op_cases() {
     all.push_back({"bce_with_logits", [](R r) { return Tensors{variable(r, {17}, 3)}; },
                    [](const Tensors& in) {
                      Random targets(9);
-                     const Tensor t = targets.uniform({17}, 0, 1, in[0].dtype());
+                     const Tensor t = on_device_of(in, targets.uniform({17}, 0, 1, in[0].dtype()));
                      return Tensors{bce_with_logits(in[0], t)};
                    }});
     all.push_back({"cast there and back", [](R r) { return Tensors{variable(r, {5})}; },

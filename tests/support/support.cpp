@@ -23,6 +23,11 @@ std::string test_name() {
   return options && options->currentTest ? options->currentTest->m_name : "?";
 }
 
+std::vector<Device> devices() {
+  if constexpr (kBuiltWithCuda) return {Device::cpu, Device::cuda};
+  return {Device::cpu};
+}
+
 void expect_error(const std::function<void()>& action, const std::string& message) {
   std::string got;
   try {

@@ -24,6 +24,10 @@ namespace hrm::test {
 std::filesystem::path reference_dir();
 std::filesystem::path data_dir();
 
+// The devices of this build: the CPU, and with CUDA=1 (on a machine with a GPU) or CUDA=emulate the
+// CUDA device. Tests that run on all of them say "on every device" in their names.
+std::vector<Device> devices();
+
 // The name of the running test case.
 std::string test_name();
 

@@ -1,0 +1,238 @@
+#include "kernels/elementwise.h"
+
+#include "kernels/cuda/gpu.h"
+#include "kernels/cuda/runtime.h"
+#include "kernels/formulas.h"
+
+namespace hrm::cuda {
+namespace {
+
+constexpr int kBlock = 256;
+
+struct Math {
+  template <class A>
+  __device__ static A exp(A x) {
+    return gpu::exponential(x);
+  }
+  template <class A>
+  __device__ static A sigmoid(A x) {
+    return gpu::sigmoid(x);
+  }
+};
+
+// What happens to an element (or a pair); small values that travel with the launch.
+struct Unary {
+  UnaryOp op;
+  template <class A>
+  __device__ A operator()(A x, A) const {
+    return apply<Math>(op, x);
+  }
+};
+struct UnaryBackward {
+  UnaryOp op;
+  template <class A>
+  __device__ A operator()(A kept, A dy) const {
+    return dy * derivative<Math>(op, kept, kept);
+  }
+};
+struct Binary {
+  BinaryOp op;
+  template <class A>
+  __device__ A operator()(A a, A b) const {
+    return apply(op, a, b);
+  }
+};
+struct Affine {
+  double scale, shift;
+  template <class A>
+  __device__ A operator()(A x, A) const {
+    return x * static_cast<A>(scale) + static_cast<A>(shift);
+  }
+};
+struct Axpy {
+  double alpha;
+  template <class A>
+  __device__ A operator()(A x, A y) const {
+    return y + static_cast<A>(alpha) * x;
+  }
+};
+
+// y[i] = f(a[i], b[i]) (b may be null: b is a), sixteen bytes at a time where `packs` says that all
+// three are aligned; the rest one by one.
+template <class T, class F>
+__global__ void map_kernel(T* y, const T* a, const T* b, int64_t n, int64_t packs, F f) {
+  using W = Working<T>;
+  if constexpr (!std::is_integral_v<T>) {
+    constexpr int kSize = gpu::Pack<T>::kSize;
+    for (int64_t i = gpu::first(); i < packs; i += gpu::stride()) {
+      gpu::Pack<T> p, q;
+      p.read(a + i * kSize);
+      q = p;
+      if (b) q.read(b + i * kSize);
+      GPU_UNROLL
+      for (int k = 0; k < kSize; ++k) p.v[k] = f(p.v[k], q.v[k]);
+      p.write(y + i * kSize);
+    }
+    packs *= kSize;
+  }
+  for (int64_t i = packs + gpu::first(); i < n; i += gpu::stride()) {
+    const W p = gpu::load(a[i]), q = b ? gpu::load(b[i]) : p;
+    gpu::store(y[i], f(p, q));
+  }
+}
+
+template <class T, class F>
+void map(T* y, const T* a, const T* b, int64_t n, const F& f, const Context& context) {
+  if (n == 0) return;
+  const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
+  constexpr int64_t kSize = 16 / sizeof(T);
+  const bool pack = !std::is_integral_v<T> && aligned(y) && aligned(a) && aligned(b);
+  const int64_t packs = pack ? n / kSize : 0;
+  gpu::launch<map_kernel<T, F>>(gpu::blocks_for(pack ? packs + 1 : n, kBlock), dim3(kBlock), 0,
+                                context, y, a, b, n, packs, f);
+}
+
+// Offset of element i of the result in operand k.
+__device__ int64_t offset_of(const Layout& l, int k, int64_t i) {
+  int64_t at = 0;
+  for (int d = l.ndim - 1; d >= 0; --d) {
+    at += i % l.shape[d] * l.strides[k][d];
+    i /= l.shape[d];
+  }
+  return at;
+}
+
+template <class T>
+__global__ void binary_kernel(T* y, const T* a, const T* b, Layout layout, int64_t n, Binary f) {
+  using W = Working<T>;
+  for (int64_t i = gpu::first(); i < n; i += gpu::stride()) {
+    const W p = gpu::load(a[offset_of(layout, 0, i)]), q = gpu::load(b[offset_of(layout, 1, i)]);
+    gpu::store(y[i], f(p, q));
+  }
+}
+
+template <class T>
+__global__ void compare_kernel(CompareOp op, uint8_t* y, const T* a, const T* b, Layout layout,
+                               int64_t n) {
+  using W = Working<T>;
+  for (int64_t i = gpu::first(); i < n; i += gpu::stride()) {
+    const W p = gpu::load(a[offset_of(layout, 0, i)]), q = gpu::load(b[offset_of(layout, 1, i)]);
+    y[i] = holds(op, p, q) ? 1 : 0;
+  }
+}
+
+template <class T>
+__global__ void where_kernel(T* y, const uint8_t* condition, const T* a, const T* b, Layout layout,
+                             int64_t n) {
+  for (int64_t i = gpu::first(); i < n; i += gpu::stride())
+    y[i] = condition[offset_of(layout, 0, i)] ? a[offset_of(layout, 1, i)]
+                                              : b[offset_of(layout, 2, i)];
+}
+
+template <class T>
+__global__ void fill_kernel(T* y, int64_t n, T value) {
+  for (int64_t i = gpu::first(); i < n; i += gpu::stride()) y[i] = value;
+}
+
+template <class T>
+__global__ void copy_kernel(T* y, const T* x, Layout layout, int64_t n) {
+  for (int64_t i = gpu::first(); i < n; i += gpu::stride())
+    y[offset_of(layout, 0, i)] = x[offset_of(layout, 1, i)];
+}
+
+// True if the operands [0, count) of a simplified layout are dense.
+bool dense(const Layout& l, int count) {
+  bool all = l.ndim == 1;
+  for (int k = 0; k < count; ++k) all = all && (l.strides[k][0] == 1 || l.shape[0] == 1);
+  return all;
+}
+
+}  // namespace
+
+void unary(UnaryOp op, DType t, void* y, const void* x, int64_t n, const Context& context) {
+  visit_float(t, [&]<class T>() {
+    map(static_cast<T*>(y), static_cast<const T*>(x), static_cast<const T*>(nullptr), n, Unary{op},
+        context);
+  });
+}
+
+void unary_backward(UnaryOp op, DType t, void* dx, const void* x, const void* y, const void* dy,
+                    int64_t n, const Context& context) {
+  visit_float(t, [&]<class T>() {
+    map(static_cast<T*>(dx), static_cast<const T*>(x ? x : y), static_cast<const T*>(dy), n,
+        UnaryBackward{op}, context);
+  });
+}
+
+void binary(BinaryOp op, DType t, void* y, const void* a, const void* b, const Layout& layout,
+            const Context& context) {
+  const int64_t n = layout.count();
+  if (n == 0) return;
+  const Layout l = simplified(layout);
+  visit_any(t, [&]<class T>() {
+    auto* out = static_cast<T*>(y);
+    const auto *p = static_cast<const T*>(a), *q = static_cast<const T*>(b);
+    if (dense(l, 2)) return map(out, p, q, n, Binary{op}, context);
+    gpu::launch<binary_kernel<T>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context, out, p, q,
+                                  l, n, Binary{op});
+  });
+}
+
+void compare(CompareOp op, DType t, uint8_t* y, const void* a, const void* b, const Layout& layout,
+             const Context& context) {
+  const int64_t n = layout.count();
+  if (n == 0) return;
+  visit_any(t, [&]<class T>() {
+    gpu::launch<compare_kernel<T>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context, op, y,
+                                   static_cast<const T*>(a), static_cast<const T*>(b),
+                                   simplified(layout), n);
+  });
+}
+
+void where(DType t, void* y, const uint8_t* condition, const void* a, const void* b,
+           const Layout& layout, const Context& context) {
+  const int64_t n = layout.count();
+  if (n == 0) return;
+  visit_any(t, [&]<class T>() {
+    gpu::launch<where_kernel<T>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context,
+                                 static_cast<T*>(y), condition, static_cast<const T*>(a),
+                                 static_cast<const T*>(b), simplified(layout), n);
+  });
+}
+
+void affine(DType t, void* y, const void* x, int64_t n, double scale, double shift,
+            const Context& context) {
+  visit_any(t, [&]<class T>() {
+    map(static_cast<T*>(y), static_cast<const T*>(x), static_cast<const T*>(nullptr), n,
+        Affine{scale, shift}, context);
+  });
+}
+
+void axpy(DType t, void* y, const void* x, int64_t n, double alpha, const Context& context) {
+  visit_any(t, [&]<class T>() {
+    map(static_cast<T*>(y), static_cast<const T*>(x), static_cast<const T*>(y), n, Axpy{alpha},
+        context);
+  });
+}
+
+void fill(DType t, void* y, int64_t n, double value, const Context& context) {
+  if (n == 0) return;
+  visit_any(t, [&]<class T>() {
+    const T v = static_cast<T>(static_cast<Working<T>>(value));
+    gpu::launch<fill_kernel<T>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context,
+                                static_cast<T*>(y), n, v);
+  });
+}
+
+void copy_strided(DType t, void* y, const void* x, const Layout& layout, const Context& context) {
+  const int64_t n = layout.count();
+  if (n == 0) return;
+  const Layout l = simplified(layout);
+  if (dense(l, 2)) return copy(y, x, static_cast<size_t>(n) * size_of(t), Copy::within, context);
+  visit_any(t, [&]<class T>() {
+    gpu::launch<copy_kernel<T>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context,
+                                static_cast<T*>(y), static_cast<const T*>(x), l, n);
+  });
+}
+
+}  // namespace hrm::cuda

@@ -1,0 +1,155 @@
+#include "kernels/optimizer.h"
+
+#include <algorithm>
+
+#include "kernels/cuda/gpu.h"
+#include "kernels/formulas.h"
+
+namespace hrm::cuda {
+namespace {
+
+constexpr int kBlock = 256;
+constexpr int kPerBlock = 4096;  // elements of one tensor that a block updates
+constexpr int kMaxTensors = 64;  // of one launch: the list travels with it, in 4 KB
+
+template <class A>
+struct AdamItem {
+  A *p, *m, *v;
+  bfloat16* copy;
+  const A* g;
+  int64_t n;
+};
+template <class A>
+struct AdamList {
+  AdamItem<A> items[kMaxTensors];
+  int32_t first_block[kMaxTensors + 1];
+  int32_t count;
+};
+
+template <class A>
+__global__ void __launch_bounds__(kBlock)
+    adam_kernel(AdamList<A> list, const double* rates, AdamRule rule, const double* gradient_scale,
+                const int32_t* skip) {
+  if (skip && *skip) return;
+  int t = 0;
+  while (t + 1 < list.count && static_cast<int32_t>(blockIdx.x) >= list.first_block[t + 1]) ++t;
+  const AdamItem<A>& item = list.items[t];
+  const double* own = rates + t * kAdamRates;
+  const A decay = static_cast<A>(own[0]), rate = static_cast<A>(own[1]);
+  const A correction = static_cast<A>(own[2]), keep1 = static_cast<A>(1 - rule.beta1);
+  const A beta2 = static_cast<A>(rule.beta2), keep2 = static_cast<A>(1 - rule.beta2);
+  const A eps = static_cast<A>(rule.eps);
+  const A scale = gradient_scale ? static_cast<A>(*gradient_scale) : A(1);
+  const int64_t begin = (static_cast<int64_t>(blockIdx.x) - list.first_block[t]) * kPerBlock;
+  const int64_t end = begin + kPerBlock < item.n ? begin + kPerBlock : item.n;
+  for (int64_t i = begin + threadIdx.x; i < end; i += kBlock) {
+    const A g = item.g[i] * scale;
+    const A old_m = item.m[i], m = old_m + (g - old_m) * keep1;
+    const A v = beta2 * item.v[i] + keep2 * g * g;
+    item.m[i] = m;
+    item.v[i] = v;
+    const A root = gpu::square_root(v) * correction;
+    const A direction =
+        rule.kind == OptimizerKind::adam_atan2 ? fast_atan2(m, root) : m / (root + eps);
+    const A p = item.p[i] * decay - rate * direction;
+    item.p[i] = p;
+    if (item.copy) gpu::store(item.copy[i], p);
+  }
+}
+
+// Block i works for the i-th row of the batch if no row before has its id.
+template <class T>
+__global__ void __launch_bounds__(kBlock)
+    sign_sgd_rows_kernel(T* table, const T* grad, const int32_t* ids, int64_t batch, int64_t dim,
+                         arithmetic<T> rate, arithmetic<T> decay, const int32_t* skip) {
+  using A = arithmetic<T>;
+  if (skip && *skip) return;
+  GPU_SHARED(scratch, int[gpu::kWarp]);
+  const int64_t row = blockIdx.x;
+  const int32_t id = ids[row];
+  int earlier = 0;
+  for (int64_t j = threadIdx.x; j < row; j += kBlock) earlier += ids[j] == id;
+  if (gpu::block_sum(earlier, scratch) > 0) return;
+  for (int64_t d = threadIdx.x; d < dim; d += kBlock) {
+    A total = 0;
+    for (int64_t j = row; j < batch; ++j)
+      if (ids[j] == id) total += gpu::load(grad[j * dim + d]);
+    const A sign = total > 0 ? A(1) : (total < 0 ? A(-1) : A(0));
+    T& target = table[id * dim + d];
+    gpu::store(target, gpu::load(target) * decay - rate * sign);
+  }
+}
+
+template <class T>
+__global__ void ema_kernel(T* shadow, const T* p, int64_t n, arithmetic<T> keep, arithmetic<T> take,
+                           const int32_t* skip) {
+  if (skip && *skip) return;
+  for (int64_t i = gpu::first(); i < n; i += gpu::stride())
+    gpu::store(shadow[i], take * gpu::load(p[i]) + keep * gpu::load(shadow[i]));
+}
+
+__global__ void clip_scale_kernel(double* scale, const double* sum_of_squares, double max_norm) {
+  if (threadIdx.x > 0) return;
+  const double norm = sqrt(*sum_of_squares);
+  *scale = norm > max_norm ? max_norm / norm : 1.0;
+}
+
+}  // namespace
+
+void adam(DType t, const AdamTensor* tensors, int64_t count, const double* rates,
+          const AdamRule& rule, const double* gradient_scale, const int32_t* skip,
+          const Context& context) {
+  CHECK(t != DType::bf16, "[adam] master weights must be f32 or f64, got ", t);
+  const auto run = [&]<class A>() {
+    for (int64_t first = 0; first < count; first += kMaxTensors) {
+      AdamList<A> list{};
+      list.count = static_cast<int32_t>(std::min<int64_t>(kMaxTensors, count - first));
+      int32_t blocks = 0;
+      for (int32_t i = 0; i < list.count; ++i) {
+        const AdamTensor& tensor = tensors[first + i];
+        list.items[i] = {static_cast<A*>(tensor.p),       static_cast<A*>(tensor.m),
+                         static_cast<A*>(tensor.v),       tensor.copy,
+                         static_cast<const A*>(tensor.g), tensor.n};
+        list.first_block[i] = blocks;
+        blocks += static_cast<int32_t>((tensor.n + kPerBlock - 1) / kPerBlock);
+      }
+      if (blocks == 0) continue;
+      gpu::launch<adam_kernel<A>>(dim3(static_cast<unsigned>(blocks)), dim3(kBlock), 0, context,
+                                  list, rates + first * kAdamRates, rule, gradient_scale, skip);
+    }
+  };
+  if (t == DType::f64) return run.template operator()<double>();
+  run.template operator()<float>();
+}
+
+void sign_sgd_rows(DType t, void* table, const void* grad, const int32_t* ids, int64_t batch,
+                   int64_t dim, double lr, double weight_decay, const int32_t* skip,
+                   const Context& context) {
+  if (batch == 0) return;
+  visit_float(t, [&]<class T>() {
+    using A = arithmetic<T>;
+    gpu::launch<sign_sgd_rows_kernel<T>>(
+        dim3(static_cast<unsigned>(batch)), dim3(kBlock), 0, context, static_cast<T*>(table),
+        static_cast<const T*>(grad), ids, batch, dim, static_cast<A>(lr),
+        static_cast<A>(1 - lr * weight_decay), skip);
+  });
+}
+
+void ema_update(DType t, void* shadow, const void* p, int64_t n, double rate, const int32_t* skip,
+                const Context& context) {
+  if (n == 0) return;
+  visit_float(t, [&]<class T>() {
+    using A = arithmetic<T>;
+    gpu::launch<ema_kernel<T>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context,
+                               static_cast<T*>(shadow), static_cast<const T*>(p), n,
+                               static_cast<A>(rate), static_cast<A>(1 - rate), skip);
+  });
+}
+
+void clip_scale(double* scale, const double* sum_of_squares, double max_norm,
+                const Context& context) {
+  gpu::launch<clip_scale_kernel>(dim3(1), dim3(gpu::kWarp), 0, context, scale, sum_of_squares,
+                                 max_norm);
+}
+
+}  // namespace hrm::cuda

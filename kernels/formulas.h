@@ -1,0 +1,172 @@
+// Formulas that every backend computes alike, element by element. `Math` is the backend's exp and
+// sigmoid.
+#pragma once
+
+#include <cmath>
+#include <numbers>
+
+#include "kernels/elementwise.h"
+
+namespace hrm {
+
+template <class Math, class A>
+HRM_HOST_DEVICE A apply(UnaryOp op, A x) {
+  switch (op) {
+    case UnaryOp::neg:
+      return -x;
+    case UnaryOp::exp:
+      return Math::exp(x);
+    case UnaryOp::log:
+      return std::log(x);
+    case UnaryOp::sqrt:
+      return std::sqrt(x);
+    case UnaryOp::rsqrt:
+      return A(1) / std::sqrt(x);
+    case UnaryOp::sigmoid:
+      return Math::sigmoid(x);
+    case UnaryOp::silu:
+      return x * Math::sigmoid(x);
+    case UnaryOp::tanh:
+      return std::tanh(x);
+    case UnaryOp::abs:
+      return std::abs(x);
+    case UnaryOp::square:
+      return x * x;
+  }
+  return x;
+}
+
+// op'(x), from y = op(x) where that is what is kept.
+template <class Math, class A>
+HRM_HOST_DEVICE A derivative(UnaryOp op, A x, A y) {
+  switch (op) {
+    case UnaryOp::neg:
+      return A(-1);
+    case UnaryOp::exp:
+      return y;
+    case UnaryOp::log:
+      return A(1) / x;
+    case UnaryOp::sqrt:
+      return A(0.5) / y;
+    case UnaryOp::rsqrt:
+      return A(-0.5) * y * y * y;
+    case UnaryOp::sigmoid:
+      return y * (A(1) - y);
+    case UnaryOp::silu: {
+      const A s = Math::sigmoid(x);
+      return s * (A(1) + x * (A(1) - s));
+    }
+    case UnaryOp::tanh:
+      return A(1) - y * y;
+    case UnaryOp::abs:
+      return x > 0 ? A(1) : (x < 0 ? A(-1) : A(0));
+    case UnaryOp::square:
+      return A(2) * x;
+  }
+  return A(0);
+}
+
+template <class A>
+HRM_HOST_DEVICE A apply(BinaryOp op, A a, A b) {
+  switch (op) {
+    case BinaryOp::add:
+      return a + b;
+    case BinaryOp::sub:
+      return a - b;
+    case BinaryOp::mul:
+      return a * b;
+    case BinaryOp::div:
+      return b == A(0) && std::is_integral_v<A> ? A(0) : a / b;
+    case BinaryOp::maximum:
+      return a >= b || a != a ? a : b;
+    case BinaryOp::minimum:
+      return a <= b || a != a ? a : b;
+    case BinaryOp::atan2:
+      if constexpr (std::is_floating_point_v<A>) return std::atan2(a, b);
+  }
+  return a;
+}
+
+template <class A>
+HRM_HOST_DEVICE bool holds(CompareOp op, A a, A b) {
+  switch (op) {
+    case CompareOp::eq:
+      return a == b;
+    case CompareOp::lt:
+      return a < b;
+    case CompareOp::le:
+      return a <= b;
+    case CompareOp::gt:
+      return a > b;
+    case CompareOp::ge:
+      return a >= b;
+  }
+  return false;
+}
+
+// Type an element is computed in: float for bf16, itself otherwise.
+template <class T>
+struct working {
+  using type = T;
+};
+template <>
+struct working<bfloat16> {
+  using type = float;
+};
+template <class T>
+using Working = typename working<T>::type;
+
+// stablemax (loss.h) of one logit, and its derivative.
+HRM_HOST_DEVICE inline double stablemax(double x) { return x >= 0 ? x + 1 : 1 / (1 - x + 1e-30); }
+HRM_HOST_DEVICE inline double stablemax_derivative(double x) {
+  const double s = 1 / (1 - x + 1e-30);
+  return x >= 0 ? 1 : s * s;
+}
+
+// Inverse error function on (-1, 1): Giles' approximation, then two Newton steps on erf, which
+// bring it to the last bits of a double.
+HRM_HOST_DEVICE inline double erfinv(double x) {
+  double w = -std::log((1 - x) * (1 + x)), p;
+  if (w < 5) {
+    w -= 2.5;
+    p = 2.81022636e-08;
+    for (double c : {3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503,
+                     -0.00417768164, 0.246640727, 1.50140941})
+      p = p * w + c;
+  } else {
+    w = std::sqrt(w) - 3;
+    p = -0.000200214257;
+    for (double c : {0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613,
+                     0.00943887047, 1.00167406, 2.83297682})
+      p = p * w + c;
+  }
+  double y = p * x;
+  for (int i = 0; i < 2; ++i)
+    y -= (std::erf(y) - x) / (std::numbers::inv_sqrtpi * 2 * std::exp(-y * y));
+  return y;
+}
+
+// Angle of the point (x, y), within 4 ulp, for x >= 0 as Adam-atan2 needs it; atan2(0, 0) = 0.
+HRM_HOST_DEVICE inline float fast_atan2(float y, float x) {
+  const float ay = std::fabs(y), ax = std::fabs(x);
+  const bool swap = ay > ax;
+  const float big = swap ? ay : ax, small = swap ? ax : ay;
+  const float t = big > 0 ? small / big : 0.0f;  // in [0, 1]
+  // atan on [0, tan(pi/8)], the rest by atan(t) = pi/4 + atan((t - 1) / (t + 1)).
+  const bool upper = t > 0.41421356f;
+  const float u = upper ? (t - 1.0f) / (t + 1.0f) : t;
+  const float s = u * u;
+  float p = 8.05374449538e-2f;
+  p = std::fma(p, s, -1.38776856032e-1f);
+  p = std::fma(p, s, 1.99777106478e-1f);
+  p = std::fma(p, s, -3.33329491539e-1f);
+  float angle = std::fma(p * s, u, u);
+  angle = upper ? angle + std::numbers::pi_v<float> / 4 : angle;
+  angle = swap ? std::numbers::pi_v<float> / 2 - angle : angle;
+  angle = x < 0 ? std::numbers::pi_v<float> - angle : angle;
+  angle = std::copysign(angle, y);
+  return y != y || x != x ? y + x : angle;
+}
+HRM_HOST_DEVICE inline double fast_atan2(double y, double x) { return std::atan2(y, x); }
+
+}  // namespace hrm

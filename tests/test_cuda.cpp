@@ -1,0 +1,389 @@
+// The CUDA backend against the CPU: in a CUDA build on the GPU, with CUDA=emulate on the CPU.
+#include "kernels/dispatch.h"
+
+#if HRM_WITH_CUDA
+#include <cmath>
+#include <map>
+
+#include "autograd/gradcheck.h"
+#include "kernels/act.h"
+#include "kernels/attention.h"
+#include "kernels/cuda/runtime.h"
+#include "kernels/embedding.h"
+#include "kernels/gemm.h"
+#include "kernels/optimizer.h"
+#include "kernels/reduce.h"
+#include "kernels/rms_norm.h"
+#include "tests/support/op_cases.h"
+#include "tests/support/support.h"
+#ifdef HRM_EMULATE
+#include "kernels/cuda/emulate/emulate.h"
+#endif
+
+using namespace hrm;
+using namespace hrm::test;
+
+namespace {
+
+const Context kCpu, kCuda{Device::cuda, nullptr};
+
+// Runs `call(context, place)` once with host tensors and once with copies of them on the device,
+// and returns the largest relative difference of `outputs` afterwards. place(t) is t or its copy.
+using Place = std::function<Tensor&(Tensor&)>;
+double cpu_against_cuda(const std::function<void(const Context&, const Place&)>& call,
+                        const std::vector<Tensor*>& outputs) {
+  std::map<Tensor*, Tensor> on_device;
+  std::map<Tensor*, Tensor> on_host;
+  call(kCuda, [&](Tensor& t) -> Tensor& {
+    auto [at, fresh] = on_device.try_emplace(&t);
+    if (fresh) at->second = t.clone().to(Device::cuda);
+    return at->second;
+  });
+  call(kCpu, [&](Tensor& t) -> Tensor& {
+    auto [at, fresh] = on_host.try_emplace(&t);
+    if (fresh) at->second = t.clone();
+    return at->second;
+  });
+  Tensors got, want;
+  for (Tensor* t : outputs) got.push_back(on_device.at(t)), want.push_back(on_host.at(t));
+  return largest_difference(got, want);
+}
+
+// The sizes that matter to a kernel: one element, less than a warp, odd, more than a block.
+const std::vector<int64_t> kSizes = {1, 33, 257, 5000};
+
+}  // namespace
+
+TEST_CASE("cuda: every operation gives what the CPU gives") {
+  for (const OpCase& op : op_cases()) {
+    const auto compare = [&](DType t, double outputs, double grads) {
+      const OpResult cpu = evaluate_case(op, t), cuda = evaluate_case(op, t, Device::cuda);
+      CHECK_MESSAGE(largest_difference(cuda.outputs, cpu.outputs) <= outputs, op.name, " ", t);
+      CHECK_MESSAGE(largest_difference(cuda.grads, cpu.grads) <= grads, op.name, " ", t);
+    };
+    compare(DType::f64, 1e-13, 1e-12);
+    if (!op.any_dtype) continue;
+    compare(DType::f32, 2e-6, 1e-5);
+    if (op.name != "bce_with_logits") compare(DType::bf16, 0.03, 0.06);
+  }
+}
+
+TEST_CASE("cuda: gradcheck of every operation in f64") {
+  for (const OpCase& op : op_cases()) {
+    Random random(3);
+    Tensors inputs;
+    for (const Tensor& t : op.inputs(random)) {
+      inputs.push_back(t.detach().to(Device::cuda));
+      inputs.back().set_requires_grad(t.requires_grad());
+    }
+    CHECK_MESSAGE(gradcheck(op.run, inputs) == "", op.name);
+  }
+}
+
+#ifdef HRM_EMULATE
+TEST_CASE("cuda: the order of threads, warps and blocks does not change a bit") {
+  for (const OpCase& op : op_cases())
+    for (const DType t : {DType::f32, DType::bf16}) {
+      if (!op.any_dtype || (t == DType::bf16 && op.name == "bce_with_logits")) continue;
+      const OpResult forward = evaluate_case(op, t, Device::cuda);
+      for (const auto order : {emulate::Order::reverse, emulate::Order::random}) {
+        emulate::set_order(order);
+        const OpResult other = evaluate_case(op, t, Device::cuda);
+        emulate::set_order(emulate::Order::forward);
+        CHECK_MESSAGE(same_bits(forward.outputs, other.outputs), op.name, " ", t);
+        CHECK_MESSAGE(same_bits(forward.grads, other.grads), op.name, " ", t);
+      }
+    }
+}
+#endif
+
+TEST_CASE("cuda: random numbers are those of the CPU") {
+  for (const DType t : {DType::f32, DType::f64, DType::bf16}) {
+    Random a(5, 3), b(5, 3);
+    const double tolerance = t == DType::f64 ? 1e-14 : t == DType::f32 ? 2e-7 : 8e-3;
+    const auto compare = [&](const Tensor& x, const Tensor& y) {
+      CHECK(largest_difference({x}, {y}) <= tolerance);
+    };
+    compare(a.uniform({999}, -2, 3, t), b.uniform({999}, -2, 3, t, Device::cuda));
+    compare(a.normal({999}, 2, t), b.normal({999}, 2, t, Device::cuda));
+    compare(a.truncated_normal({999}, 2, t), b.truncated_normal({999}, 2, t, Device::cuda));
+    compare(a.randint({999}, -3, 9), b.randint({999}, -3, 9, Device::cuda));
+  }
+}
+
+TEST_CASE("cuda: casts and copies") {
+  Random random(1);
+  const Tensor x = random.uniform({3, 333}, 0, 100, DType::f64);
+  const DType all[] = {DType::f32, DType::bf16, DType::f64, DType::i32, DType::u8};
+  for (const DType from : all)
+    for (const DType to : all) {
+      const Tensor start = x.to(from);
+      CHECK(start.to(Device::cuda).to(to).to_vector() == start.to(to).to_vector());
+    }
+  const Tensor device = x.to(Device::cuda);
+  CHECK(device.transposed(0, 1).clone().to_vector() == x.transposed(0, 1).to_vector());
+  CHECK(device.sliced(1, 5, 9).to(Device::cpu).to_vector() == x.sliced(1, 5, 9).to_vector());
+  Tensor part = device.clone();
+  part.sliced(1, 5, 9).copy_from(x.sliced(1, 0, 4));
+  CHECK(part.sliced(1, 5, 9).to_vector() == x.sliced(1, 0, 4).to_vector());
+}
+
+TEST_CASE("cuda: gemm equals the CPU's for odd sizes, transposes, beta and dtypes") {
+  for (const auto& [m, n, k, batch] : {std::tuple{1, 1, 1, 1},
+                                       {1, 33, 7, 3},
+                                       {33, 1, 82, 1},
+                                       {65, 70, 257, 2},
+                                       {128, 64, 64, 1},
+                                       {3, 5, 0, 1}})
+    for (const bool ta : {false, true})
+      for (const bool tb : {false, true})
+        for (const double beta : {0.0, 1.0})
+          for (const auto& [t, ct] : {std::pair{DType::f32, DType::f32},
+                                      {DType::f64, DType::f64},
+                                      {DType::bf16, DType::bf16},
+                                      {DType::bf16, DType::f32}}) {
+            Random random(7);
+            Tensor a = random.normal({batch, ta ? k : m, ta ? m : k}, 1).to(t);
+            Tensor b = random.normal({batch, tb ? n : k, tb ? k : n}, 1).to(t);
+            Tensor c = random.normal({batch, m, n}, 1).to(ct);
+            if (beta == 0) c.fill(NAN);  // never read
+            const double error = cpu_against_cuda(
+                [&, m = m, n = n, k = k, batch = batch, t = t, ct = ct](const Context& context,
+                                                                        const Place& at) {
+                  Gemm g;
+                  g.type = t, g.c_type = ct, g.m = m, g.n = n, g.k = k, g.batch = batch;
+                  g.beta = beta;
+                  g.a = at(a).data(), g.a_row = ta ? 1 : k, g.a_col = ta ? m : 1;
+                  g.b = at(b).data(), g.b_row = tb ? 1 : n, g.b_col = tb ? k : 1;
+                  g.a_batch = m * k, g.b_batch = k * n, g.c_batch = m * n;
+                  g.c = at(c).data(), g.c_row = n;
+                  HRM_DISPATCH(gemm, context, g);
+                },
+                {&c});
+            CHECK_MESSAGE(error < (t == DType::f64    ? 1e-13
+                                   : ct == DType::f32 ? 2e-5
+                                                      : 8e-3),
+                          m, "x", n, "x", k, " ta ", ta, " tb ", tb, " beta ", beta, " ", t, " ",
+                          ct);
+          }
+}
+
+TEST_CASE("cuda: attention, forward and backward, at every kind of size") {
+  for (const auto& [batch, seq, heads, dim] : {std::tuple{2, 1, 1, 16},
+                                               {1, 17, 3, 32},
+                                               {2, 37, 2, 64},
+                                               {1, 82, 2, 64},
+                                               {1, 130, 1, 48},
+                                               {1, 40, 1, 128},
+                                               {2, 33, 2, 10}})
+    for (const DType t : {DType::f32, DType::bf16})
+      for (const bool rotary : {true, false}) {
+        Random random(11);
+        const RopeTables tables = rope_tables(seq, dim, 10000, DType::f32);
+        Tensor cos = tables.cos, sin = tables.sin;
+        Tensor qkv = random.normal({batch, seq, 3 * heads * dim}, 1).to(t);
+        Tensor dout = random.normal({batch, seq, heads * dim}, 1).to(t);
+        Tensor out = full(dout.shape(), NAN, t), dqkv = full(qkv.shape(), NAN, t);
+        Tensor stats = full({batch, heads, seq, 2}, NAN);
+        const AttentionShape shape{batch, seq, heads, dim};
+        const double error = cpu_against_cuda(
+            [&, rotary = rotary, t = t](const Context& context, const Place& at) {
+              void *c = rotary ? at(cos).data() : nullptr, *s = rotary ? at(sin).data() : nullptr;
+              HRM_DISPATCH(attention, context, t, at(out).data(), at(stats).data(), at(qkv).data(),
+                           c, s, shape);
+              HRM_DISPATCH(attention_backward, context, t, at(dqkv).data(), at(dout).data(),
+                           at(stats).data(), at(qkv).data(), c, s, shape);
+            },
+            {&out, &stats, &dqkv});
+        CHECK_MESSAGE(error < (t == DType::f32 ? 2e-5 : 0.03), "batch ", batch, " seq ", seq,
+                      " heads ", heads, " head_dim ", dim, " ", t, " rope ", rotary);
+      }
+}
+
+TEST_CASE("cuda: rms_norm of every width, with and without a residual") {
+  for (const int64_t cols : {1, 33, 128, 256, 512, 768, 1024})
+    for (const DType t : {DType::f32, DType::bf16, DType::f64})
+      for (const bool with_residual : {false, true}) {
+        Random random(2);
+        Tensor x = random.normal({7, cols}, 1).to(t), residual = random.normal({7, cols}, 1).to(t);
+        Tensor dy = random.normal({7, cols}, 1).to(t);
+        Tensor y = full({7, cols}, NAN, t), dx = full({7, cols}, NAN, t);
+        Tensor rstd = full({7}, NAN, accumulate_type(t));
+        const double error = cpu_against_cuda(
+            [&, cols = cols, t = t](const Context& context, const Place& at) {
+              HRM_DISPATCH(rms_norm, context, t, at(y).data(), at(rstd).data(), at(x).data(),
+                           with_residual ? at(residual).data() : nullptr, 7, cols, 1e-5);
+              HRM_DISPATCH(rms_norm_backward, context, t, at(dx).data(), at(y).data(),
+                           at(rstd).data(), at(dy).data(), 7, cols);
+            },
+            {&y, &rstd, &dx});
+        CHECK_MESSAGE(error < (t == DType::bf16 ? 0.02 : 2e-6), cols, " ", t);
+      }
+}
+
+TEST_CASE("cuda: sums over rows, columns and everything; squares; values that are not finite") {
+  for (const int64_t n : kSizes) {
+    Random random(n);
+    Tensor x = random.normal({3, n}, 1), total = full({1}, 2, DType::f64);
+    CHECK(largest_difference({sum(x.to(Device::cuda), 1)}, {sum(x, 1)}) < 1e-6);
+    CHECK(largest_difference({sum(x.to(Device::cuda), 0)}, {sum(x, 0)}) < 1e-6);
+    CHECK(largest_difference({sum(x.to(Device::cuda))}, {sum(x)}) < 1e-6);
+    CHECK(cpu_against_cuda(
+              [&, n = n](const Context& context, const Place& at) {
+                HRM_DISPATCH(add_sum_of_squares, context, DType::f32, at(total).data<double>(),
+                             at(x).data(), 3 * n);
+              },
+              {&total}) < 1e-13);
+    Tensor flag = zeros({1}, DType::i32).to(Device::cuda);
+    const auto flagged = [&](double bad) {
+      Tensor y = x.clone();
+      if (bad != 0) y.sliced(0, 2, 3).sliced(1, n - 1, n).copy_from(full({1, 1}, bad));
+      const Tensor device = y.to(Device::cuda);
+      flag.zero();
+      HRM_DISPATCH(flag_nonfinite, kCuda, DType::f32, flag.data<int32_t>(), device.data(), 3 * n);
+      return flag.item();
+    };
+    CHECK(flagged(0) == 0);
+    CHECK(flagged(NAN) == 1);
+    CHECK(flagged(-INFINITY) == 1);
+  }
+}
+
+TEST_CASE("cuda: embedding gradients, small tables and large") {
+  for (const int64_t vocab : {3, 11, 700})
+    for (const DType t : {DType::f32, DType::bf16}) {
+      Random random(4);
+      const int64_t n = 517, dim = 130;
+      Tensor table = random.normal({vocab, dim}, 1), dy = random.normal({n, dim}, 1).to(t);
+      Tensor ids = random.randint({n}, 0, static_cast<int32_t>(vocab - 1));
+      const double error = cpu_against_cuda(
+          [&, vocab = vocab, t = t](const Context& context, const Place& at) {
+            HRM_DISPATCH(scatter_add_rows, context, DType::f32, at(table).data(), t, at(dy).data(),
+                         at(ids).data<int32_t>(), n, dim, vocab, 1.5);
+          },
+          {&table});
+      CHECK_MESSAGE(error < 1e-5, vocab, " ", t);
+    }
+}
+
+TEST_CASE("cuda: optimizers") {
+  Random random(6);
+  for (const DType t : {DType::f32, DType::f64})
+    for (const OptimizerKind kind : {OptimizerKind::adam_atan2, OptimizerKind::adamw}) {
+      // More tensors than travel with one launch.
+      std::vector<Tensor> p(70), m(70), v(70), g(70), copy(70);
+      std::vector<Tensor*> outputs;
+      for (size_t i = 0; i < p.size(); ++i) {
+        const int64_t n = kSizes[i % kSizes.size()];
+        p[i] = random.normal({n}, 1, t), m[i] = random.normal({n}, 0.1, t);
+        g[i] = random.normal({n}, 1, t), v[i] = random.uniform({n}, 0, 1, t);
+        copy[i] = zeros({n}, DType::bf16);
+        for (Tensor* out : {&p[i], &m[i], &v[i], &copy[i]}) outputs.push_back(out);
+      }
+      Tensor rates = random.uniform({70, kAdamRates}, 0.5, 1, DType::f64);
+      Tensor scale = full({1}, 0.7, DType::f64), skip = zeros({1}, DType::i32);
+      const auto update = [&, t = t, kind = kind](const Context& context, const Place& at) {
+        std::vector<AdamTensor> list;
+        for (size_t i = 0; i < p.size(); ++i)
+          list.push_back({at(p[i]).data(), at(m[i]).data(), at(v[i]).data(),
+                          i % 2 ? at(copy[i]).data<bfloat16>() : (at(copy[i]), nullptr),
+                          at(g[i]).data(), p[i].numel()});
+        HRM_DISPATCH(adam, context, t, list.data(), static_cast<int64_t>(list.size()),
+                     at(rates).data<double>(), AdamRule{kind, 0.9, 0.95, 1e-3},
+                     at(scale).data<double>(), at(skip).data<int32_t>());
+      };
+      CHECK(cpu_against_cuda(update, outputs) < 8e-3);  // one bf16 rounding of the copies
+      std::vector<Tensor*> masters;
+      for (size_t i = 0; i < p.size(); ++i) masters.push_back(&p[i]), masters.push_back(&v[i]);
+      CHECK(cpu_against_cuda(update, masters) < (t == DType::f32 ? 3e-6 : 1e-14));
+      const auto before = p[5].to_vector();
+      skip.fill(1);
+      Tensor untouched = p[5].clone();
+      CHECK(cpu_against_cuda(update, {&p[5]}) == 0);
+      CHECK(p[5].to_vector() == before);
+    }
+}
+
+TEST_CASE("cuda: puzzle rows, averages and clipping") {
+  Random random(8);
+  for (const DType t : {DType::f32, DType::bf16}) {
+    Tensor table = random.normal({9, 300}, 1).to(t), grad = random.normal({40, 300}, 1).to(t);
+    Tensor ids = random.randint({40}, 0, 5), skip = zeros({1}, DType::i32);
+    const auto update = [&, t = t](const Context& context, const Place& at) {
+      HRM_DISPATCH(sign_sgd_rows, context, t, at(table).data(), at(grad).data(),
+                   at(ids).data<int32_t>(), 40, 300, 0.01, 0.1, at(skip).data<int32_t>());
+    };
+    CHECK(cpu_against_cuda(update, {&table}) < (t == DType::f32 ? 1e-6 : 8e-3));
+    Tensor shadow = random.normal({999}, 1).to(t), p = random.normal({999}, 1).to(t);
+    CHECK(cpu_against_cuda(
+              [&, t = t](const Context& context, const Place& at) {
+                HRM_DISPATCH(ema_update, context, t, at(shadow).data(), at(p).data(), 999, 0.9,
+                             at(skip).data<int32_t>());
+              },
+              {&shadow}) < (t == DType::f32 ? 1e-6 : 8e-3));
+  }
+  for (const double square : {0.25, 9.0}) {
+    Tensor scale = zeros({1}, DType::f64), sum = full({1}, square, DType::f64);
+    CHECK(cpu_against_cuda(
+              [&](const Context& context, const Place& at) {
+                HRM_DISPATCH(clip_scale, context, at(scale).data<double>(), at(sum).data<double>(),
+                             1.0);
+              },
+              {&scale}) == 0);
+  }
+}
+
+TEST_CASE("cuda: halting, refill, targets and metrics") {
+  for (const int64_t batch : {1, 33, 300, 777}) {
+    Random random(batch);
+    const int64_t seq = 37, dim = 5;
+    Tensor halted = random.randint({batch}, 0, 1).to(DType::u8);
+    Tensor steps = random.randint({batch}, 1, 4), min_steps = random.randint({batch}, 2, 4);
+    Tensor u = random.uniform({batch}, 0, 1);
+    Tensor q_halt = random.normal({batch}, 1), q_continue = random.normal({batch}, 1);
+    Tensor source = full({batch}, 99, DType::i32), target = full({batch}, NAN);
+    Tensor z = random.normal({batch, seq, dim}, 1), init = random.normal({dim}, 1);
+    Tensor current = random.randint({batch, seq}, 0, 9),
+           incoming = random.randint({batch, seq}, 0, 9);
+    Tensor labels = random.randint({batch, seq}, 0, 2),
+           predictions = random.randint({batch, seq}, 0, 1);
+    for (int64_t i = 0; i < labels.numel(); i += 3) labels.data<int32_t>()[i] = -100;
+    for (int64_t i = 0; i < seq; ++i) labels.data<int32_t>()[i] = i % 2 ? 1 : -100;
+    for (int64_t i = 0; i < seq; ++i) predictions.data<int32_t>()[i] = 1;  // row 0 is exact
+    Tensor labelled = zeros({batch}, DType::i32), correct = zeros({batch}, DType::i32);
+    Tensor exact = full({batch}, NAN), metrics = full({5}, NAN, DType::f64);
+    for (const bool only_halted : {false, true})
+      for (const QHead head : {QHead::halt_and_continue, QHead::halt_only}) {
+        HaltRule rule;
+        rule.q_head = head, rule.max_steps = 4, rule.exploration = 0.5;
+        const double error = cpu_against_cuda(
+            [&](const Context& context, const Place& at) {
+              HRM_DISPATCH(act_refill, context, at(source).data<int32_t>(),
+                           at(halted).data<uint8_t>(), batch, only_halted);
+              HRM_DISPATCH(act_take_rows, context, at(current).data<int32_t>(),
+                           at(incoming).data<int32_t>(), at(source).data<int32_t>(), batch, seq);
+              HRM_DISPATCH(act_reset_state, context, DType::f32, at(z).data(), at(init).data(),
+                           at(halted).data<uint8_t>(), batch, seq, dim);
+              HRM_DISPATCH(act_advance, context, at(steps).data<int32_t>(),
+                           at(halted).data<uint8_t>(), batch);
+              HRM_DISPATCH(act_halt, context, at(halted).data<uint8_t>(), DType::f32,
+                           at(steps).data<int32_t>(), at(q_halt).data(), at(q_continue).data(),
+                           at(u).data<float>(), at(min_steps).data<int32_t>(), batch, rule);
+              HRM_DISPATCH(act_target_q, context, DType::f32, at(target).data(),
+                           at(steps).data<int32_t>(), at(q_halt).data(), at(q_continue).data(),
+                           batch, 4);
+              HRM_DISPATCH(act_correctness, context, at(labelled).data<int32_t>(),
+                           at(correct).data<int32_t>(), DType::f32, at(exact).data(),
+                           at(predictions).data<int32_t>(), at(labels).data<int32_t>(), batch, seq);
+              HRM_DISPATCH(act_metrics, context, at(metrics).data<double>(),
+                           at(halted).data<uint8_t>(), at(steps).data<int32_t>(),
+                           at(labelled).data<int32_t>(), at(correct).data<int32_t>(), DType::f32,
+                           at(q_halt).data(), batch);
+            },
+            {&source, &current, &z, &steps, &halted, &target, &labelled, &correct, &exact,
+             &metrics});
+        CHECK_MESSAGE(error < 1e-6, batch, " ", only_halted);
+      }
+  }
+}
+#endif
