@@ -53,14 +53,17 @@ CLANG_FLAGS := -Wno-pass-failed
 
 # The .cu files: nvcc's, or the host compiler's over kernels/cuda/emulate.
 ifeq ($(CUDA),1)
-  CXXFLAGS += -DHRM_WITH_CUDA=1 -I$(CUDA_HOME)/include
+  CUBLASLT ?= 1
+  CXXFLAGS += -DHRM_WITH_CUDA=1 -isystem $(CUDA_HOME)/include
   CUDA_ARCHS ?= 80 89 90
   NEWEST := $(lastword $(CUDA_ARCHS))
-  CU_COMPILE = $(NVCC) -std=c++20 -O3 -I. -DHRM_WITH_CUDA=1 -Werror all-warnings \
+  CU_COMPILE = $(NVCC) -std=c++20 -O3 -I. -DHRM_WITH_CUDA=1 \
+    $(if $(filter 1,$(CUBLASLT)),-DHRM_CUBLASLT=1) -Werror all-warnings \
     -Xptxas -warn-spills,-warn-lmem-usage -Xcompiler -Wall,-Wextra,-fopenmp -lineinfo \
     $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
     -gencode arch=compute_$(NEWEST),code=compute_$(NEWEST)
-  LDFLAGS += -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcublasLt -lcudart_static -ldl -lrt
+  LDFLAGS += -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 \
+    $(if $(filter 1,$(CUBLASLT)),-lcublasLt) -lcudart_static -ldl -lrt
 else ifeq ($(CUDA),emulate)
   CXXFLAGS += -DHRM_WITH_CUDA=1 -DHRM_EMULATE=1 $(if $(filter check,$(SAN)),-DHRM_EMULATE_CHECK=1)
   # Neither contraction nor the machine's own instructions: the same bits everywhere.
@@ -96,11 +99,11 @@ endif
 # Sources: every file in these folders; there is no list to keep ----------------------------------
 LIB_SRC := $(wildcard kernels/cpu/*.cpp tensor/*.cpp autograd/*.cpp autograd/ops/*.cpp \
                       nn/*.cpp nn/optim/*.cpp hrm/*.cpp hrm/data/*.cpp) \
-           $(if $(filter emulate,$(CUDA)),$(wildcard kernels/cuda/emulate/*.cpp))
-# What only a GPU has an own version of: the emulation's is in its folder.
-DEVICE_ONLY := kernels/cuda/runtime.cu kernels/cuda/gemm_cublaslt.cu
-CU_SRC := $(if $(filter 1,$(CUDA)),$(wildcard kernels/cuda/*.cu), \
-            $(if $(filter emulate,$(CUDA)),$(filter-out $(DEVICE_ONLY),$(wildcard kernels/cuda/*.cu))))
+           $(if $(filter emulate,$(CUDA)),$(wildcard kernels/cuda/emulate/*.cpp)) \
+           $(if $(filter 11,$(CUDA)$(CUBLASLT)),kernels/cuda/gemm_cublaslt.cpp)
+# A GPU needs the CUDA runtime and cuBLASLt; the emulation has its own runtime in its folder.
+CU_SRC := $(if $(filter 0,$(CUDA)),,$(filter-out $(if $(filter emulate,$(CUDA)),%/runtime.cu), \
+            $(wildcard kernels/cuda/*.cu)))
 CLI_SRC := $(wildcard hrm/cli/*.cpp)
 TEST_SRC := $(wildcard tests/test_*.cpp tests/support/*.cpp) tests/main.cpp
 TEST_CU_SRC := $(if $(filter emulate,$(CUDA)),$(wildcard tests/emulate/*.cu))

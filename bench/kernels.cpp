@@ -139,9 +139,9 @@ void add_step_ends(std::vector<Entry>& entries) {
   const Tensor p = normal({n}, DType::f32), m = p.clone(), g = p.clone();
   const Tensor v = full({n}, 0.1);
   entries.push_back(entry("step ends", "adam_atan2, 3.1M weights", Unit::bytes, 28.0 * n, [=] {
-    const AdamTensor weights{p.data(), m.data(), v.data(), nullptr, g.data(), n};
     const double rates[kAdamRates] = {1, 1e-4, 1};
-    cpu::adam(DType::f32, &weights, 1, rates, {}, nullptr, nullptr, {});
+    const AdamTensor weights{p.data(), m.data(), v.data(), nullptr, g.data(), n, rates};
+    cpu::adam(DType::f32, &weights, 1, {}, nullptr, nullptr, {});
   }));
 }
 

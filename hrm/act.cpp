@@ -17,8 +17,7 @@ void reset_state(Tensor& z, const Tensor& init, const Tensor& halted) {
 }
 
 void take_rows(Tensor& current, const Tensor& incoming, const Tensor& source) {
-  const Tensor rows = incoming.to(current.device());
-  HRM_DISPATCH(act_take_rows, current.context(), current.data<int32_t>(), rows.data<int32_t>(),
+  HRM_DISPATCH(act_take_rows, current.context(), current.data<int32_t>(), incoming.data<int32_t>(),
                source.data<int32_t>(), source.numel(), current.numel() / source.numel());
   current.storage().bump_version();
 }
@@ -106,13 +105,22 @@ Carry initial_carry(const Model& model, int64_t batch) {
 }
 
 void begin_segment(const Model& model, Carry& carry, const Batch& incoming, Refill refill) {
+  const Device device = carry.halted.device();
+  begin_segment(model, carry,
+                Rows{incoming.inputs.to(device), incoming.labels.to(device),
+                     incoming.puzzle_ids.to(device), zeros({1}, DType::i32, device)},
+                refill);
+}
+
+void begin_segment(const Model& model, Carry& carry, const Rows& rows, Refill refill) {
   const int64_t batch = carry.batch();
   Tensor source = empty({batch}, DType::i32, carry.halted.device());
-  HRM_DISPATCH(act_refill, source.context(), source.data<int32_t>(), carry.halted.data<uint8_t>(),
-               batch, refill == Refill::only_halted);
-  take_rows(carry.inputs, incoming.inputs, source);
-  take_rows(carry.labels, incoming.labels, source);
-  take_rows(carry.puzzle_ids, incoming.puzzle_ids, source);
+  HRM_DISPATCH(act_refill, source.context(), source.data<int32_t>(),
+               static_cast<uint32_t*>(rows.head.data()), carry.halted.data<uint8_t>(), batch,
+               rows.puzzle_ids.numel(), refill == Refill::only_halted);
+  take_rows(carry.inputs, rows.inputs, source);
+  take_rows(carry.labels, rows.labels, source);
+  take_rows(carry.puzzle_ids, rows.puzzle_ids, source);
   reset_state(carry.state.z_H, model.H_init, carry.halted);
   reset_state(carry.state.z_L, model.L_init, carry.halted);
   HRM_DISPATCH(act_advance, carry.steps.context(), carry.steps.data<int32_t>(),
@@ -124,6 +132,12 @@ Exploration Exploration::draw(const ModelConfig& config, int64_t batch, Random& 
   if (config.halt_exploration_prob <= 0 || config.halt_max_steps <= 1) return {};
   return {random.uniform({batch}, 0, 1, DType::f32, device),
           random.randint({batch}, 2, static_cast<int32_t>(config.halt_max_steps), device)};
+}
+
+void Exploration::redraw(const ModelConfig& config, Random& random) {
+  if (!u.defined()) return;
+  random.uniform_into(u, 0, 1);
+  random.randint_into(min_steps, 2, static_cast<int32_t>(config.halt_max_steps));
 }
 
 Exploration Exploration::rows(int64_t begin, int64_t end) const {

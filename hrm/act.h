@@ -27,16 +27,26 @@ struct Carry {
 // All slots halted: their states and data are placeholders that begin_segment replaces.
 Carry initial_carry(const Model& model, int64_t batch);
 
-// Slots that have halted take rows of `incoming` (reference: slot b takes row b; only_halted: rows
-// 0, 1, 2, ... in order), start from the initial state and count from 0; then every slot's count is
-// raised for the segment about to run. In-place on the carry.
-void begin_segment(const Model& model, Carry& carry, const Batch& incoming, Refill refill);
+// Rows for the slots that have halted: a ring of them, and how many have been taken so far.
+struct Rows {
+  Tensor inputs, labels;  // i32 [capacity, seq]
+  Tensor puzzle_ids;      // i32 [capacity]
+  Tensor head;            // i32 [1], modulo 2^32
+};
 
+// Slots that have halted take rows (reference: slot b takes row head + b; only_halted: rows head,
+// head + 1, ... in order), start from the initial state and count from 0; then every slot's count
+// is raised for the segment about to run. In-place on the carry and on rows.head.
+void begin_segment(const Model& model, Carry& carry, const Rows& rows, Refill refill);
+// The same with the rows of one batch, from its first.
+void begin_segment(const Model& model, Carry& carry, const Batch& incoming, Refill refill);
 // Draws that keep some rows from halting early; null tensors: none.
 struct Exploration {
   Tensor u;          // f32 [batch], uniform
   Tensor min_steps;  // i32 [batch], 2..halt_max_steps
   static Exploration draw(const ModelConfig& config, int64_t batch, Random& random, Device device);
+  // The next draws, in place.
+  void redraw(const ModelConfig& config, Random& random);
   Exploration rows(int64_t begin, int64_t end) const;
 };
 

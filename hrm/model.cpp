@@ -62,8 +62,10 @@ Model::Model(const ModelConfig& config, Random* random, Device device)
   if (config_.puzzle_emb_ndim > 0)
     add_module("puzzle_emb", &puzzle_emb.emplace(config_.num_puzzle_identifiers,
                                                  config_.puzzle_emb_ndim, 0.0, options));
-  if (config_.pos_encodings == PosEncoding::learned)
+  if (config_.pos_encodings == PosEncoding::learned) {
     add_module("embed_pos", &embed_pos.emplace(positions(), hidden, 1 / root(hidden), options));
+    position_ids_ = arange(positions()).to(device);
+  }
   if (config_.pos_encodings == PosEncoding::rope && !config_.mlp_t)
     rope_ = rope_tables(positions(), hidden / config_.num_heads, config_.rope_theta,
                         accumulate_type(config_.dtype), device);
@@ -99,7 +101,7 @@ Tensor Model::input_embeddings(const Tensor& inputs, const Tensor& puzzle_rows) 
     const Tensor padded = pad(rows, 1, 0, prefix * config_.hidden_size - config_.puzzle_emb_ndim);
     x = concat({reshape(padded, {batch, prefix, config_.hidden_size}), x}, 1);
   }
-  if (learned) x = x + embed_pos->forward(arange(positions()).to(inputs.device()), scale);
+  if (learned) x = x + embed_pos->forward(position_ids_, scale);
   return x;
 }
 

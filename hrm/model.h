@@ -63,6 +63,7 @@ class Model : public Module {
 
   ModelConfig config_;
   std::optional<RopeTables> rope_;
+  Tensor position_ids_;  // 0, 1, 2, ... for learned positions
   std::unique_ptr<GradientStrategy> strategy_;
 };
 

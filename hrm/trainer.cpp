@@ -1,10 +1,12 @@
 #include "hrm/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
+#include "kernels/cuda/runtime.h"
 #include "kernels/reduce.h"
 #include "nn/optim/sign_sgd.h"
 
@@ -50,6 +52,14 @@ AdamOptions adam_options(const TrainConfig& t) {
 Model make_model(const Config& config, Device device) {
   Random random = Random(static_cast<uint64_t>(config.train.seed)).fork("weights");
   return Model(config.model, &random, device);
+}
+
+std::vector<std::string> names_of_flags(const Model& model) {
+  std::vector<std::string> names = {"the loss"};
+  for (const auto& [name, p] : model.named_parameters(kOfficialPrefix))
+    names.push_back("the gradient of " + name);
+  names.push_back("the gradient of the puzzle embedding");
+  return names;
 }
 
 int64_t log_interval(const TrainConfig& t) {
@@ -99,55 +109,105 @@ Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleD
       schedule_{config.train.lr_warmup_steps, config.train.total_steps, config.train.lr_min_ratio},
       exploration_(Random(static_cast<uint64_t>(config.train.seed)).fork("exploration")),
       carry_(initial_carry(model_, config.train.batch_size)),
-      window_(zeros({kWindow}, DType::f64, device)) {
+      flag_names_(names_of_flags(model_)),
+      flags_(zeros({static_cast<int64_t>(flag_names_.size()) + 1}, DType::i32, device)),
+      skip_(zeros({1}, DType::i32, device)),
+      steps_ahead_(device == Device::cpu ? 1 : 2),
+      queue_(sampler_, config.train.batch_size, config.model.seq_len,
+             static_cast<int64_t>(steps_ahead_),
+             flags_.sliced(0, flags_.numel() - 1, flags_.numel())),
+      rates_(zeros({adam_.rates_size() + 2}, DType::f64, device)),
+      window_(zeros({kWindow}, DType::f64, device)),
+      window_values_({kWindow}, DType::f64, device) {
   config_.validate();
   check_dataset_fits(config_.model, train_);
   if (test_) check_dataset_fits(config_.model, *test_);
   if (config_.train.ema > 0)
     ema_.emplace(model_.named_parameters(kOfficialPrefix), config_.train.ema);
-  flag_names_.push_back("the loss");
-  for (const auto& [name, p] : model_.named_parameters(kOfficialPrefix))
-    flag_names_.push_back("the gradient of " + name);
-  flag_names_.push_back("the gradient of the puzzle embedding");
-  flags_ = zeros({static_cast<int64_t>(flag_names_.size())}, DType::i32, device);
-  skip_ = zeros({1}, DType::i32, device);
+  for (size_t i = 0; i <= steps_ahead_; ++i) {
+    host_rates_.push_back(pinned(rates_.shape(), DType::f64, device));
+    idle_.emplace_back(flags_.shape(), DType::i32, device);
+  }
+  const ModelConfig& m = config_.model;
+  if (m.halt_exploration_prob > 0 && m.halt_max_steps > 1)
+    draws_ = {zeros({config_.train.batch_size}, DType::f32, device),
+              zeros({config_.train.batch_size}, DType::i32, device)};
 }
 
-void Trainer::check_finite() const {
-  if (skip_.item() == 0) return;
-  const std::vector<double> flags = flags_.to_vector();
-  size_t i = 0;
-  while (flags[i] == 0) ++i;
-  detail::fail(
-      "[train] ", flag_names_[i], " was not finite in step ", bad_step_,
-      "; no update was made from there on, and the last checkpoint is good. HINT: lower lr "
-      "or set clip_norm, then --resume");
+struct Trainer::Recording {
+#if HRM_WITH_CUDA
+  cuda::Graph graph;
+  int warm_steps = 0;
+  ~Recording() {
+    cuda::synchronize();
+    empty_private_cache(Device::cuda);
+  }
+#endif
+};
+
+Trainer::~Trainer() = default;
+
+// Looks at the flags of finished steps until at most so many are still under way.
+void Trainer::settle(size_t under_way) {
+  while (failure_.empty() && under_way_.size() > under_way) {
+    UnderWay& oldest = under_way_.front();
+    const Tensor& flags = oldest.flags.wait();
+    const int32_t* flag = flags.data<int32_t>();
+    const int64_t names = flags.numel() - 1;
+    queue_.taken(static_cast<uint32_t>(flag[names]));
+    const int64_t bad = std::find_if(flag, flag + names, [](int32_t f) { return f != 0; }) - flag;
+    if (bad < names)
+      failure_ = "[train] " + flag_names_[bad] + " was not finite in step " +
+                 std::to_string(oldest.step) +
+                 "; no update was made from there on, and the last checkpoint is good. HINT: lower "
+                 "lr or set clip_norm, then --resume";
+    idle_.push_back(std::move(oldest.flags));
+    under_way_.pop_front();
+  }
+  if (!failure_.empty()) throw Error(failure_);
 }
 
 void Trainer::step() {
-  check_finite();
+  settle(steps_ahead_ - 1);
   ++step_;
-  bad_step_ = step_;
   const TrainConfig& t = config_.train;
-  int64_t wanted = t.batch_size;
-  if (t.refill == Refill::only_halted)
-    wanted = static_cast<int64_t>(sum(carry_.halted.to(DType::i32)).item());
-  begin_segment(model_, carry_, sampler_.next(wanted), t.refill);
-  const Exploration exploration =
-      Exploration::draw(config_.model, t.batch_size, exploration_, window_.device());
+  // What the host has to say about this step, in pinned memory that no copy under way reads.
+  Tensor& host_rates = host_rates_[static_cast<size_t>(step_) % host_rates_.size()];
+  std::vector<double> rates = adam_.rates(schedule_(t.lr, step_));
+  const double table_lr = schedule_(t.puzzle_emb_lr, step_);
+  rates.insert(rates.end(), {1 - table_lr * t.puzzle_emb_weight_decay, table_lr});
+  std::copy(rates.begin(), rates.end(), host_rates.data<double>());
+  send(rates_, host_rates);
+  draws_.redraw(config_.model, exploration_);
+  queue_.prepare();
+  wait_for_uploads(rates_.device());
 
+  if (use_graph_ && rates_.device() == Device::cuda)
+    replay_step();
+  else
+    run_step();
+
+  Readback flags = std::move(idle_.back());
+  idle_.pop_back();
+  flags.start(flags_);
+  under_way_.push_back({step_, std::move(flags)});
+  samples_ += t.batch_size;
+  ++window_steps_;
+}
+
+// All that a step does on the device: no host value changes from one to the next.
+void Trainer::run_step() {
+  const TrainConfig& t = config_.train;
+  begin_segment(model_, carry_, queue_.rows(), t.refill);
   std::vector<SegmentResult> parts;
   for (int64_t i = 0; i < t.micro_batches; ++i) {
     const int64_t begin = i * t.batch_size / t.micro_batches;
     const int64_t end = (i + 1) * t.batch_size / t.micro_batches;
     Carry slice = carry_.rows(begin, end);
-    parts.push_back(train_segment(model_, slice, exploration.rows(begin, end),
+    parts.push_back(train_segment(model_, slice, draws_.rows(begin, end),
                                   1.0 / static_cast<double>(t.batch_size)));
   }
   apply_gradients(parts);
-
-  samples_ += t.batch_size;
-  ++window_steps_;
   for (const SegmentResult& part : parts) {
     add_to_window(window_, kLoss, part.loss.total);
     add_to_window(window_, kLm, part.loss.lm);
@@ -155,6 +215,29 @@ void Trainer::step() {
     add_to_window(window_, kQContinue, part.loss.q_continue);
     add_to_window(window_, kFinished, part.metrics);
   }
+}
+
+// run_step as a CUDA graph. Two ordinary steps, so that every algorithm is chosen; a third with
+// memory of its own, so that recording finds in the cache what it needs; then it is recorded.
+void Trainer::replay_step() {
+#if HRM_WITH_CUDA
+  if (!recording_) recording_ = std::make_unique<Recording>();
+  if (recording_->graph.recorded()) {
+    recording_->graph.launch();
+    return adam_.advance();
+  }
+  if (++recording_->warm_steps <= 2) return run_step();
+  if (recording_->warm_steps == 3) {
+    empty_cache(Device::cuda);
+    const PrivateCache own;
+    return run_step();
+  }
+  const PrivateCache own;
+  recording_->graph.begin();
+  run_step();
+  recording_->graph.end();
+  recording_->graph.launch();
+#endif
 }
 
 void Trainer::apply_gradients(const std::vector<SegmentResult>& parts) {
@@ -175,14 +258,14 @@ void Trainer::apply_gradients(const std::vector<SegmentResult>& parts) {
     puzzle_grad = concat(puzzle_grads, 0);
     guard(++flag, puzzle_grad);
   }
-  skip_ = max(flags_, 0, true);
+  skip_.copy_from(max(flags_.sliced(0, 0, flags_.numel() - 1), 0, true));
 
   // The order of the official step: puzzle rows first, then the weights.
-  const TrainConfig& t = config_.train;
+  const int64_t own = adam_.rates_size();
   if (puzzle_grad.defined())
-    sign_sgd_step(*model_.puzzle_emb, puzzle_grad, carry_.puzzle_ids,
-                  schedule_(t.puzzle_emb_lr, step_), t.puzzle_emb_weight_decay, skip_);
-  adam_.step(schedule_(t.lr, step_), skip_);
+    sign_sgd_update(*model_.puzzle_emb, puzzle_grad, carry_.puzzle_ids,
+                    rates_.sliced(0, own, own + 2), skip_);
+  adam_.update(rates_.sliced(0, 0, own), skip_);
   adam_.zero_grad();
   if (ema_) ema_->update(skip_);
 }
@@ -212,13 +295,13 @@ Checkpoint Trainer::snapshot() const {
              {"evaluations_since_best", evaluations_since_best_},
              {"metrics_bytes", fs::exists(metrics) ? fs::file_size(metrics) : 0},
              {"exploration_position", exploration_.position()},
-             {"sampler", Json(sampler_.state())},
+             {"sampler", queue_.state()},
              {"config", config_.to_json()}};
   return c;
 }
 
 void Trainer::save(const TrainCallbacks& callbacks) {
-  check_finite();
+  settle(0);
   const Path path = checkpoint_path(run_, step_);
   write_checkpoint(path, snapshot());
   prune_checkpoints(run_, config_.train.keep_checkpoints);
@@ -261,7 +344,7 @@ void Trainer::restore(const Checkpoint& c) {
     best_ = s.at("best"), best_step_ = s.at("best_step");
     evaluations_since_best_ = s.at("evaluations_since_best");
     exploration_ = Random(exploration_.seed(), s.at("exploration_position"));
-    sampler_.restore(s.at("sampler"));
+    queue_.restore(s.at("sampler"));
     const Path metrics = run_ / "metrics.jsonl";
     if (fs::exists(metrics))
       fs::resize_file(metrics, std::min<uint64_t>(fs::file_size(metrics), s.at("metrics_bytes")));
@@ -286,29 +369,39 @@ void Trainer::append_line(const Json& line) {
         ". HINT: is the disk full? --resume goes on from the last checkpoint");
 }
 
-void Trainer::log_metrics(const TrainCallbacks& callbacks) {
-  const std::vector<double> w = window_.to_vector();
-  const double rows = static_cast<double>(window_steps_ * config_.train.batch_size);
-  const double finished = std::max(1.0, w[kFinished]);
+// Starts a metrics line: its sums are on their way when this returns.
+void Trainer::log_metrics() {
+  window_values_.start(window_);
+  window_.zero();
   TrainMetrics m;
   m.step = step_, m.samples = samples_;
+  m.lr = schedule_(config_.train.lr, step_);
+  m.elapsed = elapsed_;
+  pending_rows_ = static_cast<double>(window_steps_ * config_.train.batch_size);
+  m.samples_per_second = pending_rows_ / std::max(1e-9, elapsed_ - window_started_);
+  pending_metrics_ = m;
+  window_steps_ = 0;
+  window_started_ = elapsed_;
+}
+
+// Writes the line that log_metrics started, if its sums are there.
+void Trainer::report_metrics(const TrainCallbacks& callbacks, bool wait) {
+  if (!pending_metrics_ || (!wait && !window_values_.done())) return;
+  const double* w = window_values_.wait().data<double>();
+  TrainMetrics m = *pending_metrics_;
+  pending_metrics_.reset();
+  const double rows = pending_rows_, finished = std::max(1.0, w[kFinished]);
   m.loss = w[kLoss] / rows, m.lm_loss = w[kLm] / rows;
   m.q_halt_loss = w[kQHalt] / rows, m.q_continue_loss = w[kQContinue] / rows;
   m.finished = w[kFinished];
   m.accuracy = w[kAccuracy] / finished, m.exact_accuracy = w[kExact] / finished;
   m.q_halt_accuracy = w[kQAccuracy] / finished, m.steps = w[kSteps] / finished;
-  m.lr = schedule_(config_.train.lr, step_);
-  m.elapsed = elapsed_;
-  m.samples_per_second = rows / std::max(1e-9, elapsed_ - window_started_);
-  window_.zero();
-  window_steps_ = 0;
-  window_started_ = elapsed_;
   append_line(m.to_json());
   if (callbacks.on_metrics) callbacks.on_metrics(m);
 }
 
 bool Trainer::evaluate_now(const TrainCallbacks& callbacks, int64_t max_puzzles, int64_t traces) {
-  check_finite();
+  settle(0);
   EvalOptions options;
   options.max_puzzles = max_puzzles, options.traces = traces;
   options.on_progress = callbacks.on_eval_progress;
@@ -349,16 +442,23 @@ TrainOutcome Trainer::run(const TrainCallbacks& callbacks) {
   while (step_ < t.total_steps) {
     const double started = now();
     step();
-    elapsed_ += now() - started;
     const bool last = step_ == t.total_steps;
-    if (step_ % log_every == 0 || last) log_metrics(callbacks);
+    const bool evaluates = test_ && (last || (t.eval_every > 0 && step_ % t.eval_every == 0));
+    const bool saves = last || step_ % t.checkpoint_every == 0 || stopping();
+    if (evaluates || saves) settle(0);
+    elapsed_ += now() - started;
+    report_metrics(callbacks, false);
+    if (step_ % log_every == 0 || last) {
+      report_metrics(callbacks, true);
+      log_metrics();
+    }
+    report_metrics(callbacks, evaluates || saves);
     bool stop_early = false;
-    if (test_ && (last || (t.eval_every > 0 && step_ % t.eval_every == 0)))
-      stop_early = evaluate_now(callbacks, last ? 0 : t.eval_puzzles, last ? 12 : 4);
+    if (evaluates) stop_early = evaluate_now(callbacks, last ? 0 : t.eval_puzzles, last ? 12 : 4);
     if (stopping()) outcome = TrainOutcome::stopped;
     if (stop_early && !last) outcome = TrainOutcome::early_stopped;
     const bool leave = outcome != TrainOutcome::finished;
-    if (last || leave || step_ % t.checkpoint_every == 0) save(callbacks);
+    if (saves || leave) save(callbacks);
     if (leave) break;
   }
   return outcome;

@@ -7,11 +7,14 @@
 #include <optional>
 
 #include "hrm/act.h"
+
 #include "hrm/checkpoint.h"
 #include "hrm/evaluate.h"
+#include "hrm/row_queue.h"
 #include "nn/optim/ema.h"
-#include "nn/optim/schedule.h"
 
+#include "nn/optim/schedule.h"
+#include "tensor/transfer.h"
 namespace hrm {
 
 // Averages over the steps of one line of metrics.jsonl. Accuracies and segments count the puzzles
@@ -43,15 +46,18 @@ class Trainer {
   // evaluations. The data must fit config.model.
   Trainer(const Config& config, const PuzzleDataset& train, const PuzzleDataset* test, Path run,
           Device device = Device::cpu);
+  ~Trainer();
 
+  // On a GPU: record the launches of a step once and replay them together (the default there).
+  void use_cuda_graph(bool on) { use_graph_ = on; }
   // Goes on from the newest checkpoint of the run folder and cuts metrics.jsonl back to it.
   void resume();
   // Trains until config.train.total_steps. Writes a checkpoint at step 0, every checkpoint_every
   // steps and at the end; metrics.jsonl; evaluation.json and best/ at evaluations.
   TrainOutcome run(const TrainCallbacks& callbacks);
-  // One optimizer step. Throws if an earlier step met a value that is not finite.
+  // Queues one optimizer step; on the CPU it is done when this returns. Throws if an earlier step
+  // met a value that is not finite (on a GPU with up to two steps' delay).
   void step();
-
   int64_t steps_done() const { return step_; }
   const Model& model() const { return model_; }
   const Config& config() const { return config_; }
@@ -61,10 +67,13 @@ class Trainer {
   Checkpoint snapshot() const;
   void save(const TrainCallbacks& callbacks);
   void restore(const Checkpoint& checkpoint);
+  void run_step();
+  void replay_step();
   void apply_gradients(const std::vector<SegmentResult>& parts);
-  void check_finite() const;
+  void settle(size_t under_way);
   bool evaluate_now(const TrainCallbacks& callbacks, int64_t max_puzzles, int64_t traces);
-  void log_metrics(const TrainCallbacks& callbacks);
+  void log_metrics();
+  void report_metrics(const TrainCallbacks& callbacks, bool wait);
   void append_line(const Json& line);
 
   Config config_;
@@ -77,15 +86,33 @@ class Trainer {
   std::optional<Ema> ema_;
   Schedule schedule_;
   Random exploration_;
+  Exploration draws_;
   Carry carry_;
 
   // flags_[i] is raised by a value that is not finite: 0 the loss, then every gradient in order of
-  // flag_names_. skip_ is their maximum, and masks every update from the first bad step on; the
-  // host reads it one step late.
+  // flag_names_; the last element counts the rows taken from queue_. skip_ is the maximum of the
+  // flags, and masks every update from the first bad step on. The host reads flags_ as they were
+  // behind each step, late: `steps_ahead_` steps may be queued that it has not seen.
   std::vector<std::string> flag_names_;
   Tensor flags_, skip_;
-  int64_t bad_step_ = 0;
+  size_t steps_ahead_;
+  struct UnderWay {
+    int64_t step;
+    Readback flags;
+  };
+  std::deque<UnderWay> under_way_;
+  std::vector<Readback> idle_;  // readbacks to use again
+  std::string failure_;
+  RowQueue queue_;
 
+  // The rates of Adam, then those of the puzzle table: on the device, and the host's copies of the
+  // steps that may be under way.
+  Tensor rates_;
+  std::vector<Tensor> host_rates_;
+
+  bool use_graph_ = true;
+  struct Recording;  // of a step, on a GPU
+  std::unique_ptr<Recording> recording_;
   int64_t step_ = 0;
   int64_t samples_ = 0;
   double elapsed_ = 0, window_started_ = 0;
@@ -93,6 +120,10 @@ class Trainer {
   int64_t best_step_ = 0, evaluations_since_best_ = 0;
   Tensor window_;  // f64 sums since the last metrics line: see trainer.cpp
   int64_t window_steps_ = 0;
+  // A metrics line whose sums are on their way from the device.
+  Readback window_values_;
+  std::optional<TrainMetrics> pending_metrics_;
+  double pending_rows_ = 0;
 };
 
 // What a run will need, estimated before it starts.

@@ -17,10 +17,11 @@ HRM_KERNEL(act_reset_state, (DType t, void* z, const void* init, const uint8_t* 
 // i32, rows of `width` elements.
 HRM_KERNEL(act_take_rows, (int32_t * current, const int32_t* incoming, const int32_t* source,
                            int64_t batch, int64_t width, const Context&))
-// source[b] = row of the incoming batch that slot b takes, or -1. reference: b where halted.
-// only_halted: 0, 1, 2, ... for the halted slots in order (a prefix sum).
-HRM_KERNEL(act_refill, (int32_t * source, const uint8_t* halted, int64_t batch, bool only_halted,
-                        const Context&))
+// source[b] = row of a ring of `capacity` rows that slot b takes, or -1 if it has not halted; *head
+// counts the rows taken so far (modulo 2^32) and is moved on. reference: row *head + b, and *head
+// += batch. only_halted: rows *head, *head + 1, ... for the halted slots in order (a prefix sum).
+HRM_KERNEL(act_refill, (int32_t * source, uint32_t* head, const uint8_t* halted, int64_t batch,
+                        int64_t capacity, bool only_halted, const Context&))
 
 // How a segment decides to halt. q values are [batch] of t: f32, or f64 in f64 models.
 struct HaltRule {

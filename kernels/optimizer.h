@@ -19,7 +19,9 @@ struct AdamRule {
   double eps = 0;  // adamw only
 };
 // One parameter: master weight, moments and gradient, n elements of one type (f32 or f64); copy: n
-// bf16, or null.
+// bf16, or null. rates: f64 [kAdamRates] on the device, what changes from step to step: 1 - lr wd;
+// lr / (1 - beta1^t); 1 / sqrt(1 - beta2^t).
+inline constexpr int kAdamRates = 3;
 struct AdamTensor {
   void* p = nullptr;
   void* m = nullptr;
@@ -27,21 +29,19 @@ struct AdamTensor {
   bfloat16* copy = nullptr;
   const void* g = nullptr;
   int64_t n = 0;
+  const double* rates = nullptr;
 };
-// What changes from step to step, by parameter: 1 - lr wd; lr / (1 - beta1^t); 1 / sqrt(1 -
-// beta2^t).
-inline constexpr int kAdamRates = 3;
-// tensors: `count` of them, in host memory; rates: f64 [count, kAdamRates], on the device.
-// Gradients are multiplied by *gradient_scale first (clipping; null is 1).
-HRM_KERNEL(adam, (DType t, const AdamTensor* tensors, int64_t count, const double* rates,
-                  const AdamRule& rule, const double* gradient_scale, const int32_t* skip,
-                  const Context&))
+// tensors: `count` of them, in host memory. Gradients are multiplied by *gradient_scale first
+// (clipping; null is 1).
+HRM_KERNEL(adam, (DType t, const AdamTensor* tensors, int64_t count, const AdamRule& rule,
+                  const double* gradient_scale, const int32_t* skip, const Context&))
 // Sparse SignSGD on the rows of a table: for every distinct id in ids[batch], with
 // g = sum of grad[i, :] over equal ids: row = row (1 - lr wd) - lr sign(g), sign(0) = 0.
-// Rows whose id does not occur are untouched. table: [rows, dim], grad: [batch, dim], both of t.
+// Rows whose id does not occur are untouched. table: [rows, dim], grad: [batch, dim], both of t;
+// rates: f64 [2] on the device, 1 - lr wd and lr.
 HRM_KERNEL(sign_sgd_rows,
            (DType t, void* table, const void* grad, const int32_t* ids, int64_t batch, int64_t dim,
-            double lr, double weight_decay, const int32_t* skip, const Context&))
+            const double* rates, const int32_t* skip, const Context&))
 // shadow = (1 - rate) * p + rate * shadow.
 HRM_KERNEL(ema_update, (DType t, void* shadow, const void* p, int64_t n, double rate,
                         const int32_t* skip, const Context&))

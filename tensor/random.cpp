@@ -26,8 +26,13 @@ Random Random::fork(const char* name) const {
 
 Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype, Device device) {
   Tensor t(shape, dtype, device);
-  HRM_DISPATCH(fill_uniform, t.context(), dtype, t.data(), t.numel(), low, high, take(t.numel()));
+  uniform_into(t, low, high);
   return t;
+}
+void Random::uniform_into(Tensor& t, double low, double high) {
+  HRM_DISPATCH(fill_uniform, t.context(), t.dtype(), t.data(), t.numel(), low, high,
+               take(t.numel()));
+  t.storage().bump_version();
 }
 Tensor Random::normal(const Shape& shape, double std, DType dtype, Device device) {
   Tensor t(shape, dtype, device);
@@ -42,8 +47,12 @@ Tensor Random::truncated_normal(const Shape& shape, double std, DType dtype, Dev
 }
 Tensor Random::randint(const Shape& shape, int32_t low, int32_t high, Device device) {
   Tensor t(shape, DType::i32, device);
-  HRM_DISPATCH(fill_randint, t.context(), t.data<int32_t>(), t.numel(), low, high, take(t.numel()));
+  randint_into(t, low, high);
   return t;
+}
+void Random::randint_into(Tensor& t, int32_t low, int32_t high) {
+  HRM_DISPATCH(fill_randint, t.context(), t.data<int32_t>(), t.numel(), low, high, take(t.numel()));
+  t.storage().bump_version();
 }
 
 }  // namespace hrm

@@ -40,6 +40,8 @@ std::string mebibytes(size_t bytes) {
   return text.str();
 }
 
+bool private_cache = false;
+
 class Allocator {
  public:
   explicit Allocator(Device device) : device_(device) {}
@@ -82,9 +84,9 @@ class Allocator {
     free_[lane()][bytes].push_back(block);
     ASAN_POISON_MEMORY_REGION(block, bytes);
   }
-  void empty_cache() {
+  void empty_cache(bool only_private = false) {
     const std::lock_guard lock(mutex_);
-    clear();
+    clear(only_private);
   }
   AllocatorStats stats() {
     const std::lock_guard lock(mutex_);
@@ -111,20 +113,29 @@ class Allocator {
     else if constexpr (kBuiltWithCuda)
       cuda::release(block);
   }
-  void clear() {
-    for (auto& lists : free_)
-      for (auto& [bytes, list] : lists.second)
+  // Frees the private lists, or all others.
+  void clear(bool only_private = false) {
+    for (auto lists = free_.begin(); lists != free_.end();) {
+      if ((lists->first == kPrivate) != only_private) {
+        ++lists;
+        continue;
+      }
+      for (auto& [bytes, list] : lists->second)
         for (void* block : list) {
           ASAN_UNPOISON_MEMORY_REGION(block, bytes);
           to_system(block);
+          stats_.cached -= bytes;
         }
-    free_.clear();
-    stats_.cached = 0;
+      lists = free_.erase(lists);
+    }
   }
   // Threads that work side by side keep their blocks apart: what one of them finds in the cache
   // then does not depend on how far the others are.
-  static int lane() { return omp_in_parallel() ? 1 + omp_get_thread_num() : 0; }
-
+  static int lane() {
+    if (private_cache) return kPrivate;
+    return omp_in_parallel() ? 1 + omp_get_thread_num() : 0;
+  }
+  static constexpr int kPrivate = -1;
   const Device device_;
   std::mutex mutex_;
   using FreeLists = std::map<size_t, std::vector<void*>>;  // by size
@@ -146,6 +157,9 @@ Allocator& allocator_of(Device device) {
 AllocatorStats allocator_stats(Device device) { return allocator_of(device).stats(); }
 void reset_peak(Device device) { allocator_of(device).reset_peak(); }
 void empty_cache(Device device) { allocator_of(device).empty_cache(); }
+void empty_private_cache(Device device) { allocator_of(device).empty_cache(true); }
+PrivateCache::PrivateCache() { private_cache = true; }
+PrivateCache::~PrivateCache() { private_cache = false; }
 
 Storage::Storage(size_t bytes, Device device) : block_(std::make_shared<Block>()) {
   const size_t alignment = alignment_of(device);

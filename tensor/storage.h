@@ -23,6 +23,18 @@ AllocatorStats allocator_stats(Device device = Device::cpu);
 void reset_peak(Device device = Device::cpu);
 void empty_cache(Device device = Device::cpu);
 
+// While it lives, blocks come from and go back to free lists of their own, which empty_cache leaves
+// alone: for work that is recorded with its addresses (a CUDA graph). One at a time.
+class PrivateCache {
+ public:
+  PrivateCache();
+  ~PrivateCache();
+  PrivateCache(const PrivateCache&) = delete;
+  PrivateCache& operator=(const PrivateCache&) = delete;
+};
+// Gives the private cache's blocks back, when nothing that was recorded will run again.
+void empty_private_cache(Device device);
+
 // Bytes with a version: in-place writers bump it, and a saved tensor whose version has changed is
 // an error in backward rather than a wrong gradient.
 class Storage {

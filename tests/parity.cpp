@@ -25,9 +25,11 @@ namespace fs = std::filesystem;
 using Values = std::vector<double>;
 using TensorMap = std::map<std::string, Tensor>;
 
+Device device = Device::cpu;  // where everything runs
+
 TensorMap load(const Path& path) {
   TensorMap map;
-  for (auto& [name, tensor] : read_safetensors(path).tensors) map[name] = tensor;
+  for (auto& [name, tensor] : read_safetensors(path).tensors) map[name] = tensor.to(device);
   return map;
 }
 
@@ -185,7 +187,7 @@ OpOutputs run_op(const std::string& op, const Json& params, TensorMap& in, DType
     OpOutputs out;
     const Tensor start = get("table").detach();
     LayerOptions options;
-    options.dtype = type;
+    options.dtype = type, options.device = device;
     SparseEmbedding table(start.size(0), start.size(1), 0, options);
     table.weights.copy_from(start);
     // The recorded schedule and decay of this fixture, from its description.
@@ -316,8 +318,8 @@ Batch batch_of(const TensorMap& step, const std::string& prefix = "batch.") {
 void check_rope_tables(Ledger& ledger, const Path& folder, const ModelConfig& c) {
   if (!fs::exists(folder / "rope_tables.safetensors")) return;
   const TensorMap official = load(folder / "rope_tables.safetensors");
-  const RopeTables mine =
-      rope_tables(c.prefix() + c.seq_len, c.hidden_size / c.num_heads, c.rope_theta, DType::f32);
+  const RopeTables mine = rope_tables(c.prefix() + c.seq_len, c.hidden_size / c.num_heads,
+                                      c.rope_theta, DType::f32, device);
   ledger.close("rope tables", mine.cos, official.at("cos"), 2e-6);
   ledger.close("rope tables", mine.sin, official.at("sin"), 2e-6);
 }
@@ -341,7 +343,7 @@ void check_trace(Ledger& ledger, const Path& folder, const Model& model, const B
   std::optional<RopeTables> tables;
   if (c.pos_encodings == PosEncoding::rope && !c.mlp_t)
     tables = rope_tables(model.positions(), c.hidden_size / c.num_heads, c.rope_theta,
-                         accumulate_type(c.dtype));
+                         accumulate_type(c.dtype), device);
   State state = model.initial_state(rows);
   bool seen_H = false, seen_L = false;
   int application = 0;
@@ -404,7 +406,7 @@ void check_after(Ledger& ledger, const std::string& quantity, std::vector<double
 // A model in training with its optimizer.
 struct Replica {
   Replica(const ModelConfig& c, const NamedTensors& weights, const Json& o, int64_t batch)
-      : model(c, nullptr), adam(model.named_parameters(kOfficialPrefix), options(o)) {
+      : model(c, nullptr, device), adam(model.named_parameters(kOfficialPrefix), options(o)) {
     model.load_state_dict(weights, kOfficialPrefix);
     carry = initial_carry(model, batch);
   }
@@ -434,12 +436,14 @@ struct Replica {
 // rounding level (below 1e-6 of the tensor's largest, the limit the fixtures name) is noise in f32.
 // Such elements are taken from the f64 run of the same steps.
 void settle_rounding_level(const Tensor& gradient, const Tensor& precise) {
-  float* g = gradient.data<float>();
-  const double* p = precise.data<double>();
-  float largest = 0;
-  for (int64_t i = 0; i < gradient.numel(); ++i) largest = std::max(largest, std::abs(g[i]));
-  for (int64_t i = 0; i < gradient.numel(); ++i)
-    if (std::abs(g[i]) < 1e-6f * largest) g[i] = static_cast<float>(p[i]);
+  Values g = gradient.to_vector();
+  const Values p = precise.to_vector();
+  double largest = 0;
+  for (const double v : g) largest = std::max(largest, std::abs(v));
+  for (size_t i = 0; i < g.size(); ++i)
+    if (std::abs(g[i]) < 1e-6 * largest) g[i] = p[i];
+  Tensor target = gradient;
+  target.copy_from(from_vector(g, gradient.shape()));
 }
 
 void check_training(Ledger& ledger, const Path& folder, const Json& config) {
@@ -575,8 +579,9 @@ void check_training(Ledger& ledger, const Path& folder, const Json& config) {
       const int64_t dim = local_grad.size(1);
       std::map<int32_t, Values> sums;
       const Values g = step.at("puzzle.local_grad").to_vector();
+      const Values local_ids = step.at("puzzle.local_ids").to_vector();
       for (int64_t b = 0; b < batch_size; ++b) {
-        Values& row = sums[step.at("puzzle.local_ids").data<int32_t>()[b]];
+        Values& row = sums[static_cast<int32_t>(local_ids[b])];
         row.resize(dim);
         for (int64_t d = 0; d < dim; ++d) row[d] += g[b * dim + d];
       }
@@ -658,7 +663,7 @@ void check_evaluation(Ledger& ledger, const Path& folder, const Json& config) {
   const ModelConfig c =
       model_config(config.at("model"), config.value("family", "hrm"), config.at("loss_type"));
   check_rope_tables(ledger, folder, c);
-  Model model(c, nullptr);
+  Model model(c, nullptr, device);
   model.load_state_dict(load_named(folder / "weights_init.safetensors"), kOfficialPrefix);
   const TensorMap recorded = load(folder / "segments.safetensors");
   const Json& tolerance = config.at("tolerances_advised");
@@ -703,7 +708,7 @@ void check_gradients(Ledger& ledger, const Path& folder, const Json& config) {
   const int64_t total = config.at("number_of_applications");
   const auto gradients = [&](const std::string& rule, std::map<std::string, Tensor>& found) {
     c.gradient = rule;
-    Model model(c, nullptr);
+    Model model(c, nullptr, device);
     model.load_state_dict(load_named(folder / "weights.safetensors"), kOfficialPrefix);
     const State start{problem.at("carry_in.z_H"), problem.at("carry_in.z_L")};
     const Tensor rows = model.puzzle_emb->rows(batch.puzzle_ids, true);
@@ -800,7 +805,7 @@ void check_init(Ledger& ledger, const Path&, const Json& config) {
     const std::string family = name.starts_with("trm")        ? "trm"
                                : name.starts_with("baseline") ? "baseline"
                                                               : "hrm";
-    const Model model(model_config(m, family, "stablemax_cross_entropy"), nullptr);
+    const Model model(model_config(m, family, "stablemax_cross_entropy"), nullptr, device);
     ledger.scalar("parameters of " + name, static_cast<double>(model.parameter_count()),
                   entry.at("parameters"), 1e-9);
     double elements = 0;
@@ -919,9 +924,14 @@ int run(const std::vector<std::string>& roots) {
 }  // namespace hrm
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fprintf(stderr, "usage: parity DIR...  (folders with fixtures)\n");
+  std::vector<std::string> folders(argv + 1, argv + argc);
+  const bool on_gpu = !folders.empty() && folders[0] == "--cuda";
+  if (on_gpu) folders.erase(folders.begin()), hrm::device = hrm::Device::cuda;
+  if (folders.empty() || (on_gpu && !hrm::kBuiltWithCuda)) {
+    std::fprintf(stderr,
+                 "usage: parity [--cuda] DIR...  (folders with fixtures; --cuda: on the "
+                 "GPU, in a build that has it)\n");
     return 2;
   }
-  return hrm::run({argv + 1, argv + argc});
+  return hrm::run(folders);
 }

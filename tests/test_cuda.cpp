@@ -287,10 +287,11 @@ TEST_CASE("cuda: optimizers") {
         for (size_t i = 0; i < p.size(); ++i)
           list.push_back({at(p[i]).data(), at(m[i]).data(), at(v[i]).data(),
                           i % 2 ? at(copy[i]).data<bfloat16>() : (at(copy[i]), nullptr),
-                          at(g[i]).data(), p[i].numel()});
+                          at(g[i]).data(), p[i].numel(),
+                          at(rates).data<double>() + i * kAdamRates});
         HRM_DISPATCH(adam, context, t, list.data(), static_cast<int64_t>(list.size()),
-                     at(rates).data<double>(), AdamRule{kind, 0.9, 0.95, 1e-3},
-                     at(scale).data<double>(), at(skip).data<int32_t>());
+                     AdamRule{kind, 0.9, 0.95, 1e-3}, at(scale).data<double>(),
+                     at(skip).data<int32_t>());
       };
       CHECK(cpu_against_cuda(update, outputs) < 8e-3);  // one bf16 rounding of the copies
       std::vector<Tensor*> masters;
@@ -308,10 +309,12 @@ TEST_CASE("cuda: puzzle rows, averages and clipping") {
   Random random(8);
   for (const DType t : {DType::f32, DType::bf16}) {
     Tensor table = random.normal({9, 300}, 1).to(t), grad = random.normal({40, 300}, 1).to(t);
+    Tensor rates = from_vector<double>({0.99, 0.01}, {2});
     Tensor ids = random.randint({40}, 0, 5), skip = zeros({1}, DType::i32);
     const auto update = [&, t = t](const Context& context, const Place& at) {
       HRM_DISPATCH(sign_sgd_rows, context, t, at(table).data(), at(grad).data(),
-                   at(ids).data<int32_t>(), 40, 300, 0.01, 0.1, at(skip).data<int32_t>());
+                   at(ids).data<int32_t>(), 40, 300, at(rates).data<double>(),
+                   at(skip).data<int32_t>());
     };
     CHECK(cpu_against_cuda(update, {&table}) < (t == DType::f32 ? 1e-6 : 8e-3));
     Tensor shadow = random.normal({999}, 1).to(t), p = random.normal({999}, 1).to(t);
@@ -341,6 +344,7 @@ TEST_CASE("cuda: halting, refill, targets and metrics") {
     Tensor steps = random.randint({batch}, 1, 4), min_steps = random.randint({batch}, 2, 4);
     Tensor u = random.uniform({batch}, 0, 1);
     Tensor q_halt = random.normal({batch}, 1), q_continue = random.normal({batch}, 1);
+    Tensor head = full({1}, -5, DType::i32);  // about to pass 2^32
     Tensor source = full({batch}, 99, DType::i32), target = full({batch}, NAN);
     Tensor z = random.normal({batch, seq, dim}, 1), init = random.normal({dim}, 1);
     Tensor current = random.randint({batch, seq}, 0, 9),
@@ -353,13 +357,14 @@ TEST_CASE("cuda: halting, refill, targets and metrics") {
     Tensor labelled = zeros({batch}, DType::i32), correct = zeros({batch}, DType::i32);
     Tensor exact = full({batch}, NAN), metrics = full({5}, NAN, DType::f64);
     for (const bool only_halted : {false, true})
-      for (const QHead head : {QHead::halt_and_continue, QHead::halt_only}) {
+      for (const QHead q_head : {QHead::halt_and_continue, QHead::halt_only}) {
         HaltRule rule;
-        rule.q_head = head, rule.max_steps = 4, rule.exploration = 0.5;
+        rule.q_head = q_head, rule.max_steps = 4, rule.exploration = 0.5;
         const double error = cpu_against_cuda(
             [&](const Context& context, const Place& at) {
               HRM_DISPATCH(act_refill, context, at(source).data<int32_t>(),
-                           at(halted).data<uint8_t>(), batch, only_halted);
+                           static_cast<uint32_t*>(at(head).data()), at(halted).data<uint8_t>(),
+                           batch, batch, only_halted);
               HRM_DISPATCH(act_take_rows, context, at(current).data<int32_t>(),
                            at(incoming).data<int32_t>(), at(source).data<int32_t>(), batch, seq);
               HRM_DISPATCH(act_reset_state, context, DType::f32, at(z).data(), at(init).data(),
@@ -380,7 +385,7 @@ TEST_CASE("cuda: halting, refill, targets and metrics") {
                            at(labelled).data<int32_t>(), at(correct).data<int32_t>(), DType::f32,
                            at(q_halt).data(), batch);
             },
-            {&source, &current, &z, &steps, &halted, &target, &labelled, &correct, &exact,
+            {&source, &head, &current, &z, &steps, &halted, &target, &labelled, &correct, &exact,
              &metrics});
         CHECK_MESSAGE(error < 1e-6, batch, " ", only_halted);
       }

@@ -24,11 +24,12 @@ void act_take_rows(int32_t* current, const int32_t* incoming, const int32_t* sou
     if (source[b] >= 0) std::copy_n(incoming + source[b] * width, width, current + b * width);
 }
 
-void act_refill(int32_t* source, const uint8_t* halted, int64_t batch, bool only_halted,
-                const Context&) {
-  int32_t next = 0;
-  for (int64_t b = 0; b < batch; ++b)
-    source[b] = !halted[b] ? -1 : (only_halted ? next++ : static_cast<int32_t>(b));
+void act_refill(int32_t* source, uint32_t* head, const uint8_t* halted, int64_t batch,
+                int64_t capacity, bool only_halted, const Context&) {
+  for (int64_t b = 0; b < batch; ++b) {
+    source[b] = halted[b] ? static_cast<int32_t>(*head % static_cast<uint64_t>(capacity)) : -1;
+    *head += !only_halted || halted[b];
+  }
 }
 
 void act_advance(int32_t* steps, const uint8_t* halted, int64_t batch, const Context&) {

@@ -10,10 +10,10 @@ namespace hrm::cpu {
 namespace {
 
 template <class A, class Direction>
-void adam_update(const AdamTensor& tensor, const double* rates, const AdamRule& rule, A scale,
+void adam_update(const AdamTensor& tensor, const AdamRule& rule, A scale,
                  const Direction& direction) {
-  const A decay = static_cast<A>(rates[0]), rate = static_cast<A>(rates[1]);
-  const A correction = static_cast<A>(rates[2]), keep1 = static_cast<A>(1 - rule.beta1);
+  const A decay = static_cast<A>(tensor.rates[0]), rate = static_cast<A>(tensor.rates[1]);
+  const A correction = static_cast<A>(tensor.rates[2]), keep1 = static_cast<A>(1 - rule.beta1);
   const A beta2 = static_cast<A>(rule.beta2), keep2 = static_cast<A>(1 - rule.beta2);
   A *weight = static_cast<A*>(tensor.p), *first = static_cast<A*>(tensor.m),
     *second = static_cast<A*>(tensor.v);
@@ -35,20 +35,19 @@ void adam_update(const AdamTensor& tensor, const double* rates, const AdamRule& 
 
 }  // namespace
 
-void adam(DType t, const AdamTensor* tensors, int64_t count, const double* rates,
-          const AdamRule& rule, const double* gradient_scale, const int32_t* skip, const Context&) {
+void adam(DType t, const AdamTensor* tensors, int64_t count, const AdamRule& rule,
+          const double* gradient_scale, const int32_t* skip, const Context&) {
   if (skip && *skip) return;
   CHECK(t != DType::bf16, "[adam] master weights must be f32 or f64, got ", t);
   const auto run = [&]<class A>() {
     const A scale = gradient_scale ? static_cast<A>(*gradient_scale) : A(1);
     const A eps = static_cast<A>(rule.eps);
     for (int64_t i = 0; i < count; ++i) {
-      const double* own = rates + i * kAdamRates;
-      if (rule.kind == OptimizerKind::adam_atan2)
-        adam_update<A>(tensors[i], own, rule, scale,
+if (rule.kind == OptimizerKind::adam_atan2)
+        adam_update<A>(tensors[i], rule, scale,
                        [](A m, A root) { return fast_atan2(m, root); });
       else
-        adam_update<A>(tensors[i], own, rule, scale,
+        adam_update<A>(tensors[i], rule, scale,
                        [eps](A m, A root) { return m / (root + eps); });
     }
   };
@@ -57,12 +56,11 @@ void adam(DType t, const AdamTensor* tensors, int64_t count, const double* rates
 }
 
 void sign_sgd_rows(DType t, void* table, const void* grad, const int32_t* ids, int64_t batch,
-                   int64_t dim, double lr, double weight_decay, const int32_t* skip,
-                   const Context&) {
+                   int64_t dim, const double* rates, const int32_t* skip, const Context&) {
   if (skip && *skip) return;
   visit_float(t, [&]<class T>() {
     using A = arithmetic<T>;
-    const A decay = static_cast<A>(1 - lr * weight_decay), rate = static_cast<A>(lr);
+    const A decay = static_cast<A>(rates[0]), rate = static_cast<A>(rates[1]);
     parallel_for(batch, batch + dim, [&](int64_t i) {
       for (int64_t j = 0; j < i; ++j)
         if (ids[j] == ids[i]) return;  // the first row with an id works for all of them

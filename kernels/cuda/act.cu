@@ -25,9 +25,10 @@ __global__ void take_rows_kernel(int32_t* current, const int32_t* incoming, cons
 }
 
 // One block: a running count over chunks of kBlock slots.
-__global__ void refill_kernel(int32_t* source, const uint8_t* halted, int64_t batch,
-                              bool only_halted) {
+__global__ void refill_kernel(int32_t* source, uint32_t* head, const uint8_t* halted, int64_t batch,
+                              int64_t capacity, bool only_halted) {
   GPU_SHARED(counts, int[kBlock / gpu::kWarp]);
+  const uint32_t start = *head;
   int before = 0;  // halted slots of earlier chunks
   for (int64_t begin = 0; begin < batch; begin += kBlock) {
     const int64_t b = begin + threadIdx.x;
@@ -41,8 +42,11 @@ __global__ void refill_kernel(int32_t* source, const uint8_t* halted, int64_t ba
       before += counts[w];
     }
     __syncthreads();
-    if (b < batch) source[b] = !free ? -1 : (only_halted ? mine : static_cast<int32_t>(b));
+    const uint32_t row = start + static_cast<uint32_t>(only_halted ? mine : b);
+    if (b < batch)
+      source[b] = free ? static_cast<int32_t>(row % static_cast<uint64_t>(capacity)) : -1;
   }
+  if (threadIdx.x == 0) *head = start + static_cast<uint32_t>(only_halted ? before : batch);
 }
 
 __global__ void advance_kernel(int32_t* steps, const uint8_t* halted, int64_t batch) {
@@ -134,10 +138,11 @@ void act_take_rows(int32_t* current, const int32_t* incoming, const int32_t* sou
                                 current, incoming, source, width);
 }
 
-void act_refill(int32_t* source, const uint8_t* halted, int64_t batch, bool only_halted,
-                const Context& context) {
+void act_refill(int32_t* source, uint32_t* head, const uint8_t* halted, int64_t batch,
+                int64_t capacity, bool only_halted, const Context& context) {
   if (batch == 0) return;
-  gpu::launch<refill_kernel>(dim3(1), dim3(kBlock), 0, context, source, halted, batch, only_halted);
+  gpu::launch<refill_kernel>(dim3(1), dim3(kBlock), 0, context, source, head, halted, batch,
+                             capacity, only_halted);
 }
 
 void act_advance(int32_t* steps, const uint8_t* halted, int64_t batch, const Context& context) {

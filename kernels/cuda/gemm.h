@@ -1,5 +1,7 @@
-// The two products of the CUDA backend behind cuda::gemm: cuBLASLt's and our own.
+// The products of the CUDA backend behind cuda::gemm: cuBLASLt's and our own.
 #pragma once
+
+#include <string>
 
 #include "kernels/gemm.h"
 
@@ -7,5 +9,24 @@ namespace hrm::cuda {
 
 // Any layout, f32, f64 and bf16 (into bf16 or f32).
 void gemm_reference(const Gemm& g, const Context& context);
+
+// f32 products on the tensor cores, with operands rounded to 10 bits of mantissa. Off by default;
+// our own product does not have it.
+void set_tf32(bool on);
+
+// The algorithm of every shape so far, as text: library and GPU, then a line for each. Loading it
+// makes later products use the same ones, so that a resumed run repeats bit for bit; false if it
+// was made by another library version or GPU. Empty and false with our own product, which has only
+// one.
+std::string gemm_plans();
+bool load_gemm_plans(const std::string& text);
+
+// Times up to `most` algorithms for this product (medians of `repeats`, in microseconds) and keeps
+// the fastest for its shape. C is read, never written.
+struct GemmTuning {
+  double first_us = 0, best_us = 0;
+  int best = 0, tried = 0;
+};
+GemmTuning tune_gemm(const Gemm& g, int most, int repeats);
 
 }  // namespace hrm::cuda

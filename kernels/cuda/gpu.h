@@ -16,6 +16,8 @@
 
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
+
+#include "kernels/cuda/check.h"
 #define GPU_UNROLL _Pragma("unroll")
 // A shared array, its type last: GPU_SHARED(total, float[32]);
 #define GPU_SHARED(name, ...) __shared__ ::hrm::gpu::TypeOf<__VA_ARGS__> name
@@ -53,8 +55,6 @@ inline constexpr unsigned kAllLanes = 0xffffffffu;
 // launch<kernel>(grid, block, dynamic shared bytes, context, arguments...): queued on the context's
 // stream; a launch that the device refuses throws.
 #ifdef __CUDACC__
-void check(cudaError_t status, const char* what);  // throws Error unless cudaSuccess
-
 template <class K>
 struct Launcher;
 template <class... P>

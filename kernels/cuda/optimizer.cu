@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kBlock = 256;
 constexpr int kPerBlock = 4096;  // elements of one tensor that a block updates
-constexpr int kMaxTensors = 64;  // of one launch: the list travels with it, in 4 KB
+constexpr int kMaxTensors = 56;  // of one launch: the list travels with it, in 4 KB
 
 template <class A>
 struct AdamItem {
@@ -18,6 +18,7 @@ struct AdamItem {
   bfloat16* copy;
   const A* g;
   int64_t n;
+  const double* rates;
 };
 template <class A>
 struct AdamList {
@@ -28,15 +29,14 @@ struct AdamList {
 
 template <class A>
 __global__ void __launch_bounds__(kBlock)
-    adam_kernel(AdamList<A> list, const double* rates, AdamRule rule, const double* gradient_scale,
+    adam_kernel(AdamList<A> list, AdamRule rule, const double* gradient_scale,
                 const int32_t* skip) {
   if (skip && *skip) return;
   int t = 0;
   while (t + 1 < list.count && static_cast<int32_t>(blockIdx.x) >= list.first_block[t + 1]) ++t;
   const AdamItem<A>& item = list.items[t];
-  const double* own = rates + t * kAdamRates;
-  const A decay = static_cast<A>(own[0]), rate = static_cast<A>(own[1]);
-  const A correction = static_cast<A>(own[2]), keep1 = static_cast<A>(1 - rule.beta1);
+  const A decay = static_cast<A>(item.rates[0]), rate = static_cast<A>(item.rates[1]);
+  const A correction = static_cast<A>(item.rates[2]), keep1 = static_cast<A>(1 - rule.beta1);
   const A beta2 = static_cast<A>(rule.beta2), keep2 = static_cast<A>(1 - rule.beta2);
   const A eps = static_cast<A>(rule.eps);
   const A scale = gradient_scale ? static_cast<A>(*gradient_scale) : A(1);
@@ -61,10 +61,11 @@ __global__ void __launch_bounds__(kBlock)
 template <class T>
 __global__ void __launch_bounds__(kBlock)
     sign_sgd_rows_kernel(T* table, const T* grad, const int32_t* ids, int64_t batch, int64_t dim,
-                         arithmetic<T> rate, arithmetic<T> decay, const int32_t* skip) {
+                         const double* rates, const int32_t* skip) {
   using A = arithmetic<T>;
   if (skip && *skip) return;
-  GPU_SHARED(scratch, int[gpu::kWarp]);
+  const A decay = static_cast<A>(rates[0]), rate = static_cast<A>(rates[1]);
+GPU_SHARED(scratch, int[gpu::kWarp]);
   const int64_t row = blockIdx.x;
   const int32_t id = ids[row];
   int earlier = 0;
@@ -96,9 +97,8 @@ __global__ void clip_scale_kernel(double* scale, const double* sum_of_squares, d
 
 }  // namespace
 
-void adam(DType t, const AdamTensor* tensors, int64_t count, const double* rates,
-          const AdamRule& rule, const double* gradient_scale, const int32_t* skip,
-          const Context& context) {
+void adam(DType t, const AdamTensor* tensors, int64_t count, const AdamRule& rule,
+          const double* gradient_scale, const int32_t* skip, const Context& context) {
   CHECK(t != DType::bf16, "[adam] master weights must be f32 or f64, got ", t);
   const auto run = [&]<class A>() {
     for (int64_t first = 0; first < count; first += kMaxTensors) {
@@ -109,13 +109,13 @@ void adam(DType t, const AdamTensor* tensors, int64_t count, const double* rates
         const AdamTensor& tensor = tensors[first + i];
         list.items[i] = {static_cast<A*>(tensor.p),       static_cast<A*>(tensor.m),
                          static_cast<A*>(tensor.v),       tensor.copy,
-                         static_cast<const A*>(tensor.g), tensor.n};
+                         static_cast<const A*>(tensor.g), tensor.n, tensor.rates};
         list.first_block[i] = blocks;
         blocks += static_cast<int32_t>((tensor.n + kPerBlock - 1) / kPerBlock);
       }
       if (blocks == 0) continue;
       gpu::launch<adam_kernel<A>>(dim3(static_cast<unsigned>(blocks)), dim3(kBlock), 0, context,
-                                  list, rates + first * kAdamRates, rule, gradient_scale, skip);
+                                  list, rule, gradient_scale, skip);
     }
   };
   if (t == DType::f64) return run.template operator()<double>();
@@ -123,15 +123,12 @@ void adam(DType t, const AdamTensor* tensors, int64_t count, const double* rates
 }
 
 void sign_sgd_rows(DType t, void* table, const void* grad, const int32_t* ids, int64_t batch,
-                   int64_t dim, double lr, double weight_decay, const int32_t* skip,
-                   const Context& context) {
+                   int64_t dim, const double* rates, const int32_t* skip, const Context& context) {
   if (batch == 0) return;
   visit_float(t, [&]<class T>() {
-    using A = arithmetic<T>;
     gpu::launch<sign_sgd_rows_kernel<T>>(
         dim3(static_cast<unsigned>(batch)), dim3(kBlock), 0, context, static_cast<T*>(table),
-        static_cast<const T*>(grad), ids, batch, dim, static_cast<A>(lr),
-        static_cast<A>(1 - lr * weight_decay), skip);
+        static_cast<const T*>(grad), ids, batch, dim, rates, skip);
   });
 }
 

@@ -124,5 +124,91 @@ void synchronize() {
   gpu::check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream())), "run");
 }
 
+void* allocate_pinned(size_t bytes) {
+  require_device();
+  void* block = nullptr;
+  gpu::check(cudaMallocHost(&block, bytes), "allocate pinned memory");
+  return block;
+}
+void release_pinned(void* block) { gpu::check(cudaFreeHost(block), "free pinned memory"); }
+
+namespace {
+struct Uploads {
+  Uploads() {
+    require_device();
+    gpu::check(cudaStreamCreateWithFlags(&queue, cudaStreamNonBlocking), "create a stream");
+    gpu::check(cudaEventCreateWithFlags(&done, cudaEventDisableTiming), "create an event");
+  }
+  cudaStream_t queue;
+  cudaEvent_t done;
+};
+Uploads& uploads() {
+  static Uploads the_uploads;
+  return the_uploads;
+}
+}  // namespace
+
+void upload(void* to, const void* pinned, size_t bytes) {
+  gpu::check(cudaMemcpyAsync(to, pinned, bytes, cudaMemcpyHostToDevice, uploads().queue), "upload");
+}
+void wait_for_uploads() {
+  gpu::check(cudaEventRecord(uploads().done, uploads().queue), "record an event");
+  gpu::check(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream()), uploads().done),
+             "wait for uploads");
+}
+void download(void* pinned, const void* from, size_t bytes) {
+  gpu::check(cudaMemcpyAsync(pinned, from, bytes, cudaMemcpyDeviceToHost,
+                             static_cast<cudaStream_t>(stream())),
+             "download");
+}
+
+Event::Event() {
+  require_device();
+  cudaEvent_t made;
+  gpu::check(cudaEventCreateWithFlags(&made, cudaEventDisableTiming), "create an event");
+  event_ = made;
+}
+Event::~Event() { cudaEventDestroy(static_cast<cudaEvent_t>(event_)); }
+void Event::record() {
+  gpu::check(cudaEventRecord(static_cast<cudaEvent_t>(event_), static_cast<cudaStream_t>(stream())),
+             "record an event");
+}
+bool Event::done() const {
+  const cudaError_t status = cudaEventQuery(static_cast<cudaEvent_t>(event_));
+  if (status == cudaErrorNotReady) {
+    cudaGetLastError();
+    return false;
+  }
+  gpu::check(status, "run");
+  return true;
+}
+void Event::wait() const {
+  gpu::check(cudaEventSynchronize(static_cast<cudaEvent_t>(event_)), "run");
+}
+
+void Graph::begin() {
+  gpu::check(
+      cudaStreamBeginCapture(static_cast<cudaStream_t>(stream()), cudaStreamCaptureModeThreadLocal),
+      "begin to record a graph");
+}
+void Graph::end() {
+  cudaGraph_t recorded = nullptr;
+  gpu::check(cudaStreamEndCapture(static_cast<cudaStream_t>(stream()), &recorded),
+             "record a graph");
+  cudaGraphExec_t made = nullptr;
+  const cudaError_t status = cudaGraphInstantiate(&made, recorded, 0);
+  cudaGraphDestroy(recorded);
+  gpu::check(status, "prepare a graph");
+  graph_ = made;
+}
+void Graph::launch() const {
+  gpu::check(
+      cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph_), static_cast<cudaStream_t>(stream())),
+      "launch a graph");
+}
+Graph::~Graph() {
+  if (graph_) cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph_));
+}
+
 }  // namespace cuda
 }  // namespace hrm

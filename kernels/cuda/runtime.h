@@ -32,4 +32,46 @@ void copy(void* to, const void* from, size_t bytes, Copy kind, const Context& co
 // Waits until everything queued has been done, and throws if any of it failed.
 void synchronize();
 
+// Host memory that the device can read and write while the host goes on.
+void* allocate_pinned(size_t bytes);
+void release_pinned(void* block);
+// Copies that return at once; pinned memory belongs to them until they are done. Uploads run beside
+// the kernels: what is queued after wait_for_uploads() sees them. Downloads run in the order of the
+// stream.
+void upload(void* to, const void* pinned, size_t bytes);
+void wait_for_uploads();
+void download(void* pinned, const void* from, size_t bytes);
+
+// A point in the stream.
+class Event {
+ public:
+  Event();
+  ~Event();
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  void record();
+  bool done() const;  // everything queued before record() is; true if never recorded
+  void wait() const;  // the host waits for that, and throws if something failed
+
+ private:
+  void* event_ = nullptr;
+};
+
+// Launches (and copies within the device) that are recorded once and then replayed together.
+// Between begin() and end() nothing runs, and nothing may be allocated or read by the host.
+class Graph {
+ public:
+  Graph() = default;
+  ~Graph();
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+  void begin();
+  void end();
+  bool recorded() const { return graph_ != nullptr; }
+  void launch() const;
+
+ private:
+  void* graph_ = nullptr;
+};
+
 }  // namespace hrm::cuda

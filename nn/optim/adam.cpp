@@ -29,32 +29,52 @@ Tensor Adam::clip_factor() {
   return factor;
 }
 
-void Adam::step(double lr, const Tensor& skip) {
+std::vector<double> Adam::rates(double lr) const {
+  std::vector<double> all;
+  for (const Slot& slot : slots_) {
+    const auto t = static_cast<double>(slot.t + 1);
+    all.push_back(1 - lr * options_.weight_decay);
+    all.push_back(lr / (1 - std::pow(options_.beta1, t)));
+    all.push_back(1 / std::sqrt(1 - std::pow(options_.beta2, t)));
+  }
+  return all;
+}
+
+void Adam::update(const Tensor& rates, const Tensor& skip) {
   const Tensor factor = clip_factor();
   std::vector<AdamTensor> tensors;
-  std::vector<double> rates;
-  for (Slot& slot : slots_) {
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
     const Tensor &value = slot.parameter->value, &copy = slot.parameter->copy;
     const Tensor g = value.grad();
-    if (!g.defined()) continue;
+    slot.active = g.defined();
+    if (!slot.active) continue;
     tensors.push_back({value.data(), slot.exp_avg.data(), slot.exp_avg_sq.data(),
-                       copy.defined() ? copy.data<bfloat16>() : nullptr, g.data(), value.numel()});
-    const auto t = static_cast<double>(++slot.t);
-    rates.push_back(1 - lr * options_.weight_decay);
-    rates.push_back(lr / (1 - std::pow(options_.beta1, t)));
-    rates.push_back(1 / std::sqrt(1 - std::pow(options_.beta2, t)));
-    value.storage().bump_version();
-    if (copy.defined()) copy.storage().bump_version();
+                       copy.defined() ? copy.data<bfloat16>() : nullptr, g.data(), value.numel(),
+                       rates.data<double>() + i * kAdamRates});
   }
   if (tensors.empty()) return;
   const Tensor& first = slots_[0].parameter->value;
-  rates_ =
-      from_vector(rates, {static_cast<int64_t>(tensors.size()), kAdamRates}).to(first.device());
   HRM_DISPATCH(adam, first.context(), first.dtype(), tensors.data(),
-               static_cast<int64_t>(tensors.size()), rates_.data<double>(),
+               static_cast<int64_t>(tensors.size()),
                AdamRule{options_.kind, options_.beta1, options_.beta2, options_.eps},
                factor.defined() ? factor.data<double>() : nullptr,
                skip.defined() ? skip.data<int32_t>() : nullptr);
+  advance();
+}
+
+void Adam::advance() {
+  for (Slot& slot : slots_) {
+    if (!slot.active) continue;
+    ++slot.t;
+    slot.parameter->value.storage().bump_version();
+    if (slot.parameter->copy.defined()) slot.parameter->copy.storage().bump_version();
+  }
+}
+
+void Adam::step(double lr, const Tensor& skip) {
+  if (slots_.empty()) return;
+  update(from_vector(rates(lr), {rates_size()}).to(slots_[0].parameter->value.device()), skip);
 }
 
 void Adam::zero_grad() {

@@ -21,9 +21,15 @@ struct AdamOptions {
 class Adam {
  public:
   Adam(std::vector<std::pair<std::string, Parameter*>> parameters, const AdamOptions& options);
-
   // `skip` (i32, one element, may be undefined): nothing is updated when it is not zero.
   void step(double lr, const Tensor& skip = {});
+  // The same in two parts, for a step that the device repeats by itself: what the host has to say
+  // (f64 [rates_size()], to be copied where the weights are), and the rest. advance() counts a step
+  // that the device has repeated.
+  int64_t rates_size() const { return static_cast<int64_t>(slots_.size()) * kAdamRates; }
+  std::vector<double> rates(double lr) const;
+  void update(const Tensor& rates, const Tensor& skip = {});
+  void advance();
   void zero_grad();
   // "exp_avg.<name>", "exp_avg_sq.<name>" and "t.<name>" (i32, steps taken by that tensor).
   NamedTensors state_dict() const;
@@ -34,13 +40,13 @@ class Adam {
     std::string name;
     Parameter* parameter;
     Tensor exp_avg, exp_avg_sq;
-    int64_t t = 0;
+    int64_t t = 0;        // updates so far
+    bool active = false;  // it had a gradient in the last one
   };
   Tensor clip_factor();  // f64 on the device; undefined when clipping is off
 
   AdamOptions options_;
   std::vector<Slot> slots_;
-  Tensor rates_;  // f64 [slots, kAdamRates], where the weights are
 };
 
 }  // namespace hrm

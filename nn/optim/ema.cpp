@@ -21,7 +21,7 @@ void Ema::swap() {
     const Tensor live = slot.parameter->value.clone();
     slot.parameter->value.copy_from(slot.shadow);
     slot.parameter->refresh();
-    slot.shadow = live;
+    slot.shadow.copy_from(live);  // in place: a recorded step knows its address
   }
 }
 

@@ -9,5 +9,7 @@ namespace hrm {
 // `gradient` [batch, dim] belongs to `ids` [batch]; rows of other ids do not change.
 void sign_sgd_step(SparseEmbedding& table, const Tensor& gradient, const Tensor& ids, double lr,
                    double weight_decay, const Tensor& skip = {});
-
+// The same with 1 - lr wd and lr in device memory: f64 [2].
+void sign_sgd_update(SparseEmbedding& table, const Tensor& gradient, const Tensor& ids,
+                     const Tensor& rates, const Tensor& skip = {});
 }  // namespace hrm

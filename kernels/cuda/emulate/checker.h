@@ -1,10 +1,13 @@
-// Between the scheduler and the checker of memory accesses. The checker is at work where kernels
-// are compiled with -fsanitize=thread (make CUDA=emulate SAN=check): the calls that the compiler
-// puts before each load and store come to checker.cpp instead of the thread sanitizer.
+// Between the parts of the emulation: scheduler, runtime, checker of memory accesses. The checker
+// is at work where kernels are compiled with -fsanitize=thread (make CUDA=emulate SAN=check): the
+// calls that the compiler puts before each load and store come to checker.cpp instead of the thread
+// sanitizer.
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
+#include <vector>
 
 namespace hrm::emulate {
 
@@ -18,6 +21,12 @@ struct StackRange {
 StackRange current_stack();
 // Ends the launch with this message; does not return.
 [[noreturn]] void fail(const std::string& what);
+
+// Recording of launches and copies for a graph.
+void begin_recording();
+bool recording();
+bool record_call(std::function<void()> call);  // false if nothing is being recorded
+std::vector<std::function<void()>> end_recording();
 
 namespace checker {
 

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <deque>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -134,6 +134,8 @@ struct Machine {
   std::string name, next_name;
   std::set<std::string> launched;
   std::string launched_text;
+  bool recording = false;
+  std::vector<std::function<void()>> calls;  // recorded
   Order order = Order::forward;
   uint64_t random = 1;
 #ifdef __SANITIZE_ADDRESS__
@@ -446,7 +448,33 @@ void launch(const Launch& l, void*) {
   Machine& m = machine();
   const std::string name = short_name(m.next_name);
   m.launched.insert(name);
+  const auto* bytes = static_cast<const std::byte*>(l.closure);
+  if (m.recording) {
+    // The closure goes with the recording, aligned as the launch's was.
+    auto copy = std::make_shared<std::vector<std::max_align_t>>(
+        l.closure_bytes / sizeof(std::max_align_t) + 1);
+    std::memcpy(copy->data(), bytes, l.closure_bytes);
+    record_call([kept = Launch(l), name, copy]() mutable {
+      kept.closure = copy->data();
+      run_now(kept, name);
+    });
+    return;
+  }
   run_now(l, name);
+}
+
+void begin_recording() {
+  machine().recording = true;
+  machine().calls.clear();
+}
+bool recording() { return machine().recording; }
+bool record_call(std::function<void()> call) {
+  if (machine().recording) machine().calls.push_back(std::move(call));
+  return machine().recording;
+}
+std::vector<std::function<void()>> end_recording() {
+  machine().recording = false;
+  return std::move(machine().calls);
 }
 
 void sync_block(const Site& site) { wait_at(Wait::block, site); }

@@ -4,7 +4,8 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <new>
+#include <functional>
+#include <vector>
 
 #include "kernels/cuda/emulate/checker.h"
 #include "kernels/types.h"
@@ -18,6 +19,7 @@ size_t total_memory() { return size_t{16} << 30; }
 size_t free_memory() { return total_memory(); }
 
 void* allocate(size_t bytes) {
+  CHECK(!emulate::recording(), "[emulate] memory was allocated while a graph is recorded");
   if (bytes > total_memory()) return nullptr;
   void* block = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   if (!block) return nullptr;
@@ -42,10 +44,62 @@ void* workspace(size_t bytes) {
   return block;
 }
 
-void copy(void* to, const void* from, size_t bytes, Copy kind, const Context&) {
-  if (bytes) std::memcpy(to, from, bytes);
-  if (kind != Copy::to_host) emulate::checker::written_by_host(to, bytes);
+namespace {
+
+// Asynchronous copies happen as late as they may, so that a missing wait shows.
+struct Pending {
+  void* to;
+  const void* from;
+  std::vector<std::byte> data;  // of downloads: the value when it was queued
+};
+std::vector<Pending> pending_uploads, pending_downloads;
+
+void finish_downloads() {
+  for (const Pending& p : pending_downloads) std::memcpy(p.to, p.data.data(), p.data.size());
+  pending_downloads.clear();
 }
-void synchronize() {}
+
+}  // namespace
+
+void copy(void* to, const void* from, size_t bytes, Copy kind, const Context&) {
+  const auto now = [=] {
+    if (bytes) std::memmove(to, from, bytes);
+    if (kind != Copy::to_host) emulate::checker::written_by_host(to, bytes);
+  };
+  if (!emulate::record_call(now)) now();
+  CHECK(kind == Copy::within || !emulate::recording(),
+        "[emulate] a copy from or to the host while a graph is recorded");
+}
+void synchronize() { finish_downloads(); }
+
+void* allocate_pinned(size_t bytes) { return std::malloc(bytes); }
+void release_pinned(void* block) {
+  synchronize();
+  std::free(block);
+}
+void upload(void* to, const void* pinned, size_t bytes) {
+  pending_uploads.push_back({to, pinned, std::vector<std::byte>(bytes)});
+}
+void wait_for_uploads() {
+  for (const Pending& p : pending_uploads) copy(p.to, p.from, p.data.size(), Copy::to_device, {});
+  pending_uploads.clear();
+}
+void download(void* pinned, const void* from, size_t bytes) {
+  const auto* begin = static_cast<const std::byte*>(from);
+  pending_downloads.push_back({pinned, from, {begin, begin + bytes}});
+}
+
+Event::Event() = default;
+Event::~Event() = default;
+void Event::record() {}
+bool Event::done() const { return pending_downloads.empty(); }
+void Event::wait() const { finish_downloads(); }
+
+void Graph::begin() { emulate::begin_recording(); }
+void Graph::end() { graph_ = new std::vector<std::function<void()>>(emulate::end_recording()); }
+void Graph::launch() const {
+  for (const auto& call : *static_cast<std::vector<std::function<void()>>*>(graph_)) call();
+}
+Graph::~Graph() { delete static_cast<std::vector<std::function<void()>>*>(graph_); }
 
 }  // namespace hrm::cuda
