@@ -9,7 +9,8 @@ namespace hrm {
 // with A[i, m, k] = a[i * a_batch + m * a_row + k * a_col] and likewise B (k, n) and C (m, n; its
 // column stride is 1). Strides are in elements. A and B have dtype `type`; C has `c_type`, which is
 // `type` or, for bf16 operands, f32. Sums run in f32 (f64 for f64), over k in fixed blocks, so the
-// result does not depend on the number of threads. beta is 0 (C is overwritten, never read) or 1.
+// result does not depend on the number of threads. beta is 0 (C is overwritten, never read) or 1:
+// then the sum starts from C, or from `add`, of C's type and strides, if that is given (GPU only).
 struct Gemm {
   DType type = DType::f32;
   DType c_type = DType::f32;
@@ -23,6 +24,7 @@ struct Gemm {
   void* c = nullptr;
   int64_t c_row = 0, c_batch = 0;
   double beta = 0;
+  const void* add = nullptr;
 };
 
 HRM_KERNEL(gemm, (const Gemm& g, const Context&))

@@ -25,12 +25,12 @@ Linear::Linear(int64_t in, int64_t out, bool with_bias, const LayerOptions& opti
   add_parameter("bias", &bias);
 }
 
-Tensor Linear::forward(const Tensor& x) const {
-  return linear(x, weight.value, weight.compute(), bias.value, packed_);
+Tensor Linear::forward(const Tensor& x, const Tensor& residual) const {
+  return linear(x, weight.value, weight.compute(), bias.value, packed_, residual);
 }
 
-Tensor Linear::forward_swiglu(const Tensor& gate_up) const {
-  return swiglu_linear(gate_up, weight.value, weight.compute(), packed_);
+Tensor Linear::forward_swiglu(const Tensor& gate_up, const Tensor& residual) const {
+  return swiglu_linear(gate_up, weight.value, weight.compute(), packed_, residual);
 }
 
 void Linear::prepare() const {
@@ -67,12 +67,13 @@ Attention::Attention(int64_t hidden, int64_t heads, const LayerOptions& options)
   add_module("o_proj", &o_proj);
 }
 
-Tensor Attention::forward(const Tensor& x, const RopeTables* tables) const {
-  return o_proj.forward(attention(qkv_proj.forward(x), heads_, tables));
+Tensor Attention::forward(const Tensor& x, const RopeTables* tables, const Tensor& residual) const {
+  return o_proj.forward(attention(qkv_proj.forward(x), heads_, tables), residual);
 }
 
-Tensor Attention::forward_first(const Tensor& x, const RopeTables* tables) const {
-  return o_proj.forward(slice(attention(qkv_proj.forward(x), heads_, tables), 1, 0, 1));
+Tensor Attention::forward_first(const Tensor& x, const RopeTables* tables,
+                                const Tensor& residual) const {
+  return o_proj.forward(slice(attention(qkv_proj.forward(x), heads_, tables), 1, 0, 1), residual);
 }
 
 int64_t swiglu_size(int64_t hidden, double expansion) {
@@ -87,8 +88,8 @@ SwiGLU::SwiGLU(int64_t hidden, double expansion, const LayerOptions& options)
   add_module("down_proj", &down_proj);
 }
 
-Tensor SwiGLU::forward(const Tensor& x) const {
-  return down_proj.forward_swiglu(gate_up_proj.forward(x));
+Tensor SwiGLU::forward(const Tensor& x, const Tensor& residual) const {
+  return down_proj.forward_swiglu(gate_up_proj.forward(x), residual);
 }
 
 Block::Block(const BlockOptions& block, const LayerOptions& options)
@@ -100,22 +101,35 @@ Block::Block(const BlockOptions& block, const LayerOptions& options)
   add_module("mlp", &mlp);
 }
 
+namespace {
+// rms(h + f(h)). On a GPU the last product of f starts from h; on the CPU the norm adds it.
+template <class F>
+Tensor add_and_norm(const Tensor& h, double eps, const F& f) {
+  if (h.device() == Device::cuda && fusion_enabled()) return rms_norm(f(h), eps);
+  return add_rms_norm(h, f(Tensor()), eps);
+}
+}  // namespace
+
 Tensor Block::forward(const Tensor& input, const RopeTables* tables) const {
   Tensor h;
   if (mlp_t) {
     const Tensor across = transpose(input, 1, 2);  // (B, D, S)
-    h = transpose(add_rms_norm(across, mlp_t->forward(across), eps_), 1, 2);
+    h = transpose(
+        add_and_norm(across, eps_, [&](const Tensor& add) { return mlp_t->forward(across, add); }),
+        1, 2);
   } else {
-    h = add_rms_norm(input, self_attn->forward(input, tables), eps_);
+    h = add_and_norm(input, eps_,
+                     [&](const Tensor& add) { return self_attn->forward(input, tables, add); });
   }
-  return add_rms_norm(h, mlp.forward(h), eps_);
+  return add_and_norm(h, eps_, [&](const Tensor& add) { return mlp.forward(h, add); });
 }
 
 Tensor Block::forward_first(const Tensor& input, const RopeTables* tables) const {
   if (mlp_t) return slice(forward(input, tables), 1, 0, 1);
-  const Tensor h =
-      add_rms_norm(slice(input, 1, 0, 1), self_attn->forward_first(input, tables), eps_);
-  return add_rms_norm(h, mlp.forward(h), eps_);
+  const Tensor h = add_and_norm(slice(input, 1, 0, 1), eps_, [&](const Tensor& add) {
+    return self_attn->forward_first(input, tables, add);
+  });
+  return add_and_norm(h, eps_, [&](const Tensor& add) { return mlp.forward(h, add); });
 }
 
 }  // namespace hrm

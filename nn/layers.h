@@ -25,8 +25,10 @@ Tensor initial_weight(const Shape& shape, double std, const LayerOptions& option
 class Linear : public Module {
  public:
   Linear(int64_t in, int64_t out, bool bias, const LayerOptions& options);
-  Tensor forward(const Tensor& x) const;               // [..., in] -> [..., out]
-  Tensor forward_swiglu(const Tensor& gate_up) const;  // forward(swiglu(gate_up)), without bias
+  // [..., in] -> [..., out]; a residual of that shape is added.
+  Tensor forward(const Tensor& x, const Tensor& residual = {}) const;
+  // forward(swiglu(gate_up)), without bias.
+  Tensor forward_swiglu(const Tensor& gate_up, const Tensor& residual = {}) const;
   void prepare() const override;
 
   Parameter weight;  // [out, in]
@@ -60,9 +62,10 @@ class SparseEmbedding : public Module {
 class Attention : public Module {
  public:
   Attention(int64_t hidden, int64_t heads, const LayerOptions& options);
-  Tensor forward(const Tensor& x, const RopeTables* tables) const;        // [batch, seq, hidden]
-  Tensor forward_first(const Tensor& x, const RopeTables* tables) const;  // [batch, 1, hidden]
-
+  // [batch, seq, hidden] and position 0 of it, [batch, 1, hidden]; a residual is added.
+  Tensor forward(const Tensor& x, const RopeTables* tables, const Tensor& residual = {}) const;
+  Tensor forward_first(const Tensor& x, const RopeTables* tables,
+                       const Tensor& residual = {}) const;
   Linear qkv_proj, o_proj;
 
  private:
@@ -73,7 +76,7 @@ class Attention : public Module {
 class SwiGLU : public Module {
  public:
   SwiGLU(int64_t hidden, double expansion, const LayerOptions& options);
-  Tensor forward(const Tensor& x) const;  // [..., hidden]
+  Tensor forward(const Tensor& x, const Tensor& residual = {}) const;  // [..., hidden]
 
   Linear gate_up_proj, down_proj;
 };

@@ -184,6 +184,17 @@ Tensor arange(int64_t n, DType dtype) {
   return from_values(values, {n}, dtype);
 }
 
+void check_same_device(const char* op, std::initializer_list<const Tensor*> tensors) {
+  const Tensor* first = nullptr;
+  for (const Tensor* t : tensors) {
+    if (!t->defined()) continue;
+    if (!first) first = t;
+    CHECK(t->device() == first->device(), "[", op, "] operands must be on one device, got ",
+          first->device(), first->shape(), " and ", t->device(), t->shape(),
+          ". HINT: move one with to(Device)");
+  }
+}
+
 Layout layout_of(const Shape& shape, std::initializer_list<const Tensor*> operands) {
   Layout layout;
   layout.ndim = shape.ndim();

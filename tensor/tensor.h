@@ -116,6 +116,9 @@ Tensor from_vector(const std::vector<T>& values, const Shape& shape);
 Tensor from_values(const std::vector<double>& values, const Shape& shape, DType dtype = DType::f32);
 Tensor arange(int64_t n, DType dtype = DType::i32);
 
+// Throws unless all defined tensors are on one device.
+void check_same_device(const char* op, std::initializer_list<const Tensor*> tensors);
+
 // The Layout of an elementwise kernel: `shape` and the operands' strides after broadcasting.
 Layout layout_of(const Shape& shape, std::initializer_list<const Tensor*> operands);
 

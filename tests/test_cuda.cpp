@@ -68,6 +68,35 @@ TEST_CASE("cuda: every operation gives what the CPU gives") {
   }
 }
 
+TEST_CASE("cuda: operands on two devices are refused by name") {
+  const Tensor host = ones({2, 4}), device = ones({2, 4}, DType::f32, Device::cuda);
+  const std::string message = "operands must be on one device, got cpu(2, 4) and cuda(2, 4)";
+  expect_error([&] { host + device; }, "[add] " + message);
+  expect_error([&] { add_rms_norm(host, device); }, "[rms_norm] " + message);
+  expect_error([&] { linear(host, device); }, "[matmul] operands must be on one device");
+  expect_error([&] { embedding(device, from_vector<int32_t>({1}, {1})); }, "[embedding]");
+}
+
+TEST_CASE("cuda: a product that starts from a residual") {
+  Random random(5);
+  for (const DType t : {DType::f64, DType::f32, DType::bf16}) {
+    const DType wide = accumulate_type(t);
+    const auto make = [&](const Shape& shape) { return random.normal(shape, 1, DType::f64); };
+    const Tensor x = make({2, 3, 34}), w1 = make({9, 34}), w2 = make({9, 17}), r = make({2, 3, 9});
+    const auto run = [&](Device device) {
+      const auto leaf = [&](const Tensor& v, DType type) {
+        return v.to(type).clone().to(device).set_requires_grad();
+      };
+      const Tensor a = leaf(x, t), u = leaf(w1, wide), v = leaf(w2, wide), b = leaf(r, t);
+      Tensors all = {linear(a, u, {}, {}, nullptr, b), swiglu_linear(a, v, {}, nullptr, b)};
+      for (const Tensor& g : grad({sum(all[0] * all[1])}, {a, u, v, b})) all.push_back(g);
+      return all;
+    };
+    const double tolerance = t == DType::f64 ? 1e-12 : t == DType::f32 ? 1e-5 : 0.2;
+    CHECK(largest_difference(run(Device::cuda), run(Device::cpu)) < tolerance);
+  }
+}
+
 TEST_CASE("cuda: gradcheck of every operation in f64") {
   for (const OpCase& op : op_cases()) {
     Random random(3);

@@ -8,6 +8,7 @@ namespace {
 Tensor run_binary(BinaryOp op, const char* name, const Tensor& a, const Tensor& b) {
   CHECK(a.dtype() == b.dtype(), "[", name, "] operands must have one dtype, got ", a.dtype(),
         " and ", b.dtype(), ". HINT: cast() one of them");
+  check_same_device(name, {&a, &b});
   Tensor y = empty(broadcast_shapes(a.shape(), b.shape(), name), a.dtype(), a.device());
   HRM_DISPATCH(binary, y.context(), op, y.dtype(), y.data(), a.data(), b.data(),
                layout_of(y.shape(), {&a, &b}));
@@ -62,7 +63,8 @@ Tensor maximum(const Tensor& a, const Tensor& b) {
   return record("maximum", run_binary(BinaryOp::maximum, "maximum", a, b), {a, b},
                 {{"a", a}, {"b", b}}, [](const Saved& saved, const Tensor& dy) {
                   const Tensor &a = saved["a"], &b = saved["b"];
-                  const Tensor mask = compare(CompareOp::ge, a, b), zero = zeros({}, dy.dtype());
+                  const Tensor mask = compare(CompareOp::ge, a, b),
+                               zero = zeros({}, dy.dtype(), dy.device());
                   return Tensors{sum_to(where(mask, dy, zero), a.shape()),
                                  sum_to(where(mask, zero, dy), b.shape())};
                 });
@@ -85,6 +87,7 @@ Tensor atan2(const Tensor& m, const Tensor& d) {
 Tensor compare(CompareOp op, const Tensor& a, const Tensor& b) {
   CHECK(a.dtype() == b.dtype(), "[compare] operands must have one dtype, got ", a.dtype(), " and ",
         b.dtype(), ". HINT: cast() one of them");
+  check_same_device("compare", {&a, &b});
   Tensor y = empty(broadcast_shapes(a.shape(), b.shape(), "compare"), DType::u8, a.device());
   HRM_DISPATCH(compare, y.context(), op, a.dtype(), y.data<uint8_t>(), a.data(), b.data(),
                layout_of(y.shape(), {&a, &b}));
@@ -102,6 +105,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
         b.dtype(), ". HINT: cast() one of them");
   const Shape shape =
       broadcast_shapes(broadcast_shapes(a.shape(), b.shape(), "where"), condition.shape(), "where");
+  check_same_device("where", {&condition, &a, &b});
   Tensor y = empty(shape, a.dtype(), a.device());
   HRM_DISPATCH(where, y.context(), y.dtype(), y.data(), condition.data<uint8_t>(), a.data(),
                b.data(), layout_of(shape, {&condition, &a, &b}));

@@ -24,6 +24,7 @@ Tensor embedding(const Tensor& table, const Tensor& indices, double scale, const
         "[embedding] needs a table [n, dim] and a copy like it, got ", table.dtype(), table.shape(),
         " and ", rows.dtype(), rows.shape());
   const int64_t dim = table.size(1), n = ids.numel();
+  check_same_device("embedding", {&table, &ids});
   check_ids(ids, table.size(0), "embedding");
   Tensor y = empty(ids.shape().inserted(ids.ndim(), dim), rows.dtype(), table.device());
   HRM_DISPATCH(gather_rows, y.context(), y.dtype(), y.data(), rows.data(), ids.data<int32_t>(), n,
@@ -47,6 +48,7 @@ Tensor gather_last(const Tensor& input, const Tensor& indices) {
         " and ", index.shape());
   const int64_t cols = x.shape().back(), picks = index.shape().back();
   const int64_t rows = cols ? x.numel() / cols : 0;
+  check_same_device("gather_last", {&x, &index});
   check_ids(index, cols, "gather_last");
   Tensor y = empty(index.shape(), x.dtype(), x.device());
   HRM_DISPATCH(gather_last, y.context(), x.dtype(), y.data(), x.data(), index.data<int32_t>(), rows,
@@ -66,6 +68,7 @@ Tensor scatter_add(const Tensor& input, const Tensor& indices, int64_t rows) {
   CHECK(source.ndim() == 2 && ids.ndim() == 1 && source.size(0) == ids.size(0),
         "[scatter_add] needs source [n, dim] and ids [n], got ", source.shape(), " and ",
         ids.shape());
+  check_same_device("scatter_add", {&source, &ids});
   check_ids(ids, rows, "scatter_add");
   Tensor y = zeros({rows, source.size(1)}, source.dtype(), source.device());
   HRM_DISPATCH(scatter_add_rows, y.context(), y.dtype(), y.data(), source.dtype(), source.data(),

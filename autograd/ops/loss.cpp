@@ -14,6 +14,7 @@ Tensor cross_entropy(LossType kind, const Tensor& input, const Tensor& targets) 
             targets.dtype() == DType::i32,
         "[cross_entropy] needs logits [..., vocab] and i32 labels [...], got ", input.dtype(),
         input.shape(), " and ", targets.dtype(), targets.shape());
+  check_same_device("cross_entropy", {&input, &targets});
   const Tensor logits = input.contiguous(), labels = targets.contiguous();
   const int64_t vocab = logits.shape().back(), rows = labels.numel();
   if (labels.device() == Device::cpu)
@@ -65,6 +66,7 @@ Tensor bce_with_logits(const Tensor& input, const Tensor& targets) {
   CHECK(input.shape() == targets.shape() && input.dtype() == targets.dtype(),
         "[bce_with_logits] logits and target must agree, got ", input.dtype(), input.shape(),
         " and ", targets.dtype(), targets.shape());
+  check_same_device("bce_with_logits", {&input, &targets});
   require_not_recording("bce_with_logits target", {targets});
   const Tensor logits = input.contiguous(), target = targets.contiguous();
   Tensor loss = empty_like(logits);

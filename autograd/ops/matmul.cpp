@@ -37,14 +37,16 @@ Gemm product_of(const Tensor& a, const Tensor& b) {
 }
 
 // a @ b without recording, the result in `dtype` (that of a, or f32 from bf16). `packed_b`: b as
-// PackedWeight::get returned it.
-Tensor multiply(const Tensor& a, const Tensor& b, DType dtype, const void* packed_b = nullptr) {
+// PackedWeight::get returned it; `add`: what the sums start from, on a GPU.
+Tensor multiply(const Tensor& a, const Tensor& b, DType dtype, const void* packed_b = nullptr,
+                const void* add = nullptr) {
+  check_same_device("matmul", {&a, &b});
   const Batched left(a), right(b);
   Gemm g = product_of(left.tensor, right.tensor);
   Tensor y = empty(a.shape().with(a.ndim() - 1, g.n), dtype, a.device());
   g.batch = left.batch, g.a_batch = left.stride, g.b_batch = b.ndim() > 2 ? right.stride : 0;
   g.c = y.data(), g.c_type = dtype, g.c_row = g.n, g.c_batch = g.m * g.n;
-  g.packed_b = packed_b;
+  g.packed_b = packed_b, g.add = add, g.beta = add ? 1 : 0;
   HRM_DISPATCH(gemm, a.context(), g);
   return y;
 }
@@ -119,7 +121,7 @@ LinearGradients linear_gradients(const Saved& saved, const Tensor& dy, const Ten
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const Tensor& bias,
-              std::shared_ptr<PackedWeight> packed) {
+              std::shared_ptr<PackedWeight> packed, const Tensor& residual) {
   const Tensor w = copy.defined() ? copy : weight.to(x.dtype());
   CHECK(x.ndim() >= 1 && weight.ndim() == 2 && x.shape().back() == weight.shape()[1],
         "[linear] needs x [..., in] and weight [out, in], got ", x.shape(), " and ",
@@ -129,48 +131,64 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const T
         " inputs must be ", wide, ", got ", weight.dtype(), " with a ", w.dtype(), " copy");
   const Tensor rows = as_rows(x);
   if (!w.storage().same_as(weight.storage()) && !copy.defined()) packed = nullptr;  // w is of today
-  const bool keeps = packed && x.device() == Device::cpu;
+  const bool on_cpu = x.device() == Device::cpu, keeps = packed && on_cpu;
+  const Shape shape = x.shape().with(x.ndim() - 1, weight.shape()[0]);
+  CHECK(!residual.defined() || (residual.shape() == shape && residual.dtype() == x.dtype()),
+        "[linear] the residual must be ", x.dtype(), shape, ", got ", residual.dtype(),
+        residual.shape());
+  if (residual.defined() && (on_cpu || bias.defined() || !fusion_enabled()))
+    return linear(x, weight, copy, bias, packed) + residual;
+  const Tensor start = residual.defined() ? residual.contiguous() : Tensor();
   Tensor y = multiply(rows, w.transposed(0, 1), bias.defined() ? wide : x.dtype(),
-                      keeps ? packed->get(w) : nullptr);
+                      keeps ? packed->get(w) : nullptr, start.defined() ? start.data() : nullptr);
   if (bias.defined()) {
     const NoGradGuard no_grad;
     y = (y + bias.to(x.dtype()).to(wide)).to(x.dtype());
   }
-  y = y.view(x.shape().with(x.ndim() - 1, weight.shape()[0]));
-  return record("linear", y, bias.defined() ? Tensors{x, weight, bias} : Tensors{x, weight},
-                {{"x", rows}, {"weight", w}},
-                [shape = x.shape(), wide, packed](const Saved& saved, const Tensor& grad) {
+  y = y.view(shape);
+  Tensors inputs = {x, weight};
+  if (bias.defined()) inputs.push_back(bias);
+  if (residual.defined()) inputs.push_back(residual);
+  return record("linear", y, inputs, {{"x", rows}, {"weight", w}},
+                [shape = x.shape(), wide, packed, has_bias = bias.defined()](const Saved& saved,
+                                                                             const Tensor& grad) {
                   const Tensor dy = as_rows(grad);
                   const auto d = linear_gradients(saved, dy, saved["weight"], packed.get(),
                                                   [&] { return saved["x"]; });
                   Tensors grads(saved.inputs());
                   if (saved.needs(0)) grads[0] = d.x.view(shape);
                   grads[1] = d.weight;
-                  if (grads.size() == 3 && saved.needs(2))
-                    grads[2] = reduce_sum(dy.to(wide), 0, false);
+                  if (has_bias && saved.needs(2)) grads[2] = reduce_sum(dy.to(wide), 0, false);
+                  if (grads.size() > (has_bias ? 3 : 2)) grads.back() = grad;  // the residual's
                   return grads;
                 });
 }
 
 Tensor swiglu_linear(const Tensor& input, const Tensor& weight, const Tensor& copy,
-                     std::shared_ptr<PackedWeight> packed) {
+                     std::shared_ptr<PackedWeight> packed, const Tensor& residual) {
   if (!fusion_enabled() || !recording({input, weight}))
-    return linear(swiglu(input), weight, copy, {}, packed);
+    return linear(swiglu(input), weight, copy, {}, packed, residual);
   const Tensor gate_up = input.contiguous();
   const Tensor w = copy.defined() ? copy : weight.to(input.dtype());
   Tensor y;
   {
     const NoGradGuard no_grad;
-    y = linear(swiglu(gate_up), weight, copy, {}, packed);
+    y = linear(swiglu(gate_up), weight, copy, {}, packed, residual);
   }
-  return record(
-      "swiglu_linear", y, {input, weight}, {{"gate_up", gate_up}, {"weight", w}},
-      [packed](const Saved& saved, const Tensor& grad) {
-        const Tensor& gate_up = saved["gate_up"];
-        const auto d = linear_gradients(saved, as_rows(grad), saved["weight"], packed.get(),
-                                        [&] { return as_rows(swiglu(gate_up)); });
-        return Tensors{saved.needs(0) ? swiglu_gradient(gate_up, d.x) : Tensor(), d.weight};
-      });
+  Tensors inputs = {input, weight};
+  if (residual.defined()) inputs.push_back(residual);
+  return record("swiglu_linear", y, inputs, {{"gate_up", gate_up}, {"weight", w}},
+                [packed](const Saved& saved, const Tensor& grad) {
+                  const Tensor& gate_up = saved["gate_up"];
+                  const auto d =
+                      linear_gradients(saved, as_rows(grad), saved["weight"], packed.get(),
+                                       [&] { return as_rows(swiglu(gate_up)); });
+                  Tensors grads(saved.inputs());
+                  if (saved.needs(0)) grads[0] = swiglu_gradient(gate_up, d.x);
+                  grads[1] = d.weight;
+                  if (grads.size() == 3) grads[2] = grad;
+                  return grads;
+                });
 }
 
 }  // namespace hrm

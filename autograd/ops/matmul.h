@@ -32,13 +32,15 @@ class PackedWeight {
 // y[..., out] = x[..., in] weight[out, in]' (+ bias[out]). In bf16, `weight` and `bias` are the f32
 // leaves that receive f32 gradients, and `copy` is the weight's bf16 image, which is what the
 // product reads (made on the spot if absent); with a bias the sum is rounded once. `packed` may
-// keep the packed form of the weight between calls.
+// keep the packed form of the weight between calls. A `residual` (shape of y) is added: on a GPU
+// the product starts from it, so that the sum is rounded once.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy = {},
-              const Tensor& bias = {}, std::shared_ptr<PackedWeight> packed = nullptr);
+              const Tensor& bias = {}, std::shared_ptr<PackedWeight> packed = nullptr,
+              const Tensor& residual = {});
 
 // linear(swiglu(gate_up), weight, copy), which keeps gate_up alone for the backward pass and
 // computes the gate again there: a quarter less memory for a layer's activations.
 Tensor swiglu_linear(const Tensor& gate_up, const Tensor& weight, const Tensor& copy = {},
-                     std::shared_ptr<PackedWeight> packed = nullptr);
+                     std::shared_ptr<PackedWeight> packed = nullptr, const Tensor& residual = {});
 
 }  // namespace hrm

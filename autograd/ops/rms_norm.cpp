@@ -24,6 +24,7 @@ std::pair<Tensor, Tensor> forward(const Tensor& x, const Tensor& residual, doubl
         "[rms_norm] the last dimension must not be empty, "
         "got shape ",
         x.shape());
+  check_same_device("rms_norm", {&x, &residual});
   const int64_t cols = x.shape().back(), rows = x.numel() / cols;
   Tensor y = empty(x.shape(), x.dtype(), x.device());
   Tensor rstd = empty({rows}, accumulate_type(x.dtype()), x.device());

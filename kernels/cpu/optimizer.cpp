@@ -43,12 +43,10 @@ void adam(DType t, const AdamTensor* tensors, int64_t count, const AdamRule& rul
     const A scale = gradient_scale ? static_cast<A>(*gradient_scale) : A(1);
     const A eps = static_cast<A>(rule.eps);
     for (int64_t i = 0; i < count; ++i) {
-if (rule.kind == OptimizerKind::adam_atan2)
-        adam_update<A>(tensors[i], rule, scale,
-                       [](A m, A root) { return fast_atan2(m, root); });
+      if (rule.kind == OptimizerKind::adam_atan2)
+        adam_update<A>(tensors[i], rule, scale, [](A m, A root) { return fast_atan2(m, root); });
       else
-        adam_update<A>(tensors[i], rule, scale,
-                       [eps](A m, A root) { return m / (root + eps); });
+        adam_update<A>(tensors[i], rule, scale, [eps](A m, A root) { return m / (root + eps); });
     }
   };
   if (t == DType::f64) return run.operator()<double>();

@@ -81,7 +81,8 @@ Shape shape_of(const Gemm& g) {
   s.a_batch = g.a_batch, s.b_batch = g.b_batch, s.c_batch = g.c_batch;
   s.add = g.beta != 0;
   s.fast = tf32 && g.type == DType::f32;
-  s.a_align = alignment(g.a), s.b_align = alignment(g.b), s.c_align = alignment(g.c);
+  s.a_align = alignment(g.a), s.b_align = alignment(g.b),
+  s.c_align = std::min(alignment(g.c), g.add ? alignment(g.add) : 16);
   return s;
 }
 
@@ -203,7 +204,8 @@ void run(const Plan& plan, const Gemm& g, const cublasLtMatmulAlgo_t& algorithm,
   const bool wide = g.type == DType::f64;
   check(cublasLtMatmul(handle(), plan.operation, wide ? static_cast<const void*>(&one) : &one_f,
                        g.b, plan.b, g.a, plan.a, wide ? static_cast<const void*>(&beta) : &beta_f,
-                       g.c, plan.c, d, plan.c, &algorithm, workspace(kWorkspace), kWorkspace,
+                       g.add ? g.add : g.c, plan.c, d, plan.c, &algorithm, workspace(kWorkspace),
+                       kWorkspace,
                        static_cast<cudaStream_t>(context.stream ? context.stream : stream())),
         "multiply");
 }

@@ -15,14 +15,15 @@ struct Strides {
 
 template <class T, class C>
 __global__ void __launch_bounds__(kSide* kSide)
-    gemm_kernel(C* c, const T* a, const T* b, int64_t m, int64_t n, int64_t k, Strides s,
-                bool add) {
+    gemm_kernel(C* c, const T* a, const T* b, const C* add, int64_t m, int64_t n, int64_t k,
+                Strides s) {
   using A = arithmetic<T>;
   GPU_SHARED(a_tile, A[kStep][kTile + 1]);
   GPU_SHARED(b_tile, A[kStep][kTile + 1]);
   a += blockIdx.z * s.a_batch;
   b += blockIdx.z * s.b_batch;
   c += blockIdx.z * s.c_batch;
+  if (add) add += blockIdx.z * s.c_batch;
   const int64_t row0 = static_cast<int64_t>(blockIdx.y) * kTile;
   const int64_t col0 = static_cast<int64_t>(blockIdx.x) * kTile;
   const int tx = static_cast<int>(threadIdx.x) % kSide, ty = static_cast<int>(threadIdx.x) / kSide;
@@ -57,8 +58,8 @@ __global__ void __launch_bounds__(kSide* kSide)
   for (int y = 0; y < kSums; ++y) {
     const int64_t row = row0 + ty + x * kSide, col = col0 + tx + y * kSide;
     if (row >= m || col >= n) continue;
-    C& target = c[row * s.c_row + col];
-    gpu::store(target, add ? static_cast<A>(gpu::load(target)) + sums[x][y] : sums[x][y]);
+    const int64_t at = row * s.c_row + col;
+    gpu::store(c[at], add ? static_cast<A>(gpu::load(add[at])) + sums[x][y] : sums[x][y]);
   }
 }
 
@@ -69,9 +70,10 @@ void run(const Gemm& g, const Context& context) {
   CHECK(grid.y <= 65535 && grid.z <= 65535, "[gemm] too many rows or batches for one launch: ", g.m,
         " rows, ", g.batch, " batches");
   const Strides s{g.a_row, g.a_col, g.a_batch, g.b_row, g.b_col, g.b_batch, g.c_row, g.c_batch};
+  const void* add = g.beta == 0 ? nullptr : (g.add ? g.add : g.c);
   gpu::launch<gemm_kernel<T, C>>(grid, dim3(kSide * kSide), 0, context, static_cast<C*>(g.c),
-                                 static_cast<const T*>(g.a), static_cast<const T*>(g.b), g.m, g.n,
-                                 g.k, s, g.beta != 0);
+                                 static_cast<const T*>(g.a), static_cast<const T*>(g.b),
+                                 static_cast<const C*>(add), g.m, g.n, g.k, s);
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(kBlock)
   using A = arithmetic<T>;
   if (skip && *skip) return;
   const A decay = static_cast<A>(rates[0]), rate = static_cast<A>(rates[1]);
-GPU_SHARED(scratch, int[gpu::kWarp]);
+  GPU_SHARED(scratch, int[gpu::kWarp]);
   const int64_t row = blockIdx.x;
   const int32_t id = ids[row];
   int earlier = 0;
@@ -107,9 +107,13 @@ void adam(DType t, const AdamTensor* tensors, int64_t count, const AdamRule& rul
       int32_t blocks = 0;
       for (int32_t i = 0; i < list.count; ++i) {
         const AdamTensor& tensor = tensors[first + i];
-        list.items[i] = {static_cast<A*>(tensor.p),       static_cast<A*>(tensor.m),
-                         static_cast<A*>(tensor.v),       tensor.copy,
-                         static_cast<const A*>(tensor.g), tensor.n, tensor.rates};
+        list.items[i] = {static_cast<A*>(tensor.p),
+                         static_cast<A*>(tensor.m),
+                         static_cast<A*>(tensor.v),
+                         tensor.copy,
+                         static_cast<const A*>(tensor.g),
+                         tensor.n,
+                         tensor.rates};
         list.first_block[i] = blocks;
         blocks += static_cast<int32_t>((tensor.n + kPerBlock - 1) / kPerBlock);
       }
@@ -126,9 +130,9 @@ void sign_sgd_rows(DType t, void* table, const void* grad, const int32_t* ids, i
                    int64_t dim, const double* rates, const int32_t* skip, const Context& context) {
   if (batch == 0) return;
   visit_float(t, [&]<class T>() {
-    gpu::launch<sign_sgd_rows_kernel<T>>(
-        dim3(static_cast<unsigned>(batch)), dim3(kBlock), 0, context, static_cast<T*>(table),
-        static_cast<const T*>(grad), ids, batch, dim, rates, skip);
+    gpu::launch<sign_sgd_rows_kernel<T>>(dim3(static_cast<unsigned>(batch)), dim3(kBlock), 0,
+                                         context, static_cast<T*>(table),
+                                         static_cast<const T*>(grad), ids, batch, dim, rates, skip);
   });
 }
 
