@@ -131,7 +131,7 @@ Q := $(if $(V),,@)
 say = @printf '  %-6s %s\n' $(1) $(2)
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test unit parity bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run \
+.PHONY: all hrm run test cuda-objects mutate unit parity bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run \
         install format format-check loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -147,9 +147,14 @@ run: deps  ## install what is missing, build, train the demo model (PRESET=sudok
 	@$(MAKE) hrm
 	$(HRM) demo --preset $(PRESET) $(ARGS)
 
-test: deps  ## build everything and run all tests
+test: deps  ## build everything, the CUDA kernels too (emulated, and by nvcc if there is one), test it
 	@$(MAKE) $(if $(V),,-s) hrm unit parity examples bench-build
-	@bash tests/run.sh $(BUILD)
+ifeq ($(CUDA)$(SAN),0)
+	@$(MAKE) $(if $(V),,-s) CUDA=emulate unit parity
+endif
+	@NVCC='$(NVCC)' bash tests/run.sh $(BUILD)
+
+cuda-objects: $(filter %.cu.o,$(call objects,$(CU_SRC)))  ## compile the kernels for every GPU (CUDA=1)
 
 examples: $(EXAMPLES)  ## build the programs of examples/
 
@@ -163,6 +168,10 @@ bench-pytorch: deps  ## the same model and step in PyTorch (PYTHON=... with torc
 	@$(PYTHON) -c 'import torch' 2>/dev/null || { echo 'bench-pytorch: $(PYTHON) has no torch.' \
 	  'HINT: pip install torch, or PYTHON=a python that has it'; exit 1; }
 	$(PYTHON) bench/pytorch_hrm.py --bench $(BENCH) --json $(BUILD)/pytorch.json
+
+mutate:  ## remove each synchronisation of the CUDA kernels in turn; some test must notice
+	@$(MAKE) $(if $(V),,-s) CUDA=emulate unit
+	@bash tests/mutate.sh
 
 gradcheck: $(UNIT)  ## only the finite-difference checks
 	$(UNIT) --test-case='*gradcheck*'
@@ -210,6 +219,7 @@ help:  ## this list
 	@echo '           PREFIX=/usr/local DESTDIR= CXX=g++ REFERENCE_DIR= DATA_DIR='
 
 # What the compiler really does, asked of the compiler.
+CUDA_TEXT := $(if $(filter 0,$(CUDA)),no,$(if $(filter 1,$(CUDA)),$(CUDA_ARCHS:%=sm_%),emulated))
 defines = $(CXX) -march=$(ARCH) -fopenmp -dM -E -x c++ /dev/null
 print-config:  ## compiler, instruction set and features of this build
 	@$(defines) | awk -v compiler="$$($(CXX) --version | head -n 1)" ' \
@@ -218,8 +228,8 @@ print-config:  ## compiler, instruction set and features of this build
 	  $$2 == "_OPENMP" { openmp = $$3 } \
 	  END { n = split("AVX512BF16 AVX512F AVX2 FMA ARM_NEON", order, " "); \
 	    for (i = 1; i <= n; ++i) if (order[i] in has) isa = isa " " order[i]; \
-	    printf "hrm.cpp: %s | ISA%s | OpenMP %s | CUDA no\n", compiler, isa ? isa : " baseline", \
-	      openmp ? openmp : "no" }'
+	    printf "hrm.cpp: %s | ISA%s | OpenMP %s | CUDA $(CUDA_TEXT)\n", \
+	      compiler, isa ? isa : " baseline", openmp ? openmp : "no" }'
 	@echo 'flags:   $(CXXFLAGS) ($(KERNEL_OPT) kernels, $(OPT) library) -> $(BUILD)'
 
 # Rules -------------------------------------------------------------------------------------------

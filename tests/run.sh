@@ -22,35 +22,64 @@ add_last_line() {  # NAME STATUS
   add 0 1 0
 }
 
+unit_tests() {  # BUILD_FOLDER [option of the test program...]
+  "$1/tests/unit" --no-colors=true "${@:2}" 2>&1 | tee "$log"
+  local status=${PIPESTATUS[0]} f s
+  local summary='test cases: *([0-9]+) *\| *([0-9]+) passed *\| *([0-9]+) failed'
+  if [[ $(grep 'test cases:' "$log") =~ $summary ]]; then
+    f=${BASH_REMATCH[3]}
+    s=$(grep -c '^SKIPPED ' "$log")
+    add $((BASH_REMATCH[2] - s)) "$f" "$s"  # doctest counts a skipped test case as passed
+    if ((status != 0 && f == 0)); then add 0 1 0; fi
+  else
+    echo "FAILED unit: ended with status $status before its summary"
+    add 0 1 0
+  fi
+}
+
+parity() {  # BUILD_FOLDER OPTION FAMILY...
+  local fixtures=() family
+  for family in "${@:3}"; do
+    if [[ -d $reference/$family ]]; then
+      fixtures+=("$reference/$family")
+    elif [[ -d tests/fixtures/$family ]]; then  # the small families are part of the project
+      fixtures+=("tests/fixtures/$family")
+    else
+      echo "SKIPPED parity $family: no folder $reference/$family (set REFERENCE_DIR)"
+      add 0 0 1
+    fi
+  done
+  if ((${#fixtures[@]})); then
+    "$1/tests/parity" $2 "${fixtures[@]}" 2>&1 | tee "$log"
+    add_last_line parity "${PIPESTATUS[0]}"
+  fi
+}
+
+# Which test runs which kernel, from the list that the unit tests wrote; one failure if a kernel of
+# kernels/cuda has none.
+kernel_table() {  # LIST
+  local kernel tests missing=0
+  for kernel in $(grep -hoE '[a-z0-9_]+_kernel\(' kernels/cuda/[!r]*.cu kernels/cuda/r[!u]*.cu |
+    tr -d '(' | sort -u); do
+    tests=$(grep -E "^$kernel[<[:space:]]" "$1" | cut -f 2 | sort -u | head -n 3 | paste -sd ';')
+    printf '  %-34s %s\n' "$kernel" "${tests:-NO TEST}"
+    [[ -n $tests ]] || missing=$((missing + 1))
+  done
+  if ((missing)); then
+    echo "FAILED kernel table: $missing kernels without a test"
+    add 0 1 0
+  else
+    add 1 0 0
+  fi
+}
+
 echo "== unit tests"
-"$build/tests/unit" --no-colors=true 2>&1 | tee "$log"
-status=${PIPESTATUS[0]}
-summary='test cases: *([0-9]+) *\| *([0-9]+) passed *\| *([0-9]+) failed'
-if [[ $(grep 'test cases:' "$log") =~ $summary ]]; then
-  f=${BASH_REMATCH[3]}
-  s=$(grep -c '^SKIPPED ' "$log")
-  add $((BASH_REMATCH[2] - s)) "$f" "$s"  # doctest counts a skipped test case as passed
-  if ((status != 0 && f == 0)); then add 0 1 0; fi
-else
-  echo "FAILED unit: ended with status $status before its summary"
-  add 0 1 0
-fi
+unit_tests "$build"
 
 echo "== parity with the reference implementations"
-fixtures=()
-for family in ops hrm_train hrm_eval trm_train init gradients; do
-  if [[ -d $reference/$family ]]; then
-    fixtures+=("$reference/$family")
-  elif [[ -d tests/fixtures/$family ]]; then  # the small families are part of the project
-    fixtures+=("tests/fixtures/$family")
-  else
-    echo "SKIPPED parity $family: no folder $reference/$family (set REFERENCE_DIR)"
-    add 0 0 1
-  fi
-done
-if ((${#fixtures[@]})); then
-  "$build/tests/parity" "${fixtures[@]}" 2>&1 | tee "$log"
-  add_last_line parity "${PIPESTATUS[0]}"
+parity "$build" '' ops hrm_train hrm_eval trm_train init gradients
+if [[ $build == *cuda* || $build == *emulate* ]]; then
+  parity "$build" --cuda ops hrm_train hrm_eval trm_train gradients
 fi
 
 for script in tests/cli/*.sh; do
@@ -59,6 +88,29 @@ for script in tests/cli/*.sh; do
   HRM=$build/hrm bash "$script" 2>&1 </dev/null | tee "$log"
   add_last_line "$script" "${PIPESTATUS[0]}"
 done
+
+# A CPU build is tested together with the CUDA kernels: emulated, and compiled for every GPU.
+if [[ $build == build/cpu ]]; then
+  echo "== CUDA kernels, emulated"
+  export KERNEL_LIST=build/emulate/kernel_list
+  unit_tests build/emulate --test-case='*cuda*,*every device*'
+  unset KERNEL_LIST
+  kernel_table build/emulate/kernel_list
+  echo "== parity of the CUDA kernels, emulated"
+  parity build/emulate --cuda ops hrm_train hrm_eval trm_train gradients
+  echo "== CUDA kernels, compiled by nvcc"
+  if [[ -x ${NVCC:-} ]]; then
+    if make -s CUDA=1 cuda-objects 2>&1 | tee "$log" && ((PIPESTATUS[0] == 0)); then
+      add 1 0 0
+    else
+      echo "FAILED nvcc: see above"
+      add 0 1 0
+    fi
+  else
+    echo "SKIPPED nvcc: there is none at ${NVCC:-nvcc} (set CUDA_HOME)"
+    add 0 0 1
+  fi
+fi
 
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))

@@ -174,6 +174,7 @@ __global__ void __launch_bounds__(gpu::kWarp* kRows)
   __syncwarp();
   for (int64_t j = gpu::lane(); j < head.seq; j += gpu::kWarp) {
     A score = 0, dp = 0;
+    GPU_NO_UNROLL
     for (int64_t i = 0; i < head.dim; ++i) {
       score += head.element(0, j, i) * k[i];
       dp += gpu::load(dout[head.out_at(j) + i]) * v[i];

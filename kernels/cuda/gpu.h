@@ -19,6 +19,7 @@
 
 #include "kernels/cuda/check.h"
 #define GPU_UNROLL _Pragma("unroll")
+#define GPU_NO_UNROLL _Pragma("unroll 1")
 // A shared array, its type last: GPU_SHARED(total, float[32]);
 #define GPU_SHARED(name, ...) __shared__ ::hrm::gpu::TypeOf<__VA_ARGS__> name
 // The shared memory whose size launch() was given, as bytes aligned to 16.
@@ -28,6 +29,7 @@
 #else
 #include "kernels/cuda/emulate/emulate.h"
 #define GPU_UNROLL
+#define GPU_NO_UNROLL
 #define GPU_SHARED(name, ...)                                                         \
   auto& name = *static_cast<::hrm::gpu::TypeOf<__VA_ARGS__>*>(::hrm::emulate::shared( \
       []() -> const void* {                                                           \

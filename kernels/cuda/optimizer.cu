@@ -42,7 +42,8 @@ __global__ void __launch_bounds__(kBlock)
   const A scale = gradient_scale ? static_cast<A>(*gradient_scale) : A(1);
   const int64_t begin = (static_cast<int64_t>(blockIdx.x) - list.first_block[t]) * kPerBlock;
   const int64_t end = begin + kPerBlock < item.n ? begin + kPerBlock : item.n;
-  for (int64_t i = begin + threadIdx.x; i < end; i += kBlock) {
+  GPU_NO_UNROLL  // enough threads; unrolled it spills
+      for (int64_t i = begin + threadIdx.x; i < end; i += kBlock) {
     const A g = item.g[i] * scale;
     const A old_m = item.m[i], m = old_m + (g - old_m) * keep1;
     const A v = beta2 * item.v[i] + keep2 * g * g;

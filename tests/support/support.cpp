@@ -3,6 +3,42 @@
 #include <algorithm>
 #include <cstdlib>
 
+#ifdef HRM_EMULATE
+#include <fstream>
+
+#include "kernels/cuda/emulate/emulate.h"
+
+// With $KERNEL_LIST set: writes a line "kernel<TAB>test case" to that file for every CUDA kernel
+// that a test case has launched, from which tests/run.sh makes its table.
+struct KernelList : doctest::IReporter {
+  explicit KernelList(const doctest::ContextOptions&) {
+    if (const char* path = std::getenv("KERNEL_LIST")) out.open(path);
+  }
+  void test_case_start(const doctest::TestCaseData& test) override {
+    name = test.m_name;
+    hrm::emulate::take_launched_kernels();
+  }
+  void test_case_end(const doctest::CurrentTestCaseStats&) override {
+    for (const std::string& kernel : hrm::emulate::take_launched_kernels())
+      if (out) out << kernel << '\t' << name << '\n';
+  }
+  void report_query(const doctest::QueryData&) override {}
+  void test_run_start() override {}
+  void test_run_end(const doctest::TestRunStats&) override {}
+  void test_case_reenter(const doctest::TestCaseData&) override {}
+  void test_case_exception(const doctest::TestCaseException&) override {}
+  void subcase_start(const doctest::SubcaseSignature&) override {}
+  void subcase_end() override {}
+  void log_assert(const doctest::AssertData&) override {}
+  void log_message(const doctest::MessageData&) override {}
+  void test_case_skipped(const doctest::TestCaseData&) override {}
+
+  std::ofstream out;
+  std::string name;
+};
+REGISTER_LISTENER("kernels", 1, KernelList);
+#endif
+
 namespace hrm::test {
 namespace {
 

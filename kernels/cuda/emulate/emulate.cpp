@@ -133,7 +133,6 @@ struct Machine {
   std::string failure;
   std::string name, next_name;
   std::set<std::string> launched;
-  std::string launched_text;
   bool recording = false;
   std::vector<std::function<void()>> calls;  // recorded
   Order order = Order::forward;
@@ -169,10 +168,10 @@ std::string short_name(const std::string& pretty) {
     if (depth < 0 || (depth == 0 && (c == ';' || c == ']'))) break;
   }
   std::string name = pretty.substr(begin, end - begin);
-  for (const std::string& noise :
-       {std::string("hrm::cuda::"), std::string("hrm::"), std::string("{anonymous}::"),
-        std::string("(anonymous namespace)::")})
-    for (size_t at; (at = name.find(noise)) != std::string::npos;) name.erase(at, noise.size());
+  // Without the namespaces.
+  const size_t colons = name.rfind("::", name.find('<'));
+  if (colons != std::string::npos) name.erase(0, colons + 2);
+  for (size_t at; (at = name.find("hrm::")) != std::string::npos;) name.erase(at, 5);
   return name;
 }
 
@@ -435,12 +434,7 @@ void fail(const std::string& what) {
 
 void set_order(Order order) { machine().order = order; }
 
-const char* launched_kernels() {
-  Machine& m = machine();
-  m.launched_text.clear();
-  for (const std::string& name : m.launched) m.launched_text += name + "\n";
-  return m.launched_text.c_str();
-}
+std::set<std::string> take_launched_kernels() { return std::exchange(machine().launched, {}); }
 
 void name_next_launch(const char* name) { machine().next_name = name; }
 

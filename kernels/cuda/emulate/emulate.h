@@ -9,7 +9,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <set>
 #include <source_location>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -45,8 +47,8 @@ using Site = std::source_location;
 // In what order blocks, warps and threads run when more than one could.
 enum class Order { forward, reverse, random };
 void set_order(Order order);
-// Every kernel that was launched so far, by name: its template and arguments. One per line.
-const char* launched_kernels();
+// Every kernel that was launched since the last call, by name: its template and arguments.
+std::set<std::string> take_launched_kernels();
 
 // What a thread waits at. Each returns when all threads concerned have arrived at the same place.
 void sync_block(const Site& site);
