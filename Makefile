@@ -100,18 +100,20 @@ endif
 LIB_SRC := $(wildcard kernels/cpu/*.cpp tensor/*.cpp autograd/*.cpp autograd/ops/*.cpp \
                       nn/*.cpp nn/optim/*.cpp hrm/*.cpp hrm/data/*.cpp) \
            $(if $(filter emulate,$(CUDA)),$(wildcard kernels/cuda/emulate/*.cpp)) \
-           $(if $(filter 11,$(CUDA)$(CUBLASLT)),kernels/cuda/gemm_cublaslt.cpp)
+           $(if $(filter 11,$(CUDA)$(CUBLASLT)),kernels/cuda/gemm_cublaslt.cpp) \
+           $(if $(filter-out 0,$(CUDA)),kernels/cuda/profile.cpp)
 # A GPU needs the CUDA runtime and cuBLASLt; the emulation has its own runtime in its folder.
 CU_SRC := $(if $(filter 0,$(CUDA)),,$(filter-out $(if $(filter emulate,$(CUDA)),%/runtime.cu), \
             $(wildcard kernels/cuda/*.cu)))
 CLI_SRC := $(wildcard hrm/cli/*.cpp)
 TEST_SRC := $(wildcard tests/test_*.cpp tests/support/*.cpp) tests/main.cpp
-TEST_CU_SRC := $(if $(filter emulate,$(CUDA)),$(wildcard tests/emulate/*.cu))
+TEST_CU_SRC := $(if $(filter-out 0,$(CUDA)),$(wildcard tests/cuda/*.cu)) \
+               $(if $(filter emulate,$(CUDA)),$(wildcard tests/emulate/*.cu))
 # The command line's own parts are tested too; only its main() is not.
 TEST_CLI_SRC := $(filter-out hrm/cli/main.cpp,$(CLI_SRC))
 # What the parsers need.
 FUZZ_SRC := $(wildcard kernels/cpu/*.cpp tensor/*.cpp hrm/data/*.cpp hrm/config.cpp)
-HEADERS := $(wildcard kernels/*.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h \
+HEADERS := $(wildcard kernels/*.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h \
                       hrm/*.h hrm/data/*.h)
 FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
                     -name '*.h' -o -name '*.cpp' -o -name '*.cu')
@@ -124,6 +126,7 @@ UNIT := $(BUILD)/tests/unit
 PARITY := $(BUILD)/tests/parity
 EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp))
 BENCH := $(BUILD)/bench/bench
+GPU_BENCH := $(BUILD)/bench/gpu
 LADDER := $(patsubst bench/%.cpp,$(BUILD)/bench/%,$(wildcard bench/ladder/*.cpp))
 FUZZERS := $(patsubst tests/fuzz/%.cpp,build/fuzz/%,$(wildcard tests/fuzz/*.cpp))
 
@@ -131,7 +134,7 @@ Q := $(if $(V),,@)
 say = @printf '  %-6s %s\n' $(1) $(2)
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test cuda-objects mutate unit parity bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run \
+.PHONY: all hrm run test cuda-objects mutate gpu-bench gpu-report unit parity bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run \
         install format format-check loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -154,7 +157,7 @@ ifeq ($(CUDA)$(SAN),0)
 endif
 	@NVCC='$(NVCC)' bash tests/run.sh $(BUILD)
 
-cuda-objects: $(filter %.cu.o,$(call objects,$(CU_SRC)))  ## compile the kernels for every GPU (CUDA=1)
+cuda-objects: $(call objects,$(CU_SRC) $(TEST_CU_SRC))  ## compile the kernels for every GPU (CUDA=1)
 
 examples: $(EXAMPLES)  ## build the programs of examples/
 
@@ -172,6 +175,10 @@ bench-pytorch: deps  ## the same model and step in PyTorch (PYTHON=... with torc
 mutate:  ## remove each synchronisation of the CUDA kernels in turn; some test must notice
 	@$(MAKE) $(if $(V),,-s) CUDA=emulate unit
 	@bash tests/mutate.sh
+
+gpu-bench: $(GPU_BENCH)
+gpu-report:  ## on a machine with an NVIDIA GPU: build, test, measure, write docs/gpu/REPORT.md
+	@bash bench/gpu/report.sh
 
 gradcheck: $(UNIT)  ## only the finite-difference checks
 	$(UNIT) --test-case='*gradcheck*'
@@ -264,9 +271,10 @@ $(UNIT): $(call objects,$(TEST_SRC) $(TEST_CU_SRC) $(TEST_CLI_SRC)) $(LIB)
 $(PARITY): $(call objects,tests/parity.cpp) $(LIB)
 $(EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 $(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
+$(GPU_BENCH): $(call objects,bench/gpu/main.cpp) $(LIB)
 $(LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call objects,bench/machine.cpp bench/measure.cpp) $(LIB)
 # build/hrm is a link to the newest program of all build trees.
-$(HRM) $(UNIT) $(PARITY) $(EXAMPLES) $(BENCH) $(LADDER):
+$(HRM) $(UNIT) $(PARITY) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER):
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $^ $(LDFLAGS) -o $@
@@ -294,4 +302,4 @@ fuzz-run: $(FUZZERS)
 	  else tail -n 40 $$f.log; echo "FAILED $$f (the input is kept in build/fuzz)"; exit 1; fi; done
 
 -include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) tests/parity.cpp \
-  $(wildcard examples/*.cpp bench/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))
+  $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))

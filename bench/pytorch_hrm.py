@@ -2,6 +2,7 @@
 """HRM's training step in plain PyTorch, against `build/cpu/bench/bench step` in turns.
 
     python3 bench/pytorch_hrm.py [--bench build/cpu/bench/bench] [--json FILE] [--rounds 5]
+    python3 bench/pytorch_hrm.py --gpu [--batch 768] [--json FILE]     PyTorch's step alone, on a GPU
 
 Same model, same step: one segment with gradient through the last L and the last H update, one more
 without for the target of q_continue, both losses, Adam-atan2 on every weight. In bf16 weights are
@@ -216,6 +217,38 @@ def timed(work):
     return time.perf_counter() - start
 
 
+def on_gpu(batch, path):
+    """Milliseconds of a bf16 step of the 27M model, for bench/gpu/report.sh."""
+    torch.set_default_device("cuda")
+    torch.set_float32_matmul_precision("high")
+    print(f"PyTorch {torch.__version__}, CUDA {torch.version.cuda}, {torch.cuda.get_device_name()}")
+    PRESETS["hrm-27m"] = (*PRESETS["hrm-27m"][:-1], batch)
+    for mode in ("eager", "compiled"):
+        try:
+            step = Step("hrm-27m", torch.bfloat16, mode == "compiled")
+            for _ in range(5):
+                step()
+            times = []
+            for _ in range(20):
+                torch.cuda.synchronize()
+                start = time.perf_counter()
+                step()
+                torch.cuda.synchronize()
+                times.append(time.perf_counter() - start)
+            ms = 1e3 * sorted(times)[len(times) // 2]
+            peak = torch.cuda.max_memory_allocated() / 2**30
+            print(f"PyTorch {mode}: hrm-27m, S 81, batch {batch}, bf16: {ms:.2f} ms, peak {peak:.2f} GiB", flush=True)
+            if path:
+                with open(path, "a") as file:
+                    line = {"section": "pytorch", "mode": mode, "batch": batch, "ms": ms, "peak_gib": peak,
+                            "torch": torch.__version__}
+                    file.write(json.dumps(line) + "\n")
+            del step
+            torch.cuda.reset_peak_memory_stats()
+        except Exception as error:
+            print(f"PyTorch {mode}: {str(error).splitlines()[0]}", file=sys.stderr)
+
+
 def peak_memory(preset, dtype):
     """Peak resident bytes of a few steps less those of the weights, gradients and moments, and of
     Python itself: measured in a process of its own."""
@@ -246,7 +279,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--gpu", action="store_true", help="PyTorch's step alone, on the GPU")
+    parser.add_argument("--batch", type=int, default=768, help="with --gpu")
     args = parser.parse_args()
+    if args.gpu:
+        if not torch.cuda.is_available():
+            sys.exit("pytorch_hrm: PyTorch finds no GPU")
+        return on_gpu(args.batch, args.json)
     if not os.access(args.bench, os.X_OK):
         sys.exit(f"pytorch_hrm: no program {args.bench}. HINT: make bench-build")
     torch.set_num_threads(args.threads)

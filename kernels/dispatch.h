@@ -4,6 +4,7 @@
 // CPU-only program links without stubs.
 #pragma once
 
+#include "kernels/cuda/runtime.h"
 #include "kernels/profile.h"
 #include "kernels/types.h"
 
@@ -31,17 +32,19 @@ inline constexpr bool kBuiltWithCuda = HRM_WITH_CUDA != 0;
   }
 
 // HRM_DISPATCH(name, arguments..., context): the call every op makes. `context` comes last.
-#define HRM_DISPATCH(name, context, ...)               \
-  do {                                                 \
-    const ::hrm::Context& hrm_context = (context);     \
-    if (hrm_context.device == ::hrm::Device::cuda) {   \
-      if constexpr (::hrm::kBuiltWithCuda)             \
-        ::hrm::cuda::name(__VA_ARGS__, hrm_context);   \
-      else                                             \
-        ::hrm::no_cuda_backend(#name);                 \
-    } else {                                           \
-      static ::hrm::KernelAccount hrm_account(#name);  \
-      const ::hrm::KernelClock hrm_clock(hrm_account); \
-      ::hrm::cpu::name(__VA_ARGS__, hrm_context);      \
-    }                                                  \
+#define HRM_DISPATCH(name, context, ...)                  \
+  do {                                                    \
+    const ::hrm::Context& hrm_context = (context);        \
+    if (hrm_context.device == ::hrm::Device::cuda) {      \
+      if constexpr (::hrm::kBuiltWithCuda) {              \
+        const ::hrm::cuda::ProfileScope hrm_scope(#name); \
+        ::hrm::cuda::name(__VA_ARGS__, hrm_context);      \
+      } else {                                            \
+        ::hrm::no_cuda_backend(#name);                    \
+      }                                                   \
+    } else {                                              \
+      static ::hrm::KernelAccount hrm_account(#name);     \
+      const ::hrm::KernelClock hrm_clock(hrm_account);    \
+      ::hrm::cpu::name(__VA_ARGS__, hrm_context);         \
+    }                                                     \
   } while (0)

@@ -3,6 +3,7 @@
 
 #if HRM_WITH_CUDA
 #include <cmath>
+#include <fstream>
 #include <map>
 
 #include "autograd/gradcheck.h"
@@ -14,6 +15,7 @@
 #include "kernels/optimizer.h"
 #include "kernels/reduce.h"
 #include "kernels/rms_norm.h"
+#include "tests/cuda/probe.h"
 #include "tests/support/op_cases.h"
 #include "tests/support/support.h"
 #ifdef HRM_EMULATE
@@ -66,6 +68,15 @@ TEST_CASE("cuda: every operation gives what the CPU gives") {
     compare(DType::f32, 2e-6, 1e-5);
     if (op.name != "bce_with_logits") compare(DType::bf16, 0.03, 0.06);
   }
+}
+
+TEST_CASE("cuda: fragments of ldmatrix and mma lie as recorded") {
+  // Recorded by the emulation; a GPU must agree, or the emulated tests prove nothing about it.
+  std::ifstream file("tests/fixtures/mma_layout.txt");
+  REQUIRE_MESSAGE(file.good(), "run the tests from the root of the repository");
+  std::vector<uint32_t> want;
+  for (uint32_t word; file >> std::hex >> word;) want.push_back(word);
+  CHECK(mma_probe() == want);
 }
 
 TEST_CASE("cuda: operands on two devices are refused by name") {

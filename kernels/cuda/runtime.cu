@@ -186,6 +186,34 @@ void Event::wait() const {
   gpu::check(cudaEventSynchronize(static_cast<cudaEvent_t>(event_)), "run");
 }
 
+Timer::Timer() {
+  require_device();
+  cudaEvent_t begin, end;
+  gpu::check(cudaEventCreate(&begin), "create an event");
+  gpu::check(cudaEventCreate(&end), "create an event");
+  begin_ = begin, end_ = end;
+}
+Timer::~Timer() {
+  cudaEventDestroy(static_cast<cudaEvent_t>(begin_));
+  cudaEventDestroy(static_cast<cudaEvent_t>(end_));
+}
+void Timer::start() {
+  gpu::check(cudaEventRecord(static_cast<cudaEvent_t>(begin_), static_cast<cudaStream_t>(stream())),
+             "record an event");
+}
+void Timer::stop() {
+  gpu::check(cudaEventRecord(static_cast<cudaEvent_t>(end_), static_cast<cudaStream_t>(stream())),
+             "record an event");
+}
+double Timer::seconds() const {
+  gpu::check(cudaEventSynchronize(static_cast<cudaEvent_t>(end_)), "run");
+  float ms = 0;
+  gpu::check(
+      cudaEventElapsedTime(&ms, static_cast<cudaEvent_t>(begin_), static_cast<cudaEvent_t>(end_)),
+      "read a timer");
+  return 1e-3 * static_cast<double>(ms);
+}
+
 void Graph::begin() {
   gpu::check(
       cudaStreamBeginCapture(static_cast<cudaStream_t>(stream()), cudaStreamCaptureModeThreadLocal),

@@ -2,6 +2,7 @@
 // runtime.cu implements it over the CUDA runtime, emulate/runtime.cpp on the CPU.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "kernels/types.h"
@@ -55,6 +56,40 @@ class Event {
 
  private:
   void* event_ = nullptr;
+};
+
+// Time on the device between two points of the stream.
+class Timer {
+ public:
+  Timer();
+  ~Timer();
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  void start();
+  void stop();
+  double seconds() const;  // waits for stop()
+
+ private:
+  void *begin_ = nullptr, *end_ = nullptr;
+};
+
+// Between profile_start and profile_stop every call through HRM_DISPATCH is timed on the device, by
+// its name. Not inside a graph.
+struct KernelTime {
+  double seconds = 0;
+  int64_t calls = 0;
+};
+void profile_start();
+std::map<std::string, KernelTime> profile_stop();
+class ProfileScope {
+ public:
+  explicit ProfileScope(const char* name);
+  ~ProfileScope();
+  ProfileScope(const ProfileScope&) = delete;
+  ProfileScope& operator=(const ProfileScope&) = delete;
+
+ private:
+  Timer* timer_;  // null when nothing is measured
 };
 
 // Launches (and copies within the device) that are recorded once and then replayed together.
