@@ -23,7 +23,7 @@
 namespace hrm {
 namespace {
 
-// The checked emulation wants every block to be an allocation of its own.
+// The checked emulation wants every block to be an allocation of its own (recordings excepted).
 #ifdef HRM_EMULATE_CHECK
 constexpr bool kCaching = false;
 #else
@@ -79,7 +79,7 @@ class Allocator {
   void release(void* block, size_t bytes) {
     const std::lock_guard lock(mutex_);
     stats_.in_use -= bytes;
-    if (!kCaching && device_ == Device::cuda) return to_system(block);
+    if (!kCaching && !private_cache && device_ == Device::cuda) return to_system(block);
     stats_.cached += bytes;
     free_[lane()][bytes].push_back(block);
     ASAN_POISON_MEMORY_REGION(block, bytes);

@@ -140,9 +140,10 @@ TEST_CASE("a step allocates nothing once it is warm, on every device") {
     for (int i = 0; i < 3; ++i) trainer->step();
     const uint64_t before = allocator_stats(device).allocations;
     for (int i = 0; i < 3; ++i) trainer->step();
-#ifndef HRM_EMULATE_CHECK  // there nothing is kept for reuse
-    CHECK(allocator_stats(device).allocations == before);
+#ifdef HRM_EMULATE_CHECK
+    if (device == Device::cuda) continue;  // there nothing is kept for reuse
 #endif
+    CHECK(allocator_stats(device).allocations == before);
   }
 }
 
