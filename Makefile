@@ -128,6 +128,7 @@ EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.
 BENCH := $(BUILD)/bench/bench
 GPU_BENCH := $(BUILD)/bench/gpu
 LADDER := $(patsubst bench/%.cpp,$(BUILD)/bench/%,$(wildcard bench/ladder/*.cpp))
+CUDA_LADDER := $(if $(filter-out 0,$(CUDA)),$(patsubst bench/%.cu,$(BUILD)/bench/%,$(wildcard bench/ladder/cuda/*.cu)))
 FUZZERS := $(patsubst tests/fuzz/%.cpp,build/fuzz/%,$(wildcard tests/fuzz/*.cpp))
 
 Q := $(if $(V),,@)
@@ -144,7 +145,7 @@ all: hrm  ## the program build/cpu/hrm and the library build/cpu/libhrm.a (the d
 hrm: $(HRM) | print-config
 unit: $(UNIT)
 parity: $(PARITY)
-bench-build: $(BENCH) $(LADDER)
+bench-build: $(BENCH) $(LADDER) $(CUDA_LADDER)
 
 run: deps  ## install what is missing, build, train the demo model (PRESET=sudoku4|sudoku6)
 	@$(MAKE) hrm
@@ -157,7 +158,7 @@ ifeq ($(CUDA)$(SAN),0)
 endif
 	@NVCC='$(NVCC)' bash tests/run.sh $(BUILD)
 
-cuda-objects: $(call objects,$(CU_SRC) $(TEST_CU_SRC))  ## compile the kernels for every GPU (CUDA=1)
+cuda-objects: $(call objects,$(CU_SRC) $(TEST_CU_SRC)) $(CUDA_LADDER:$(BUILD)/bench/%=$(BUILD)/obj/bench/%.cu.o)  ## compile the kernels for every GPU (CUDA=1)
 
 examples: $(EXAMPLES)  ## build the programs of examples/
 
@@ -176,7 +177,7 @@ mutate:  ## remove each synchronisation of the CUDA kernels in turn; some test m
 	@$(MAKE) $(if $(V),,-s) CUDA=emulate unit
 	@bash tests/mutate.sh
 
-gpu-bench: $(GPU_BENCH)
+gpu-bench: $(GPU_BENCH) $(CUDA_LADDER)
 gpu-report:  ## on a machine with an NVIDIA GPU: build, test, measure, write docs/gpu/REPORT.md
 	@bash bench/gpu/report.sh
 
@@ -271,10 +272,11 @@ $(UNIT): $(call objects,$(TEST_SRC) $(TEST_CU_SRC) $(TEST_CLI_SRC)) $(LIB)
 $(PARITY): $(call objects,tests/parity.cpp) $(LIB)
 $(EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 $(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
+$(CUDA_LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.cu.o $(LIB)
 $(GPU_BENCH): $(call objects,bench/gpu/main.cpp) $(LIB)
 $(LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call objects,bench/machine.cpp bench/measure.cpp) $(LIB)
 # build/hrm is a link to the newest program of all build trees.
-$(HRM) $(UNIT) $(PARITY) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER):
+$(HRM) $(UNIT) $(PARITY) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER):
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $^ $(LDFLAGS) -o $@
