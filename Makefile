@@ -135,7 +135,7 @@ Q := $(if $(V),,@)
 say = @printf '  %-6s %s\n' $(1) $(2)
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test cuda-objects mutate gpu-bench gpu-report unit parity bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run \
+.PHONY: all hrm run test cuda-objects check-kernels mutate gpu-bench gpu-report unit parity bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run \
         install format format-check loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -172,6 +172,11 @@ bench-pytorch: deps  ## the same model and step in PyTorch (PYTHON=... with torc
 	@$(PYTHON) -c 'import torch' 2>/dev/null || { echo 'bench-pytorch: $(PYTHON) has no torch.' \
 	  'HINT: pip install torch, or PYTHON=a python that has it'; exit 1; }
 	$(PYTHON) bench/pytorch_hrm.py --bench $(BENCH) --json $(BUILD)/pytorch.json
+
+check-kernels: deps  ## the CUDA kernels under the checker of races, bounds and uninitialised memory
+	@$(MAKE) -s CUDA=emulate SAN=check unit
+	@build/emulate-check/tests/unit --no-colors=true --test-case='cuda*' \
+	  --test-case-exclude='*recorded step*,*training follows*'
 
 mutate:  ## remove each synchronisation of the CUDA kernels in turn; some test must notice
 	@$(MAKE) $(if $(V),,-s) CUDA=emulate unit

@@ -82,7 +82,9 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   Estimate e;
   const double copies = 4 + (t.ema > 0 ? 1 : 0);  // value, gradient, two moments, average
   e.memory_bytes = weights * (copies * master + (m.dtype == DType::bf16 ? 2 : 0)) + table * master;
-  e.memory_bytes += weights * bytes;  // packed for the products
+  // Packed for the products on the CPU; on a GPU what splits over k may use.
+  e.memory_bytes += device == Device::cpu ? weights * bytes : static_cast<double>(192 << 20);
+  const double fixed = e.memory_bytes;
   // What a recorded update keeps per position and layer: qkv, attention out, two norms, the inputs
   // of the projections, gate_up and its product.
   const double kept = (m.mlp_t ? 3 * inter : 4 * d) + 3 * d + 3 * inter;
@@ -94,6 +96,8 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   e.available_bytes = available_memory();
   if constexpr (kBuiltWithCuda)
     if (device == Device::cuda) e.available_bytes = static_cast<double>(cuda::free_memory());
+  const double row = (e.memory_bytes - fixed) / static_cast<double>(t.batch_size);
+  e.fitting_batch = static_cast<int64_t>(std::max(0.0, (e.available_bytes - fixed) / row));
   e.disk_bytes = (weights * (3 + (t.ema > 0 ? 1 : 0)) + table) * master *
                      static_cast<double>(t.keep_checkpoints + 1) +
                  (weights + table) * master;
@@ -116,9 +120,12 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
 
 void check_fits(const Estimate& e) {
   const auto gib = [](double b) { return std::round(b / (1 << 30) * 10) / 10; };
-  CHECK(e.memory_bytes < e.available_bytes, "[train] the run needs about ", gib(e.memory_bytes),
-        " GiB of memory, ", gib(e.available_bytes),
-        " GiB are free. HINT: a smaller batch_size, more micro_batches or a smaller model");
+  CHECK(e.memory_bytes<e.available_bytes, "[train] the run needs about ", gib(e.memory_bytes),
+                       " GiB of memory, ", gib(e.available_bytes),
+                       " GiB are free. HINT: ", e.fitting_batch> 0
+            ? "batch_size " + std::to_string(e.fitting_batch) + " would fit"
+            : std::string("a smaller model"),
+        "; more micro_batches save memory, too");
   CHECK(e.disk_bytes < e.free_disk_bytes, "[train] the checkpoints need about ", gib(e.disk_bytes),
         " GiB of disk, ", gib(e.free_disk_bytes),
         " GiB are free. HINT: a smaller keep_checkpoints or another --run folder");

@@ -6,6 +6,7 @@
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
+#include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/reduce.h"
 #include "nn/optim/sign_sgd.h"
@@ -297,6 +298,8 @@ Checkpoint Trainer::snapshot() const {
              {"exploration_position", exploration_.position()},
              {"sampler", queue_.state()},
              {"config", config_.to_json()}};
+  if constexpr (kBuiltWithCuda)
+    if (rates_.device() == Device::cuda) c.state["gemm_plans"] = cuda::gemm_plans();
   return c;
 }
 
@@ -345,6 +348,8 @@ void Trainer::restore(const Checkpoint& c) {
     evaluations_since_best_ = s.at("evaluations_since_best");
     exploration_ = Random(exploration_.seed(), s.at("exploration_position"));
     queue_.restore(s.at("sampler"));
+    if constexpr (kBuiltWithCuda)
+      if (rates_.device() == Device::cuda) cuda::load_gemm_plans(s.value("gemm_plans", ""));
     const Path metrics = run_ / "metrics.jsonl";
     if (fs::exists(metrics))
       fs::resize_file(metrics, std::min<uint64_t>(fs::file_size(metrics), s.at("metrics_bytes")));

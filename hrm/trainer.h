@@ -129,6 +129,7 @@ class Trainer {
 // What a run will need, estimated before it starts.
 struct Estimate {
   double memory_bytes = 0, available_bytes = 0;  // of the process; of the machine (the GPU) now
+  int64_t fitting_batch = 0;                     // the largest batch_size that would fit
   double disk_bytes = 0, free_disk_bytes = 0;    // checkpoints kept; space where the run is
   double flops_per_sample = 0, seconds = 0;      // training only, from a short measured product
 };

@@ -7,9 +7,9 @@ cd "$(dirname "$0")/.." || exit 1
 passed=0 failed=0 skipped=0
 clang=${CLANGXX:-clang++}
 
-check() {  # NAME BUILD_FOLDER
-  echo "== $1"
-  if make -s SAN="$1" unit && "$2/tests/unit" --no-colors=true --duration=false; then
+check() {  # NAME BUILD_FOLDER CUDA [option of the test program...]
+  echo "== $1, $2"
+  if make -s SAN="$1" CUDA="$3" unit && "$2/tests/unit" --no-colors=true --duration=false "${@:4}"; then
     passed=$((passed + 1))
   else
     echo "FAILED $1 sanitizer"
@@ -21,7 +21,9 @@ check() {  # NAME BUILD_FOLDER
 # The out-of-memory test asks for more than the sanitizer allows: it shall refuse, not abort.
 export ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS=print_stacktrace=1
-check address build/cpu-address
+check address build/cpu-address 0
+# The emulated CUDA kernels.
+check address build/emulate-address emulate --test-case='cuda*'
 
 probe=$(mktemp -d)
 trap 'rm -rf "$probe"' EXIT
@@ -36,7 +38,7 @@ else
   # Archer tells the sanitizer about OpenMP's barriers; ignore_noninstrumented_modules keeps the
   # inside of the uninstrumented runtime out of the reports.
   export TSAN_OPTIONS="allocator_may_return_null=1:ignore_noninstrumented_modules=1:halt_on_error=1"
-  check thread build/cpu-thread
+  check thread build/cpu-thread 0
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -215,7 +215,9 @@ TEST_CASE("cuda: attention, forward and backward, at every kind of size") {
                                                {1, 82, 2, 64},
                                                {1, 130, 1, 48},
                                                {1, 40, 1, 128},
-                                               {2, 33, 2, 10}})
+                                               {2, 33, 2, 10},
+                                               {1, 300, 1, 80},
+                                               {1, 901, 1, 64}})
     for (const DType t : {DType::f32, DType::bf16})
       for (const bool rotary : {true, false}) {
         Random random(11);

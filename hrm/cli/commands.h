@@ -25,6 +25,7 @@ void add_data_command(CLI::App& app);
 struct CommonOptions {
   int threads = 0;  // 0: what OpenMP finds
   std::string device_name = "cpu";
+  bool tf32 = false;
   void add(CLI::App& command);
   void apply() const;  // checks them, sets the number of threads, opens the GPU
   Device device() const { return device_name == "cuda" ? Device::cuda : Device::cpu; }

@@ -2,8 +2,8 @@
 
 #include "hrm/cli/commands.h"
 #include "hrm/progress.h"
+#include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
-
 namespace hrm {
 namespace fs = std::filesystem;
 namespace {
@@ -22,15 +22,17 @@ void CommonOptions::add(CLI::App& command) {
   command.add_option("--threads", threads, "CPU threads (default: all cores)");
   command.add_option("--device", device_name, "cpu (default) or cuda")
       ->check(CLI::IsMember({"cpu", "cuda"}));
+  command.add_flag("--tf32", tf32, "on a GPU: f32 products on the tensor cores, 10-bit operands");
 }
 
 void CommonOptions::apply() const {
   CHECK(threads >= 0 && threads <= 1024, "[threads] must be in 1..1024, got ", threads);
   if (threads > 0) omp_set_num_threads(threads);
   if (device() == Device::cpu) return;
-  if constexpr (kBuiltWithCuda)
+  if constexpr (kBuiltWithCuda) {
     cuda::require_device();
-  else
+    cuda::set_tf32(tf32);
+  } else
     detail::fail("[device] this build has no CUDA backend. HINT: rebuild with `make CUDA=1`");
 }
 

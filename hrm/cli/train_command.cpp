@@ -26,7 +26,7 @@ struct Settings {
   std::string preset, config_file, data, run, dtype;
   std::vector<std::string> overrides;
   int64_t seed = -1, steps = -1;
-  bool resume = false;
+  bool resume = false, no_graph = false;
   CommonOptions common;
 
   void add_common(CLI::App& command) {
@@ -36,6 +36,7 @@ struct Settings {
     command.add_option("--seed", seed, "seed of weights, order and exploration");
     command.add_option("--steps", steps, "optimizer steps of the whole run");
     command.add_option("--dtype", dtype, "f32 (default), bf16 or f64");
+    command.add_flag("--no-cuda-graph", no_graph, "on a GPU: launch every kernel of every step");
     common.add(command);
   }
   void apply_overrides(Config& c) const {
@@ -110,7 +111,15 @@ TrainOutcome train_with_progress(Trainer& trainer, const Path& run) {
       progress.message("step " + format_count(r.step) + "  " + describe(r) +
                        (best ? "  (best)" : ""));
     };
-    outcome = trainer.run(callbacks);
+    try {
+      outcome = trainer.run(callbacks);
+    } catch (const Error& error) {
+      if (!std::string(error.what()).starts_with("[allocate] out of memory")) throw;
+      const Estimate e = estimate(trainer.config(), run, trainer.model().H_init.device());
+      throw Error(std::string(error.what()) + " (batch_size " +
+                  std::to_string(std::min(e.fitting_batch, t.batch_size / 2)) +
+                  " should fit), or more micro_batches");
+    }
   }
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
@@ -179,6 +188,7 @@ void train(const Settings& s) {
   if (!exists) write_run_config(run, config, train_data.task());
   remove_temporaries(run);
   Trainer trainer(config, train_data, test_data ? &*test_data : nullptr, run, s.common.device());
+  trainer.use_cuda_graph(!s.no_graph);
   if (!list_checkpoints(run).empty()) trainer.resume();
   print_estimate(config, trainer.model(), run);
   const TrainOutcome outcome = train_with_progress(trainer, run);
@@ -262,6 +272,7 @@ void demo(Settings s) {
   if (!fs::exists(run / "config.json")) write_run_config(run, config, train_data.task());
   remove_temporaries(run);
   Trainer trainer(config, train_data, &test_data, run, s.common.device());
+  trainer.use_cuda_graph(!s.no_graph);
   if (!list_checkpoints(run).empty()) trainer.resume();
   if (trainer.steps_done() < config.train.total_steps) {
     std::fflush(stdout);
