@@ -140,7 +140,10 @@ struct Trainer::Recording {
   cuda::Graph graph;
   int warm_steps = 0;
   ~Recording() {
-    cuda::synchronize();
+    try {
+      cuda::synchronize();
+    } catch (const Error&) {  // what failed has been reported already
+    }
     empty_private_cache(Device::cuda);
   }
 #endif

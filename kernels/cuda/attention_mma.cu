@@ -309,7 +309,7 @@ __device__ void wait_for_tile(bool last) {
 
 // Warps own 16 groups queries each; all walk over the keys.
 template <int D>
-__global__ void __launch_bounds__(gpu::kWarp* kForwardWarps, 3)
+__global__ void __launch_bounds__(gpu::kWarp* kForwardWarps, D > 96 ? 2 : 3)
     attention_mma_kernel(bfloat16* out, float* stats, Rows all_q, Rows all_k, Rows all_v,
                          Problem p) {
   constexpr int kGroups = groups_of(D), kPitch = pitch_of(D);

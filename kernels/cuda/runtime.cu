@@ -3,6 +3,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdio>
+#include <vector>
 
 #include "kernels/cuda/gpu.h"
 
@@ -94,20 +95,19 @@ void* allocate(size_t bytes) {
   gpu::check(status, "allocate");
   return block;
 }
-void release(void* block) { gpu::check(cudaFree(block), "free"); }
+void release(void* block) { cudaFree(block); }  // also called while an error is on its way
 
 void* workspace(size_t bytes) {
-  static void* block = nullptr;
+  static std::vector<void*> blocks;  // old ones stay: recorded graphs know their addresses
   static size_t size = 0;
   if (bytes > size) {
-    if (block) release(block);  // waits for the kernels that use it
-    size = 0;
-    block = allocate(bytes);
-    CHECK(block, "[workspace] out of memory: asked for ", bytes >> 20,
+    void* larger = allocate(bytes);
+    CHECK(larger, "[workspace] out of memory: asked for ", bytes >> 20,
           " MiB on cuda. HINT: use a smaller batch");
+    blocks.push_back(larger);
     size = bytes;
   }
-  return block;
+  return blocks.empty() ? nullptr : blocks.back();
 }
 
 void copy(void* to, const void* from, size_t bytes, Copy kind, const Context&) {
@@ -130,7 +130,7 @@ void* allocate_pinned(size_t bytes) {
   gpu::check(cudaMallocHost(&block, bytes), "allocate pinned memory");
   return block;
 }
-void release_pinned(void* block) { gpu::check(cudaFreeHost(block), "free pinned memory"); }
+void release_pinned(void* block) { cudaFreeHost(block); }
 
 namespace {
 struct Uploads {

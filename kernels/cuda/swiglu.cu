@@ -25,16 +25,17 @@ template <class T, int size>
 __global__ void swiglu_kernel(T* y, const T* gate_up, int64_t items, int64_t inter) {
   for (int64_t i = gpu::first(); i < items; i += gpu::stride()) {
     const int64_t row = i * size / inter, column = i * size % inter;
-    const T* gate = gate_up + row * 2 * inter + column;
+    const T* gate = gate_up + row * 2 * inter + gate_column(column, inter);
+    const T* up = gate_up + row * 2 * inter + up_column(column, inter);
     if constexpr (size > 1) {
       gpu::Pack<T> g, u;
       g.read(gate);
-      u.read(gate + inter);
+      u.read(up);
       GPU_UNROLL
       for (int k = 0; k < size; ++k) g.v[k] = gated<T>(g.v[k], u.v[k]);
       g.write(y + i * size);
     } else {
-      gpu::store(y[i], gated<T>(gpu::load(gate[0]), gpu::load(gate[inter])));
+      gpu::store(y[i], gated<T>(gpu::load(*gate), gpu::load(*up)));
     }
   }
 }
@@ -44,12 +45,12 @@ __global__ void swiglu_backward_kernel(T* dgate_up, const T* gate_up, const T* d
                                        int64_t inter) {
   for (int64_t i = gpu::first(); i < items; i += gpu::stride()) {
     const int64_t row = i * size / inter, column = i * size % inter;
-    const T* gate = gate_up + row * 2 * inter + column;
-    T* dgate = dgate_up + row * 2 * inter + column;
+    const int64_t gate = row * 2 * inter + gate_column(column, inter);
+    const int64_t up = row * 2 * inter + up_column(column, inter);
     if constexpr (size > 1) {
       gpu::Pack<T> g, u, d;
-      g.read(gate);
-      u.read(gate + inter);
+      g.read(gate_up + gate);
+      u.read(gate_up + up);
       d.read(dy + i * size);
       GPU_UNROLL
       for (int k = 0; k < size; ++k) {
@@ -57,12 +58,13 @@ __global__ void swiglu_backward_kernel(T* dgate_up, const T* gate_up, const T* d
         g.v[k] = both.gate;
         u.v[k] = both.up;
       }
-      g.write(dgate);
-      u.write(dgate + inter);
+      g.write(dgate_up + gate);
+      u.write(dgate_up + up);
     } else {
-      const auto both = gradients<T>(gpu::load(gate[0]), gpu::load(gate[inter]), gpu::load(dy[i]));
-      gpu::store(dgate[0], both.gate);
-      gpu::store(dgate[inter], both.up);
+      const auto both =
+          gradients<T>(gpu::load(gate_up[gate]), gpu::load(gate_up[up]), gpu::load(dy[i]));
+      gpu::store(dgate_up[gate], both.gate);
+      gpu::store(dgate_up[up], both.up);
     }
   }
 }

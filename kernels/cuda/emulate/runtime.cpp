@@ -34,15 +34,16 @@ void release(void* block) {
 }
 
 void* workspace(size_t bytes) {
-  static void* block = nullptr;
+  static std::vector<void*> blocks;  // old ones stay: recorded graphs know their addresses
   static size_t size = 0;
   if (bytes > size) {
-    if (block) release(block);
-    block = allocate(bytes);
-    CHECK(block, "[workspace] out of memory: asked for ", bytes, " bytes");
+    void* larger = allocate(bytes);
+    CHECK(larger, "[workspace] out of memory: asked for ", bytes >> 20,
+          " MiB on cuda. HINT: use a smaller batch");
+    blocks.push_back(larger);
     size = bytes;
   }
-  return block;
+  return blocks.empty() ? nullptr : blocks.back();
 }
 
 namespace {
