@@ -74,7 +74,11 @@ kernel_table() {  # LIST
 }
 
 echo "== unit tests"
+list=$build/kernel_list
+[[ $build == *emulate* ]] && export KERNEL_LIST=$list
 unit_tests "$build"
+unset KERNEL_LIST
+[[ $build == *emulate* ]] && kernel_table "$list"
 
 echo "== parity with the reference implementations"
 parity "$build" '' ops hrm_train hrm_eval trm_train init gradients

@@ -17,22 +17,24 @@ namespace hrm::cuda {
 namespace {
 
 constexpr int64_t kMaxSeq = 1024, kMaxGrid = 65535;
-constexpr int kTile = 64;           // rows that are loaded at a time
 constexpr int kSlots = 3;           // tiles in shared memory: one in use, two on their way
 constexpr int kRotateInside = 128;  // longer sequences are rotated once, by a kernel of their own
 constexpr int kShort = 96;          // longest sequence of which a head's gradient is one block's
+constexpr size_t kMostShared = 99 << 10;  // bytes of a block on every GPU since sm_80
 constexpr int kRotateThreads = 64;
 constexpr float kLog2e = 1.4426950408889634f;
 
-// Per head size: forward, 16-row groups of queries per warp, and most warps of a block, so that two
-// blocks fit an SM; backward, rows of a walking step.
-HRM_HOST_DEVICE constexpr int groups_of(int dim) { return dim <= 64 ? 2 : 1; }
-constexpr int kForwardWarps = 4;
-constexpr int kForwardStep = 32;
+// Tuned for registers: no kernel may spill with as many blocks per SM as it bounds.
+constexpr int kForwardWarps = 4;  // of a block, at most
+constexpr int kForwardStep = 32;  // keys between updates of the running maximum
 HRM_HOST_DEVICE constexpr int backward_warps(int dim) { return dim <= 64 ? 6 : 4; }
 HRM_HOST_DEVICE constexpr int backward_step(int dim, bool keys) {
   return dim <= 64 && !keys ? 32 : 16;
 }
+// 16-row groups of queries per warp of the forward pass; they share what is read of k and v.
+HRM_HOST_DEVICE constexpr int groups_of(int dim) { return dim <= 64 ? 2 : 1; }
+// Rows that are loaded at a time.
+HRM_HOST_DEVICE constexpr int tile_of(int dim) { return dim <= 64 ? 64 : 32; }
 
 // Elements from a row of shared memory to the next: 16 bytes more than the row, so that eight rows
 // of an 8 x 8 matrix lie in different banks.
@@ -307,17 +309,24 @@ __device__ void wait_for_tile(bool last) {
 
 // Forward ----------------------------------------------------------------------------------------
 
+// Rows of k (and of v) in shared memory.
+template <int D>
+HRM_HOST_DEVICE int forward_rows(int seq) {
+  const int padded = (seq + 15) / 16 * 16, most = kSlots * tile_of(D);
+  return padded < most ? padded : most;
+}
+
 // Warps own 16 groups queries each; all walk over the keys.
 template <int D>
 __global__ void __launch_bounds__(gpu::kWarp* kForwardWarps, D > 96 ? 2 : 3)
     attention_mma_kernel(bfloat16* out, float* stats, Rows all_q, Rows all_k, Rows all_v,
                          Problem p) {
-  constexpr int kGroups = groups_of(D), kPitch = pitch_of(D);
+  constexpr int kGroups = groups_of(D), kPitch = pitch_of(D), kTile = tile_of(D);
   constexpr int kBlocks = kForwardStep / 8;
   GPU_DYNAMIC_SHARED(memory);
   const Place<D> place(p);
   const int padded = round_up(p.seq, 16);
-  const int capacity = padded < kSlots * kTile ? padded : kSlots * kTile;
+  const int capacity = forward_rows<D>(p.seq);
   bfloat16* k_tiles = reinterpret_cast<bfloat16*>(memory);
   bfloat16* v_tiles = k_tiles + capacity * kPitch;
   const int tiles = (p.seq + kTile - 1) / kTile;
@@ -599,7 +608,7 @@ __global__ void __launch_bounds__(2 * kShort, 2)
 // Shared memory of the kernel below: the tiles, and what is known of each row of scores.
 template <int D>
 constexpr size_t long_bytes() {
-  return kSlots * kTile * (2 * sizeof(bfloat16) * pitch_of(D) + sizeof(uint4));
+  return kSlots * tile_of(D) * (2 * sizeof(bfloat16) * pitch_of(D) + sizeof(uint4));
 }
 
 // A warp owns 16 rows; q and k are rotated already. !keys: of queries, and it walks over the keys
@@ -609,7 +618,7 @@ template <int D, bool keys>
 __global__ void __launch_bounds__(gpu::kWarp* backward_warps(D), 2)
     attention_mma_backward_kernel(Gradients to, uint4* rows, Rows all_dout, const float* stats,
                                   Rows all_q, Rows all_k, Rows all_v, Problem p) {
-  constexpr int kPitch = pitch_of(D), kStep = backward_step(D, keys);
+  constexpr int kPitch = pitch_of(D), kTile = tile_of(D), kStep = backward_step(D, keys);
   GPU_DYNAMIC_SHARED(memory);
   const Place<D> place(p);
   // scores (or their transpose) = own1 walked1', dp = own2 walked2'.
@@ -825,12 +834,10 @@ void attention_mma(void* out, void* stats, const void* qkv, const void* cos, con
   }
   visit_head_dim(shape.head_dim, [&]<int D>() {
     const Grid grid(shape.seq, 16 * groups_of(D), kForwardWarps);
-    const int64_t padded = (shape.seq + 15) / 16 * 16;
-    const int64_t rows = padded < kSlots * kTile ? padded : kSlots * kTile;
     gpu::launch<attention_mma_kernel<D>>(
         grid.grid(shape), grid.block(),
-        static_cast<size_t>(2 * rows * pitch_of(D)) * sizeof(bfloat16), context,
-        static_cast<bfloat16*>(out), static_cast<float*>(stats), parts.q, parts.k, parts.v,
+        2 * sizeof(bfloat16) * static_cast<size_t>(forward_rows<D>(problem.seq) * pitch_of(D)),
+        context, static_cast<bfloat16*>(out), static_cast<float*>(stats), parts.q, parts.k, parts.v,
         problem);
   });
 }
@@ -845,20 +852,19 @@ void attention_mma_backward(void* dqkv, const void* dout, const void* stats, con
   auto* to = static_cast<bfloat16*>(dqkv);
   const Gradients gradients{to, to + width, to + 2 * width};
   const auto* row_stats_of = static_cast<const float*>(stats);
-  if (shape.seq <= kShort)
-    return visit_head_dim(shape.head_dim, [&]<int D>() {
-      const Grid grid(shape.seq, 16, kShort / 16);
-      gpu::launch<attention_mma_short_backward_kernel<D>>(
-          grid.grid(shape), grid.block(), short_bytes<D>(16 * grid.warps), context, gradients,
-          gradient, row_stats_of, parts.q, parts.k, parts.v, problem);
-    });
-  const size_t row_bytes =
-      static_cast<size_t>(shape.batch * shape.heads * shape.seq) * sizeof(uint4);
-  auto* memory =
-      static_cast<std::byte*>(workspace(row_bytes + (cos ? Parts::rotated_bytes(shape) : 0)));
-  if (cos) parts.rotate(memory + row_bytes, cos, sin, shape, context);
-  auto* rows = reinterpret_cast<uint4*>(memory);
   visit_head_dim(shape.head_dim, [&]<int D>() {
+    const Grid at_once(shape.seq, 16, kShort / 16);
+    const size_t shared = short_bytes<D>(16 * at_once.warps);
+    if (at_once.blocks == 1 && shared <= kMostShared)
+      return gpu::launch<attention_mma_short_backward_kernel<D>>(
+          at_once.grid(shape), at_once.block(), shared, context, gradients, gradient, row_stats_of,
+          parts.q, parts.k, parts.v, problem);
+    const size_t row_bytes =
+        static_cast<size_t>(shape.batch * shape.heads * shape.seq) * sizeof(uint4);
+    auto* memory =
+        static_cast<std::byte*>(workspace(row_bytes + (cos ? Parts::rotated_bytes(shape) : 0)));
+    if (cos) parts.rotate(memory + row_bytes, cos, sin, shape, context);
+    auto* rows = reinterpret_cast<uint4*>(memory);
     const Grid grid(shape.seq, 16, backward_warps(D));
     gpu::launch<attention_mma_backward_kernel<D, false>>(
         grid.grid(shape), grid.block(), long_bytes<D>(), context, gradients, rows, gradient,
