@@ -124,6 +124,7 @@ LIB := $(BUILD)/libhrm.a
 HRM := $(BUILD)/hrm
 UNIT := $(BUILD)/tests/unit
 PARITY := $(BUILD)/tests/parity
+PARITY_SRC := tests/parity.cpp tests/parity_arc.cpp tests/support/sha256.cpp
 EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp))
 BENCH := $(BUILD)/bench/bench
 GPU_BENCH := $(BUILD)/bench/gpu
@@ -274,7 +275,7 @@ $(LIB): $(call objects,$(LIB_SRC) $(CU_SRC)) $(SOURCES_STAMP)
 
 $(HRM): $(call objects,$(CLI_SRC)) $(LIB)
 $(UNIT): $(call objects,$(TEST_SRC) $(TEST_CU_SRC) $(TEST_CLI_SRC)) $(LIB)
-$(PARITY): $(call objects,tests/parity.cpp) $(LIB)
+$(PARITY): $(call objects,$(PARITY_SRC)) $(LIB)
 $(EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 $(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
 $(CUDA_LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.cu.o $(LIB)
@@ -308,5 +309,5 @@ fuzz-run: $(FUZZERS)
 	  then grep number_of_executed $$f.log; \
 	  else tail -n 40 $$f.log; echo "FAILED $$f (the input is kept in build/fuzz)"; exit 1; fi; done
 
--include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) tests/parity.cpp \
+-include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) \
   $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))

@@ -98,7 +98,7 @@ Carry initial_carry(const Model& model, int64_t batch) {
   carry.state = model.initial_state(batch);
   carry.steps = zeros({batch}, DType::i32, device);
   carry.halted = ones({batch}, DType::u8, device);
-  carry.inputs = zeros({batch, model.config().seq_len}, DType::i32, device);
+  carry.inputs = zeros({batch, model.config().input_len()}, DType::i32, device);
   carry.labels = full({batch, model.config().seq_len}, kIgnoreLabel, DType::i32, device);
   carry.puzzle_ids = zeros({batch}, DType::i32, device);
   return carry;

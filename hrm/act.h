@@ -12,10 +12,11 @@ namespace hrm {
 // What a batch of slots remembers between segments.
 struct Carry {
   State state;
-  Tensor steps;           // i32 [batch], segments done on the current puzzle
-  Tensor halted;          // u8 [batch]; the slot takes a new puzzle before the next segment
-  Tensor inputs, labels;  // i32 [batch, seq]
-  Tensor puzzle_ids;      // i32 [batch]
+  Tensor steps;       // i32 [batch], segments done on the current puzzle
+  Tensor halted;      // u8 [batch]; the slot takes a new puzzle before the next segment
+  Tensor inputs;      // i32 [batch, input_len]
+  Tensor labels;      // i32 [batch, seq]
+  Tensor puzzle_ids;  // i32 [batch]
 
   int64_t batch() const { return steps.size(0); }
   // Rows [begin, end), sharing memory.
@@ -29,7 +30,7 @@ Carry initial_carry(const Model& model, int64_t batch);
 
 // Rows for the slots that have halted: a ring of them, and how many have been taken so far.
 struct Rows {
-  Tensor inputs, labels;  // i32 [capacity, seq]
+  Tensor inputs, labels;  // i32 [capacity, input_len], [capacity, seq]
   Tensor puzzle_ids;      // i32 [capacity]
   Tensor head;            // i32 [1], modulo 2^32
 };

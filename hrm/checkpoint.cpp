@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
+#include <unordered_map>
 
+#include "autograd/grad_mode.h"
+#include "autograd/ops/reduce.h"
 #include "hrm/model.h"
 
 namespace hrm {
@@ -13,6 +17,7 @@ constexpr int kFormat = 1;
 constexpr const char* kModelFile = "model.safetensors";
 constexpr const char* kTrainingFile = "training.safetensors";
 constexpr const char* kStateFile = "state.json";
+constexpr const char* kNames = "puzzle_names";  // i32 [rows, 2] beside the weights
 
 std::string file_checksum(const Path& path) {
   char text[32];
@@ -59,7 +64,13 @@ void write_checkpoint(const Path& folder, const Checkpoint& checkpoint) {
       fs::remove_all(temporary);
       fs::create_directories(temporary);
     });
-    write_safetensors(temporary / kModelFile, checkpoint.model);
+    NamedTensors model = checkpoint.model;
+    if (!checkpoint.puzzle_names.empty()) {
+      const auto rows = static_cast<int64_t>(checkpoint.puzzle_names.size());
+      model.emplace_back(kNames, empty({rows, 2}, DType::i32));
+      std::memcpy(model.back().second.data(), checkpoint.puzzle_names.data(), rows * 8);
+    }
+    write_safetensors(temporary / kModelFile, model);
     write_safetensors(temporary / kTrainingFile, checkpoint.training);
     Json state = checkpoint.state;
     state["format"] = kFormat;
@@ -94,8 +105,37 @@ Checkpoint read_checkpoint(const Path& folder, bool weights_only) {
           " to go back to the checkpoint before it");
   }
   checkpoint.model = read_safetensors(folder / kModelFile).tensors;
+  if (const Tensor* names = find(checkpoint.model, kNames)) {
+    checkpoint.puzzle_names.resize(names->size(0));
+    std::memcpy(checkpoint.puzzle_names.data(), names->data(), names->nbytes());
+    std::erase_if(checkpoint.model, [](const auto& entry) { return entry.first == kNames; });
+  }
   if (!weights_only) checkpoint.training = read_safetensors(folder / kTrainingFile).tensors;
   return checkpoint;
+}
+
+Tensor match_puzzle_rows(const Tensor& saved_table, const std::vector<uint64_t>& saved,
+                         const std::vector<uint64_t>& wanted, int64_t* found) {
+  const Tensor source = saved_table.to(Device::cpu).contiguous();
+  const int64_t dim = source.size(1), rows = source.size(0);
+  const auto bytes = static_cast<size_t>(dim) * size_of(source.dtype());
+  const auto wanted_rows = static_cast<int64_t>(wanted.size());
+  std::unordered_map<uint64_t, int64_t> where;
+  for (size_t i = 0; i < saved.size(); ++i) where.emplace(saved[i], static_cast<int64_t>(i));
+  Tensor table = zeros({wanted_rows, dim}, source.dtype());
+  const NoGradGuard no_grad;
+  const Tensor average =
+      rows > 1 ? mean(source.sliced(0, 1, rows), 0) : zeros({dim}, source.dtype());
+  *found = 0;
+  for (int64_t i = 0; i < wanted_rows; ++i) {
+    const auto at = where.find(wanted[i]);
+    const bool known = at != where.end() && at->second < rows;
+    const auto* from = static_cast<const std::byte*>(known ? source.data() : average.data());
+    std::memcpy(static_cast<std::byte*>(table.data()) + i * bytes,
+                from + (known ? at->second * bytes : 0), bytes);
+    *found += known && i > 0;  // row 0 is blank
+  }
+  return table;
 }
 
 Path checkpoint_path(const Path& run, int64_t step) {

@@ -13,7 +13,15 @@ namespace hrm {
 struct Checkpoint {
   NamedTensors model, training;
   Json state;
+  // Hashes of the names of the puzzle table's rows (PuzzleDataset::puzzle_names), so that a data
+  // set built anew finds its rows. May be empty.
+  std::vector<uint64_t> puzzle_names;
 };
+
+// The rows of `wanted` names out of a table with rows named `saved`; the mean row where a name is
+// not found. `*found` counts those that are.
+Tensor match_puzzle_rows(const Tensor& table, const std::vector<uint64_t>& saved,
+                         const std::vector<uint64_t>& wanted, int64_t* found);
 
 void write_checkpoint(const Path& folder, const Checkpoint& checkpoint);
 // Verifies the checksums. With `weights_only` the training tensors are left out.

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <type_traits>
 
+#include "hrm/data/puzzle_dataset.h"
+
 namespace hrm {
 namespace {
 
@@ -131,6 +133,28 @@ const std::vector<Preset>& preset_table() {
        [] { return sudoku(6, 6, 64, 3600); }},
       {{"sudoku9", "9x9 Sudoku on easy generated puzzles, hidden 128: an hour with --dtype bf16"},
        [] { return sudoku(9, 8, 64, 15000); }},
+      {{"maze10", "10x10 mazes, hidden 128, 2+2 layers: minutes on a laptop"},
+       [] {
+         Config c = sudoku(10, 4, 64, 2000);
+         c.model.vocab_size = 6;
+         return c;
+       }},
+      {{"arc-task", "one ARC task, or a few, on a small canvas: hidden 128, 2+2 layers"},
+       [] {
+         Config c = sudoku(30, 8, 32, 4000);
+         c.model.vocab_size = 12;
+         c.train.eval_every = 0, c.train.checkpoint_every = 500;
+         return c;
+       }},
+      {{"hrm-arc", "the HRM of the paper with the ARC recipe, for `hrm data arc`"},
+       [] {
+         Config c = full_size();
+         c.model.seq_len = 900, c.model.vocab_size = 12;
+         c.train.weight_decay = c.train.puzzle_emb_weight_decay = 0.1;
+         c.train.puzzle_emb_lr = 1e-2;
+         c.train.total_steps = 450000, c.train.eval_every = 10000;
+         return c;
+       }},
       {{"hrm-27m", "the HRM of the paper, 27,275,266 parameters, Sudoku-Extreme recipe"},
        [] { return full_size(); }},
       {{"trm-5m", "TRM with an MLP over positions, 5,028,866 parameters, Sudoku recipe"},
@@ -162,6 +186,10 @@ int64_t ModelConfig::prefix() const {
   return puzzle_emb_len > 0 ? puzzle_emb_len : (puzzle_emb_ndim + hidden_size - 1) / hidden_size;
 }
 
+int64_t ModelConfig::input_len() const {
+  return seq_len + extra_inputs(conditioning, context_pairs, seq_len);
+}
+
 void ModelConfig::validate() const {
   in_range<int64_t>("seq_len", seq_len, 1, 1 << 20);
   in_range<int64_t>("vocab_size", vocab_size, 2, 1 << 24);
@@ -175,6 +203,9 @@ void ModelConfig::validate() const {
   in_range("expansion", expansion, 0.01, 1000.0);
   in_range<int64_t>("puzzle_emb_ndim", puzzle_emb_ndim, 0, 1 << 20);
   in_range<int64_t>("puzzle_emb_len", puzzle_emb_len, 0, 1 << 16);
+  in_range<int64_t>("context_pairs", context_pairs, 1, 100);
+  if (conditioning != Conditioning::variant && puzzle_emb_ndim == 0)
+    reject("conditioning ", to_string(conditioning), " needs a puzzle_emb_ndim above 0");
   in_range("rms_norm_eps", rms_norm_eps, 0.0, 1.0);
   in_range("rope_theta", rope_theta, 1.0, 1e12);
   in_range<int64_t>("halt_max_steps", halt_max_steps, 1, 100000);
@@ -225,11 +256,18 @@ void Config::set(const std::string& key, const std::string& value) {
   if (!found) reject("unknown key '", key, "'", suggestion(key, all_keys(*this)));
 }
 
+void Config::set_from(const std::string& item) {
+  const size_t at = item.find('=');
+  if (at == std::string::npos || at == 0) reject("--set takes key=value, got '", item, "'");
+  set(item.substr(0, at), item.substr(at + 1));
+}
+
 Json Config::to_json() const {
   Config copy = *this;
   Json json;
   json["preset"] = preset;
   json["data"] = data;
+  if (!tasks.empty()) json["tasks"] = tasks;
   const auto write = [](Json& group) {
     return [&group](const char* key, auto& field, const char*) { group[key] = to_value(field); };
   };
@@ -243,6 +281,9 @@ Config Config::from_json(const Json& json, const std::string& source) {
   CHECK(json.is_object(), "[config] ", source, ": must be a JSON object");
   if (json.contains("preset")) from_value(source, "preset", json["preset"], config.preset);
   if (json.contains("data")) from_value(source, "data", json["data"], config.data);
+  if (json.contains("tasks"))
+    for (const Json& task : json["tasks"])
+      from_value(source, "tasks", task, config.tasks.emplace_back());
   read_group(json, "model", config.model, source);
   read_group(json, "train", config.train, source);
   return config;

@@ -21,6 +21,11 @@ enum class PosEncoding { rope, learned, none };
 // reference: a halted slot b takes row b of the incoming batch and the other incoming rows are
 // dropped (official); only_halted: rows are drawn for the free slots alone.
 enum class Refill { reference, only_halted };
+// What tells the model which puzzle it sees. variant: a row of the puzzle table for each variant of
+// each task (official); task: a row for each task, an embedding of the dihedral transform and one
+// of each colour's new colour, so that other variants can be asked for; context: an encoding of the
+// task's demonstrations; blank: nothing (row 0 for all).
+enum class Conditioning { variant, task, context, blank };
 
 // Names of enum values in files and on the command line, in order of value.
 template <class E>
@@ -33,6 +38,7 @@ struct EnumNames;
 HRM_ENUM(Levels, "two", "shared", "single")
 HRM_ENUM(PosEncoding, "rope", "learned", "none")
 HRM_ENUM(Refill, "reference", "only_halted")
+HRM_ENUM(Conditioning, "variant", "task", "context", "blank")
 HRM_ENUM(QHead, "halt_and_continue", "halt_only")
 HRM_ENUM(LossType, "softmax_cross_entropy", "stablemax_cross_entropy")
 HRM_ENUM(OptimizerKind, "adam_atan2", "adamw")
@@ -63,6 +69,8 @@ struct ModelConfig {
   bool mlp_t = false;
   int64_t puzzle_emb_ndim = 512;
   int64_t puzzle_emb_len = 0;
+  Conditioning conditioning = Conditioning::variant;
+  int64_t context_pairs = 3;
   double rms_norm_eps = 1e-5;
   double rope_theta = 10000;
   DType dtype = DType::f32;
@@ -74,6 +82,8 @@ struct ModelConfig {
   QHead q_head = QHead::halt_and_continue;
   bool continue_loss = true;
 
+  // Tokens of an input row: seq_len, and what conditions it (see extra_inputs).
+  int64_t input_len() const;
   // Positions of the puzzle prefix: puzzle_emb_len, or ceil(puzzle_emb_ndim / hidden_size).
   int64_t prefix() const;
   // Throws one line for the first setting that is out of range or does not fit another.
@@ -96,6 +106,8 @@ struct ModelConfig {
     f("mlp_t", mlp_t, "an MLP over positions instead of attention (TRM)");
     f("puzzle_emb_ndim", puzzle_emb_ndim, "size of a puzzle embedding, 0 for none");
     f("puzzle_emb_len", puzzle_emb_len, "prefix positions, 0: just enough for puzzle_emb_ndim");
+    f("conditioning", conditioning, "the prefix: variant, task, context or blank");
+    f("context_pairs", context_pairs, "demonstrations a row with conditioning=context sees");
     f("rms_norm_eps", rms_norm_eps, "epsilon of the RMS norms");
     f("rope_theta", rope_theta, "base of the rotary angles");
     f("dtype", dtype, "f32, bf16 or f64");
@@ -162,7 +174,8 @@ struct TrainConfig {
 
 struct Config {
   std::string preset;
-  std::string data;  // folder of the data set
+  std::string data;                // folder of the data set
+  std::vector<std::string> tasks;  // ARC: these of it alone; empty: all
   ModelConfig model;
   TrainConfig train;
 
@@ -170,6 +183,7 @@ struct Config {
   // Sets one field by name from text ("hidden_size", "128"). Errors name the nearest key or the
   // values allowed.
   void set(const std::string& key, const std::string& value);
+  void set_from(const std::string& item);  // "hidden_size=128"
   Json to_json() const;
   static Config from_json(const Json& json, const std::string& source);
 };

@@ -9,7 +9,7 @@ void result_fields(Result& r, const F& f) {
   f("step", r.step), f("count", r.count);
   f("accuracy", r.accuracy), f("exact_accuracy", r.exact_accuracy);
   f("mean_steps", r.mean_steps), f("q_halt_accuracy", r.q_halt_accuracy);
-  f("seconds", r.seconds);
+  f("valid_accuracy", r.valid_accuracy), f("seconds", r.seconds);
   f("exact_by_segment", r.exact_by_segment), f("accuracy_by_segment", r.accuracy_by_segment);
   f("halt_histogram", r.halt_histogram);
 }

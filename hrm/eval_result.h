@@ -27,6 +27,7 @@ struct EvalResult {
   double accuracy = 0, exact_accuracy = 0;
   double mean_steps = 0;  // segments run per puzzle
   double q_halt_accuracy = 0;
+  double valid_accuracy = 0;  // mazes: a shortest path, stored or not
   double seconds = 0;
   std::vector<double> exact_by_segment, accuracy_by_segment;
   std::vector<int64_t> halt_histogram;  // [s]: puzzles for which the q head said halt first at s

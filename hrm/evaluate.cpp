@@ -5,6 +5,7 @@
 
 #include "autograd/grad_mode.h"
 #include "hrm/act.h"
+#include "hrm/data/maze.h"
 
 namespace hrm {
 namespace {
@@ -73,7 +74,9 @@ class Evaluation {
       for (int64_t b = 0; b < carry.batch(); ++b) {
         if (rows_[b].example < 0) continue;  // an empty slot, halted already
         halted[b] = observe(b, view);
-        if (halted[b]) finish(rows_[b], view.q_halt[b]), rows_[b].example = -1, ++done;
+        if (!halted[b]) continue;
+        answer(rows_[b].example, b, view);
+        finish(rows_[b], view.q_halt[b]), rows_[b].example = -1, ++done;
       }
       carry.halted.copy_from(flags);
       if (next == total_ && done < total_) compact(carry);
@@ -117,13 +120,27 @@ class Evaluation {
     return step == segments_ || (options_.halting && row.halt_step > 0);
   }
 
+  // Judges what is not settled by comparing tokens, and hands the answer on.
+  void answer(int64_t example, int64_t b, const SegmentView& view) {
+    const bool maze = data_.task().task == "maze";
+    if (!maze && !options_.on_answer) return;
+    const std::vector<int> tokens = view.predicted(b);
+    if (options_.on_answer) options_.on_answer(example, tokens, view.q_halt[b]);
+    if (!maze) return;
+    std::vector<int32_t> inputs(data_.input_len()), labels(tokens.size());
+    int32_t id;
+    data_.read(example, inputs.data(), labels.data(), &id);
+    const Maze puzzle{data_.task().side, maze_cells(inputs)};
+    result_.valid_accuracy += check_maze(puzzle, maze_cells(tokens)).empty();
+  }
+
   void trace(PuzzleTrace& trace, int64_t b, const SegmentView& view) {
     const int64_t seq = model_.config().seq_len;
     if (trace.inputs.empty()) {
-      std::vector<int32_t> inputs(seq), labels(seq);
+      std::vector<int32_t> inputs(data_.input_len()), labels(seq);
       int32_t id;
       data_.read(rows_[b].example, inputs.data(), labels.data(), &id);
-      trace.inputs.assign(inputs.begin(), inputs.end());
+      trace.inputs.assign(inputs.begin(), inputs.begin() + seq);
       trace.labels.assign(labels.begin(), labels.end());
     }
     trace.predictions.push_back(view.predicted(b));
@@ -167,7 +184,7 @@ class Evaluation {
   EvalResult summary(double seconds) {
     const auto n = static_cast<double>(result_.count);
     for (double* mean : {&result_.exact_accuracy, &result_.accuracy, &result_.mean_steps,
-                         &result_.q_halt_accuracy})
+                         &result_.q_halt_accuracy, &result_.valid_accuracy})
       *mean /= n;
     for (double& v : result_.exact_by_segment) v /= n;
     for (double& v : result_.accuracy_by_segment) v /= n;
@@ -193,18 +210,18 @@ EvalResult evaluate(const Model& model, const PuzzleDataset& data, const EvalOpt
 
 PuzzleTrace solve_one(const Model& model, const std::vector<int>& inputs, int32_t puzzle_id,
                       const EvalOptions& options) {
-  const int64_t seq = model.config().seq_len;
-  CHECK(static_cast<int64_t>(inputs.size()) == seq, "[solve] the model takes ", seq,
+  const int64_t seq = model.config().seq_len, input_len = model.config().input_len();
+  CHECK(static_cast<int64_t>(inputs.size()) == input_len, "[solve] the model takes ", input_len,
         " tokens, got ", inputs.size());
   const NoGradGuard no_grad;
   Batch batch;
-  batch.inputs = from_vector(std::vector<int32_t>(inputs.begin(), inputs.end()), {1, seq});
+  batch.inputs = from_vector(std::vector<int32_t>(inputs.begin(), inputs.end()), {1, input_len});
   batch.labels = full({1, seq}, kIgnoreLabel, DType::i32);
   batch.puzzle_ids = full({1}, puzzle_id, DType::i32);
   batch.rows = 1;
   const int64_t segments = options.segments > 0 ? options.segments : model.config().halt_max_steps;
   PuzzleTrace trace;
-  trace.inputs = inputs;
+  trace.inputs.assign(inputs.begin(), inputs.begin() + seq);
   Carry carry = initial_carry(model, 1);
   for (int64_t s = 0; s < segments; ++s) {
     begin_segment(model, carry, batch, Refill::reference);

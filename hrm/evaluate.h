@@ -18,6 +18,8 @@ struct EvalOptions {
   int64_t max_puzzles = 0;  // the first so many of the set; 0: all
   int64_t traces = 0;       // keep the segment-by-segment predictions of the first so many
   std::function<void(int64_t done, int64_t total)> on_progress;
+  // Every example's last prediction and its q_halt logit, when it is there.
+  std::function<void(int64_t example, const std::vector<int>& tokens, double q_halt)> on_answer;
 };
 
 // exact_by_segment[s] counts a row that left earlier with its final answer. halt_histogram[s] is
@@ -25,6 +27,7 @@ struct EvalOptions {
 EvalResult evaluate(const Model& model, const PuzzleDataset& data, const EvalOptions& options);
 
 // One puzzle: all segments (or until halting), with predictions and q values of each.
+// `inputs`: input_len tokens.
 PuzzleTrace solve_one(const Model& model, const std::vector<int>& inputs, int32_t puzzle_id,
                       const EvalOptions& options);
 

@@ -34,6 +34,33 @@ Tensor ReasoningModule::forward_first(Tensor h, const RopeTables* tables) const 
   return layers.back()->forward_first(h, tables);
 }
 
+ContextEncoder::ContextEncoder(const ModelConfig& config, const BlockOptions& block_options,
+                               const LayerOptions& options)
+    : input_tokens(config.vocab_size, config.hidden_size, 1, options),
+      output_tokens(config.vocab_size, config.hidden_size, 1, options),
+      block(block_options, options),
+      to_prefix(config.hidden_size, config.puzzle_emb_ndim, false, options),
+      pairs_(config.context_pairs),
+      seq_(config.seq_len),
+      rope_(rope_tables(config.seq_len, config.hidden_size / config.num_heads, config.rope_theta,
+                        accumulate_type(config.dtype), options.device)) {
+  add_module("input_tokens", &input_tokens);
+  add_module("output_tokens", &output_tokens);
+  add_module("block", &block);
+  add_module("to_prefix", &to_prefix);
+}
+
+Tensor ContextEncoder::forward(const Tensor& context) const {
+  const int64_t batch = context.size(0);
+  const Tensor grids = context.contiguous().view({batch * pairs_, 2, seq_});
+  const auto ids = [&](int64_t which) {
+    return grids.sliced(1, which, which + 1).contiguous().view({batch * pairs_, seq_});
+  };
+  const Tensor cells = input_tokens.forward(ids(0), 1) + output_tokens.forward(ids(1), 1);
+  const Tensor pairs = mean(block.forward(cells, &rope_), 1);  // (B * K, D)
+  return to_prefix.forward(mean(reshape(pairs, {batch, pairs_, pairs.size(1)}), 1));
+}
+
 Model::Model(const ModelConfig& config, Random* random, Device device)
     : embed_tokens(config.vocab_size, config.hidden_size, 1 / root(config.hidden_size),
                    layer_options(config, random, device)),
@@ -59,9 +86,14 @@ Model::Model(const ModelConfig& config, Random* random, Device device)
   add_module("embed_tokens", &embed_tokens);
   add_module("lm_head", &lm_head);
   add_module("q_head", &q_head);
-  if (config_.puzzle_emb_ndim > 0)
+  if (config_.puzzle_emb_ndim > 0 && config_.conditioning != Conditioning::context)
     add_module("puzzle_emb", &puzzle_emb.emplace(config_.num_puzzle_identifiers,
                                                  config_.puzzle_emb_ndim, 0.0, options));
+  if (config_.conditioning == Conditioning::task) {
+    const double std = 1 / root(10 * hidden);  // ten of them are summed
+    add_module("dihedral_emb", &dihedral_emb.emplace(8, config_.puzzle_emb_ndim, std, options));
+    add_module("colour_emb", &colour_emb.emplace(81, config_.puzzle_emb_ndim, std, options));
+  }
   if (config_.pos_encodings == PosEncoding::learned) {
     add_module("embed_pos", &embed_pos.emplace(positions(), hidden, 1 / root(hidden), options));
     position_ids_ = arange(positions()).to(device);
@@ -73,6 +105,12 @@ Model::Model(const ModelConfig& config, Random* random, Device device)
   const BlockOptions block{
       hidden,       config_.num_heads, positions(), config_.expansion, config_.rms_norm_eps,
       config_.mlp_t};
+  if (config_.conditioning == Conditioning::context) {
+    BlockOptions over_cells = block;
+    over_cells.seq = config_.seq_len, over_cells.mlp_over_positions = false;
+    context = std::make_unique<ContextEncoder>(config_, over_cells, options);
+    add_module("context", context.get());
+  }
   if (config_.levels != Levels::shared) {
     H_level = std::make_unique<ReasoningModule>(config_.H_layers, block, options);
     add_module("H_level", H_level.get());
@@ -88,16 +126,32 @@ const ReasoningModule& Model::network(Level level) const {
   return use_L ? *L_level : *H_level;
 }
 
+// [batch, puzzle_emb_ndim], of the size of token embeddings before they are scaled.
+Tensor Model::puzzle_embedding(const Tensor& inputs, const Tensor& puzzle_rows) const {
+  const int64_t seq = config_.seq_len, all = config_.input_len();
+  const auto extra = [&](int64_t begin, int64_t end) {
+    return inputs.sliced(1, seq + begin, seq + end).contiguous();
+  };
+  if (context) return affine(context->forward(extra(0, all - seq)), 1 / root(config_.hidden_size));
+  const Tensor rows = cast(puzzle_rows, config_.dtype);
+  if (!dihedral_emb) return rows;
+  const Tensor turned = dihedral_emb->forward(extra(0, 1), 1),
+               mapped = colour_emb->forward(extra(1, 10), 1);
+  return rows + sum(concat({turned, mapped}, 1), 1);
+}
+
 Tensor Model::input_embeddings(const Tensor& inputs, const Tensor& puzzle_rows) const {
-  CHECK(inputs.ndim() == 2 && inputs.size(1) == config_.seq_len,
-        "[model] inputs must be [batch, seq] with seq = ", config_.seq_len, ", got ",
+  CHECK(inputs.ndim() == 2 && inputs.size(1) == config_.input_len(),
+        "[model] inputs must be [batch, seq] with seq = ", config_.input_len(), ", got ",
         inputs.shape(), ". HINT: the data set and the model must have one length");
   const bool learned = embed_pos.has_value();
   const double scale = root(config_.hidden_size) * (learned ? 0.707106781 : 1.0);
-  Tensor x = embed_tokens.forward(inputs, scale);
-  if (puzzle_emb) {
+  const bool extended = config_.input_len() > config_.seq_len;
+  Tensor x = embed_tokens.forward(
+      extended ? inputs.sliced(1, 0, config_.seq_len).contiguous() : inputs, scale);
+  if (config_.prefix() > 0) {
     const int64_t batch = inputs.size(0), prefix = config_.prefix();
-    const Tensor rows = affine(cast(puzzle_rows, config_.dtype), scale);
+    const Tensor rows = affine(puzzle_embedding(inputs, puzzle_rows), scale);
     const Tensor padded = pad(rows, 1, 0, prefix * config_.hidden_size - config_.puzzle_emb_ndim);
     x = concat({reshape(padded, {batch, prefix, config_.hidden_size}), x}, 1);
   }
@@ -150,6 +204,13 @@ QValues Model::next_q_values(const State& state, const Tensor& x) const {
     const Tensor& injection = config_.levels == Levels::single ? input : s.z_L;
     return network(Level::H).forward_first(s.z_H + injection, rope_ ? &*rope_ : nullptr);
   }));
+}
+
+void Model::replace_puzzle_rows(const Tensor& rows) {
+  CHECK(puzzle_emb && rows.ndim() == 2 && rows.size(1) == config_.puzzle_emb_ndim,
+        "[model] puzzle rows must be [puzzles, ", config_.puzzle_emb_ndim, "], got ", rows.shape());
+  puzzle_emb->weights = rows.to(H_init.device());
+  config_.num_puzzle_identifiers = rows.size(0);
 }
 
 Outputs Model::heads(const Tensor& z_H) const {

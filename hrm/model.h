@@ -17,6 +17,24 @@ class ReasoningModule : public Module {
   std::vector<std::unique_ptr<Block>> layers;
 };
 
+// Conditioning by demonstrations: each pair of grids is a sequence of cells with an embedding of
+// the input token and one of the output token, goes through a block, and is averaged over its
+// cells; the pairs' mean becomes a puzzle embedding.
+class ContextEncoder : public Module {
+ public:
+  ContextEncoder(const ModelConfig& config, const BlockOptions& block, const LayerOptions& options);
+  // i32 [batch, 2 * pairs * seq] -> [batch, puzzle_emb_ndim].
+  Tensor forward(const Tensor& context) const;
+
+  Embedding input_tokens, output_tokens;
+  Block block;
+  Linear to_prefix;
+
+ private:
+  int64_t pairs_, seq_;
+  RopeTables rope_;
+};
+
 // What the heads read off z_H.
 struct QValues {
   Tensor halt, continue_;  // [batch] logits, f32 (f64 in f64 models)
@@ -36,8 +54,9 @@ class Model : public Module {
   int64_t positions() const { return config_.prefix() + config_.seq_len; }
 
   // x = sqrt(hidden) * [puzzle prefix | token embedding] (with learned positions: sqrt(hidden / 2)
-  // * (embedding + position)). inputs: i32 [batch, seq]; puzzle_rows: [batch, puzzle_emb_ndim] from
-  // SparseEmbedding::rows, undefined without puzzle embeddings. -> [batch, positions, hidden].
+  // * (embedding + position)). inputs: i32 [batch, input_len]; puzzle_rows: [batch,
+  // puzzle_emb_ndim] from SparseEmbedding::rows, undefined without a puzzle table. -> [batch,
+  // positions, hidden].
   Tensor input_embeddings(const Tensor& inputs, const Tensor& puzzle_rows) const;
   // H_init and L_init repeated over rows and positions.
   State initial_state(int64_t batch) const;
@@ -49,17 +68,23 @@ class Model : public Module {
   // the last layer, all that follows attention is computed for one position.
   QValues next_q_values(const State& state, const Tensor& x) const;
   Outputs heads(const Tensor& z_H) const;
+  // Other rows for the puzzle table, [puzzles, puzzle_emb_ndim].
+  void replace_puzzle_rows(const Tensor& rows);
 
   Tensor H_init, L_init;  // [hidden], never trained
   Embedding embed_tokens;
   Linear lm_head, q_head;
-  std::optional<SparseEmbedding> puzzle_emb;
+  std::optional<SparseEmbedding> puzzle_emb;  // unless conditioned by context
+  // Conditioning by task: [8, puzzle_emb_ndim] and [81, puzzle_emb_ndim] (see extra_inputs).
+  std::optional<Embedding> dihedral_emb, colour_emb;
+  std::unique_ptr<ContextEncoder> context;
   std::optional<Embedding> embed_pos;
   std::unique_ptr<ReasoningModule> H_level,
       L_level;  // levels shared: L_level only; single: H_level
 
  private:
   const ReasoningModule& network(Level level) const;
+  Tensor puzzle_embedding(const Tensor& inputs, const Tensor& puzzle_rows) const;
 
   ModelConfig config_;
   std::optional<RopeTables> rope_;

@@ -7,7 +7,7 @@
 
 namespace hrm {
 
-RowQueue::RowQueue(TrainSampler& sampler, int64_t batch, int64_t seq_len, int64_t ahead,
+RowQueue::RowQueue(TrainSampler& sampler, int64_t batch, const ModelConfig& model, int64_t ahead,
                    const Tensor& head)
     : sampler_(sampler),
       batch_(batch),
@@ -15,10 +15,11 @@ RowQueue::RowQueue(TrainSampler& sampler, int64_t batch, int64_t seq_len, int64_
       // A power of two, so that positions stay right when the counter passes 2^32.
       capacity_(static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>((ahead + 2) * batch)))) {
   const Device device = head.device();
-  const Shape grid = {capacity_, seq_len}, line = {capacity_};
-  rows_ = {zeros(grid, DType::i32, device), zeros(grid, DType::i32, device),
+  const Shape in = {capacity_, model.input_len()}, out = {capacity_, model.seq_len};
+  const Shape line = {capacity_};
+  rows_ = {zeros(in, DType::i32, device), zeros(out, DType::i32, device),
            zeros(line, DType::i32, device), head};
-  inputs_ = pinned(grid, DType::i32, device), labels_ = pinned(grid, DType::i32, device);
+  inputs_ = pinned(in, DType::i32, device), labels_ = pinned(out, DType::i32, device);
   puzzle_ids_ = pinned(line, DType::i32, device);
 }
 

@@ -14,7 +14,7 @@ class RowQueue {
   // head: i32 [1] on the device, where the number of rows taken is counted (Rows::head); 0 now.
   // Every step takes at most `batch` rows, and at most `ahead` steps are queued whose number of
   // rows is not known yet.
-  RowQueue(TrainSampler& sampler, int64_t batch, int64_t seq_len, int64_t ahead,
+  RowQueue(TrainSampler& sampler, int64_t batch, const ModelConfig& model, int64_t ahead,
            const Tensor& head);
 
   const Rows& rows() const { return rows_; }

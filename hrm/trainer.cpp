@@ -78,6 +78,7 @@ void check_dataset_fits(const ModelConfig& model, const PuzzleDataset& data) {
   same("seq_len", model.seq_len, info.seq_len);
   same("vocab_size", model.vocab_size, info.vocab_size);
   same("num_puzzle_identifiers", model.num_puzzle_identifiers, info.num_puzzle_identifiers);
+  same("tokens a row", model.input_len(), data.input_len());
 }
 
 Json TrainMetrics::to_json() const {
@@ -114,12 +115,12 @@ Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleD
       flags_(zeros({static_cast<int64_t>(flag_names_.size()) + 1}, DType::i32, device)),
       skip_(zeros({1}, DType::i32, device)),
       steps_ahead_(device == Device::cpu ? 1 : 2),
-      queue_(sampler_, config.train.batch_size, config.model.seq_len,
-             static_cast<int64_t>(steps_ahead_),
+      queue_(sampler_, config.train.batch_size, config.model, static_cast<int64_t>(steps_ahead_),
              flags_.sliced(0, flags_.numel() - 1, flags_.numel())),
       rates_(zeros({adam_.rates_size() + 2}, DType::f64, device)),
       window_(zeros({kWindow}, DType::f64, device)),
-      window_values_({kWindow}, DType::f64, device) {
+      window_values_({kWindow}, DType::f64, device),
+      puzzle_names_(model_.puzzle_emb ? train.puzzle_names() : std::vector<uint64_t>()) {
   config_.validate();
   check_dataset_fits(config_.model, train_);
   if (test_) check_dataset_fits(config_.model, *test_);
@@ -277,6 +278,7 @@ void Trainer::apply_gradients(const std::vector<SegmentResult>& parts) {
 Checkpoint Trainer::snapshot() const {
   Checkpoint c;
   c.model = model_.state_dict(kOfficialPrefix);
+  c.puzzle_names = puzzle_names_;
   c.training = adam_.state_dict();
   if (ema_)
     for (const auto& entry : ema_->state_dict()) c.training.push_back(entry);
@@ -361,6 +363,16 @@ void Trainer::restore(const Checkpoint& c) {
   }
 }
 
+int64_t Trainer::start_from(const Model& model, const std::vector<uint64_t>& names) {
+  NamedTensors weights = model.state_dict(kOfficialPrefix);
+  int64_t found = 0;
+  for (auto& [name, tensor] : weights)
+    if (model.puzzle_emb && name == std::string(kOfficialPrefix) + "puzzle_emb.weights")
+      tensor = match_puzzle_rows(tensor, names, puzzle_names_, &found);
+  model_.load_state_dict(weights, kOfficialPrefix);
+  return found;
+}
+
 void Trainer::resume() {
   const std::vector<Path> all = list_checkpoints(run_);
   CHECK(!all.empty(), "[resume] ", run_.string(),
@@ -422,6 +434,7 @@ bool Trainer::evaluate_now(const TrainCallbacks& callbacks, int64_t max_puzzles,
     evaluations_since_best_ = 0;
     Checkpoint weights;
     weights.model = model_.state_dict(kOfficialPrefix);
+    weights.puzzle_names = puzzle_names_;
     weights.state = {{"step", step_}, {"exact_accuracy", best_}};
     write_checkpoint(run_ / "best", weights);
   } else {

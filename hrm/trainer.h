@@ -50,6 +50,9 @@ class Trainer {
 
   // On a GPU: record the launches of a step once and replay them together (the default there).
   void use_cuda_graph(bool on) { use_graph_ = on; }
+  // Starts from the weights of another run, with the puzzle rows of the same name and the mean of
+  // all for the others. Returns how many were found.
+  int64_t start_from(const Model& model, const std::vector<uint64_t>& names);
   // Goes on from the newest checkpoint of the run folder and cuts metrics.jsonl back to it.
   void resume();
   // Trains until config.train.total_steps. Writes a checkpoint at step 0, every checkpoint_every
@@ -124,6 +127,7 @@ class Trainer {
   Readback window_values_;
   std::optional<TrainMetrics> pending_metrics_;
   double pending_rows_ = 0;
+  std::vector<uint64_t> puzzle_names_;
 };
 
 // What a run will need, estimated before it starts.

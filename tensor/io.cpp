@@ -352,9 +352,12 @@ Tensor parse_npy(std::span<const std::byte> bytes, std::shared_ptr<void> owner,
   return narrow(bytes.data() + start + length, Shape(dims), type, owner, name);
 }
 
-void write_npy(const Path& path, const Tensor& tensor) {
+namespace {
+
+// Magic, version, length and the dictionary, padded to a multiple of 64 bytes.
+std::string npy_header(DType dtype, const Shape& shape) {
   const char* descr = "";
-  switch (tensor.dtype()) {
+  switch (dtype) {
     case DType::f32:
       descr = "<f4";
       break;
@@ -370,25 +373,52 @@ void write_npy(const Path& path, const Tensor& tensor) {
     case DType::bf16:
       detail::fail("[npy] npy has no bf16. HINT: convert to f32 first");
   }
-  const Tensor dense = tensor.to(Device::cpu).contiguous();
   std::ostringstream text;
   text << "{'descr': '" << descr << "', 'fortran_order': False, 'shape': (";
-  for (int64_t d : dense.shape()) text << d << ", ";
+  for (int64_t d : shape) text << d << ", ";
   text << "), }";
   std::string header = text.str();
-  if (dense.ndim() > 1)  // NumPy writes (2, 3) but (2,)
+  if (shape.ndim() > 1)  // NumPy writes (2, 3) but (2,)
     header.erase(header.rfind(", )"), 2);
-  else if (dense.ndim() == 1)
+  else if (shape.ndim() == 1)
     header.erase(header.rfind(" )"), 1);
   header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 10 - 1, ' ');
   header += '\n';
-  std::string file = "\x93NUMPY";
-  file += std::string("\x01\x00", 2);
-  file += static_cast<char>(header.size() & 0xff);
-  file += static_cast<char>(header.size() >> 8);
-  file += header;
+  std::string start = "\x93NUMPY";
+  start += std::string("\x01\x00", 2);
+  start += static_cast<char>(header.size() & 0xff);
+  start += static_cast<char>(header.size() >> 8);
+  return start + header;
+}
+
+}  // namespace
+
+void write_npy(const Path& path, const Tensor& tensor) {
+  const Tensor dense = tensor.to(Device::cpu).contiguous();
+  std::string file = npy_header(dense.dtype(), dense.shape());
   file.append(static_cast<const char*>(dense.data()), dense.nbytes());
   write_file_atomically(path, file);
+}
+
+NpyWriter::NpyWriter(const Path& path, DType dtype, int64_t row_size)
+    : path_(path), dtype_(dtype), row_size_(row_size), file_(path, std::ios::binary) {
+  // The header of any number of rows below 10^15 has the same size.
+  file_ << npy_header(dtype, {1'000'000'000'000'000, row_size});
+}
+
+void NpyWriter::append(const void* row) {
+  file_.write(static_cast<const char*>(row), row_size_ * static_cast<int64_t>(size_of(dtype_)));
+  ++rows_;
+}
+
+void NpyWriter::finish() {
+  const size_t reserved = npy_header(dtype_, {1'000'000'000'000'000, row_size_}).size();
+  std::string header = npy_header(dtype_, {rows_, row_size_});
+  CHECK(header.size() == reserved, "[npy] the header of ", path_.string(), " changed its size");
+  file_.seekp(0);
+  file_ << header;
+  file_.close();
+  CHECK(!file_.fail(), "[write] cannot write ", path_.string(), ". HINT: is the disk full?");
 }
 
 void write_file_atomically(const Path& path, std::span<const std::byte> bytes) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <span>
@@ -51,6 +52,19 @@ Tensor read_npy(const Path& path);
 Tensor parse_npy(std::span<const std::byte> bytes, std::shared_ptr<void> owner,
                  const std::string& name);
 void write_npy(const Path& path, const Tensor& tensor);
+// An npy file of many rows, written as they come; complete only after finish().
+class NpyWriter {
+ public:
+  NpyWriter(const Path& path, DType dtype, int64_t row_size);
+  void append(const void* row);
+  void finish();
+
+ private:
+  Path path_;
+  DType dtype_;
+  int64_t row_size_, rows_ = 0;
+  std::ofstream file_;
+};
 
 // Writes through `path` + ".tmp", flushes to disk and renames; on any failure (full disk, no
 // permission) removes the temporary file and throws an Error naming the path and the reason.

@@ -82,7 +82,8 @@ class Allocator {
     if (!kCaching && !private_cache && device_ == Device::cuda) return to_system(block);
     stats_.cached += bytes;
     free_[lane()][bytes].push_back(block);
-    ASAN_POISON_MEMORY_REGION(block, bytes);
+    // A recorded step goes on using the blocks that it gave back.
+    if (!private_cache) ASAN_POISON_MEMORY_REGION(block, bytes);
   }
   void empty_cache(bool only_private = false) {
     const std::lock_guard lock(mutex_);

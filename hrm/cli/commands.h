@@ -20,6 +20,9 @@ void add_info_command(CLI::App& app);
 void add_import_command(CLI::App& app);
 void add_export_command(CLI::App& app);
 void add_data_command(CLI::App& app);
+void add_audit_command(CLI::App& app);
+void add_arc_command(CLI::App& app);
+void add_adapt_command(CLI::App& app);
 
 // Options that several commands share.
 struct CommonOptions {
@@ -38,10 +41,17 @@ struct LoadedRun {
   Path weights;  // the checkpoint the weights came from
   std::unique_ptr<Model> model;
   int64_t step = 0;
+  std::vector<uint64_t> puzzle_names;  // of the rows of its puzzle table
 };
 LoadedRun load_run(const Path& run, const std::string& which, Device device = Device::cpu);
-// The data set a run was trained on, or `data` if given; checks that it fits the model.
-PuzzleDataset open_data(const LoadedRun& run, const std::string& data, const std::string& split);
+// The conditioning and the tasks of a configuration.
+DataView view_of(const Config& config);
+// The data set a run was trained on, or `data` if given; checks that it fits the model. If its
+// puzzles are others, or in another order, the model's rows are arranged by name; an Error names a
+// puzzle of an example that the run does not know.
+PuzzleDataset open_data(LoadedRun& run, const std::string& data, const std::string& split,
+                        const DataView& view);
+void arrange_puzzle_rows(LoadedRun& run, const PuzzleDataset& data);
 
 // Sets seq_len, vocab_size and num_puzzle_identifiers from a data set.
 void adopt_data(Config& config, const PuzzleDataset& data);

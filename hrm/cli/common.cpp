@@ -1,5 +1,7 @@
 #include <omp.h>
 
+#include <set>
+
 #include "hrm/cli/commands.h"
 #include "hrm/progress.h"
 #include "kernels/cuda/gemm.h"
@@ -62,15 +64,45 @@ LoadedRun load_run(const Path& run, const std::string& which, Device device) {
   loaded.model = std::make_unique<Model>(loaded.config.model, nullptr, device);
   loaded.model->load_state_dict(checkpoint.model, kOfficialPrefix);
   loaded.step = checkpoint.state.value("step", int64_t{0});
+  loaded.puzzle_names = checkpoint.puzzle_names;
   return loaded;
 }
 
-PuzzleDataset open_data(const LoadedRun& run, const std::string& data, const std::string& split) {
+DataView view_of(const Config& config) {
+  DataView view;
+  view.conditioning = config.model.conditioning, view.context_pairs = config.model.context_pairs;
+  view.tasks = config.tasks;
+  return view;
+}
+
+PuzzleDataset open_data(LoadedRun& run, const std::string& data, const std::string& split,
+                        const DataView& view) {
   const std::string folder = data.empty() ? run.config.data : data;
   CHECK(!folder.empty(), "[data] the run names no data set. HINT: --data DIR");
-  PuzzleDataset dataset(folder, split);
+  PuzzleDataset dataset(folder, split, view);
+  arrange_puzzle_rows(run, dataset);
   check_dataset_fits(run.config.model, dataset);
   return dataset;
+}
+
+void arrange_puzzle_rows(LoadedRun& run, const PuzzleDataset& data) {
+  const std::vector<uint64_t> names = data.puzzle_names();
+  if (run.puzzle_names.empty() || names.empty() || names == run.puzzle_names) return;
+  const std::set<uint64_t> known(run.puzzle_names.begin(), run.puzzle_names.end());
+  std::vector<int32_t> inputs(data.input_len()), labels(data.info().seq_len);
+  for (int64_t p = 0; p < data.num_puzzles(); ++p) {
+    int32_t id = 0;
+    data.read(data.puzzle(p).first, inputs.data(), labels.data(), &id);
+    CHECK(known.contains(names[id]), "[run] puzzle '", data.puzzle_name(id), "' of ",
+          data.folder().string(),
+          " is unknown to the checkpoint. HINT: fewer --variants, or `hrm "
+          "adapt` fits a task that was not in training");
+  }
+  int64_t found = 0;
+  run.model->replace_puzzle_rows(
+      match_puzzle_rows(run.model->puzzle_emb->weights, run.puzzle_names, names, &found));
+  run.config.model.num_puzzle_identifiers = static_cast<int64_t>(names.size());
+  run.puzzle_names = names;
 }
 
 void adopt_data(Config& config, const PuzzleDataset& data) {
@@ -100,7 +132,12 @@ std::string describe(const EvalResult& r) {
                 "%s",
                 format_count(r.count).c_str(), 100 * r.exact_accuracy, 100 * r.accuracy,
                 r.mean_steps, format_duration(r.seconds).c_str());
-  return text;
+  std::string line = text;
+  if (r.valid_accuracy > 0) {
+    std::snprintf(text, sizeof text, ", %.1f %% valid and shortest", 100 * r.valid_accuracy);
+    line.insert(line.find(" solved exactly") + 15, text);
+  }
+  return line;
 }
 
 }  // namespace hrm

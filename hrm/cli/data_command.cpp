@@ -1,9 +1,11 @@
-// hrm data sudoku, tokens, show.
+// hrm data sudoku, maze, arc, tokens, show.
 #include <cstdio>
 
 #include "hrm/cli/commands.h"
 #include "hrm/cli/grid.h"
-#include "hrm/data/build.h"
+#include "hrm/data/arc_dataset.h"
+#include "hrm/data/maze.h"
+#include "hrm/picture.h"
 #include "hrm/progress.h"
 
 namespace hrm {
@@ -66,6 +68,136 @@ void make_sudoku(SudokuOptions o) {
                 o.json);
 }
 
+struct MazeOptions {
+  std::string from, test_from, out, csv, walls;
+  MazeBuild build;
+  bool json = false;
+};
+
+void make_mazes(MazeOptions o) {
+  o.build.from = o.from, o.build.test_from = o.test_from, o.build.csv = o.csv;
+  if (!o.walls.empty()) {
+    char rest = 0;
+    CHECK(std::sscanf(o.walls.c_str(), "%lf-%lf%c", &o.build.walls_low, &o.build.walls_high,
+                      &rest) == 2,
+          "[maze] --walls must be a range such as 0.3-0.5, got '", o.walls, "'");
+  }
+  MazeSummary s;
+  {
+    Progress bar("make", "mazes", o.build.count);
+    o.build.on_progress = [&](int64_t done, int64_t) { bar.update(done); };
+    s = build_maze(o.build, o.out);
+  }
+  if (o.json)
+    std::printf("%s\n", Json({{"train", s.train},
+                              {"test", s.test},
+                              {"mean_path", s.mean_path},
+                              {"wall_share", s.wall_share},
+                              {"unique_share", s.unique_share},
+                              {"acceptance", s.acceptance},
+                              {"out", o.out}})
+                            .dump(2)
+                            .c_str());
+  else
+    std::printf(
+        "%s: %s training and %s test mazes; paths of %.1f steps on average, %.0f %% walls, %.0f %% "
+        "with one shortest path; %.1f %% of the wall patterns tried were used\n"
+        "Next: hrm train --preset maze10 --data %s\n",
+        o.out.c_str(), format_count(s.train).c_str(), format_count(s.test).c_str(), s.mean_path,
+        100 * s.wall_share, 100 * s.unique_share, 100 * s.acceptance, o.out.c_str());
+}
+
+struct ArcOptions {
+  std::vector<std::string> from;
+  std::string out, form = "compact", only = "all", kinds = "all", canvas = "30";
+  ArcBuild build;
+  bool json = false;
+};
+
+void make_arc(ArcOptions o) {
+  o.build.from.assign(o.from.begin(), o.from.end());
+  o.build.official = o.form == "official", o.build.only_evaluation = o.only == "evaluation";
+  o.build.options.kinds = ArcKinds::parse(o.kinds);
+  o.build.options.canvas = o.canvas == "auto" ? 0 : kArcSide;
+  ArcSummary s;
+  {
+    std::unique_ptr<Progress> bar;
+    o.build.on_progress = [&](int64_t done, int64_t total) {
+      if (!bar) bar = std::make_unique<Progress>("write", "examples", total);
+      bar->update(done);
+    };
+    s = build_arc(o.build, o.out);
+  }
+  if (s.repeated)
+    std::fprintf(stderr,
+                 "warning: %s task names stand in more than one set; evaluation goes before "
+                 "training, then the order of --from\n",
+                 format_count(s.repeated).c_str());
+  if (s.short_of)
+    std::fprintf(stderr, "warning: %s tasks have fewer than %s different variants\n",
+                 format_count(s.short_of).c_str(), format_count(o.build.options.variants).c_str());
+  const int64_t ids = 1 + s.training + s.evaluated + s.variants;
+  if (o.json) {
+    std::printf("%s\n", Json({{"training_tasks", s.training},
+                              {"evaluation_tasks", s.evaluated},
+                              {"repeated", s.repeated},
+                              {"variants", s.variants},
+                              {"short_of_variants", s.short_of},
+                              {"puzzle_ids", ids},
+                              {"train_examples", s.train_examples},
+                              {"test_examples", s.test_examples},
+                              {"side", s.side},
+                              {"out", o.out}})
+                            .dump(2)
+                            .c_str());
+    return;
+  }
+  std::printf(
+      "%s: %s training and %s evaluation tasks, %s variants of them; %s training and %s test "
+      "examples on a canvas of %dx%d; %s puzzle ids (a table of %s at hidden 512)\n"
+      "Next: hrm audit %s; hrm train --preset %s --data %s\n",
+      o.out.c_str(), format_count(s.training).c_str(), format_count(s.evaluated).c_str(),
+      format_count(s.variants).c_str(), format_count(s.train_examples).c_str(),
+      format_count(s.test_examples).c_str(), s.side, s.side, format_count(ids).c_str(),
+      format_bytes(static_cast<double>(ids) * 512 * 4).c_str(), o.out.c_str(),
+      s.side == kArcSide ? "hrm-arc" : "arc-task", o.out.c_str());
+}
+
+// Exit status 1 if training knows something of what is evaluated.
+void audit(const std::vector<std::string>& from, bool json) {
+  std::vector<ArcTask> tasks;
+  if (from.size() == 1 && std::filesystem::exists(Path(from[0]) / kArcFile))
+    tasks = read_arc_data(Path(from[0]) / kArcFile).tasks;
+  else if (from.size() == 1 && std::filesystem::exists(Path(from[0]) / "train" / "dataset.json"))
+    tasks = official_tasks(from[0]);
+  else
+    tasks = load_all_arc({from.begin(), from.end()});
+  const ArcAudit a = audit_arc(tasks);
+  const bool clean = a.pairs.empty() && a.tasks.empty();
+  if (json) {
+    Json out = {{"checked", a.checked}, {"equal_outputs", a.equal_outputs}};
+    out["pairs"] = out["tasks"] = Json::array();
+    for (const auto& leak : a.pairs)
+      out["pairs"].push_back({{"task", leak.task}, {"test", leak.test}, {"in", leak.found_in}});
+    for (const auto& leak : a.tasks)
+      out["tasks"].push_back({{"task", leak.task}, {"in", leak.found_in}});
+    std::printf("%s\n", out.dump(2).c_str());
+  } else {
+    for (const auto& leak : a.tasks)
+      std::printf("task %s is evaluated, and trained on in %s\n", leak.task.c_str(),
+                  leak.found_in.c_str());
+    for (const auto& leak : a.pairs)
+      std::printf("test %lld of %s occurs in %s, up to augmentation\n",
+                  static_cast<long long>(leak.test), leak.task.c_str(), leak.found_in.c_str());
+    std::printf(
+        "%s test pairs checked: %s occur in training, %s evaluated tasks are trained on; %s test "
+        "outputs equal a training output\n",
+        format_count(a.checked).c_str(), format_count(a.pairs.size()).c_str(),
+        format_count(a.tasks.size()).c_str(), format_count(a.equal_outputs).c_str());
+  }
+  if (!clean) throw CLI::RuntimeError(1);
+}
+
 void show(const std::string& folder, const std::string& split, int64_t index, int64_t count) {
   const PuzzleDataset data(folder, split);
   const DatasetInfo& info = data.info();
@@ -79,10 +211,23 @@ void show(const std::string& folder, const std::string& split, int64_t index, in
         "must be in 0..",
         data.num_examples() - 1, ", got ", index);
   for (int64_t i = index; i < std::min(data.num_examples(), index + count); ++i) {
-    std::vector<int32_t> inputs(info.seq_len), labels(info.seq_len);
+    std::vector<int32_t> inputs(data.input_len()), labels(info.seq_len);
     int32_t id;
     data.read(i, inputs.data(), labels.data(), &id);
-    std::printf("\nexample %lld, puzzle id %d\n", static_cast<long long>(i), id);
+    std::printf("\nexample %lld, puzzle id %d %s\n", static_cast<long long>(i), id,
+                data.puzzle_name(id).c_str());
+    if (data.task().task == "maze") {
+      for (const auto* tokens : {&inputs, &labels})
+        std::printf("%s\n", format_maze({data.task().side, maze_cells(*tokens)}).c_str());
+      continue;
+    }
+    if (data.arc()) {
+      const int side = data.task().side;
+      const Sheet sheet = {
+          {"", {{"input", crop(inputs.data(), side)}, {"output", crop(labels.data(), side)}}}};
+      std::printf("%s", sheet_text(sheet, use_colour(stdout)).c_str());
+      continue;
+    }
     if (data.task().task == "sudoku") {
       PuzzleTrace trace;
       trace.inputs.assign(inputs.begin(), inputs.end());
@@ -137,6 +282,51 @@ void add_data_command(CLI::App& app) {
       "and stay on one side of the split.");
   sudoku->callback([o] { make_sudoku(*o); });
 
+  CLI::App* maze = data->add_subcommand("maze", "Mazes, generated or from a CSV");
+  auto m = std::make_shared<MazeOptions>();
+  maze->add_option("--out", m->out, "folder to make")->required();
+  maze->add_option("--size", m->build.side, "cells a side (default 30)")->check(CLI::Range(3, 200));
+  maze->add_option("--count", m->build.count, "mazes to generate (default 2000)")
+      ->check(CLI::PositiveNumber);
+  maze->add_option("--test", m->build.test_count, "of them in the test split (default 1000)")
+      ->check(CLI::NonNegativeNumber);
+  maze->add_option("--min-path", m->build.min_path, "steps from S to G, at least (3.7 x size)")
+      ->check(CLI::NonNegativeNumber);
+  maze->add_flag("--unique", m->build.unique, "only mazes with one shortest path");
+  maze->add_option("--walls", m->walls, "share of walls, LOW-HIGH (default 0.3-0.5)");
+  maze->add_option("--from", m->from, "read a CSV source,question,answer,rating instead");
+  maze->add_option("--test-from", m->test_from, "a CSV of the test mazes");
+  maze->add_option("--csv", m->csv, "write the mazes as such a CSV, too");
+  maze->add_option("--seed", m->build.seed, "seed of mazes and split");
+  maze->add_flag("--replace", m->build.replace, "write an existing data set anew");
+  maze->add_flag("--json", m->json, "print the summary as JSON");
+  maze->callback([m] { make_mazes(*m); });
+
+  CLI::App* arc = data->add_subcommand("arc", "ARC-AGI-1, ARC-AGI-2, ConceptARC, Kaggle's files");
+  auto a = std::make_shared<ArcOptions>();
+  arc->add_option("--from", a->from, "folders (searched to any depth) or files of tasks")
+      ->required();
+  arc->add_option("--out", a->out, "folder to make")->required();
+  arc->add_option("--form", a->form,
+                  "compact (default): variants made on the fly; official: arrays")
+      ->check(CLI::IsMember({"compact", "official"}));
+  arc->add_option("--variants", a->build.options.variants, "of each task (default 1000)")
+      ->check(CLI::Range(0, 1000000));
+  arc->add_option("--kinds", a->kinds,
+                  "all (default), none, or of rotation,flip,transpose,colour,translation");
+  arc->add_option("--only", a->only, "evaluation: leave out training tasks")
+      ->check(CLI::IsMember({"all", "evaluation"}));
+  arc->add_option("--task", a->build.only_tasks, "these tasks alone")->type_name("ID...");
+  arc->add_option("--canvas", a->canvas, "30 (default, official), or auto: as small as fits")
+      ->check(CLI::IsMember({"30", "auto"}));
+  arc->add_option("--seed", a->build.options.seed, "seed of variants and translations");
+  arc->add_flag("--replace", a->build.replace, "write an existing data set anew");
+  arc->add_flag("--json", a->json, "print the summary as JSON");
+  arc->footer(
+      "Demonstrations of all tasks and the tests of training tasks are for training, the\n"
+      "tests of tasks in a folder \"evaluation\" are held out.");
+  arc->callback([a] { make_arc(*a); });
+
   CLI::App* tokens = data->add_subcommand("tokens", "An own task from a CSV of tokens");
   struct TokenOptions {
     std::string from, out;
@@ -166,6 +356,17 @@ void add_data_command(CLI::App& app) {
   view->add_option("--index", v->index, "first example");
   view->add_option("--count", v->count, "how many")->check(CLI::PositiveNumber);
   view->callback([v] { show(v->folder, v->split, v->index, v->count); });
+}
+
+void add_audit_command(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("audit", "ARC: what training knows of the tasks that are evaluated");
+  auto from = std::make_shared<std::vector<std::string>>();
+  auto json = std::make_shared<bool>(false);
+  command->add_option("dir", *from, "an ARC data set, or folders of tasks")->required();
+  command->add_flag("--json", *json, "print JSON");
+  command->footer("Exit status 1 if anything is shared.");
+  command->callback([=] { audit(*from, *json); });
 }
 
 }  // namespace hrm

@@ -28,7 +28,8 @@ int main(int argc, char** argv) {
       "  hrm demo                          train a 4x4 Sudoku model in minutes and watch it think\n"
       "  hrm data sudoku --out DIR         make a data set\n"
       "  hrm train --preset P --data DIR   train on it\n"
-      "  hrm solve PUZZLE --run RUN        solve one puzzle, segment by segment\n",
+      "  hrm solve PUZZLE --run RUN        solve one puzzle, segment by segment\n"
+      "  hrm arc predict --run RUN         vote on ARC tasks, write submission.json\n",
       "hrm");
   app.set_version_flag("--version", std::string("hrm ") + kVersion);
   app.require_subcommand(1);
@@ -40,6 +41,9 @@ int main(int argc, char** argv) {
   add_solve_command(app);
   add_report_command(app);
   add_data_command(app);
+  add_arc_command(app);
+  add_adapt_command(app);
+  add_audit_command(app);
   add_info_command(app);
   add_import_command(app);
   add_export_command(app);

@@ -4,6 +4,7 @@
 
 #include "hrm/cli/commands.h"
 #include "hrm/cli/grid.h"
+#include "hrm/data/maze.h"
 #include "hrm/progress.h"
 #include "hrm/report.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 struct EvalSettings {
   std::string run, data, split = "test", checkpoint;
+  int64_t variants = 0;
   EvalOptions options;
   bool json = false;
   CommonOptions common;
@@ -34,8 +36,10 @@ void add_run_options(CLI::App& command, EvalSettings& s) {
 
 void run_eval(const EvalSettings& s) {
   s.common.apply();
-  const LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
-  const PuzzleDataset data = open_data(run, s.data, s.split);
+  LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
+  DataView view = view_of(run.config);
+  if (s.split == "test") view.pool = s.variants;
+  const PuzzleDataset data = open_data(run, s.data, s.split, view);
   EvalResult result;
   {
     const int64_t total = s.options.max_puzzles > 0
@@ -63,19 +67,51 @@ struct SolveSettings : EvalSettings {
   std::string puzzle;
 };
 
+// Loads the run and checks that its model is for this puzzle.
+LoadedRun run_for(const SolveSettings& s, int64_t cells, int64_t vocabulary) {
+  LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
+  const ModelConfig& m = run.config.model;
+  CHECK(m.input_len() == cells && m.vocab_size == vocabulary, "[solve] the model of ", s.run,
+        " was trained on ", m.seq_len, " tokens of vocabulary ", m.vocab_size, ", this puzzle has ",
+        cells, " cells. HINT: train a model for this size");
+  return run;
+}
+
+void solve_maze_file(const SolveSettings& s) {
+  const Maze maze = parse_maze(read_file(s.puzzle));
+  const MazePath path = solve_maze(maze);
+  CHECK(path.length > 0, "[solve] no path leads from S to G in ", s.puzzle);
+  const LoadedRun run = run_for(s, maze.side * maze.side, kMazeVocab);
+  const PuzzleTrace trace = solve_one(*run.model, maze_tokens(maze.cells), 0, s.options);
+  const std::string answer = maze_cells(trace.predictions.back());
+  const std::string wrong = check_maze(maze, answer);
+  if (s.json) {
+    Json json = {{"puzzle", maze.cells}, {"answer", answer},        {"solved", wrong.empty()},
+                 {"error", wrong},       {"shortest", path.length}, {"segments", Json::array()}};
+    for (size_t i = 0; i < trace.predictions.size(); ++i)
+      json["segments"].push_back({{"maze", maze_cells(trace.predictions[i])},
+                                  {"q_halt", trace.q_halt[i]},
+                                  {"q_continue", trace.q_continue[i]}});
+    std::printf("%s\n", json.dump(2).c_str());
+  } else {
+    for (size_t i = 0; i < trace.predictions.size(); ++i)
+      std::printf("segment %zu, halt %.0f %%\n%s\n", i + 1, 100 * trace.q_halt[i],
+                  format_maze({maze.side, maze_cells(trace.predictions[i])}).c_str());
+    std::printf("%s\n", wrong.empty() ? "solved" : ("not solved: " + wrong).c_str());
+  }
+  if (!wrong.empty()) throw CLI::RuntimeError(1);
+}
+
 void run_solve(const SolveSettings& s) {
   s.common.apply();
+  if (fs::is_regular_file(s.puzzle)) return solve_maze_file(s);
   SudokuRules rules;
   const Grid puzzle = parse_sudoku(s.puzzle, &rules);
   const SudokuSolution solution = solve_sudoku(rules, puzzle);
   CHECK(solution.count == 1, "[solve] the puzzle has ",
         solution.count == 0 ? "no solution" : "several solutions",
         ". HINT: check the digits; a puzzle must have exactly one");
-  const LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
-  CHECK(run.config.model.seq_len == rules.cells() && run.config.model.vocab_size == rules.side + 2,
-        "[solve] the model of ", s.run, " was trained on ", run.config.model.seq_len,
-        " tokens of vocabulary ", run.config.model.vocab_size, ", this puzzle has ", rules.cells(),
-        " cells. HINT: train a model for this size");
+  const LoadedRun run = run_for(s, rules.cells(), rules.side + 2);
   PuzzleTrace trace = solve_one(*run.model, to_tokens(puzzle), 0, s.options);
   trace.labels = to_tokens(solution.grid);
   const Grid answer = from_tokens(trace.predictions.back());
@@ -177,6 +213,8 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--data", s->data, "data set folder (default: the one trained on)");
   command->add_option("--split", s->split, "train or test")
       ->check(CLI::IsMember({"train", "test"}));
+  command->add_option("--variants", s->variants, "ARC: of each task, besides itself")
+      ->check(CLI::Range(0, 1000000));
   command->add_option("--max", s->options.max_puzzles, "first so many puzzles only")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--batch", s->options.batch_size, "puzzles at once")
@@ -185,9 +223,12 @@ void add_eval_command(CLI::App& app) {
 }
 
 void add_solve_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("solve", "Solve one Sudoku and show every segment");
+  CLI::App* command =
+      app.add_subcommand("solve", "Solve one Sudoku or maze and show every segment");
   auto s = std::make_shared<SolveSettings>();
-  command->add_option("puzzle", s->puzzle, "16, 36 or 81 characters, '.' or 0 for blank")
+  command
+      ->add_option("puzzle", s->puzzle,
+                   "16, 36 or 81 characters, '.' or 0 for blank; or a file with a maze")
       ->required();
   add_run_options(*command, *s);
   command->footer("Exit status 1 if the answer is wrong.");

@@ -23,8 +23,8 @@ void on_interrupt(int) {
 }
 
 struct Settings {
-  std::string preset, config_file, data, run, dtype;
-  std::vector<std::string> overrides;
+  std::string preset, config_file, data, run, dtype, init;
+  std::vector<std::string> overrides, tasks;
   int64_t seed = -1, steps = -1;
   bool resume = false, no_graph = false;
   CommonOptions common;
@@ -40,11 +40,7 @@ struct Settings {
     common.add(command);
   }
   void apply_overrides(Config& c) const {
-    for (const std::string& item : overrides) {
-      const size_t at = item.find('=');
-      CHECK(at != std::string::npos && at > 0, "[config] --set takes key=value, got '", item, "'");
-      c.set(item.substr(0, at), item.substr(at + 1));
-    }
+    for (const std::string& item : overrides) c.set_from(item);
     if (!dtype.empty()) c.set("dtype", dtype);
     if (seed >= 0) c.set("seed", std::to_string(seed));
     if (steps >= 0) c.set("total_steps", std::to_string(steps));
@@ -166,14 +162,14 @@ void train(const Settings& s) {
         "[train] a data set is needed. HINT: `hrm data sudoku --side 4 --out data/sudoku4`, then "
         "`hrm train --preset ",
         config.preset.empty() ? "sudoku4" : config.preset, " --data data/sudoku4`");
-  const PuzzleDataset train_data(config.data, "train");
+  if (!s.tasks.empty()) config.tasks = s.tasks;
+  DataView view = view_of(config);
+  const PuzzleDataset train_data(config.data, "train", view);
   adopt_data(config, train_data);
   config.validate();
   std::optional<PuzzleDataset> test_data;
-  if (fs::exists(Path(config.data) / "test" / "dataset.json")) {
-    test_data.emplace(config.data, "test");
-    if (test_data->num_examples() == 0) test_data.reset();
-  }
+  view.pool = 0;  // ARC: the tasks themselves; `hrm arc predict` votes over variants
+  if (PuzzleDataset::has(config.data, "test", view)) test_data.emplace(config.data, "test", view);
   if (run.empty()) run = Path("runs") / (config.preset.empty() ? "run" : config.preset);
   const bool exists = fs::exists(run / "config.json");
   if (exists) {
@@ -189,7 +185,15 @@ void train(const Settings& s) {
   remove_temporaries(run);
   Trainer trainer(config, train_data, test_data ? &*test_data : nullptr, run, s.common.device());
   trainer.use_cuda_graph(!s.no_graph);
-  if (!list_checkpoints(run).empty()) trainer.resume();
+  if (!list_checkpoints(run).empty()) {
+    trainer.resume();
+  } else if (!s.init.empty()) {
+    const LoadedRun start = load_run(s.init, "");
+    const int64_t found = trainer.start_from(*start.model, start.puzzle_names);
+    std::fprintf(stderr, "starts from %s; %s of %s puzzle rows found by name\n",
+                 start.weights.c_str(), format_count(found).c_str(),
+                 format_count(config.model.num_puzzle_identifiers - 1).c_str());
+  }
   print_estimate(config, trainer.model(), run);
   const TrainOutcome outcome = train_with_progress(trainer, run);
   if (outcome != TrainOutcome::stopped)
@@ -304,6 +308,8 @@ void add_train_command(CLI::App& app) {
                       "starting point of the settings (hrm info lists them)");
   command->add_option("--config", s->config_file, "settings from a config.json instead");
   command->add_option("--data", s->data, "data set folder");
+  command->add_option("--task", s->tasks, "ARC: train on these tasks alone")->type_name("ID...");
+  command->add_option("--init", s->init, "start from the weights of another run");
   command->add_flag("--resume", s->resume, "go on from the last checkpoint of the run folder");
   s->add_common(*command);
   command->footer(

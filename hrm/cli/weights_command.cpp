@@ -48,11 +48,7 @@ void run_import(const std::string& file, const std::string& run, const std::stri
   const NamedTensors tensors = from_official(read_safetensors(file).tensors);
   Config config = preset(name);
   adopt_shapes(config.model, tensors);
-  for (const std::string& item : overrides) {
-    const size_t at = item.find('=');
-    CHECK(at != std::string::npos, "[config] --set takes key=value, got '", item, "'");
-    config.set(item.substr(0, at), item.substr(at + 1));
-  }
+  for (const std::string& item : overrides) config.set_from(item);
   TaskInfo task;
   if (!data.empty()) {
     const PuzzleDataset dataset(data, "test");

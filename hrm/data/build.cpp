@@ -300,7 +300,10 @@ BuildSummary build_tokens_text(const std::string& text, const std::string& name,
   }
   info.vocab_size = largest + 1;
   info.num_puzzle_identifiers = static_cast<int64_t>(identifiers.size());
-  DatasetWriter writer(out, info, {"tokens"}, replace);
+  const bool wide = std::any_of(rows.begin(), rows.end(), [](const Row& row) {
+    return std::find(row.labels.begin(), row.labels.end(), kIgnoreLabel) != row.labels.end();
+  });
+  DatasetWriter writer(out, info, {"tokens"}, replace, wide);
   int64_t group = 0;
   for (const Row& row : rows) writer.add(row.split, row.inputs, row.labels, ++group, row.puzzle);
   BuildSummary summary;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "hrm/data/arc_dataset.h"
+#include "hrm/data/maze.h"
 #include "hrm/data/sudoku.h"
 
 namespace hrm {
@@ -61,8 +63,13 @@ TaskInfo read_task(const Path& path, const DatasetInfo& info) {
   const json j = load_json(path);
   TaskInfo task;
   task.task = field<std::string>(j, "task", path);
-  if (task.task != "sudoku") return task;
+  if (task.task != "sudoku" && task.task != "maze") return task;
   task.side = field<int>(j, "side", path);
+  if (task.task == "maze") {
+    CHECK(task.side * task.side == info.seq_len && info.vocab_size == kMazeVocab, "[data] ",
+          path.string(), " does not fit the data: side, seq_len and vocab_size disagree");
+    return task;
+  }
   task.box_rows = field<int>(j, "box_rows", path);
   task.box_cols = field<int>(j, "box_cols", path);
   const SudokuRules rules = SudokuRules::of_side(task.side);
@@ -98,15 +105,75 @@ std::vector<int64_t> read_boundaries(const Path& path, int64_t total) {
 
 }  // namespace
 
-PuzzleDataset::PuzzleDataset(const Path& folder, const std::string& split) : folder_(folder) {
+int64_t extra_inputs(Conditioning conditioning, int64_t context_pairs, int64_t seq_len) {
+  if (conditioning == Conditioning::task) return 10;
+  return conditioning == Conditioning::context ? 2 * context_pairs * seq_len : 0;
+}
+
+PuzzleDataset::PuzzleDataset(const Path& folder, const std::string& split, const DataView& view)
+    : folder_(folder), conditioning_(view.conditioning) {
+  if (fs::exists(folder / kArcFile)) {
+    arc_ = std::make_shared<ArcExamples>(read_arc_data(folder / kArcFile), split, view);
+    show_arc();
+    return;
+  }
   const Path root = folder / split, description = root / "dataset.json";
   CHECK(fs::exists(description), "[data] ", folder.string(), " is not a data set: there is no ",
         description.string(), ". HINT: `hrm data sudoku --out ", folder.string(), "` makes one");
+  CHECK(conditioning_ == Conditioning::variant || conditioning_ == Conditioning::blank,
+        "[data] conditioning ", to_string(conditioning_), " needs the compact ARC form, not ",
+        folder.string(), ". HINT: `hrm data arc --out ...`");
+  CHECK(view.tasks.empty() && !view.variants && !view.kinds,
+        "[data] a choice of tasks or variants needs the compact ARC form, not ", folder.string());
   info_ = read_info(description);
   if (fs::exists(folder / "task.json")) task_ = read_task(folder / "task.json", info_);
-  puzzle_begin_ = {0}, group_begin_ = {0};
+  input_len_ = info_.seq_len;
+  if (fs::exists(folder / "identifiers.json") && info_.num_puzzle_identifiers > 1) {
+    const json names = json::parse(read_file(folder / "identifiers.json"), nullptr, false);
+    if (names.is_array() && static_cast<int64_t>(names.size()) == info_.num_puzzle_identifiers)
+      for (const json& name : names)
+        names_.push_back(name.is_string() ? name.get<std::string>() : name.dump());
+  }
   where_.push_back({});
   for (const std::string& set : info_.sets) load_set(root, set);
+  if (conditioning_ == Conditioning::blank) info_.num_puzzle_identifiers = 1, names_.clear();
+}
+
+PuzzleDataset::PuzzleDataset(std::shared_ptr<const ArcExamples> arc, Path folder)
+    : folder_(std::move(folder)), arc_(std::move(arc)) {
+  show_arc();
+}
+
+bool PuzzleDataset::has(const Path& folder, const std::string& split, const DataView& view) {
+  if (!fs::exists(folder / kArcFile) && !fs::exists(folder / split / "dataset.json")) return false;
+  return PuzzleDataset(folder, split, view).num_examples() > 0;
+}
+
+void PuzzleDataset::show_arc() {
+  const int64_t side = arc_->side();
+  task_.task = "arc", task_.side = static_cast<int>(side);
+  info_.seq_len = side * side, info_.vocab_size = kArcVocab;
+  info_.num_puzzle_identifiers = arc_->num_ids();
+  input_len_ = arc_->input_len();
+  arc_->boundaries(puzzle_begin_, group_begin_);
+  info_.total_groups = num_groups();
+  info_.mean_puzzle_examples =
+      num_puzzles() ? static_cast<double>(num_examples()) / static_cast<double>(num_puzzles()) : 1;
+}
+
+std::string PuzzleDataset::puzzle_name(int64_t id) const {
+  if (arc_) return arc_->id_name(id);
+  return id < static_cast<int64_t>(names_.size()) ? names_[id] : "";
+}
+
+std::vector<uint64_t> PuzzleDataset::puzzle_names() const {
+  std::vector<uint64_t> hashes;
+  if (!arc_ && names_.empty()) return hashes;
+  for (int64_t id = 0; id < info_.num_puzzle_identifiers; ++id) {
+    const std::string name = puzzle_name(id);
+    hashes.push_back(checksum(std::as_bytes(std::span(name))));
+  }
+  return hashes;
 }
 
 void PuzzleDataset::load_set(const Path& split, const std::string& name) {
@@ -155,6 +222,7 @@ void PuzzleDataset::load_set(const Path& split, const std::string& name) {
 }
 
 void PuzzleDataset::read(int64_t i, int32_t* inputs, int32_t* labels, int32_t* puzzle_id) const {
+  if (arc_) return arc_->read(i, inputs, labels, puzzle_id);
   size_t s = 0;
   while (i >= where_[s + 1].first_example) ++s;
   const int64_t row = (i - where_[s].first_example) * info_.seq_len;
@@ -163,18 +231,21 @@ void PuzzleDataset::read(int64_t i, int32_t* inputs, int32_t* labels, int32_t* p
     labels[k] = value_at(where_[s].labels, row + k);
     if (info_.ignore_label_id && labels[k] == *info_.ignore_label_id) labels[k] = kIgnoreLabel;
   }
-  *puzzle_id = puzzle_id_[example_puzzle_[i]];
+  *puzzle_id = conditioning_ == Conditioning::blank ? 0 : puzzle_id_[example_puzzle_[i]];
 }
 
 Augmentation augmentation_of(const PuzzleDataset& dataset) {
-  if (dataset.task().task != "sudoku") return nullptr;
   const TaskInfo& t = dataset.task();
-  const SudokuRules rules{t.side, t.box_rows, t.box_cols};
-  return [rules](int32_t* inputs, int32_t* labels, Random& random) {
-    const SudokuTransform transform = SudokuTransform::draw(rules, random);
-    transform.apply_tokens(inputs);
-    transform.apply_tokens(labels);
-  };
+  if (t.task == "sudoku") {
+    const SudokuRules rules{t.side, t.box_rows, t.box_cols};
+    return [rules](int32_t* inputs, int32_t* labels, bool, Random& random) {
+      const SudokuTransform transform = SudokuTransform::draw(rules, random);
+      transform.apply_tokens(inputs);
+      transform.apply_tokens(labels);
+    };
+  }
+  if (t.task == "maze") return maze_augmentation(t.side);
+  return dataset.arc() ? dataset.arc()->augmentation() : nullptr;
 }
 
 TrainSampler::TrainSampler(const PuzzleDataset& dataset, uint64_t seed, Augmentation augmentation)
@@ -194,12 +265,13 @@ void TrainSampler::begin_epoch(int64_t epoch) {
   shuffle.shuffle(group_order_);
 }
 
-int64_t TrainSampler::next_example() {
+int64_t TrainSampler::next_example(bool* first) {
+  *first = pending_.empty();
   while (pending_.empty()) {
     if (group_cursor_ == static_cast<int64_t>(group_order_.size())) begin_epoch(epoch_ + 1);
-    const auto [first, last] = dataset_.group(group_order_[group_cursor_++]);
-    if (first == last) continue;
-    const auto [begin, end] = dataset_.puzzle(first + random_.below(last - first));
+    const auto [puzzle, last] = dataset_.group(group_order_[group_cursor_++]);
+    if (puzzle == last) continue;
+    const auto [begin, end] = dataset_.puzzle(puzzle + random_.below(last - puzzle));
     pending_.resize(end - begin);
     std::iota(pending_.begin(), pending_.end(), begin);
     random_.shuffle(pending_);
@@ -210,14 +282,16 @@ int64_t TrainSampler::next_example() {
 }
 
 Batch TrainSampler::next(int64_t rows) {
-  const int64_t seq = dataset_.info().seq_len;
-  Batch batch{empty({rows, seq}, DType::i32), empty({rows, seq}, DType::i32),
+  const int64_t seq = dataset_.info().seq_len, input_len = dataset_.input_len();
+  Batch batch{empty({rows, input_len}, DType::i32), empty({rows, seq}, DType::i32),
               empty({rows}, DType::i32), rows};
   for (int64_t r = 0; r < rows; ++r) {
-    int32_t* inputs = batch.inputs.data<int32_t>() + r * seq;
+    int32_t* inputs = batch.inputs.data<int32_t>() + r * input_len;
     int32_t* labels = batch.labels.data<int32_t>() + r * seq;
-    dataset_.read(next_example(), inputs, labels, batch.puzzle_ids.data<int32_t>() + r);
-    if (augmentation_) augmentation_(inputs, labels, random_);
+    bool first = false;
+    const int64_t example = next_example(&first);
+    dataset_.read(example, inputs, labels, batch.puzzle_ids.data<int32_t>() + r);
+    if (augmentation_) augmentation_(inputs, labels, first, random_);
   }
   return batch;
 }
@@ -247,29 +321,62 @@ void TrainSampler::restore(const json& state) {
 }
 
 Batch eval_batch(const PuzzleDataset& dataset, int64_t start, int64_t rows) {
-  const int64_t seq = dataset.info().seq_len;
+  const int64_t seq = dataset.info().seq_len, input_len = dataset.input_len();
   Batch batch;
-  batch.inputs = full({rows, seq}, static_cast<double>(dataset.info().pad_id), DType::i32);
+  batch.inputs = full({rows, input_len}, static_cast<double>(dataset.info().pad_id), DType::i32);
   batch.labels = full({rows, seq}, kIgnoreLabel, DType::i32);
   batch.puzzle_ids =
       full({rows}, static_cast<double>(dataset.info().blank_identifier_id), DType::i32);
   batch.rows = std::clamp<int64_t>(dataset.num_examples() - start, 0, rows);
   for (int64_t r = 0; r < batch.rows; ++r)
-    dataset.read(start + r, batch.inputs.data<int32_t>() + r * seq,
+    dataset.read(start + r, batch.inputs.data<int32_t>() + r * input_len,
                  batch.labels.data<int32_t>() + r * seq, batch.puzzle_ids.data<int32_t>() + r);
   return batch;
 }
 
-DatasetWriter::DatasetWriter(Path folder, DatasetInfo info, TaskInfo task, bool replace)
+DatasetWriter::DatasetWriter(Path folder, DatasetInfo info, TaskInfo task, bool replace, bool wide)
     : folder_(std::move(folder)), info_(std::move(info)), task_(std::move(task)) {
   CHECK(!folder_.empty(), "[data] the folder to write needs a name");
+  wide_ = wide || info_.vocab_size > 256;
   std::error_code error;
   const bool free = !fs::exists(folder_, error) || fs::is_empty(folder_, error);
   CHECK(!error, "[data] cannot look into ", folder_.string(), ": ", error.message());
-  if (free) return;
-  const bool is_dataset = fs::exists(folder_ / "train" / "dataset.json");
-  CHECK(replace && is_dataset, "[data] ", folder_.string(), " exists already. HINT: ",
+  const bool is_dataset =
+      fs::exists(folder_ / "train" / "dataset.json") || fs::exists(folder_ / kArcFile);
+  CHECK(free || (replace && is_dataset), "[data] ", folder_.string(), " exists already. HINT: ",
         is_dataset ? "--replace writes it anew" : "choose another --out folder");
+  // The real name, without a slash at the end: the temporary folder must lie beside it, not in it.
+  target_ = fs::weakly_canonical(folder_, error);
+  CHECK(!error, "[data] cannot write ", folder_.string(), ": ", error.message());
+  if (!target_.has_filename()) target_ = target_.parent_path();
+  temporary_ = target_.string() + ".tmp";
+}
+
+DatasetWriter::~DatasetWriter() { clean_up(); }
+
+// Removes what is half-written, and brings back a data set that was being replaced.
+void DatasetWriter::clean_up() {
+  std::error_code ignored;
+  if (fs::exists(temporary_ / "old", ignored) && !fs::exists(target_, ignored))
+    fs::rename(temporary_ / "old", target_, ignored);
+  fs::remove_all(temporary_, ignored);
+}
+
+void DatasetWriter::open(Split& split, const std::string& name) {
+  const Path folder = temporary_ / "new" / name;
+  std::error_code error;
+  if (!train_.inputs && !test_.inputs) fs::remove_all(temporary_, error);
+  fs::create_directories(folder, error);
+  CHECK(!error, "[data] cannot write ", folder_.string(), ": ", error.message());
+  const DType dtype = wide_ ? DType::i32 : DType::u8;
+  split.inputs = std::make_unique<NpyWriter>(folder / "all__inputs.npy", dtype, info_.seq_len);
+  split.labels = std::make_unique<NpyWriter>(folder / "all__labels.npy", dtype, info_.seq_len);
+}
+
+void DatasetWriter::append(NpyWriter& file, const std::vector<int>& tokens) {
+  if (wide_) return file.append(tokens.data());
+  const std::vector<uint8_t> bytes(tokens.begin(), tokens.end());
+  file.append(bytes.data());
 }
 
 void DatasetWriter::add(const std::string& split, const std::vector<int>& inputs,
@@ -279,11 +386,15 @@ void DatasetWriter::add(const std::string& split, const std::vector<int>& inputs
         "[data] an example must have ", info_.seq_len, " tokens, got ", inputs.size(), " and ",
         labels.size());
   Split& s = split == "train" ? train_ : test_;
-  s.inputs.insert(s.inputs.end(), inputs.begin(), inputs.end());
-  for (const int label : labels)
-    s.labels.push_back(label == kIgnoreLabel
-                           ? static_cast<int32_t>(info_.ignore_label_id.value_or(kIgnoreLabel))
-                           : label);
+  if (!s.inputs) open(s, split);
+  std::vector<int> stored = labels;
+  for (int& label : stored)
+    if (label == kIgnoreLabel) label = static_cast<int>(info_.ignore_label_id.value_or(label));
+  const auto fits = [&](int token) { return wide_ || (token >= 0 && token < 256); };
+  CHECK(std::all_of(inputs.begin(), inputs.end(), fits) &&
+            std::all_of(stored.begin(), stored.end(), fits),
+        "[data] tokens must be 0..255 in a data set of bytes");
+  append(*s.inputs, inputs), append(*s.labels, stored);
   if (!same_puzzle) {
     if (group != s.last_group) s.group_begin.push_back(static_cast<int32_t>(s.puzzle_ids.size()));
     s.last_group = group;
@@ -297,23 +408,16 @@ int64_t DatasetWriter::count(const std::string& split) const {
   return (split == "train" ? train_ : test_).examples;
 }
 
-void DatasetWriter::write_split(const Path& folder, const Split& split) const {
-  fs::create_directories(folder);
+void DatasetWriter::write_split(const std::string& name, Split& split) {
+  if (!split.inputs) open(split, name);
+  split.inputs->finish(), split.labels->finish();
+  const Path folder = temporary_ / "new" / name;
   const int64_t n = split.examples;
   const auto puzzles = static_cast<int64_t>(split.puzzle_ids.size());
-  const auto is_byte = [](int32_t v) { return v >= 0 && v < 256; };
-  const bool narrow =
-      info_.vocab_size <= 256 && std::all_of(split.labels.begin(), split.labels.end(), is_byte);
-  const auto write_tokens = [&](const char* name, const std::vector<int32_t>& values) {
-    const Tensor t = from_vector(values, {n, info_.seq_len});
-    write_npy(folder / name, narrow ? t.to(DType::u8) : t);
-  };
-  const auto write_boundaries = [&](const char* name, std::vector<int32_t> begin, int64_t end) {
+  const auto write_boundaries = [&](const char* file, std::vector<int32_t> begin, int64_t end) {
     begin.push_back(static_cast<int32_t>(end));
-    write_npy(folder / name, from_vector(begin, {static_cast<int64_t>(begin.size())}));
+    write_npy(folder / file, from_vector(begin, {static_cast<int64_t>(begin.size())}));
   };
-  write_tokens("all__inputs.npy", split.inputs);
-  write_tokens("all__labels.npy", split.labels);
   write_npy(folder / "all__puzzle_identifiers.npy", from_vector(split.puzzle_ids, {puzzles}));
   write_boundaries("all__puzzle_indices.npy", split.puzzle_begin, n);
   write_boundaries("all__group_indices.npy", split.group_begin, puzzles);
@@ -331,42 +435,32 @@ void DatasetWriter::write_split(const Path& folder, const Split& split) const {
   write_file_atomically(folder / "dataset.json", j.dump() + "\n");
 }
 
-void DatasetWriter::finish(const std::vector<std::string>& identifiers) {
-  // The real name, without a slash at the end: the temporary folder must lie beside it, not in it.
-  std::error_code error, ignored;
-  Path target = fs::weakly_canonical(folder_, error);
-  CHECK(!error, "[data] cannot write ", folder_.string(), ": ", error.message());
-  if (!target.has_filename()) target = target.parent_path();
-  const Path temporary = target.string() + ".tmp", fresh = temporary / "new",
-             replaced = temporary / "old";
-  const auto clean_up = [&] {
-    if (fs::exists(replaced, ignored) && !fs::exists(target, ignored))
-      fs::rename(replaced, target, ignored);
-    fs::remove_all(temporary, ignored);
-  };
+void DatasetWriter::finish(const std::vector<std::string>& identifiers,
+                           const std::vector<std::pair<std::string, std::string>>& files) {
+  const Path fresh = temporary_ / "new";
   try {
-    fs::remove_all(temporary);
-    write_split(fresh / "train", train_);
-    write_split(fresh / "test", test_);
-    const std::string names =
-        json(identifiers).dump(-1, ' ', false, json::error_handler_t::replace);
-    write_file_atomically(fresh / "identifiers.json", names + "\n");
+    if (!train_.inputs && !test_.inputs) fs::remove_all(temporary_);
+    fs::create_directories(fresh);
+    if (train_.inputs || test_.inputs || files.empty()) {
+      write_split("train", train_), write_split("test", test_);
+      const std::string names =
+          json(identifiers).dump(-1, ' ', false, json::error_handler_t::replace);
+      write_file_atomically(fresh / "identifiers.json", names + "\n");
+    }
     if (!task_.task.empty()) {
       nlohmann::ordered_json j = {{"task", task_.task}};
-      if (task_.side)
-        j["side"] = task_.side, j["box_rows"] = task_.box_rows, j["box_cols"] = task_.box_cols;
+      if (task_.side) j["side"] = task_.side;
+      if (task_.box_rows) j["box_rows"] = task_.box_rows, j["box_cols"] = task_.box_cols;
       write_file_atomically(fresh / "task.json", j.dump() + "\n");
     }
-    if (fs::exists(target)) fs::rename(target, replaced);
-    fs::rename(fresh, target);
-    clean_up();
+    for (const auto& [name, text] : files) write_file_atomically(fresh / name, text);
+    if (fs::exists(target_)) fs::rename(target_, temporary_ / "old");
+    fs::rename(fresh, target_);
   } catch (const fs::filesystem_error& failure) {
     clean_up();
     detail::fail("[data] cannot write ", folder_.string(), ": ", failure.code().message());
-  } catch (...) {
-    clean_up();
-    throw;
   }
+  clean_up();
 }
 
 }  // namespace hrm

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/loss.h"
+#include "hrm/config.h"
 #include "tensor/io.h"
 #include "tensor/random.h"
 
@@ -28,15 +28,35 @@ struct DatasetInfo {
 };
 
 // What the tokens mean, from FOLDER/task.json (ours; absent for foreign data sets). "sudoku": token
-// 1 is blank, digit d is d + 1.
+// 1 is blank, digit d is d + 1. "maze": see maze.h. "arc": see arc.h.
 struct TaskInfo {
   std::string task;
   int side = 0, box_rows = 0, box_cols = 0;
 };
 
+// What a data set is asked for. Only the compact ARC form (see arc_dataset.h) knows more than the
+// conditionings `variant` and `blank`.
+struct DataView {
+  Conditioning conditioning = Conditioning::variant;
+  int64_t context_pairs = 0;       // conditioning `context`: demonstrations in each row
+  std::vector<std::string> tasks;  // these alone; empty: all
+  // Variants that make examples, besides each task itself; -1: all. They do not change the ids.
+  int64_t pool = -1;
+  // Other variants than those of the data set.
+  std::optional<int64_t> variants;
+  std::optional<std::string> kinds;
+  std::optional<uint64_t> seed;
+};
+// Tokens behind the puzzle's in each input row, which say what it is conditioned by: `task`: the
+// dihedral transform, and 9 (c - 1) + (colour that c became - 1) for c = 1..9; `context`: input and
+// output tokens of the demonstrations.
+int64_t extra_inputs(Conditioning conditioning, int64_t context_pairs, int64_t seq_len);
+
+class ArcExamples;
+
 // Rows of examples, on the host. labels hold kIgnoreLabel where nothing is supervised.
 struct Batch {
-  Tensor inputs, labels;  // i32 [n, seq]
+  Tensor inputs, labels;  // i32 [n, input_len], [n, seq]
   Tensor puzzle_ids;      // i32 [n]
   int64_t rows = 0;       // the first so many are real, the rest padding
 };
@@ -44,12 +64,23 @@ struct Batch {
 class PuzzleDataset {
  public:
   // Memory-maps FOLDER/SPLIT and checks all of it: shapes, boundaries, token and id ranges.
-  PuzzleDataset(const Path& folder, const std::string& split);
+  PuzzleDataset(const Path& folder, const std::string& split, const DataView& view = {});
+  // ARC examples made when they are read.
+  explicit PuzzleDataset(std::shared_ptr<const ArcExamples> arc, Path folder = {});
+  // Whether FOLDER has this split with an example in it.
+  static bool has(const Path& folder, const std::string& split, const DataView& view = {});
 
   const DatasetInfo& info() const { return info_; }
+  // Tokens of an input row: seq_len, and what conditions it (extra_inputs).
+  int64_t input_len() const { return input_len_; }
+  // The name of a row of the puzzle table, and a hash of it; "" for foreign data sets.
+  std::string puzzle_name(int64_t id) const;
+  // Hashes of all names, in order of id; empty if the data set has no names.
+  std::vector<uint64_t> puzzle_names() const;
+  const ArcExamples* arc() const { return arc_.get(); }
   const TaskInfo& task() const { return task_; }
   const Path& folder() const { return folder_; }
-  int64_t num_examples() const { return static_cast<int64_t>(where_.back().first_example); }
+  int64_t num_examples() const { return puzzle_begin_.back(); }
   int64_t num_puzzles() const { return static_cast<int64_t>(puzzle_begin_.size()) - 1; }
   int64_t num_groups() const { return static_cast<int64_t>(group_begin_.size()) - 1; }
   // Examples of a puzzle and puzzles of a group, as half-open ranges.
@@ -59,7 +90,7 @@ class PuzzleDataset {
   std::pair<int64_t, int64_t> group(int64_t i) const {
     return {group_begin_[i], group_begin_[i + 1]};
   }
-  // Example `i` into arrays of seq_len.
+  // Example `i` into arrays of input_len and seq_len.
   void read(int64_t i, int32_t* inputs, int32_t* labels, int32_t* puzzle_id) const;
 
  private:
@@ -69,17 +100,24 @@ class PuzzleDataset {
   };
   void load_set(const Path& split, const std::string& name);
 
+  void show_arc();
+
   Path folder_;
   DatasetInfo info_;
   TaskInfo task_;
+  int64_t input_len_ = 0;
+  Conditioning conditioning_ = Conditioning::variant;
+  std::shared_ptr<const ArcExamples> arc_;
+  std::vector<std::string> names_;  // identifiers.json
   std::vector<Set> where_;
-  std::vector<int64_t> puzzle_begin_, group_begin_;
+  std::vector<int64_t> puzzle_begin_ = {0}, group_begin_ = {0};
   std::vector<int32_t> puzzle_id_;       // of every puzzle
   std::vector<int32_t> example_puzzle_;  // puzzle of every example
 };
 
-// A symmetric copy of an example, in place.
-using Augmentation = std::function<void(int32_t* inputs, int32_t* labels, Random& random)>;
+// A symmetric copy of an example, in place. `first`: the first example drawn of its puzzle.
+using Augmentation =
+    std::function<void(int32_t* inputs, int32_t* labels, bool first, Random& random)>;
 // The augmentation of a data set's task; empty if it has none.
 Augmentation augmentation_of(const PuzzleDataset& dataset);
 
@@ -96,7 +134,7 @@ class TrainSampler {
 
  private:
   void begin_epoch(int64_t epoch);
-  int64_t next_example();
+  int64_t next_example(bool* first);
 
   const PuzzleDataset& dataset_;
   Augmentation augmentation_;
@@ -112,31 +150,40 @@ class TrainSampler {
 // blank_identifier_id.
 Batch eval_batch(const PuzzleDataset& dataset, int64_t start, int64_t rows);
 
-// Collects examples and writes a data set. Nothing is visible under its name before finish().
+// Writes a data set as examples come. Nothing is visible under its name before finish().
 class DatasetWriter {
  public:
   // Refuses a folder that exists and is not empty, unless `replace` is set and it is a data set.
-  DatasetWriter(Path folder, DatasetInfo info, TaskInfo task, bool replace);
+  // `wide`: tokens as i32 (otherwise bytes, if the vocabulary fits).
+  DatasetWriter(Path folder, DatasetInfo info, TaskInfo task, bool replace, bool wide = false);
+  ~DatasetWriter();
   // One example: a puzzle of its own, or, if `same_puzzle`, a further example of the one before.
   // Puzzles in a row with one `group` number share a group. Labels may be kIgnoreLabel.
   void add(const std::string& split, const std::vector<int>& inputs, const std::vector<int>& labels,
            int64_t group, int32_t puzzle_id = 0, bool same_puzzle = false);
   int64_t count(const std::string& split) const;
-  // identifiers.json lists the names of the puzzle ids. A data set that is replaced goes only when
-  // the new one is complete; whatever fails, it stays or comes back.
-  void finish(const std::vector<std::string>& identifiers = {"<blank>"});
+  // identifiers.json lists the names of the puzzle ids. `files`: further names and texts. A data
+  // set that is replaced goes only when the new one is complete; whatever fails, it stays or comes
+  // back.
+  void finish(const std::vector<std::string>& identifiers = {"<blank>"},
+              const std::vector<std::pair<std::string, std::string>>& files = {});
 
  private:
   struct Split {
-    std::vector<int32_t> inputs, labels, puzzle_ids;
+    std::unique_ptr<NpyWriter> inputs, labels;
+    std::vector<int32_t> puzzle_ids;
     std::vector<int32_t> puzzle_begin, group_begin;  // in examples, in puzzles
     int64_t last_group = -1, examples = 0;
   };
-  void write_split(const Path& folder, const Split& split) const;
+  void open(Split& split, const std::string& name);
+  void append(NpyWriter& file, const std::vector<int>& tokens);
+  void write_split(const std::string& name, Split& split);
+  void clean_up();
 
-  Path folder_;
+  Path folder_, target_, temporary_;  // as given; its real name; beside it
   DatasetInfo info_;
   TaskInfo task_;
+  bool wide_;
   Split train_, test_;
 };
 

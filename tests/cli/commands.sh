@@ -72,6 +72,84 @@ ok demo "Held-out test" "$hrm" demo --steps 3 "${tiny[@]}"
 ok "demo again" "finished: its results again" "$hrm" demo --steps 3 "${tiny[@]}"
 ok "demo of another configuration" "demo-sudoku4-2" "$hrm" demo --steps 2 "${tiny[@]}"
 
+# --- ARC: from task files to a submission
+mkdir -p arc/training arc/evaluation
+pair() { printf '{"input": [[%d,%d],[0,1]], "output": [[%d,%d],[1,0]]}' "$1" "$2" "$2" "$1"; }
+task() { printf '{"train": [%s, %s], "test": [%s]}' "$(pair 1 2)" "$(pair 3 4)" "$(pair "$@")"; }
+task 5 5 >arc/training/t1.json
+task 7 8 >arc/evaluation/e1.json
+task 6 6 >arc/evaluation/e2.json
+ok "data arc" "1 training and 2 evaluation tasks" \
+  "$hrm" data arc --from arc --canvas auto --variants 3 --out da
+ok "data arc, compact: one file" "" bash -c '[[ $(ls da) == arc.json ]]'
+ok "data arc, official" '"side": 30' \
+  "$hrm" data arc --from arc --form official --variants 2 --out do --json
+ok "data show, ARC" "output" "$hrm" data show da
+"$hrm" audit da >out 2>err
+[[ $? == 1 ]] && grep -q "test 0 of e2 occurs in t1" out
+report $? "audit finds a shared pair"
+ok "audit of a clean set" "0 occur in training" "$hrm" audit arc/evaluation/e2.json
+ok "train on ARC" "run folder ra" \
+  "$hrm" train --preset arc-task --data da --run ra --steps 3 "${tiny[@]}"
+ok "arc predict" "pass@1000" "$hrm" arc predict --run ra
+ok "arc predict: Kaggle's file" '"e1":[{"attempt_1":[[' cat ra/predictions/submission.json
+ok "arc predict, one task" '"tasks": 1' "$hrm" arc predict --run ra --task e2 --variants 1 --json
+for c in task context blank; do
+  ok "train with conditioning=$c" "run folder rc-$c" "$hrm" train --preset arc-task --data da \
+    --run rc-$c --steps 2 "${tiny[@]}" --set conditioning=$c
+  ok "predict with conditioning=$c" "pass@2" "$hrm" arc predict --run rc-$c --variants 4 --kinds all
+done
+ok "more variants: rows by name" "12 of 21 puzzle rows found by name" bash -c "
+  '$hrm' data arc --from arc --canvas auto --variants 6 --out da6 --task e1 e2 t1 &&
+  '$hrm' train --preset arc-task --data da6 --run ra6 --init ra --steps 1 ${tiny[*]}"
+ok "train on the official form" "run folder ro" \
+  "$hrm" train --preset hrm-arc --data do --run ro --steps 1 "${tiny[@]}" --set batch_size=2 \
+  --set halt_max_steps=1
+ok "vote on the official form" "2 tasks, 2 test outputs" "$hrm" arc predict --run ro
+ok "train on one task" '"tasks"' bash -c "
+  '$hrm' train --preset arc-task --data da --task e1 --run rt1 --steps 1 ${tiny[*]} &&
+  grep -A1 tasks rt1/config.json"
+ok "arc show" "truth" "$hrm" arc show e1 --from arc
+ok "arc show with a run" "prediction by segment" "$hrm" arc show e1 --run ra --variants 2
+for f in html svg png; do ok "arc show as $f" "e1.$f" "$hrm" arc show e1 --run ra --out e1.$f; done
+ok "adapt to a task" "run folder adapted" "$hrm" adapt --run ra --puzzle arc/evaluation/e1.json \
+  --budget 1s --variants 2 --pool 2 --out adapted
+ok "farm" "of 2 tasks solved" "$hrm" arc farm --from arc/evaluation --out farm --budget 1s \
+  --variants 2 --pool 2 "${tiny[@]}"
+ok "farm again: nothing left" "" bash -c "
+  sed -i 's/\"solved_at_2\":[a-z]*/\"solved_at_2\":true/' farm/results.jsonl &&
+  '$hrm' arc farm --from arc/evaluation --out farm --budget 1s | grep -q '2 of 2 tasks solved'"
+bad "arc: not JSON" "bad.json is not valid JSON" bash -c "echo '{' >bad.json;
+  '$hrm' data arc --from bad.json --out z"
+bad "arc: no such task" "did you mean 'e2'" "$hrm" data arc --from arc --task e22 --out z
+bad "arc: an unknown kind" "got 'shear'" "$hrm" data arc --from arc --kinds shear --out z
+bad "arc: stored variants only" "conditioning=task" "$hrm" arc predict --run ra --kinds flip
+bad "arc: an unknown puzzle" "is unknown to the checkpoint" bash -c "
+  '$hrm' data arc --from arc/training/t1.json --canvas auto --variants 3 --out dt1 >/dev/null
+  sed -i 's/\"evaluated\":false/\"evaluated\":true/; s/t1/u1/' dt1/arc.json
+  '$hrm' arc predict --run ra --data dt1"
+bad "arc: conditioning needs the compact form" "needs the compact ARC form" \
+  "$hrm" train --preset hrm-arc --data do --run z --set conditioning=task
+bad "adapt: not an ARC model" "is no ARC model" "$hrm" adapt --run run \
+  --puzzle arc/evaluation/e1.json
+bad "adapt: the task is too large" "does not fit a canvas of 2" bash -c "
+  echo '{\"train\":[{\"input\":[[1,2,3]],\"output\":[[1]]}],\"test\":[{\"input\":[[1]]}]}' >w.json
+  '$hrm' adapt --run ra --puzzle w.json --out z"
+
+# --- mazes
+ok "data maze" "50 training and 10 test mazes" "$hrm" data maze --size 8 --min-path 10 --count 60 \
+  --test 10 --out dm --csv m.csv
+ok "data maze from a CSV" '"unique_share"' "$hrm" data maze --from m.csv --test 10 --out dm2 --json
+ok "data show, maze" "S" "$hrm" data show dm
+ok "train on mazes" "run folder rm" "$hrm" train --preset maze10 --data dm --run rm --steps 3 "${tiny[@]}"
+ok "eval of mazes" '"valid_accuracy"' "$hrm" eval --run rm --json
+sed -n 2p m.csv | cut -d , -f 2 | fold -w 8 >maze.txt
+"$hrm" solve maze.txt --run rm >out 2>err
+status=$?
+[[ $status == 0 || $status == 1 && $(tail -n 1 out) == "not solved: "* ]]
+report $? "solve a maze file ($status)"
+bad "maze: no goal" "has one G, got 0" bash -c "printf 'S   ' >g.txt; '$hrm' solve g.txt --run rm"
+
 # --- solving: the answer is checked
 "$hrm" solve 1.34341221434321 --run run >out 2>err
 status=$?

@@ -1,0 +1,524 @@
+// hrm arc predict, show, farm; hrm adapt.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <set>
+#include <thread>
+
+#include "hrm/cli/commands.h"
+#include "hrm/picture.h"
+#include "hrm/progress.h"
+#include "hrm/vote.h"
+
+namespace hrm {
+namespace fs = std::filesystem;
+namespace {
+
+struct PredictSettings {
+  std::string run, checkpoint, data, kinds, out;
+  std::vector<std::string> tasks;
+  int64_t variants = -1, seed = -1;
+  EvalOptions options;
+  bool json = false;
+  CommonOptions common;
+
+  void add(CLI::App& command) {
+    command.add_option("--run", run, "run folder")->required();
+    command.add_option("--checkpoint", checkpoint, "best (default), last, or a checkpoint folder");
+    command.add_option("--data", data, "data set folder (default: the one trained on)");
+    command
+        .add_option("--variants", variants,
+                    "that vote, besides each task itself (default: all of the data set)")
+        ->check(CLI::Range(0, 1000000));
+    command.add_option("--kinds", kinds,
+                       "of variants that vote: all, none, or rotation,flip,... (not with "
+                       "conditioning=variant, which knows those of training alone)");
+    command.add_option("--seed", seed, "of variants (likewise)");
+    command.add_option("--segments", options.segments, "per puzzle (default: as trained)")
+        ->check(CLI::Range(0, 100000));
+    command.add_flag("--halt", options.halting, "stop a puzzle when the q head says so");
+    command.add_option("--batch", options.batch_size, "puzzles at once")
+        ->check(CLI::Range(1, 1 << 20));
+    common.add(command);
+  }
+};
+
+// The pool of variants to vote over.
+DataView pool_of(const PredictSettings& s, const Config& config) {
+  DataView view = view_of(config);
+  if (!s.tasks.empty()) view.tasks = s.tasks;
+  if (config.model.conditioning == Conditioning::variant) {
+    CHECK(s.kinds.empty() && s.seed < 0,
+          "[arc] a model with conditioning=variant knows the variants of its training alone. HINT: "
+          "leave out --kinds and --seed, or train with --set conditioning=task");
+    view.pool = s.variants;
+    return view;
+  }
+  if (s.variants >= 0) view.variants = s.variants;
+  view.kinds = s.kinds.empty() ? "rotation,flip,transpose,colour" : s.kinds;
+  if (s.seed >= 0) view.seed = static_cast<uint64_t>(s.seed);
+  return view;
+}
+
+// Evaluates a test split and collects its votes.
+std::vector<TaskOutcome> vote(const Model& model, const PuzzleDataset& data, EvalOptions options,
+                              bool progress) {
+  std::optional<ArcExamples> official;
+  if (!data.arc()) official.emplace(data);
+  Voting voting(data.arc() ? *data.arc() : *official);
+  std::optional<Progress> bar;
+  if (progress) bar.emplace("predict", "variants", data.num_examples());
+  options.on_progress = [&](int64_t done, int64_t) {
+    if (bar) bar->update(done);
+  };
+  options.on_answer = [&](int64_t example, const std::vector<int>& tokens, double q) {
+    voting.add(example, tokens, q);
+  };
+  evaluate(model, data, options);
+  return voting.outcomes();
+}
+
+std::string share(double x) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%5.1f %%", 100 * x);
+  return text;
+}
+
+std::vector<std::string> solved(const std::vector<TaskOutcome>& outcomes) {
+  std::vector<std::string> names;
+  for (const TaskOutcome& task : outcomes)
+    if (std::all_of(task.tests.begin(), task.tests.end(),
+                    [](const TestOutcome& t) { return t.rank == 1 || t.rank == 2; }))
+      names.push_back(task.task);
+  return names;
+}
+
+void print_scores(const std::vector<TaskOutcome>& outcomes) {
+  const ArcScores s = score(outcomes);
+  if (s.tasks == 0) {
+    std::printf("%s tasks predicted; their answers are not known\n",
+                format_count(static_cast<int64_t>(outcomes.size())).c_str());
+    return;
+  }
+  std::printf("%s tasks, %s test outputs\n\n%-11s %12s %12s %12s\n%-11s %12s %12s %12s\n",
+              format_count(s.tasks).c_str(), format_count(s.tests).c_str(), "", "all tests of",
+              "mean share", "test", "", "a task right", "of tests", "outputs");
+  for (size_t k = 0; k < kPassAt.size(); ++k)
+    std::printf("pass@%-6lld %12s %12s %12s\n", static_cast<long long>(kPassAt[k]),
+                share(s.all_tests[k]).c_str(), share(s.fraction[k]).c_str(),
+                share(s.outputs[k]).c_str());
+  std::printf("95 %% interval of tasks at pass@2: %s to %s\n", share(s.low).c_str(),
+              share(s.high).c_str());
+  std::string list;
+  for (const std::string& name : solved(outcomes)) list += " " + name;
+  std::printf("solved at pass@2:%s\n", list.empty() ? " none" : list.c_str());
+}
+
+// submission.json and predictions.json.
+void write_predictions(const Path& out, const std::vector<TaskOutcome>& outcomes) {
+  std::error_code error;
+  fs::create_directories(out, error);
+  CHECK(!error, "[arc] cannot create ", out.string(), ": ", error.message());
+  Json json = {{"scores", to_json(score(outcomes))}, {"solved", solved(outcomes)}};
+  json["tasks"] = Json::array();
+  for (const TaskOutcome& task : outcomes) json["tasks"].push_back(to_json(task));
+  write_file_atomically(out / "submission.json", submission(outcomes).dump() + "\n");
+  write_file_atomically(out / "predictions.json", json.dump() + "\n");
+}
+
+void predict(const PredictSettings& s) {
+  s.common.apply();
+  LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
+  const PuzzleDataset data = open_data(run, s.data, "test", pool_of(s, run.config));
+  CHECK(data.num_examples() > 0, "[arc] ", data.folder().string(), " has no evaluated tasks");
+  const auto outcomes = vote(*run.model, data, s.options, true);
+  const Path out = s.out.empty() ? Path(s.run) / "predictions" : Path(s.out);
+  write_predictions(out, outcomes);
+  if (s.json)
+    std::printf("%s\n", to_json(score(outcomes)).dump(2).c_str());
+  else
+    print_scores(outcomes);
+  std::fprintf(stderr, "%s, predictions.json beside it\n", (out / "submission.json").c_str());
+}
+
+// --- show ---------------------------------------------------------------------------------------
+
+Sheet task_sheet(const ArcTask& task) {
+  Sheet sheet;
+  SheetRow demos{"demonstrations", {}};
+  for (size_t i = 0; i < task.train.size(); ++i) {
+    demos.panels.push_back({"input " + std::to_string(i + 1), task.train[i].input});
+    demos.panels.push_back({"output " + std::to_string(i + 1), task.train[i].output});
+  }
+  sheet.push_back(demos);
+  for (size_t i = 0; i < task.test.size(); ++i) {
+    SheetRow row{"test " + std::to_string(i + 1), {{"input", task.test[i].input}}};
+    if (!task.test[i].output.empty()) row.panels.push_back({"truth", task.test[i].output});
+    sheet.push_back(row);
+  }
+  return sheet;
+}
+
+// Behind each test: the prediction after every segment, and the first candidates of the vote.
+void add_predictions(Sheet& sheet, const Model& model, const PuzzleDataset& data,
+                     const EvalOptions& options) {
+  const auto outcomes = vote(model, data, options, false);
+  const ArcExamples& arc = *data.arc();
+  Sheet with;
+  for (SheetRow& row : sheet) {
+    const bool test = row.title.starts_with("test ");
+    const int64_t pair = test ? std::stoll(row.title.substr(5)) - 1 : 0;
+    with.push_back(std::move(row));
+    if (!test) continue;
+    std::vector<int32_t> inputs(data.input_len()), labels(data.info().seq_len);
+    int32_t id;
+    data.read(pair, inputs.data(), labels.data(), &id);
+    const PuzzleTrace trace = solve_one(model, inputs, id, options);
+    SheetRow segments{"prediction by segment", {}}, votes{"votes", {}};
+    for (size_t i = 0; i < trace.predictions.size(); ++i) {
+      char caption[48];
+      std::snprintf(caption, sizeof caption, "%zu: q %.2f", i + 1, trace.q_halt[i]);
+      segments.panels.push_back(
+          {caption, crop(trace.predictions[i].data(), static_cast<int>(arc.side()))});
+    }
+    for (const Candidate& c : outcomes.at(0).tests.at(pair).best) {
+      char caption[48];
+      std::snprintf(caption, sizeof caption, "%lld votes, q %.2f", static_cast<long long>(c.count),
+                    c.mean_q);
+      votes.panels.push_back({caption, c.grid});
+    }
+    with.push_back(segments), with.push_back(votes);
+  }
+  sheet = std::move(with);
+}
+
+struct ShowSettings : PredictSettings {
+  std::string task;
+  std::vector<std::string> from;
+};
+
+void show(ShowSettings s) {
+  s.common.apply();
+  std::optional<LoadedRun> run;
+  std::vector<ArcTask> tasks;
+  if (!s.run.empty()) {
+    run = load_run(s.run, s.checkpoint, s.common.device());
+    if (s.data.empty()) s.data = run->config.data;
+  }
+  if (!s.from.empty())
+    tasks = load_all_arc({s.from.begin(), s.from.end()});
+  else if (!s.data.empty())
+    tasks = read_arc_data(Path(s.data) / kArcFile).tasks;
+  else
+    detail::fail("[arc] show needs tasks. HINT: --from FOLDER, --data DIR or --run RUN");
+  keep_tasks(tasks, {s.task});
+  Sheet sheet = task_sheet(tasks[0]);
+  if (run) {
+    s.tasks = {s.task};
+    if (s.variants < 0) s.variants = 0;
+    const PuzzleDataset data = open_data(*run, s.data, "test", pool_of(s, run->config));
+    CHECK(data.num_examples() > 0, "[arc] ", s.task, " is no evaluated task of ", s.data);
+    add_predictions(sheet, *run->model, data, s.options);
+  }
+  const std::string extension = Path(s.out).extension();
+  if (s.out.empty()) {
+    std::printf("%s", sheet_text(sheet, use_colour(stdout)).c_str());
+    return;
+  }
+  CHECK(extension == ".html" || extension == ".svg" || extension == ".png",
+        "[arc] --out must end in .html, .svg or .png, got '", s.out, "'");
+  write_file_atomically(s.out, extension == ".html"  ? sheet_html(s.task, sheet)
+                               : extension == ".svg" ? sheet_svg(sheet)
+                                                     : sheet_png(sheet));
+  std::printf("%s\n", s.out.c_str());
+}
+
+// --- adapt and farm: one task, for a time
+// ---------------------------------------------------------
+
+struct FitSettings {
+  double budget = 60;      // seconds of training
+  int64_t variants = 300;  // for training, and of them
+  int64_t pool = 100;      // that vote
+  std::string kinds = "all";
+  bool network = true;     // whether the weights are trained, too
+};
+
+// Trains on one task for the budget, from `start` if there is one, and votes on its tests.
+TaskOutcome fit_task(const ArcData& data, Config config, LoadedRun* start, const FitSettings& fit,
+                     const Path& run, bool progress) {
+  DataView view = view_of(config);
+  view.tasks.clear();
+  const PuzzleDataset train(std::make_shared<ArcExamples>(data, "train", view), run);
+  view.pool = fit.pool;
+  const PuzzleDataset test(std::make_shared<ArcExamples>(data, "test", view), run);
+  CHECK(!start || train.info().seq_len == config.model.seq_len,
+        "[adapt] the task needs a canvas of ", train.info().seq_len, " cells, the model has ",
+        config.model.seq_len);
+  adopt_data(config, train);
+  config.tasks.clear();
+  if (!fit.network) config.train.lr = 0, config.train.weight_decay = 0;
+  const auto prepared = [&] {
+    auto trainer = std::make_unique<Trainer>(config, train, nullptr, run);
+    if (start) trainer->start_from(*start->model, start->puzzle_names);
+    return trainer;
+  };
+  // A short trial tells how many steps fit the time, so that the schedule ends with it.
+  const auto clock = [] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+  };
+  constexpr int kTrial = 6;
+  double began = clock();
+  {
+    const auto trial = prepared();
+    trial->step(), trial->step();
+    began = clock();
+    for (int i = 0; i < kTrial; ++i) trial->step();
+  }
+  const double seconds_per_step = (clock() - began) / kTrial;
+  config.train.total_steps =
+      std::max<int64_t>(10, static_cast<int64_t>(fit.budget / seconds_per_step));
+  config.train.lr_warmup_steps =
+      std::min(config.train.lr_warmup_steps, config.train.total_steps / 10);
+  config.train.checkpoint_every = config.train.total_steps;
+  write_run_config(run, config, train.task());
+  const auto trainer = prepared();
+  {
+    std::optional<Progress> bar;
+    if (progress) bar.emplace("fit", "steps", config.train.total_steps);
+    TrainCallbacks callbacks;
+    callbacks.on_metrics = [&](const TrainMetrics& m) {
+      if (bar) bar->update(m.step, "loss " + std::to_string(m.loss));
+    };
+    trainer->run(callbacks);
+  }
+  return vote(trainer->model(), test, {}, false).at(0);
+}
+
+struct AdaptSettings {
+  std::string run, checkpoint, puzzle, out;
+  FitSettings fit;
+  std::vector<std::string> overrides;
+  bool network = false;
+  CommonOptions common;
+};
+
+void adapt(AdaptSettings s) {
+  s.common.apply();
+  LoadedRun run = load_run(s.run, s.checkpoint);
+  std::vector<ArcTask> tasks = load_all_arc({s.puzzle});
+  CHECK(tasks.size() == 1, "[adapt] --puzzle must be a file of one task, got ", tasks.size());
+  tasks[0].evaluated = true;
+  const int side = static_cast<int>(std::lround(std::sqrt(run.config.model.seq_len)));
+  CHECK(run.config.model.vocab_size == kArcVocab && side * side == run.config.model.seq_len,
+        "[adapt] ", s.run, " is no ARC model");
+  ArcData data;
+  data.tasks = tasks, data.variants = s.fit.variants, data.canvas = side;
+  data.kinds = ArcKinds::parse(s.fit.kinds);
+  Config config = run.config;
+  config.data.clear();
+  config.train.batch_size = std::min<int64_t>(config.train.batch_size, 32);
+  config.train.micro_batches = 1, config.train.refill = Refill::only_halted;
+  for (const std::string& item : s.overrides) config.set_from(item);
+  s.fit.network = s.network;
+  const Path out = s.out.empty() ? Path("runs") / ("adapt-" + tasks[0].id) : Path(s.out);
+  CHECK(!fs::exists(out / "config.json"), "[adapt] ", out.string(),
+        " holds a run already. HINT: choose another --out folder");
+  const TaskOutcome outcome = fit_task(data, config, &run, s.fit, out, true);
+  write_predictions(out, {outcome});
+  Sheet sheet = task_sheet(tasks[0]);
+  for (size_t i = 0; i < outcome.tests.size(); ++i) {
+    SheetRow row{"prediction for test " + std::to_string(i + 1), {}};
+    for (size_t c = 0; c < std::min<size_t>(2, outcome.tests[i].best.size()); ++c) {
+      const Candidate& candidate = outcome.tests[i].best[c];
+      row.panels.push_back({std::to_string(candidate.count) + " votes", candidate.grid});
+    }
+    sheet.push_back(row);
+  }
+  std::printf("%s", sheet_text(sheet, use_colour(stdout)).c_str());
+  print_scores({outcome});
+  std::printf("run folder %s, with submission.json\n", out.c_str());
+}
+
+struct FarmSettings {
+  std::vector<std::string> from, tasks, overrides;
+  std::string preset = "arc-task", init, out;
+  FitSettings fit;
+  int jobs = 0;
+  bool network = true;
+  CommonOptions common;
+};
+
+// One task of a farm, in a process of its own. Returns its line.
+Json farm_task(const FarmSettings& s, const ArcTask& task, const Path& run) {
+  ArcData data;
+  data.tasks = {task}, data.tasks[0].evaluated = true;
+  data.variants = s.fit.variants, data.canvas = 0;
+  data.kinds = ArcKinds::parse(s.fit.kinds);
+  std::optional<LoadedRun> start;
+  Config config = preset(s.preset);
+  if (!s.init.empty()) {
+    start = load_run(s.init, "");
+    config = start->config;
+    config.data.clear();
+    data.canvas = static_cast<int>(std::lround(std::sqrt(config.model.seq_len)));
+  }
+  for (const std::string& item : s.overrides) config.set_from(item);
+  FitSettings fit = s.fit;
+  fit.network = s.network;
+  const auto began = std::chrono::steady_clock::now();
+  const TaskOutcome outcome = fit_task(data, config, start ? &*start : nullptr, fit, run, false);
+  Json line = to_json(outcome);
+  line["solved_at_2"] = !solved({outcome}).empty();
+  line["known"] = score({outcome}).tasks == 1;
+  line["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  return line;
+}
+
+void farm(const FarmSettings& s) {
+  std::vector<ArcTask> tasks = load_all_arc({s.from.begin(), s.from.end()});
+  if (!s.tasks.empty()) keep_tasks(tasks, s.tasks);
+  const Path out = s.out, results = out / "results.jsonl";
+  fs::create_directories(out);
+  std::set<std::string> done;
+  std::vector<Json> lines;
+  if (std::ifstream file(results); file)
+    for (std::string line; std::getline(file, line);)
+      if (const Json json = Json::parse(line, nullptr, false); json.is_object())
+        if (done.insert(json.value("task", "")).second) lines.push_back(json);
+  std::erase_if(tasks, [&](const ArcTask& t) { return done.contains(t.id); });
+  const int cores = s.common.threads > 0 ? s.common.threads
+                                         : static_cast<int>(std::thread::hardware_concurrency());
+  const int jobs = s.jobs > 0 ? s.jobs : cores, threads = std::max(1, cores / jobs);
+  const auto total = static_cast<int64_t>(tasks.size() + done.size());
+  Progress bar("farm", "tasks", total, static_cast<int64_t>(done.size()));
+  std::map<pid_t, std::string> running;
+  size_t next = 0;
+  std::string failed;
+  while (next < tasks.size() || !running.empty()) {
+    if (next < tasks.size() && static_cast<int>(running.size()) < jobs) {
+      // This process has not used OpenMP, so its copy may.
+      const pid_t child = ::fork();
+      CHECK(child >= 0, "[farm] cannot start a process");
+      if (child > 0) {
+        running[child] = tasks[next++].id;
+        continue;
+      }
+      const Path run = out / tasks[next].id;
+      int status = 1;
+      try {
+        CommonOptions own;
+        own.threads = threads;
+        own.apply();
+        fs::remove_all(run);
+        fs::create_directories(run);
+        write_file_atomically(run / "result.json", farm_task(s, tasks[next], run).dump() + "\n");
+        status = 0;
+      } catch (const std::exception& error) {
+        write_file_atomically(run / "error.txt", std::string(error.what()) + "\n");
+      }
+      ::_exit(status);
+    }
+    int status = 0;
+    const pid_t child = ::wait(&status);
+    const std::string id = running[child];
+    running.erase(child);
+    if (status != 0) {
+      const Path why = out / id / "error.txt";
+      failed = id + ": " + (fs::exists(why) ? read_file(why) : "its process was stopped\n");
+      next = tasks.size();  // the others finish, no new one starts
+      continue;
+    }
+    lines.push_back(read_json(out / id / "result.json"));
+    std::ofstream(results, std::ios::app) << lines.back().dump() << '\n';
+    bar.update(static_cast<int64_t>(lines.size()),
+               id + (lines.back()["solved_at_2"] ? " solved" : " not solved"));
+  }
+  bar.finish();
+  CHECK(failed.empty(), "[farm] ", failed.substr(0, failed.size() - 1),
+        ". HINT: the same command goes on with what is left");
+  int64_t right = 0, known = 0;
+  for (const Json& line : lines) {
+    known += line.value("known", false), right += line.value("solved_at_2", false);
+    std::printf("%-12s %s\n", line.value("task", "").c_str(),
+                line.value("solved_at_2", false) ? "solved" : "not solved");
+  }
+  std::printf("%lld of %lld tasks solved at pass@2; %s\n", static_cast<long long>(right),
+              static_cast<long long>(known), results.c_str());
+}
+
+void add_fit_options(CLI::App& command, FitSettings& fit) {
+  command.add_option("--budget", fit.budget, "time of training: 60s, 5m, 1h (default 60s a task)")
+      ->transform(CLI::AsNumberWithUnit(
+          std::map<std::string, double>{{"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}}));
+  command.add_option("--variants", fit.variants, "of the task, to train on (default 300)")
+      ->check(CLI::Range(0, 100000));
+  command.add_option("--kinds", fit.kinds,
+                     "of variants: all (default), none, or of rotation,flip,transpose,colour,"
+                     "translation");
+  command.add_option("--pool", fit.pool, "of them, that vote (default 100)")
+      ->check(CLI::Range(0, 100000));
+}
+
+}  // namespace
+
+void add_arc_command(CLI::App& app) {
+  CLI::App* arc = app.add_subcommand("arc", "ARC: predict by voting, look at tasks, farm");
+  arc->require_subcommand(1);
+  CLI::App* p = arc->add_subcommand("predict", "Vote over variants, score, write submission.json");
+  auto s = std::make_shared<PredictSettings>();
+  s->add(*p);
+  p->add_option("--task", s->tasks, "these tasks alone")->type_name("ID...");
+  p->add_option("--out", s->out, "folder to write (default: RUN/predictions)");
+  p->add_flag("--json", s->json, "print the scores as JSON");
+  p->callback([s] { predict(*s); });
+
+  CLI::App* v = arc->add_subcommand("show", "A task in colours: terminal, HTML, SVG or PNG");
+  auto w = std::make_shared<ShowSettings>();
+  w->add(*v);
+  v->get_option("--run")->required(false);
+  v->add_option("task", w->task, "its name")->required();
+  v->add_option("--from", w->from, "folders or files of tasks");
+  v->add_option("--out", w->out, "FILE.html, .svg or .png (default: the terminal)");
+  v->footer("With --run: the prediction after every segment, and the votes of --variants.");
+  v->callback([w] { show(*w); });
+
+  CLI::App* f =
+      arc->add_subcommand("farm", "Train a small model for each task alone, side by side");
+  auto t = std::make_shared<FarmSettings>();
+  f->add_option("--from", t->from, "folders or files of tasks")->required();
+  f->add_option("--task", t->tasks, "these tasks alone")->type_name("ID...");
+  f->add_option("--out", t->out, "folder of the runs and results.jsonl")->required();
+  f->add_option("--preset", t->preset, "of each model (default arc-task)");
+  f->add_option("--init", t->init, "adapt this run instead of starting from scratch");
+  f->add_flag("--network,!--rows-only", t->network, "with --init: train the weights, too");
+  f->add_option("--set", t->overrides, "change any setting: key=value")->type_name("KEY=VALUE");
+  f->add_option("--jobs", t->jobs, "models at a time (default: one a core)")
+      ->check(CLI::Range(1, 4096));
+  f->add_option("--threads", t->common.threads, "cores in all (default: every one)");
+  add_fit_options(*f, t->fit);
+  f->footer("Run again, it goes on with what is left.");
+  f->callback([t] { farm(*t); });
+}
+
+void add_adapt_command(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("adapt", "Fit a trained ARC model to a task that was not in training");
+  auto s = std::make_shared<AdaptSettings>();
+  command->add_option("--run", s->run, "run folder")->required();
+  command->add_option("--checkpoint", s->checkpoint, "best (default), last, or a folder");
+  command->add_option("--puzzle", s->puzzle, "file of the task")->required();
+  command->add_option("--out", s->out, "run folder to make (default: runs/adapt-TASK)");
+  command->add_flag("--network", s->network, "train the weights, too, not only the puzzle's rows");
+  command->add_option("--set", s->overrides, "change any setting: key=value")
+      ->type_name("KEY=VALUE");
+  add_fit_options(*command, s->fit);
+  command->add_option("--threads", s->common.threads, "CPU threads (default: all cores)");
+  command->callback([s] { adapt(*s); });
+}
+
+}  // namespace hrm

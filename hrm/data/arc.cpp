@@ -1,0 +1,409 @@
+#include "hrm/data/arc.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <unordered_set>
+
+namespace hrm {
+namespace fs = std::filesystem;
+using nlohmann::json;
+namespace {
+
+constexpr std::array<int, 8> kInverse = {0, 3, 2, 1, 4, 5, 6, 7};
+constexpr int kTrialsPerVariant = 5;  // official ARCAugmentRetriesFactor
+
+// Where cell (r, c) of an h x w grid goes under transform `id`.
+std::pair<int, int> moved(int id, int r, int c, int h, int w) {
+  switch (id) {
+    case 1:
+      return {w - 1 - c, r};
+    case 2:
+      return {h - 1 - r, w - 1 - c};
+    case 3:
+      return {c, h - 1 - r};
+    case 4:
+      return {r, w - 1 - c};
+    case 5:
+      return {h - 1 - r, c};
+    case 6:
+      return {c, r};
+    case 7:
+      return {w - 1 - c, h - 1 - r};
+    default:
+      return {r, c};
+  }
+}
+bool swaps_sides(int id) { return id == 1 || id == 3 || id == 6 || id == 7; }
+
+constexpr auto kKindFields = {std::pair{"rotation", &ArcKinds::rotation},
+                              {"flip", &ArcKinds::flip},
+                              {"transpose", &ArcKinds::transpose},
+                              {"colour", &ArcKinds::colour},
+                              {"translation", &ArcKinds::translation}};
+
+// Hashes of a task's variants. A grid's hash is the sum over its cells of key(place) * value(
+// colour), so it follows for any colour map from ten sums per transform, without the grid.
+class VariantHash {
+ public:
+  explicit VariantHash(const ArcTask& task) {
+    for (const auto* pairs : {&task.train, &task.test})
+      for (const ArcPair& p : *pairs) add(p.input), add(p.output);
+  }
+  // Of the multiset of pairs.
+  uint64_t operator()(const ArcVariant& v) const {
+    static const std::array<uint64_t, 10> values = [] {
+      std::array<uint64_t, 10> random;
+      for (int c = 0; c < 10; ++c) random[c] = philox_bits(2, c);
+      return random;
+    }();
+    uint64_t total = 0, input = 0;
+    for (size_t i = 0; i < sums_.size(); ++i) {
+      uint64_t h = 0;
+      for (int c = 0; c < 10; ++c) h += sums_[i][v.dihedral][c] * values[v.colours[c]];
+      if (i % 2 == 0)
+        input = h;
+      else
+        total += philox_bits(input, h);
+    }
+    return total;
+  }
+
+ private:
+  void add(const ArcGrid& g) {
+    auto& sums = sums_.emplace_back();
+    for (int id = 0; id < 8; ++id) {
+      for (int r = 0; r < g.height; ++r)
+        for (int c = 0; c < g.width; ++c) {
+          const auto [row, col] = moved(id, r, c, g.height, g.width);
+          // Grids of different widths share no keys.
+          const int width = swaps_sides(id) ? g.height : g.width;
+          sums[id][g.at(r, c)] += philox_bits(1, (width * 32 + row) * 32 + col);
+        }
+    }
+  }
+  std::vector<std::array<std::array<uint64_t, 10>, 8>> sums_;  // input, output, input, ...
+};
+
+ArcGrid parse_grid(const json& rows, const std::string& where) {
+  CHECK(rows.is_array() && !rows.empty(), "[arc] ", where, " must be a list of rows");
+  ArcGrid grid;
+  grid.height = static_cast<int>(rows.size());
+  CHECK(rows.size() <= kArcSide, "[arc] ", where, " has ", rows.size(), " rows, at most ", kArcSide,
+        " are possible");
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const std::string row = where + " row " + std::to_string(r);
+    CHECK(rows[r].is_array() && !rows[r].empty() && rows[r].size() <= kArcSide, "[arc] ", row,
+          " must be a list of 1 to ", kArcSide, " colours",
+          rows[r].is_array() ? ", got " + std::to_string(rows[r].size()) : "");
+    if (r == 0) grid.width = static_cast<int>(rows[r].size());
+    CHECK(static_cast<int>(rows[r].size()) == grid.width, "[arc] ", row, " has ", rows[r].size(),
+          " cells, row 0 has ", grid.width);
+    for (size_t c = 0; c < rows[r].size(); ++c) {
+      const json& cell = rows[r][c];
+      CHECK(cell.is_number_integer() && cell >= 0 && cell <= 9, "[arc] ", row, " column ", c,
+            " is ", cell.dump(-1, ' ', true, json::error_handler_t::replace), ", a colour is 0..9");
+      grid.cells.push_back(cell.get<uint8_t>());
+    }
+  }
+  return grid;
+}
+
+std::vector<ArcPair> parse_pairs(const json& list, bool outputs_needed, const std::string& where) {
+  CHECK(list.is_array(), "[arc] ", where, " must be a list of pairs");
+  std::vector<ArcPair> pairs;
+  for (size_t i = 0; i < list.size(); ++i) {
+    const std::string place = where + "[" + std::to_string(i) + "]";
+    CHECK(list[i].is_object() && list[i].contains("input"), "[arc] ", place, " needs an \"input\"");
+    ArcPair pair;
+    pair.input = parse_grid(list[i]["input"], place + ".input");
+    const bool has_output = list[i].contains("output") && !list[i]["output"].is_null();
+    CHECK(has_output || !outputs_needed, "[arc] ", place, " needs an \"output\"");
+    if (has_output) pair.output = parse_grid(list[i]["output"], place + ".output");
+    pairs.push_back(std::move(pair));
+  }
+  return pairs;
+}
+
+json parse_file(const Path& path) {
+  const std::string text = read_file(path);
+  try {
+    return json::parse(text);
+  } catch (const json::exception& error) {
+    std::string reason = error.what();
+    if (const auto at = reason.find("] "); at != std::string::npos) reason = reason.substr(at + 2);
+    detail::fail("[arc] ", path.string(), " is not valid JSON: ", reason);
+  }
+}
+
+// A combined file: {"id": {"train", "test"}, ...}, the outputs of the tests in `solutions`.
+void read_combined(const json& tasks, const json& solutions, const Path& path,
+                   std::vector<ArcTask>& out) {
+  for (const auto& [id, task] : tasks.items()) {
+    ArcTask t = parse_arc_task(task, id, path.string() + ": " + id);
+    if (solutions.contains(id))
+      for (size_t i = 0; i < std::min(t.test.size(), solutions[id].size()); ++i)
+        t.test[i].output = parse_grid(solutions[id][i], path.string() + ": solution of " + id);
+    out.push_back(std::move(t));
+  }
+}
+
+void read_arc_file(const Path& path, std::vector<ArcTask>& out) {
+  const std::string name = path.filename().string();
+  if (name.find("_solutions") != std::string::npos || name == "sample_submission.json") return;
+  const json parsed = parse_file(path);
+  CHECK(parsed.is_object() && !parsed.empty(), "[arc] ", path.string(),
+        " must be an object with \"train\" and \"test\"");
+  const size_t first = out.size();
+  const bool combined = !parsed.contains("train") && !parsed.contains("test") &&
+                        parsed.begin()->is_object() && parsed.begin()->contains("train");
+  if (combined) {
+    std::string solutions = path.string();
+    const size_t at = solutions.rfind("_challenges");
+    if (at != std::string::npos) solutions.replace(at, 11, "_solutions");
+    const bool found = at != std::string::npos && fs::exists(solutions);
+    read_combined(parsed, found ? parse_file(solutions) : json::object(), path, out);
+  } else {
+    out.push_back(parse_arc_task(parsed, path.stem().string(), path.string()));
+  }
+  const std::string role = combined ? name : path.parent_path().filename().string();
+  for (size_t i = first; i < out.size(); ++i) {
+    out[i].evaluated = combined ? role.find("evaluation") != std::string::npos ||
+                                      role.find("test") != std::string::npos
+                                : role == "evaluation";
+    out[i].set = combined ? path.string() : path.parent_path().string();
+  }
+}
+
+}  // namespace
+
+ArcKinds ArcKinds::parse(const std::string& text) {
+  ArcKinds kinds;
+  if (text == "all") return kinds;
+  for (const auto& [name, field] : kKindFields) kinds.*field = false;
+  if (text == "none" || text.empty()) return kinds;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    const std::string word = text.substr(at, end - at);
+    const auto found = std::find_if(kKindFields.begin(), kKindFields.end(),
+                                    [&](const auto& f) { return word == f.first; });
+    CHECK(found != kKindFields.end(), "[arc] a kind of augmentation is rotation, flip, transpose, ",
+          "colour or translation (or all, or none), got '", word, "'");
+    kinds.*found->second = true;
+    at = end + 1;
+  }
+  return kinds;
+}
+
+std::string ArcKinds::to_string() const {
+  std::string text;
+  for (const auto& [name, field] : kKindFields)
+    if (this->*field) text += (text.empty() ? "" : ",") + std::string(name);
+  return text.empty() ? "none" : text;
+}
+
+ArcGrid dihedral_transform(const ArcGrid& g, int id) {
+  ArcGrid out = g;
+  if (swaps_sides(id)) std::swap(out.height, out.width);
+  for (int r = 0; r < g.height; ++r)
+    for (int c = 0; c < g.width; ++c) {
+      const auto [row, col] = moved(id, r, c, g.height, g.width);
+      out.cells[row * out.width + col] = g.at(r, c);
+    }
+  return out;
+}
+
+ArcVariant ArcVariant::draw(const ArcKinds& kinds, Random& random) {
+  std::vector<uint8_t> dihedrals = {0};
+  if (kinds.rotation) dihedrals.insert(dihedrals.end(), {1, 2, 3});
+  if (kinds.flip) dihedrals.insert(dihedrals.end(), {4, 5});
+  if (kinds.transpose) dihedrals.insert(dihedrals.end(), {6, 7});
+  ArcVariant v;
+  v.dihedral = dihedrals[random.below(static_cast<int64_t>(dihedrals.size()))];
+  if (kinds.colour)
+    for (int i = 9; i > 1; --i) std::swap(v.colours[i], v.colours[1 + random.below(i)]);
+  return v;
+}
+
+ArcGrid ArcVariant::apply(const ArcGrid& grid) const {
+  ArcGrid mapped = grid;
+  for (uint8_t& c : mapped.cells) c = colours[c];
+  return dihedral_transform(mapped, dihedral);
+}
+
+ArcGrid ArcVariant::undo(const ArcGrid& grid) const {
+  std::array<uint8_t, 10> back{};
+  for (uint8_t c = 0; c < 10; ++c) back[colours[c]] = c;
+  ArcGrid original = dihedral_transform(grid, kInverse[dihedral]);
+  for (uint8_t& c : original.cells) c = back[c];
+  return original;
+}
+
+std::string ArcVariant::name(const std::string& task) const {
+  if (identity()) return task;
+  std::string digits;
+  for (const uint8_t c : colours) digits += static_cast<char>('0' + c);
+  return task + "_t" + static_cast<char>('0' + dihedral) + "_" + digits;
+}
+
+std::pair<std::string, ArcVariant> parse_variant_name(const std::string& name) {
+  constexpr size_t kSuffix = 14;  // _t3_0376254198
+  ArcVariant v;
+  if (name.size() <= kSuffix) return {name, v};
+  const std::string suffix = name.substr(name.size() - kSuffix);
+  std::string digits = suffix.substr(4);
+  for (int i = 0; i < 10; ++i) v.colours[i] = static_cast<uint8_t>(digits[i] - '0');
+  std::sort(digits.begin(), digits.end());
+  const bool fits = suffix.starts_with("_t") && suffix[2] >= '0' && suffix[2] <= '7' &&
+                    suffix[3] == '_' && digits == "0123456789";
+  if (!fits) return {name, {}};
+  v.dihedral = static_cast<uint8_t>(suffix[2] - '0');
+  return {name.substr(0, name.size() - kSuffix), v};
+}
+
+std::vector<ArcVariant> arc_variants(const ArcTask& task, int64_t wanted, const ArcKinds& kinds,
+                                     uint64_t seed) {
+  Random random = Random(seed).fork("variants").fork(task.id.c_str());
+  const VariantHash hash(task);
+  std::vector<ArcVariant> variants = {{}};
+  std::unordered_set<uint64_t> seen = {hash({})};
+  for (int64_t trial = 0; trial < kTrialsPerVariant * wanted; ++trial) {
+    if (static_cast<int64_t>(variants.size()) > wanted) break;
+    const ArcVariant v = ArcVariant::draw(kinds, random);
+    if (seen.insert(hash(v)).second) variants.push_back(v);
+  }
+  return variants;
+}
+
+int smallest_canvas(const std::vector<ArcTask>& tasks) {
+  int side = 1;
+  for (const ArcTask& t : tasks)
+    for (const auto* pairs : {&t.train, &t.test})
+      for (const ArcPair& p : *pairs)
+        for (const ArcGrid* g : {&p.input, &p.output}) side = std::max({side, g->height, g->width});
+  return side;
+}
+
+void encode_grid(const ArcGrid& grid, int side, int row, int col, int32_t* tokens) {
+  std::fill(tokens, tokens + side * side, 0);
+  const int bottom = row + grid.height, right = col + grid.width;
+  for (int r = 0; r < grid.height; ++r)
+    for (int c = 0; c < grid.width; ++c) tokens[(row + r) * side + col + c] = 2 + grid.at(r, c);
+  if (grid.empty()) return;
+  if (bottom < side) std::fill(tokens + bottom * side + col, tokens + bottom * side + right, 1);
+  if (right < side)
+    for (int r = row; r < bottom; ++r) tokens[r * side + right] = 1;
+}
+
+ArcGrid crop(const int32_t* tokens, int side, int row, int col) {
+  int width = side - col;
+  ArcGrid best;
+  for (int h = 1; row + h <= side; ++h) {
+    const int32_t* line = tokens + (row + h - 1) * side + col;
+    width = static_cast<int>(
+        std::find_if(line, line + width, [](int32_t t) { return t < 2 || t >= kArcVocab; }) - line);
+    if (h * width > best.height * best.width) best.height = h, best.width = width;
+  }
+  for (int r = 0; r < best.height; ++r)
+    for (int c = 0; c < best.width; ++c)
+      best.cells.push_back(static_cast<uint8_t>(tokens[(row + r) * side + col + c] - 2));
+  return best;
+}
+
+ArcTask parse_arc_task(const json& j, const std::string& id, const std::string& where) {
+  CHECK(j.is_object() && j.contains("train") && j.contains("test"), "[arc] ", where,
+        " must be an object with \"train\" and \"test\"");
+  ArcTask task;
+  task.id = j.contains("name") && j["name"].is_string() ? j["name"].get<std::string>() : id;
+  task.train = parse_pairs(j["train"], true, where + ": train");
+  task.test = parse_pairs(j["test"], false, where + ": test");
+  CHECK(!task.train.empty() && !task.test.empty(), "[arc] ", where,
+        " needs at least one pair under \"train\" and under \"test\"");
+  return task;
+}
+
+std::vector<ArcTask> load_all_arc(const std::vector<Path>& from) {
+  std::vector<ArcTask> all;
+  for (const Path& root : from) {
+    CHECK(fs::exists(root), "[arc] there is no ", root.string());
+    std::vector<Path> files;
+    if (fs::is_directory(root)) {
+      for (const auto& entry : fs::recursive_directory_iterator(root))
+        if (entry.path().extension() == ".json") files.push_back(entry.path());
+      std::sort(files.begin(), files.end());
+      CHECK(!files.empty(), "[arc] ", root.string(),
+            " holds no .json files. HINT: a clone of ARC-AGI, ARC-AGI-2 or ConceptARC, or Kaggle's "
+            "files");
+    } else {
+      files.push_back(root);
+    }
+    std::map<std::string, std::string> seen;
+    const size_t first = all.size();
+    for (const Path& file : files) read_arc_file(file, all);
+    for (size_t i = first; i < all.size(); ++i) {
+      const auto [it, fresh] = seen.try_emplace(all[i].id, all[i].set);
+      CHECK(fresh, "[arc] two tasks are named ", all[i].id, ": in ", it->second, " and in ",
+            all[i].set, ". HINT: give each folder to --from by itself");
+    }
+  }
+  return all;
+}
+
+std::vector<ArcTask> load_arc(const std::vector<Path>& from, int64_t* repeated) {
+  std::vector<ArcTask> all = load_all_arc(from), kept;
+  std::map<std::string, size_t> chosen;
+  for (const bool evaluated : {true, false})
+    for (size_t i = 0; i < all.size(); ++i)
+      if (all[i].evaluated == evaluated) chosen.try_emplace(all[i].id, i);
+  for (size_t i = 0; i < all.size(); ++i)
+    if (chosen.at(all[i].id) == i) kept.push_back(std::move(all[i]));
+  *repeated = static_cast<int64_t>(all.size() - kept.size());
+  return kept;
+}
+
+std::string grid_text(const ArcGrid& grid) {
+  std::string text;
+  for (int r = 0; r < grid.height; ++r) {
+    if (r) text += '/';
+    for (int c = 0; c < grid.width; ++c) text += static_cast<char>('0' + grid.at(r, c));
+  }
+  return text;
+}
+
+ArcGrid parse_grid_text(const std::string& text, const std::string& where) {
+  ArcGrid grid;
+  if (text.empty()) return grid;
+  const size_t width = std::min(text.find('/'), text.size());
+  grid.width = static_cast<int>(width);
+  grid.height = static_cast<int>((text.size() + 1) / (width + 1));
+  bool fits = width > 0 && grid.width <= kArcSide && grid.height <= kArcSide &&
+              (text.size() + 1) % (width + 1) == 0;
+  for (size_t i = 0; fits && i < text.size(); ++i) {
+    const bool end = i % (width + 1) == width;
+    fits = end ? text[i] == '/' : text[i] >= '0' && text[i] <= '9';
+    if (!end) grid.cells.push_back(static_cast<uint8_t>(text[i] - '0'));
+  }
+  CHECK(fits, "[arc] ", where, " is no grid: equal rows of digits joined by '/', got '", text, "'");
+  return grid;
+}
+
+std::string canonical_pair(const ArcPair& pair) {
+  std::string best;
+  for (int id = 0; id < 8; ++id) {
+    std::array<char, 10> name = {'0'};
+    char next = '1';
+    std::string text;
+    for (const ArcGrid* grid : {&pair.input, &pair.output}) {
+      const ArcGrid g = dihedral_transform(*grid, id);
+      for (const uint8_t c : g.cells) {
+        if (c && !name[c]) name[c] = next++;
+        text += name[c];
+      }
+      text += "|" + std::to_string(g.width) + "|";
+    }
+    if (best.empty() || text < best) best = text;
+  }
+  return best;
+}
+
+}  // namespace hrm

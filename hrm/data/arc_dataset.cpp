@@ -1,0 +1,383 @@
+#include "hrm/data/arc_dataset.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <set>
+
+namespace hrm {
+namespace {
+
+constexpr int kFormat = 1;
+
+// The demonstrations of a task are trained on, and all of a task that is not evaluated.
+std::vector<ArcPair> training_pairs(const ArcTask& task) {
+  std::vector<ArcPair> pairs = task.train;
+  if (!task.evaluated)
+    for (const ArcPair& p : task.test)
+      if (!p.output.empty()) pairs.push_back(p);
+  return pairs;
+}
+
+Json pairs_json(const std::vector<ArcPair>& pairs) {
+  Json list = Json::array();
+  for (const ArcPair& p : pairs) list.push_back({grid_text(p.input), grid_text(p.output)});
+  return list;
+}
+
+std::vector<ArcPair> pairs_from_json(const nlohmann::json& list, const std::string& where) {
+  std::vector<ArcPair> pairs;
+  for (const auto& p : list)
+    pairs.push_back({parse_grid_text(p.at(0).get<std::string>(), where),
+                     parse_grid_text(p.at(1).get<std::string>(), where)});
+  return pairs;
+}
+
+}  // namespace
+
+std::string arc_data_text(const ArcData& data) {
+  Json json = {{"format", kFormat},         {"canvas", data.canvas},
+               {"variants", data.variants}, {"kinds", data.kinds.to_string()},
+               {"seed", data.seed},         {"tasks", Json::array()}};
+  for (const ArcTask& t : data.tasks)
+    json["tasks"].push_back({{"id", t.id},
+                             {"set", t.set},
+                             {"evaluated", t.evaluated},
+                             {"train", pairs_json(t.train)},
+                             {"test", pairs_json(t.test)}});
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+ArcData read_arc_data(const Path& file) {
+  ArcData data;
+  try {
+    const auto json = nlohmann::json::parse(read_file(file));
+    CHECK(json.at("format") == kFormat, "[arc] ", file.string(),
+          " was written by another version of hrm. HINT: `hrm data arc` makes it anew");
+    data.canvas = json.at("canvas"), data.variants = json.at("variants");
+    data.kinds = ArcKinds::parse(json.at("kinds")), data.seed = json.at("seed");
+    for (const auto& t : json.at("tasks")) {
+      ArcTask task;
+      task.id = t.at("id"), task.set = t.at("set"), task.evaluated = t.at("evaluated");
+      const std::string where = file.string() + ": " + task.id;
+      task.train = pairs_from_json(t.at("train"), where);
+      task.test = pairs_from_json(t.at("test"), where);
+      data.tasks.push_back(std::move(task));
+    }
+  } catch (const nlohmann::json::exception& error) {
+    detail::fail("[arc] ", file.string(), " is damaged: ", error.what());
+  }
+  CHECK(!data.tasks.empty() && data.variants >= 0 && data.canvas >= 0 && data.canvas <= kArcSide,
+        "[arc] ", file.string(), " is damaged: it has no tasks, or sizes out of range");
+  return data;
+}
+
+ArcExamples::ArcExamples(ArcData data, const std::string& split, const DataView& view)
+    : data_(std::move(data)),
+      training_(split == "train"),
+      conditioning_(view.conditioning),
+      context_pairs_(view.context_pairs) {
+  if (!view.tasks.empty()) keep_tasks(data_.tasks, view.tasks);
+  if (view.variants) data_.variants = *view.variants;
+  if (view.kinds) data_.kinds = ArcKinds::parse(*view.kinds);
+  if (view.seed) data_.seed = *view.seed;
+  moves_pool_ = !training_ && view.kinds && data_.kinds.translation;
+  const int needed = smallest_canvas(data_.tasks);
+  side_ = data_.canvas ? data_.canvas : needed;
+  CHECK(needed <= side_, "[arc] a grid of side ", needed, " does not fit a canvas of ", side_);
+  first_example_ = {0}, first_id_ = {1};  // id 0 is blank
+  for (const ArcTask& t : data_.tasks) {
+    variants_.push_back(arc_variants(t, data_.variants, data_.kinds, data_.seed));
+    const auto count = static_cast<int64_t>(variants_.back().size());
+    pool_.push_back(view.pool < 0 ? count : std::min(count, view.pool + 1));
+    pairs_.push_back(training_ ? training_pairs(t)
+                               : (t.evaluated ? t.test : std::vector<ArcPair>()));
+    const auto pairs = static_cast<int64_t>(pairs_.back().size());
+    first_example_.push_back(first_example_.back() + pool_.back() * pairs);
+    first_id_.push_back(first_id_.back() + (conditioning_ == Conditioning::variant ? count : 1));
+  }
+}
+
+ArcExamples::ArcExamples(const PuzzleDataset& official)
+    : training_(false),
+      moves_pool_(false),
+      conditioning_(Conditioning::variant),
+      context_pairs_(0) {
+  side_ = static_cast<int>(std::lround(std::sqrt(static_cast<double>(official.info().seq_len))));
+  CHECK(side_ * side_ == official.info().seq_len && official.info().vocab_size == kArcVocab &&
+            !official.puzzle_name(0).empty(),
+        "[arc] ", official.folder().string(),
+        " is no ARC data set. HINT: `hrm data arc` makes one; the official ones have an "
+        "identifiers.json");
+  first_example_ = {0};
+  std::vector<int32_t> inputs(official.info().seq_len), labels(inputs.size());
+  for (int64_t g = 0; g < official.num_groups(); ++g) {
+    ArcTask task;
+    std::vector<ArcVariant> variants;
+    for (int64_t p = official.group(g).first; p < official.group(g).second; ++p) {
+      const auto [first, last] = official.puzzle(p);
+      for (int64_t e = first; e < last; ++e) {
+        int32_t id;
+        official.read(e, inputs.data(), labels.data(), &id);
+        const auto [name, variant] = parse_variant_name(official.puzzle_name(id));
+        if (e == first) variants.push_back(variant);
+        task.id = name;
+        if (variants.size() == 1)
+          task.test.push_back(
+              {variant.undo(crop(inputs.data(), side_)), variant.undo(crop(labels.data(), side_))});
+      }
+    }
+    const auto n = static_cast<int64_t>(variants.size());
+    pool_.push_back(n);
+    first_example_.push_back(first_example_.back() + n * static_cast<int64_t>(task.test.size()));
+    pairs_.push_back(task.test), variants_.push_back(std::move(variants));
+    data_.tasks.push_back(std::move(task));
+  }
+}
+
+int64_t ArcExamples::input_len() const {
+  return side_ * side_ + extra_inputs(conditioning_, context_pairs_, side_ * side_);
+}
+
+int64_t ArcExamples::num_ids() const {
+  const bool table = conditioning_ == Conditioning::variant || conditioning_ == Conditioning::task;
+  return table ? first_id_.back() : 1;
+}
+
+std::string ArcExamples::id_name(int64_t id) const {
+  if (id == 0) return "<blank>";
+  const int64_t t =
+      std::upper_bound(first_id_.begin(), first_id_.end(), id) - first_id_.begin() - 1;
+  return variants_[t][id - first_id_[t]].name(data_.tasks[t].id);
+}
+
+void ArcExamples::boundaries(std::vector<int64_t>& puzzles, std::vector<int64_t>& groups) const {
+  for (size_t t = 0; t < pairs_.size(); ++t) {
+    if (pairs_[t].empty()) continue;
+    for (int64_t v = 0; v < pool_[t]; ++v)
+      puzzles.push_back(puzzles.back() + static_cast<int64_t>(pairs_[t].size()));
+    groups.push_back(static_cast<int64_t>(puzzles.size()) - 1);
+  }
+}
+
+ArcExamples::Where ArcExamples::where(int64_t example) const {
+  const auto next = std::upper_bound(first_example_.begin(), first_example_.end(), example);
+  const int64_t task = next - first_example_.begin() - 1, rest = example - first_example_[task];
+  const auto pairs = static_cast<int64_t>(pairs_[task].size());
+  return {task, rest / pairs, rest % pairs};
+}
+
+std::pair<int, int> ArcExamples::offset(int64_t example) const {
+  if (!moves_pool_) return {0, 0};
+  const Where w = where(example);
+  const ArcGrid& input = pairs_[w.task][w.pair].input;
+  const ArcGrid turned = dihedral_transform(input, variants_[w.task][w.variant].dihedral);
+  Random random = Random(data_.seed).fork("offset").fork(static_cast<uint64_t>(example));
+  const auto row = random.below(side_ - turned.height + 1);
+  return {static_cast<int>(row), static_cast<int>(random.below(side_ - turned.width + 1))};
+}
+
+void ArcExamples::read(int64_t example, int32_t* inputs, int32_t* labels,
+                       int32_t* puzzle_id) const {
+  const Where w = where(example);
+  const ArcVariant& v = variants_[w.task][w.variant];
+  const ArcPair pair = v.apply(pairs_[w.task][w.pair]);
+  const auto [row, col] = offset(example);
+  encode_grid(pair.input, side_, row, col, inputs);
+  // Moved with its input, an output may leave the canvas: then it cannot be compared.
+  const bool fits = row + pair.output.height <= side_ && col + pair.output.width <= side_;
+  encode_grid(fits ? pair.output : ArcGrid{}, side_, row, col, labels);
+  std::replace(labels, labels + side_ * side_, 0, static_cast<int32_t>(kIgnoreLabel));
+  int32_t* extra = inputs + side_ * side_;
+  *puzzle_id = 0;
+  switch (conditioning_) {
+    case Conditioning::variant:
+      *puzzle_id = static_cast<int32_t>(first_id_[w.task] + w.variant);
+      break;
+    case Conditioning::task:
+      *puzzle_id = static_cast<int32_t>(first_id_[w.task]);
+      *extra++ = v.dihedral;
+      for (int c = 1; c <= 9; ++c) *extra++ = 9 * (c - 1) + v.colours[c] - 1;
+      break;
+    case Conditioning::context:
+      read_context(w, extra);
+      break;
+    case Conditioning::blank:
+      break;
+  }
+}
+
+// Demonstrations under the variant of the example, which is not among them itself; repeated where
+// there are fewer than the model takes.
+void ArcExamples::read_context(const Where& w, int32_t* tokens) const {
+  const std::vector<ArcPair>& all = data_.tasks[w.task].train;
+  std::vector<const ArcPair*> others;
+  for (size_t i = 0; i < all.size(); ++i)
+    if (!training_ || static_cast<int64_t>(i) != w.pair) others.push_back(&all[i]);
+  for (int64_t k = 0; k < context_pairs_; ++k) {
+    const size_t at = others.empty() ? 0 : static_cast<size_t>(w.pair + k) % others.size();
+    const ArcPair pair =
+        others.empty() ? ArcPair{} : variants_[w.task][w.variant].apply(*others[at]);
+    for (const ArcGrid* grid : {&pair.input, &pair.output}) {
+      encode_grid(*grid, side_, 0, 0, tokens);
+      tokens += side_ * side_;
+    }
+  }
+}
+
+Augmentation ArcExamples::augmentation() const {
+  if (!data_.kinds.translation) return nullptr;
+  return [side = side_](int32_t* inputs, int32_t* labels, bool first, Random& random) {
+    // Drawn for every example, so that the stream does not depend on which is first.
+    const uint64_t down = random.bits(), right = random.bits();
+    if (first) return;
+    int height = 0, width = 0;
+    for (int i = 0; i < side * side; ++i)
+      if (inputs[i] >= 2 || labels[i] >= 2)
+        height = std::max(height, i / side + 1), width = std::max(width, i % side + 1);
+    const int row = static_cast<int>(down % (side - height + 1));
+    const int col = static_cast<int>(right % (side - width + 1));
+    // A grid that ended at the edge of the canvas has no EOS there, one that is moved away has.
+    const auto move = [&](int32_t* tokens, int32_t pad) {
+      const ArcGrid grid = crop(tokens, side);
+      encode_grid(grid, side, row, col, tokens);
+      std::replace(tokens, tokens + side * side, 0, pad);
+    };
+    move(inputs, 0), move(labels, kIgnoreLabel);
+  };
+}
+
+void keep_tasks(std::vector<ArcTask>& tasks, const std::vector<std::string>& names) {
+  std::vector<std::string> known;
+  for (const ArcTask& t : tasks) known.push_back(t.id);
+  for (const std::string& name : names) {
+    const std::string close = nearest(name, known);
+    CHECK(std::find(known.begin(), known.end(), name) != known.end(), "[arc] there is no task '",
+          name, "' in the data", close.empty() ? "" : ". HINT: did you mean '" + close + "'?");
+  }
+  std::erase_if(tasks, [&](const ArcTask& t) {
+    return std::find(names.begin(), names.end(), t.id) == names.end();
+  });
+}
+
+std::vector<ArcTask> official_tasks(const Path& folder) {
+  std::map<std::string, ArcTask> tasks;
+  for (const char* split : {"train", "test"}) {
+    const PuzzleDataset data(folder, split);
+    const int side = static_cast<int>(std::lround(std::sqrt(data.info().seq_len)));
+    CHECK(data.info().vocab_size == kArcVocab && side * side == data.info().seq_len &&
+              !data.puzzle_name(0).empty(),
+          "[arc] ", folder.string(), " is no ARC data set");
+    std::vector<int32_t> inputs(data.info().seq_len), labels(inputs.size());
+    for (int64_t p = 0; p < data.num_puzzles(); ++p)
+      for (int64_t e = data.puzzle(p).first; e < data.puzzle(p).second; ++e) {
+        int32_t id;
+        data.read(e, inputs.data(), labels.data(), &id);
+        const auto [name, variant] = parse_variant_name(data.puzzle_name(id));
+        if (!variant.identity()) break;
+        ArcTask& task = tasks[name];
+        task.id = name, task.set = (folder / split).string();
+        // Grids are rectangles: the first colour is their corner, for input and output alike.
+        const auto at = std::find_if(inputs.begin(), inputs.end(), [](int t) { return t >= 2; });
+        const int corner = static_cast<int>(at - inputs.begin());
+        const ArcPair pair = {crop(inputs.data(), side, corner / side, corner % side),
+                              crop(labels.data(), side, corner / side, corner % side)};
+        (split == std::string("test") ? task.test : task.train).push_back(pair);
+      }
+  }
+  std::vector<ArcTask> list;
+  for (auto& [name, task] : tasks)
+    task.evaluated = !task.test.empty(), list.push_back(std::move(task));
+  return list;
+}
+
+ArcSummary build_arc(const ArcBuild& build, const Path& out) {
+  ArcSummary summary;
+  ArcData data = build.options;
+  data.tasks = load_arc(build.from, &summary.repeated);
+  if (build.only_evaluation)
+    std::erase_if(data.tasks, [](const ArcTask& t) { return !t.evaluated; });
+  if (!build.only_tasks.empty()) keep_tasks(data.tasks, build.only_tasks);
+  CHECK(!data.tasks.empty(),
+        "[arc] no task is left. HINT: --only evaluation keeps tasks of a "
+        "folder \"evaluation\" alone");
+  const std::string text = arc_data_text(data);
+  const ArcExamples train(data, "train", {}), test(data, "test", {});
+  for (size_t t = 0; t < data.tasks.size(); ++t) {
+    const auto count = static_cast<int64_t>(train.num_variants(t)) - 1;
+    summary.variants += count;
+    summary.short_of += count < data.variants;
+    ++(data.tasks[t].evaluated ? summary.evaluated : summary.training);
+  }
+  summary.train_examples = train.num_examples(), summary.test_examples = test.num_examples();
+  summary.side = static_cast<int>(train.side());
+
+  DatasetInfo info;
+  info.seq_len = train.side() * train.side(), info.vocab_size = kArcVocab;
+  info.ignore_label_id = 0;
+  info.num_puzzle_identifiers = train.num_ids();
+  DatasetWriter writer(out, info, {}, build.replace);
+  if (!build.official) {
+    writer.finish({}, {{kArcFile, text}});
+    return summary;
+  }
+  std::vector<std::string> names;
+  for (int64_t id = 0; id < train.num_ids(); ++id) names.push_back(train.id_name(id));
+  Random random = Random(data.seed).fork("translation");
+  const Augmentation translate = train.augmentation();
+  std::vector<int> inputs(info.seq_len), labels(info.seq_len);
+  int64_t done = 0;
+  for (const ArcExamples* split : {&train, &test}) {
+    ArcExamples::Where last{-1, -1, -1};
+    int64_t untranslated = 0;
+    for (int64_t i = 0; i < split->num_examples(); ++i) {
+      const ArcExamples::Where w = split->where(i);
+      const bool same = w.task == last.task && w.variant == last.variant;
+      if (!same) untranslated = random.below(static_cast<int64_t>(split->pairs(w.task).size()));
+      int32_t id;
+      split->read(i, inputs.data(), labels.data(), &id);
+      if (split == &train && translate)
+        translate(inputs.data(), labels.data(), w.pair == untranslated, random);
+      writer.add(split == &train ? "train" : "test", inputs, labels, w.task, id, same);
+      last = w;
+      if (build.on_progress)
+        build.on_progress(++done, summary.train_examples + summary.test_examples);
+    }
+  }
+  writer.finish(names);
+  return summary;
+}
+
+ArcAudit audit_arc(const std::vector<ArcTask>& tasks) {
+  ArcAudit audit;
+  std::map<std::string, std::vector<const ArcTask*>> trained_pairs;
+  std::map<std::string, const ArcTask*> trained_tasks;
+  std::set<ArcGrid> outputs;
+  for (const ArcTask& t : tasks) {
+    if (!t.evaluated) trained_tasks.try_emplace(t.id, &t);
+    for (const ArcPair& p : training_pairs(t)) {
+      trained_pairs[canonical_pair(p)].push_back(&t);
+      outputs.insert(p.output);
+    }
+  }
+  for (const ArcTask& t : tasks) {
+    if (!t.evaluated) continue;
+    if (const auto found = trained_tasks.find(t.id); found != trained_tasks.end())
+      audit.tasks.push_back({t.id, -1, found->second->set});
+    for (size_t i = 0; i < t.test.size(); ++i) {
+      if (t.test[i].output.empty()) continue;
+      ++audit.checked;
+      audit.equal_outputs += outputs.contains(t.test[i].output);
+      const auto found = trained_pairs.find(canonical_pair(t.test[i]));
+      if (found == trained_pairs.end()) continue;
+      std::set<std::string> named;
+      for (const ArcTask* other : found->second)
+        if (named.insert(other->id).second)
+          audit.pairs.push_back({t.id, static_cast<int64_t>(i), other->id});
+    }
+  }
+  return audit;
+}
+
+}  // namespace hrm

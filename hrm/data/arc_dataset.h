@@ -1,0 +1,110 @@
+// ARC data sets. The compact form is one file, FOLDER/arc.json, with the tasks and how variants are
+// drawn; examples are made when they are read. The official form holds every variant of every
+// example in arrays.
+#pragma once
+
+#include "hrm/data/arc.h"
+#include "hrm/data/build.h"
+
+namespace hrm {
+
+inline constexpr const char* kArcFile = "arc.json";
+
+struct ArcData {
+  std::vector<ArcTask> tasks;
+  int64_t variants = 1000;  // wanted, besides the task itself
+  ArcKinds kinds;
+  uint64_t seed = 0;
+  int canvas = kArcSide;  // side; 0: the smallest that holds the tasks
+};
+ArcData read_arc_data(const Path& file);
+std::string arc_data_text(const ArcData& data);  // what the file holds
+
+// The examples of a split, numbered task by task and in a task variant by variant. train: the
+// demonstrations, and the test pairs of tasks that are not evaluated; test: the test pairs of the
+// others, with all labels ignored where the answer is not known.
+class ArcExamples {
+ public:
+  ArcExamples(ArcData data, const std::string& split, const DataView& view);
+  // The test split of a data set in the official form, for voting.
+  explicit ArcExamples(const PuzzleDataset& official);
+
+  int64_t side() const { return side_; }
+  int64_t num_examples() const { return first_example_.back(); }
+  int64_t num_variants(int64_t task) const { return static_cast<int64_t>(variants_[task].size()); }
+  int64_t input_len() const;
+  int64_t num_ids() const;
+  std::string id_name(int64_t id) const;
+  // Of puzzles in examples and of groups (tasks) in puzzles; each vector holds a 0.
+  void boundaries(std::vector<int64_t>& puzzles, std::vector<int64_t>& groups) const;
+
+  struct Where {
+    int64_t task, variant, pair;
+  };
+  Where where(int64_t example) const;
+  void read(int64_t example, int32_t* inputs, int32_t* labels, int32_t* puzzle_id) const;
+  // Where the grids of an example lie on the canvas: (0, 0), or with a pool that is translated any
+  // place that holds the input.
+  std::pair<int, int> offset(int64_t example) const;
+  // Moves pairs to a random place of the canvas, all but the first drawn of each variant (official
+  // rule); empty unless the kinds hold translation.
+  Augmentation augmentation() const;
+
+  const std::vector<ArcTask>& tasks() const { return data_.tasks; }
+  const std::vector<ArcPair>& pairs(int64_t task) const { return pairs_[task]; }
+  const ArcVariant& variant(int64_t task, int64_t i) const { return variants_[task][i]; }
+
+ private:
+  void read_context(const Where& w, int32_t* tokens) const;
+
+  ArcData data_;
+  bool training_, moves_pool_;
+  Conditioning conditioning_;
+  int64_t context_pairs_;
+  int side_;
+  std::vector<std::vector<ArcPair>> pairs_;        // of each task in this split
+  std::vector<std::vector<ArcVariant>> variants_;  // of each task; 0 is the task itself
+  std::vector<int64_t> pool_;                      // variants that make examples, of each task
+  std::vector<int64_t> first_example_, first_id_;  // of each task, and the total
+};
+
+struct ArcBuild {
+  std::vector<Path> from;
+  bool official = false;         // arrays of every variant
+  bool only_evaluation = false;  // leave out tasks that are not evaluated
+  std::vector<std::string> only_tasks;
+  ArcData options;  // all but the tasks
+  bool replace = false;
+  ProgressCallback on_progress;
+};
+struct ArcSummary {
+  int64_t training = 0, evaluated = 0;  // tasks
+  int64_t repeated = 0;                 // left out: their name stands in another set, too
+  int64_t variants = 0, short_of = 0;   // of all tasks; tasks with fewer variants than wanted
+  int64_t train_examples = 0, test_examples = 0;
+  int side = 0;
+};
+// Keeps the tasks of these names; an unknown name is an Error with the nearest one.
+void keep_tasks(std::vector<ArcTask>& tasks, const std::vector<std::string>& names);
+ArcSummary build_arc(const ArcBuild& build, const Path& out);
+
+// The tasks of a data set in the official form, from their untranslated originals: its train split
+// as demonstrations, its test split as tests. A task is evaluated if it has tests.
+std::vector<ArcTask> official_tasks(const Path& folder);
+
+// What an evaluated task shares with training.
+struct ArcAudit {
+  struct Leak {
+    std::string task;      // evaluated
+    int64_t test;          // its test input
+    std::string found_in;  // a task whose pairs are trained on
+  };
+  std::vector<Leak> pairs;    // the test pair, up to augmentation
+  std::vector<Leak> tasks;    // a task of this name trained on in another set; test is -1
+  int64_t equal_outputs = 0;  // test outputs that are the output of a training pair as they stand
+  int64_t checked = 0;        // test pairs
+};
+// `tasks` as load_all_arc returns them, or those of a data set.
+ArcAudit audit_arc(const std::vector<ArcTask>& tasks);
+
+}  // namespace hrm

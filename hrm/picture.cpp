@@ -1,0 +1,188 @@
+#include "hrm/picture.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace hrm {
+namespace {
+
+constexpr const char* kColours[10] = {"#000000", "#0074D9", "#FF4136", "#2ECC40", "#FFDC00",
+                                      "#AAAAAA", "#F012BE", "#FF851B", "#7FDBFF", "#870C25"};
+constexpr int kCell = 14, kGap = 24, kHead = 22, kCaption = 16;
+
+int red(int c) { return std::stoi(std::string(kColours[c]).substr(1, 2), nullptr, 16); }
+int green(int c) { return std::stoi(std::string(kColours[c]).substr(3, 2), nullptr, 16); }
+int blue(int c) { return std::stoi(std::string(kColours[c]).substr(5, 2), nullptr, 16); }
+
+int width_of(const SheetRow& row) {
+  int width = kGap;
+  for (const Panel& p : row.panels)
+    width += std::max(p.grid.width * kCell, static_cast<int>(p.caption.size()) * 7) + kGap;
+  return width;
+}
+int height_of(const SheetRow& row) {
+  int cells = 0;
+  for (const Panel& p : row.panels) cells = std::max(cells, p.grid.height);
+  return kHead + kCaption + cells * kCell + kGap;
+}
+
+// Calls f(panel, x, y) for every grid in pixels.
+template <class F>
+void place(const Sheet& sheet, const F& f) {
+  int y = 0;
+  for (const SheetRow& row : sheet) {
+    int x = kGap;
+    for (const Panel& p : row.panels) {
+      f(p, x, y + kHead + kCaption);
+      x += std::max(p.grid.width * kCell, static_cast<int>(p.caption.size()) * 7) + kGap;
+    }
+    y += height_of(row);
+  }
+}
+
+std::pair<int, int> size_of_sheet(const Sheet& sheet) {
+  int width = 1, height = 1;
+  for (const SheetRow& row : sheet)
+    width = std::max(width, width_of(row)), height += height_of(row);
+  return {width, height};
+}
+
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text)
+    out += c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : std::string(1, c);
+  return out;
+}
+
+void big_endian(std::string& out, uint32_t v) {
+  for (const int shift : {24, 16, 8, 0}) out += static_cast<char>(v >> shift);
+}
+
+// Length, type, data, CRC-32 (PNG specification, 5.3 and annex D).
+void png_chunk(std::string& out, const std::string& type, const std::string& data) {
+  big_endian(out, static_cast<uint32_t>(data.size()));
+  uint32_t crc = 0xffffffffu;
+  for (const char c : type + data) {
+    crc ^= static_cast<uint8_t>(c);
+    for (int k = 0; k < 8; ++k) crc = crc & 1 ? crc >> 1 ^ 0xedb88320u : crc >> 1;
+  }
+  out += type + data;
+  big_endian(out, ~crc);
+}
+
+}  // namespace
+
+const char* arc_colour(int colour) { return kColours[colour]; }
+
+std::string sheet_text(const Sheet& sheet, bool colour) {
+  std::string text;
+  for (const SheetRow& row : sheet) {
+    text += row.title + "\n";
+    int height = 0;
+    for (const Panel& p : row.panels) height = std::max(height, p.grid.height);
+    for (int line = -1; line < height; ++line) {
+      std::string out;
+      for (const Panel& p : row.panels) {
+        const size_t width = std::max<size_t>(2 * p.grid.width, p.caption.size());
+        size_t used = 0;
+        out += "  ";
+        if (line < 0) {
+          out += p.caption, used = p.caption.size();
+        } else if (line < p.grid.height) {
+          for (int c = 0; c < p.grid.width; ++c) {
+            const int cell = p.grid.at(line, c);
+            char code[48];
+            std::snprintf(code, sizeof code, "\033[48;2;%d;%d;%dm  \033[0m", red(cell), green(cell),
+                          blue(cell));
+            out += colour ? code : std::string(1, static_cast<char>('0' + cell)) + " ";
+          }
+          used = 2 * static_cast<size_t>(p.grid.width);
+        }
+        out += std::string(width - used, ' ');
+      }
+      while (!out.empty() && out.back() == ' ') out.pop_back();
+      text += out + "\n";
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string sheet_svg(const Sheet& sheet) {
+  const auto [width, height] = size_of_sheet(sheet);
+  std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " +
+                    std::to_string(width) + " " + std::to_string(height) + "\" width=\"" +
+                    std::to_string(width) +
+                    "\" font-family=\"system-ui,sans-serif\" font-size=\"12\" fill=\"#667085\">";
+  const auto at = [](int x, int y) {
+    return " x=\"" + std::to_string(x) + "\" y=\"" + std::to_string(y) + "\"";
+  };
+  int top = 0;
+  for (const SheetRow& row : sheet) {
+    svg += "<text font-weight=\"600\"" + at(kGap, top + kHead - 6) + ">" + escaped(row.title) +
+           "</text>";
+    top += height_of(row);
+  }
+  place(sheet, [&](const Panel& p, int x, int y) {
+    svg += "<text" + at(x, y - 5) + ">" + escaped(p.caption) +
+           "</text><g stroke=\"#555\" "
+           "stroke-width=\".5\">";
+    for (int r = 0; r < p.grid.height; ++r)
+      for (int c = 0; c < p.grid.width; ++c)
+        svg += "<rect" + at(x + c * kCell, y + r * kCell) + " width=\"14\" height=\"14\" fill=\"" +
+               kColours[p.grid.at(r, c)] + "\"/>";
+    svg += "</g>";
+  });
+  return svg + "</svg>";
+}
+
+std::string sheet_html(const std::string& title, const Sheet& sheet) {
+  return "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+         "content=\"width=device-width,initial-scale=1\"><title>" +
+         escaped(title) +
+         "</title><style>body{margin:0;padding:24px;background:#fff;color:#1c2330;font:16px/1.5 "
+         "system-ui,sans-serif}h1{font-size:1.4rem;margin:0 0 8px 24px}svg{max-width:100%;height:"
+         "auto}@media(prefers-color-scheme:dark){body{background:#12161d;color:#e6e9ef}}</style>"
+         "</head><body><h1>" +
+         escaped(title) + "</h1>" + sheet_svg(sheet) + "</body></html>\n";
+}
+
+std::string sheet_png(const Sheet& sheet) {
+  const auto [width, height] = size_of_sheet(sheet);
+  constexpr char kPaper = 10;
+  std::string pixels(static_cast<size_t>(width) * height, kPaper);
+  place(sheet, [&, width = width](const Panel& p, int x, int y) {
+    for (int r = 0; r < p.grid.height * kCell; ++r)
+      for (int c = 0; c < p.grid.width * kCell; ++c) {
+        const bool line = r % kCell == 0 || c % kCell == 0;
+        pixels[static_cast<size_t>(y + r) * width + x + c] =
+            line ? 11 : static_cast<char>(p.grid.at(r / kCell, c / kCell));
+      }
+  });
+  // zlib with stored blocks of one line each: no compression.
+  std::string zlib = "\x78\x01";
+  uint32_t a = 1, b = 0;  // Adler-32
+  for (int y = 0; y < height; ++y) {
+    const std::string line =
+        std::string(1, '\0') + pixels.substr(static_cast<size_t>(y) * width, width);
+    const auto n = static_cast<uint16_t>(line.size()), inverse = static_cast<uint16_t>(~n);
+    zlib += static_cast<char>(y + 1 == height);
+    for (const uint16_t v : {n, inverse})
+      zlib += static_cast<char>(v), zlib += static_cast<char>(v >> 8);
+    zlib += line;
+    for (const char c : line) a = (a + static_cast<uint8_t>(c)) % 65521, b = (b + a) % 65521;
+  }
+  big_endian(zlib, b << 16 | a);
+  std::string header, palette;
+  big_endian(header, width), big_endian(header, height);
+  header += std::string("\x08\x03\x00\x00\x00", 5);  // 8 bits, palette
+  for (int c = 0; c < 10; ++c)
+    for (const int v : {red(c), green(c), blue(c)}) palette += static_cast<char>(v);
+  palette += "\xff\xff\xff\x55\x55\x55";
+  std::string png = "\x89PNG\r\n\x1a\n";
+  png_chunk(png, "IHDR", header), png_chunk(png, "PLTE", palette);
+  png_chunk(png, "IDAT", zlib), png_chunk(png, "IEND", "");
+  return png;
+}
+
+}  // namespace hrm

@@ -1,0 +1,141 @@
+#include "hrm/vote.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace hrm {
+namespace {
+
+Json grid_json(const ArcGrid& grid) {
+  Json rows = Json::array();
+  for (int r = 0; r < grid.height; ++r) {
+    Json row = Json::array();
+    for (int c = 0; c < grid.width; ++c) row.push_back(grid.at(r, c));
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+}  // namespace
+
+void Votes::add(const ArcGrid& grid, double q_halt_logit, int64_t order) {
+  Entry& e = entries_.try_emplace(grid, Entry{0, order, 0}).first->second;
+  ++e.count, ++total_;
+  e.q += 1 / (1 + std::exp(-q_halt_logit));
+  e.order = std::min(e.order, order);
+}
+
+std::vector<Candidate> Votes::ranking() const {
+  std::vector<std::pair<int64_t, Candidate>> all;
+  for (const auto& [grid, e] : entries_)
+    all.push_back({e.order, {grid, e.count, e.q / static_cast<double>(e.count)}});
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+    return std::tuple(-a.second.count, -a.second.mean_q, a.first) <
+           std::tuple(-b.second.count, -b.second.mean_q, b.first);
+  });
+  std::vector<Candidate> ranking;
+  for (auto& [order, candidate] : all) ranking.push_back(std::move(candidate));
+  return ranking;
+}
+
+TestOutcome outcome_of(const Votes& votes, const ArcGrid& answer, size_t keep) {
+  TestOutcome outcome;
+  outcome.best = votes.ranking();
+  outcome.votes = votes.total(), outcome.distinct = static_cast<int64_t>(outcome.best.size());
+  outcome.known = !answer.empty();
+  for (size_t i = 0; outcome.known && i < outcome.best.size(); ++i)
+    if (outcome.best[i].grid == answer) outcome.rank = static_cast<int64_t>(i) + 1;
+  if (outcome.best.size() > keep) outcome.best.resize(keep);
+  return outcome;
+}
+
+ArcScores score(const std::vector<TaskOutcome>& tasks) {
+  ArcScores s;
+  for (const TaskOutcome& task : tasks) {
+    const auto n = static_cast<double>(task.tests.size());
+    if (!std::all_of(task.tests.begin(), task.tests.end(), [](const auto& t) { return t.known; }))
+      continue;
+    ++s.tasks, s.tests += static_cast<int64_t>(task.tests.size());
+    for (size_t k = 0; k < kPassAt.size(); ++k) {
+      const auto right = static_cast<double>(
+          std::count_if(task.tests.begin(), task.tests.end(),
+                        [&](const auto& t) { return t.rank > 0 && t.rank <= kPassAt[k]; }));
+      s.all_tests[k] += right == n, s.fraction[k] += right / n, s.outputs[k] += right;
+    }
+  }
+  const auto n = static_cast<double>(std::max<int64_t>(1, s.tasks));
+  for (size_t k = 0; k < kPassAt.size(); ++k) {
+    s.all_tests[k] /= n, s.fraction[k] /= n;
+    s.outputs[k] /= static_cast<double>(std::max<int64_t>(1, s.tests));
+  }
+  const double z = 1.959964, p = s.all_tests[1], centre = p + z * z / (2 * n);
+  const double half = z * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+  s.low = std::max(0.0, (centre - half) / (1 + z * z / n));
+  s.high = std::min(1.0, (centre + half) / (1 + z * z / n));
+  return s;
+}
+
+Voting::Voting(const ArcExamples& examples) : examples_(examples) {
+  left_.assign(examples.tasks().size(), 0);
+  for (int64_t i = 0; i < examples.num_examples(); ++i) ++left_[examples.where(i).task];
+}
+
+void Voting::add(int64_t example, const std::vector<int>& tokens, double q_halt_logit) {
+  const ArcExamples::Where w = examples_.where(example);
+  const std::vector<ArcPair>& pairs = examples_.pairs(w.task);
+  std::vector<Votes>& votes = open_.try_emplace(w.task, pairs.size()).first->second;
+  const auto [row, col] = examples_.offset(example);
+  const ArcGrid grid = crop(tokens.data(), static_cast<int>(examples_.side()), row, col);
+  votes[w.pair].add(examples_.variant(w.task, w.variant).undo(grid), q_halt_logit, example);
+  if (--left_[w.task] > 0) return;
+  TaskOutcome outcome{examples_.tasks()[w.task].id, {}};
+  for (size_t i = 0; i < pairs.size(); ++i)
+    outcome.tests.push_back(outcome_of(votes[i], pairs[i].output));
+  outcomes_.push_back(std::move(outcome));
+  open_.erase(w.task);
+}
+
+Json submission(const std::vector<TaskOutcome>& tasks) {
+  Json json = Json::object();
+  for (const TaskOutcome& task : tasks)
+    for (const TestOutcome& test : task.tests) {
+      Json attempts;
+      for (const size_t i : {0, 1}) {
+        // An empty attempt is a grid of one black cell, a single candidate is handed in twice.
+        ArcGrid grid =
+            test.best.empty() ? ArcGrid{} : test.best[std::min(i, test.best.size() - 1)].grid;
+        if (grid.empty()) grid = {1, 1, {0}};
+        attempts["attempt_" + std::to_string(i + 1)] = grid_json(grid);
+      }
+      json[task.task].push_back(attempts);
+    }
+  return json;
+}
+
+Json to_json(const ArcScores& s) {
+  Json json = {{"tasks", s.tasks}, {"tests", s.tests}};
+  for (size_t k = 0; k < kPassAt.size(); ++k) {
+    const std::string at = "pass@" + std::to_string(kPassAt[k]);
+    json[at] = {{"all_tests_of_a_task", s.all_tests[k]},
+                {"mean_fraction_of_tests", s.fraction[k]},
+                {"test_outputs", s.outputs[k]}};
+  }
+  json["interval_95_of_all_tests_at_2"] = {s.low, s.high};
+  return json;
+}
+
+Json to_json(const TaskOutcome& task) {
+  Json json = {{"task", task.task}, {"tests", Json::array()}};
+  for (const TestOutcome& t : task.tests) {
+    Json test = {{"votes", t.votes}, {"distinct", t.distinct}};
+    test["rank"] = t.known ? Json(t.rank) : Json();
+    test["candidates"] = Json::array();
+    for (const Candidate& c : t.best)
+      test["candidates"].push_back(
+          {{"grid", grid_text(c.grid)}, {"count", c.count}, {"mean_q", c.mean_q}});
+    json["tests"].push_back(test);
+  }
+  return json;
+}
+
+}  // namespace hrm
