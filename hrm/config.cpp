@@ -139,10 +139,12 @@ const std::vector<Preset>& preset_table() {
          c.model.vocab_size = 6;
          return c;
        }},
-      {{"arc-task", "one ARC task, or a few, on a small canvas: hidden 128, 2+2 layers"},
+      {{"arc-task", "one ARC task, or a few, on a small canvas: hidden 128, 1+1 layers"},
        [] {
-         Config c = sudoku(30, 8, 32, 4000);
+         Config c = sudoku(30, 4, 32, 4000);
          c.model.vocab_size = 12;
+         c.model.H_layers = c.model.L_layers = 1;
+         c.train.puzzle_emb_lr = 1e-2;
          c.train.eval_every = 0, c.train.checkpoint_every = 500;
          return c;
        }},

@@ -408,6 +408,7 @@ NpyWriter::NpyWriter(const Path& path, DType dtype, int64_t row_size)
 
 void NpyWriter::append(const void* row) {
   file_.write(static_cast<const char*>(row), row_size_ * static_cast<int64_t>(size_of(dtype_)));
+  CHECK(!file_.fail(), "[write] cannot write ", path_.string(), ": ", reason(errno));
   ++rows_;
 }
 
@@ -418,7 +419,7 @@ void NpyWriter::finish() {
   file_.seekp(0);
   file_ << header;
   file_.close();
-  CHECK(!file_.fail(), "[write] cannot write ", path_.string(), ". HINT: is the disk full?");
+  CHECK(!file_.fail(), "[write] cannot write ", path_.string(), ": ", reason(errno));
 }
 
 void write_file_atomically(const Path& path, std::span<const std::byte> bytes) {

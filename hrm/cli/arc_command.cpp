@@ -241,7 +241,7 @@ void show(ShowSettings s) {
 
 struct FitSettings {
   double budget = 60;      // seconds of training
-  int64_t variants = 300;  // for training, and of them
+  int64_t variants = 100;  // for training, and of them
   int64_t pool = 100;      // that vote
   std::string kinds = "all";
   bool network = true;     // whether the weights are trained, too
@@ -455,7 +455,7 @@ void add_fit_options(CLI::App& command, FitSettings& fit) {
   command.add_option("--budget", fit.budget, "time of training: 60s, 5m, 1h (default 60s a task)")
       ->transform(CLI::AsNumberWithUnit(
           std::map<std::string, double>{{"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}}));
-  command.add_option("--variants", fit.variants, "of the task, to train on (default 300)")
+  command.add_option("--variants", fit.variants, "of the task, to train on (default 100)")
       ->check(CLI::Range(0, 100000));
   command.add_option("--kinds", fit.kinds,
                      "of variants: all (default), none, or of rotation,flip,transpose,colour,"
