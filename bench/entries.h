@@ -35,4 +35,14 @@ struct HaltingResult {
 };
 HaltingResult measure_halting(int64_t puzzles, int rounds);
 
+// ARC data of random tasks with so many variants each.
+struct ArcResult {
+  double open_seconds = 0;  // until the data set is there
+  double row_seconds = 0;   // to make one training row of 900 tokens
+  double vote_seconds = 0;  // to crop, undo and count one prediction
+  double vote_bytes = 0;    // resident at most while voting, data set included
+  int64_t votes = 0;
+};
+ArcResult measure_arc(int64_t tasks, int64_t variants);
+
 }  // namespace hrm::bench

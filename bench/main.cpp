@@ -2,6 +2,7 @@
 // breakdown, solving and evaluation. A table on standard output, JSON in the file named by --json.
 //
 //   bench [--json FILE]              all of it
+//   bench arc                        variants and votes of ARC
 //   bench step PRESET DTYPE BATCH    one training step      }
 //   bench solve DTYPE                one 9x9 puzzle, 27M    } a line of JSON, for
 //   bench memory PRESET DTYPE BATCH  peak memory of a step  } bench/pytorch_hrm.py
@@ -89,10 +90,21 @@ int single(const std::vector<std::string>& args) {
                 Json{{"seconds", seconds_to_solve(dtype_named(args[1]), 2)}}.dump().c_str());
     return 0;
   }
-  CHECK(
-      (args[0] == "step" || args[0] == "memory") && args.size() == 4,
-      "[bench] usage: bench [--json FILE] | step PRESET DTYPE BATCH | solve DTYPE | memory PRESET "
-      "DTYPE BATCH");
+  if (args[0] == "arc" && args.size() == 1) {
+    const ArcResult r = measure_arc(400, 1000);
+    std::printf("%s\n", Json{{"open_seconds", r.open_seconds},
+                             {"row_seconds", r.row_seconds},
+                             {"vote_seconds", r.vote_seconds},
+                             {"vote_bytes", r.vote_bytes},
+                             {"votes", r.votes}}
+                            .dump()
+                            .c_str());
+    return 0;
+  }
+  CHECK((args[0] == "step" || args[0] == "memory") && args.size() == 4,
+        "[bench] usage: bench [--json FILE] | arc | step PRESET DTYPE BATCH | solve DTYPE | memory "
+        "PRESET "
+        "DTYPE BATCH");
   const double before = peak_resident();
   const StepResult r = measure_step(args[1], dtype_named(args[2]), std::stoll(args[3]), threads, 3,
                                     args[0] == "step");
@@ -159,6 +171,16 @@ int run(const std::string& file) {
   json["halting"] = {{"mean_segments", halting.mean_segments},
                      {"share_of_segments", halting.share_of_segments},
                      {"share_of_time", halting.share_of_time}};
+  const ArcResult arc = measure_arc(400, 1000);
+  std::printf(
+      "ARC, 400 tasks x 1,000 variants: open in %.2f s, a row made in %.0f us (%.2f%% of a 27M "
+      "sample of 81 tokens), a vote in %.0f us, %.0f MiB while voting\n",
+      arc.open_seconds, 1e6 * arc.row_seconds, 100 * arc.row_seconds / (all / 8),
+      1e6 * arc.vote_seconds, arc.vote_bytes / (1 << 20));
+  json["arc"] = {{"open_seconds", arc.open_seconds},
+                 {"row_seconds", arc.row_seconds},
+                 {"vote_seconds", arc.vote_seconds},
+                 {"vote_bytes", arc.vote_bytes}};
   std::printf("\nmeasured in %.0f s\n", now() - start);
   if (!file.empty()) {
     std::ofstream(file) << json.dump(1) << '\n';

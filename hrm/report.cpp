@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "hrm/checkpoint.h"
+#include "hrm/picture.h"
 #include "hrm/progress.h"
 
 namespace hrm {
@@ -43,7 +44,7 @@ vertical-align:middle;margin:0 6px 0 12px;background:var(--soft)}.legend i.e{bac
 .puzzle input{width:100%;accent-color:var(--blue)}
 .puzzle svg{width:100%;height:auto}
 .frame{display:none}.frame.on{display:inline}
-.cell{fill:var(--paper)}.rule{stroke:var(--line);stroke-width:1}.box{stroke:var(--soft);stroke-width:1.6}
+.rule{stroke:var(--line);stroke-width:1}.box{stroke:var(--soft);stroke-width:1.6}
 .given{fill:var(--ink)!important;font-weight:700}.right{fill:var(--green)!important}
 .wrong{fill:var(--red)!important;font-weight:700}.bad{fill:var(--red);opacity:.14}
 table{border-collapse:collapse;font-size:.88rem;width:100%}
@@ -239,7 +240,8 @@ std::string calibration_chart(const EvalResult& r) {
 
 // One grid of tokens; sudoku digits, or the plain tokens of another task.
 std::string grid(const PuzzleTrace& t, const std::vector<int>& tokens, const Json& task) {
-  const bool sudoku = task.value("task", "") == "sudoku";
+  const std::string kind = task.value("task", "");
+  const bool sudoku = kind == "sudoku", maze = kind == "maze", arc = kind == "arc";
   const int cells = static_cast<int>(tokens.size());
   const int cols = sudoku ? task.value("side", 9)
                           : static_cast<int>(std::ceil(std::sqrt(static_cast<double>(cells))));
@@ -253,11 +255,17 @@ std::string grid(const PuzzleTrace& t, const std::vector<int>& tokens, const Jso
     const bool judged = i < static_cast<int>(t.labels.size()) && t.labels[i] >= 0 && !given &&
                         !(sudoku && tokens[i] <= 1);
     const bool wrong = judged && tokens[i] != t.labels[i];
-    svg += format("<rect class=\"cell\" x=\"%d\" y=\"%d\" width=\"30\" height=\"30\"/>", x, y);
-    if (wrong)
+    const char* fill = arc && tokens[i] >= 2    ? arc_colour(tokens[i] - 2)
+                       : maze && tokens[i] == 1 ? "var(--ink)"
+                       : maze && tokens[i] == 5 ? "var(--blue)"
+                                                : "var(--paper)";
+    svg += format("<rect x=\"%d\" y=\"%d\" width=\"30\" height=\"30\" fill=\"%s\"/>", x, y, fill);
+    if (wrong && !arc)
       svg += format("<rect class=\"bad\" x=\"%d\" y=\"%d\" width=\"30\" height=\"30\"/>", x, y);
-    const std::string text =
-        sudoku ? (tokens[i] > 1 ? std::to_string(tokens[i] - 1) : "") : std::to_string(tokens[i]);
+    if (arc || (maze && tokens[i] != 3 && tokens[i] != 4)) continue;
+    const std::string text = maze     ? (tokens[i] == 3 ? "S" : "G")
+                             : sudoku ? (tokens[i] > 1 ? std::to_string(tokens[i] - 1) : "")
+                                      : std::to_string(tokens[i]);
     svg +=
         format(
             "<text class=\"%s\" x=\"%d\" y=\"%d\" text-anchor=\"middle\" style=\"font-size:16px\">",

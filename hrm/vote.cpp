@@ -95,6 +95,34 @@ void Voting::add(int64_t example, const std::vector<int>& tokens, double q_halt_
   open_.erase(w.task);
 }
 
+std::vector<TaskOutcome> judge_submission(const Json& submission, const std::vector<ArcTask>& tasks,
+                                          const std::string& where) {
+  std::vector<TaskOutcome> outcomes;
+  for (const ArcTask& task : tasks) {
+    if (!task.evaluated) continue;
+    CHECK(submission.contains(task.id) && submission[task.id].is_array() &&
+              submission[task.id].size() == task.test.size(),
+          "[arc] ", where, " must hold a list of ", task.test.size(), " answers to task ", task.id);
+    TaskOutcome outcome{task.id, {}};
+    for (size_t i = 0; i < task.test.size(); ++i) {
+      CHECK(!task.test[i].output.empty(), "[arc] test ", i, " of ", task.id, " in ", task.set,
+            " has no output to score against");
+      Votes votes;
+      for (const int64_t k : {1, 2}) {
+        const std::string attempt = "attempt_" + std::to_string(k);
+        const Json& answer = submission[task.id][i];
+        if (!answer.is_object() || !answer.contains(attempt)) continue;
+        const std::string place = where + ": " + task.id + "[" + std::to_string(i) + "]." + attempt;
+        votes.add(parse_grid(nlohmann::json::parse(answer[attempt].dump()), place), 0, k);
+      }
+      outcome.tests.push_back(outcome_of(votes, task.test[i].output));
+    }
+    outcomes.push_back(std::move(outcome));
+  }
+  CHECK(!outcomes.empty(), "[arc] there are no evaluated tasks to score ", where, " against");
+  return outcomes;
+}
+
 Json submission(const std::vector<TaskOutcome>& tasks) {
   Json json = Json::object();
   for (const TaskOutcome& task : tasks)

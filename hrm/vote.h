@@ -74,6 +74,10 @@ class Voting {
   std::vector<TaskOutcome> outcomes_;
 };
 
+// The outcomes of a submission's attempts at evaluated tasks; an Error names a task that it does
+// not answer, or whose answers are not known.
+std::vector<TaskOutcome> judge_submission(const Json& submission, const std::vector<ArcTask>& tasks,
+                                          const std::string& where);
 // {"task": [{"attempt_1": grid, "attempt_2": grid}, ... one per test input]}
 Json submission(const std::vector<TaskOutcome>& tasks);
 Json to_json(const ArcScores& scores);

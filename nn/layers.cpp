@@ -9,7 +9,9 @@ namespace hrm {
 
 Tensor initial_weight(const Shape& shape, double std, const LayerOptions& options) {
   const DType master = accumulate_type(options.dtype);
-  if (!options.random) return zeros(shape, master, options.device);
+  if (options.random && std == 0)  // a large table, perhaps: only the stream goes on
+    *options.random = Random(options.random->seed(), options.random->position() + shape.numel());
+  if (!options.random || std == 0) return zeros(shape, master, options.device);
   // Drawn on the host: the same bits on every device.
   return options.random->truncated_normal(shape, std, master).to(options.device);
 }

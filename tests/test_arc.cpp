@@ -450,6 +450,44 @@ TEST_CASE("arc: a model learns a task under every conditioning, and its votes ar
   }
 }
 
+TEST_CASE("arc: conditionings give the same losses on every device") {
+  const ArcData data = small_data(3);
+  for (const Conditioning conditioning : {Conditioning::task, Conditioning::context}) {
+    CAPTURE(to_string(conditioning));
+    Config config = preset("arc-task");
+    config.model.hidden_size = config.model.puzzle_emb_ndim = 32, config.model.num_heads = 2;
+    config.model.H_layers = config.model.L_layers = 1;
+    config.model.conditioning = conditioning, config.model.context_pairs = 2;
+    DataView view;
+    view.conditioning = conditioning, view.context_pairs = 2;
+    const PuzzleDataset train(std::make_shared<ArcExamples>(data, "train", view));
+    config.model.seq_len = train.info().seq_len;
+    config.model.num_puzzle_identifiers = train.info().num_puzzle_identifiers;
+    std::vector<std::vector<double>> losses;
+    for (const Device device : devices()) {
+      Random weights(5), draws(6);
+      Model model(config.model, &weights, device);
+      TrainSampler sampler(train, 1, nullptr);
+      Carry carry = initial_carry(model, 4);
+      losses.emplace_back();
+      for (int step = 0; step < 2; ++step) {
+        begin_segment(model, carry, sampler.next(4), Refill::reference);
+        const auto r = train_segment(model, carry, {}, 0.25);
+        losses.back().push_back(r.loss.total.item());
+        double norm = 0;  // of what the conditioning learns
+        for (const auto& [name, p] : model.named_parameters())
+          if (name.starts_with("context") || name.starts_with("colour_emb"))
+            for (const double g : p->value.grad().to(Device::cpu).to_vector()) norm += g * g;
+        CHECK(norm > 0);
+        losses.back().push_back(norm);
+      }
+    }
+    for (size_t d = 1; d < losses.size(); ++d)
+      for (size_t i = 0; i < losses[d].size(); ++i)
+        CHECK(losses[d][i] == doctest::Approx(losses[0][i]).epsilon(1e-3));
+  }
+}
+
 TEST_CASE("arc: puzzle rows follow their names into another data set") {
   const ArcData few = small_data(2), many = small_data(4);
   const ArcExamples a(few, "train", {}), b(many, "train", {});

@@ -144,6 +144,12 @@ void predict(const PredictSettings& s) {
   std::fprintf(stderr, "%s, predictions.json beside it\n", (out / "submission.json").c_str());
 }
 
+void score_file(const std::string& file, const std::vector<std::string>& from) {
+  int64_t repeated = 0;
+  const std::vector<ArcTask> tasks = load_arc({from.begin(), from.end()}, &repeated);
+  print_scores(judge_submission(read_json(file), tasks, file));
+}
+
 // --- show ---------------------------------------------------------------------------------------
 
 Sheet task_sheet(const ArcTask& task) {
@@ -186,8 +192,8 @@ void add_predictions(Sheet& sheet, const Model& model, const PuzzleDataset& data
     }
     for (const Candidate& c : outcomes.at(0).tests.at(pair).best) {
       char caption[48];
-      std::snprintf(caption, sizeof caption, "%lld votes, q %.2f", static_cast<long long>(c.count),
-                    c.mean_q);
+      std::snprintf(caption, sizeof caption, "%lld vote%s, q %.2f", static_cast<long long>(c.count),
+                    c.count == 1 ? "" : "s", c.mean_q);
       votes.panels.push_back({caption, c.grid});
     }
     with.push_back(segments), with.push_back(votes);
@@ -244,7 +250,7 @@ struct FitSettings {
   int64_t variants = 100;  // for training, and of them
   int64_t pool = 100;      // that vote
   std::string kinds = "all";
-  bool network = true;     // whether the weights are trained, too
+  bool network = true;  // whether the weights are trained, too
 };
 
 // Trains on one task for the budget, from `start` if there is one, and votes on its tests.
@@ -476,6 +482,13 @@ void add_arc_command(CLI::App& app) {
   p->add_option("--out", s->out, "folder to write (default: RUN/predictions)");
   p->add_flag("--json", s->json, "print the scores as JSON");
   p->callback([s] { predict(*s); });
+
+  CLI::App* c = arc->add_subcommand("score", "Score a submission.json against the answers");
+  auto file = std::make_shared<std::string>();
+  auto answers = std::make_shared<std::vector<std::string>>();
+  c->add_option("submission", *file, "Kaggle's file")->required();
+  c->add_option("--from", *answers, "folders or files of tasks")->required();
+  c->callback([=] { score_file(*file, *answers); });
 
   CLI::App* v = arc->add_subcommand("show", "A task in colours: terminal, HTML, SVG or PNG");
   auto w = std::make_shared<ShowSettings>();

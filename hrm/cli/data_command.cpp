@@ -118,7 +118,9 @@ void make_arc(ArcOptions o) {
   o.build.from.assign(o.from.begin(), o.from.end());
   o.build.official = o.form == "official", o.build.only_evaluation = o.only == "evaluation";
   o.build.options.kinds = ArcKinds::parse(o.kinds);
-  o.build.options.canvas = o.canvas == "auto" ? 0 : kArcSide;
+  o.build.options.canvas = o.canvas == "auto" ? 0 : std::atoi(o.canvas.c_str());
+  CHECK(o.canvas == "auto" || (o.build.options.canvas >= 1 && o.build.options.canvas <= kArcSide),
+        "[arc] --canvas must be auto or a side of 1 to ", kArcSide, ", got '", o.canvas, "'");
   ArcSummary s;
   {
     std::unique_ptr<Progress> bar;
@@ -133,6 +135,9 @@ void make_arc(ArcOptions o) {
                  "warning: %s task names stand in more than one set; evaluation goes before "
                  "training, then the order of --from\n",
                  format_count(s.repeated).c_str());
+  if (s.too_large)
+    std::fprintf(stderr, "%s tasks do not fit a canvas of %s and are left out\n",
+                 format_count(s.too_large).c_str(), o.canvas.c_str());
   if (s.short_of)
     std::fprintf(stderr, "warning: %s tasks have fewer than %s different variants\n",
                  format_count(s.short_of).c_str(), format_count(o.build.options.variants).c_str());
@@ -317,8 +322,9 @@ void add_data_command(CLI::App& app) {
   arc->add_option("--only", a->only, "evaluation: leave out training tasks")
       ->check(CLI::IsMember({"all", "evaluation"}));
   arc->add_option("--task", a->build.only_tasks, "these tasks alone")->type_name("ID...");
-  arc->add_option("--canvas", a->canvas, "30 (default, official), or auto: as small as fits")
-      ->check(CLI::IsMember({"30", "auto"}));
+  arc->add_option("--without", a->build.without, "leave out these tasks")->type_name("ID...");
+  arc->add_option("--canvas", a->canvas,
+                  "its side: 30 (default, official), a smaller one, or auto: as small as fits");
   arc->add_option("--seed", a->build.options.seed, "seed of variants and translations");
   arc->add_flag("--replace", a->build.replace, "write an existing data set anew");
   arc->add_flag("--json", a->json, "print the summary as JSON");

@@ -169,7 +169,10 @@ void train(const Settings& s) {
   config.validate();
   std::optional<PuzzleDataset> test_data;
   view.pool = 0;  // ARC: the tasks themselves; `hrm arc predict` votes over variants
-  if (PuzzleDataset::has(config.data, "test", view)) test_data.emplace(config.data, "test", view);
+  if (train_data.arc() || fs::exists(Path(config.data) / "test" / "dataset.json")) {
+    test_data.emplace(config.data, "test", view);
+    if (test_data->num_examples() == 0) test_data.reset();
+  }
   if (run.empty()) run = Path("runs") / (config.preset.empty() ? "run" : config.preset);
   const bool exists = fs::exists(run / "config.json");
   if (exists) {

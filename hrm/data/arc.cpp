@@ -85,30 +85,6 @@ class VariantHash {
   std::vector<std::array<std::array<uint64_t, 10>, 8>> sums_;  // input, output, input, ...
 };
 
-ArcGrid parse_grid(const json& rows, const std::string& where) {
-  CHECK(rows.is_array() && !rows.empty(), "[arc] ", where, " must be a list of rows");
-  ArcGrid grid;
-  grid.height = static_cast<int>(rows.size());
-  CHECK(rows.size() <= kArcSide, "[arc] ", where, " has ", rows.size(), " rows, at most ", kArcSide,
-        " are possible");
-  for (size_t r = 0; r < rows.size(); ++r) {
-    const std::string row = where + " row " + std::to_string(r);
-    CHECK(rows[r].is_array() && !rows[r].empty() && rows[r].size() <= kArcSide, "[arc] ", row,
-          " must be a list of 1 to ", kArcSide, " colours",
-          rows[r].is_array() ? ", got " + std::to_string(rows[r].size()) : "");
-    if (r == 0) grid.width = static_cast<int>(rows[r].size());
-    CHECK(static_cast<int>(rows[r].size()) == grid.width, "[arc] ", row, " has ", rows[r].size(),
-          " cells, row 0 has ", grid.width);
-    for (size_t c = 0; c < rows[r].size(); ++c) {
-      const json& cell = rows[r][c];
-      CHECK(cell.is_number_integer() && cell >= 0 && cell <= 9, "[arc] ", row, " column ", c,
-            " is ", cell.dump(-1, ' ', true, json::error_handler_t::replace), ", a colour is 0..9");
-      grid.cells.push_back(cell.get<uint8_t>());
-    }
-  }
-  return grid;
-}
-
 std::vector<ArcPair> parse_pairs(const json& list, bool outputs_needed, const std::string& where) {
   CHECK(list.is_array(), "[arc] ", where, " must be a list of pairs");
   std::vector<ArcPair> pairs;
@@ -308,6 +284,30 @@ ArcGrid crop(const int32_t* tokens, int side, int row, int col) {
     for (int c = 0; c < best.width; ++c)
       best.cells.push_back(static_cast<uint8_t>(tokens[(row + r) * side + col + c] - 2));
   return best;
+}
+
+ArcGrid parse_grid(const json& rows, const std::string& where) {
+  CHECK(rows.is_array() && !rows.empty(), "[arc] ", where, " must be a list of rows");
+  ArcGrid grid;
+  grid.height = static_cast<int>(rows.size());
+  CHECK(rows.size() <= kArcSide, "[arc] ", where, " has ", rows.size(), " rows, at most ", kArcSide,
+        " are possible");
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const std::string row = where + " row " + std::to_string(r);
+    CHECK(rows[r].is_array() && !rows[r].empty() && rows[r].size() <= kArcSide, "[arc] ", row,
+          " must be a list of 1 to ", kArcSide, " colours",
+          rows[r].is_array() ? ", got " + std::to_string(rows[r].size()) : "");
+    if (r == 0) grid.width = static_cast<int>(rows[r].size());
+    CHECK(static_cast<int>(rows[r].size()) == grid.width, "[arc] ", row, " has ", rows[r].size(),
+          " cells, row 0 has ", grid.width);
+    for (size_t c = 0; c < rows[r].size(); ++c) {
+      const json& cell = rows[r][c];
+      CHECK(cell.is_number_integer() && cell >= 0 && cell <= 9, "[arc] ", row, " column ", c,
+            " is ", cell.dump(-1, ' ', true, json::error_handler_t::replace), ", a colour is 0..9");
+      grid.cells.push_back(cell.get<uint8_t>());
+    }
+  }
+  return grid;
 }
 
 ArcTask parse_arc_task(const json& j, const std::string& id, const std::string& where) {

@@ -80,6 +80,8 @@ void encode_grid(const ArcGrid& grid, int side, int row, int col, int32_t* token
 // The largest rectangle of colours with its corner at (row, col); the first one in ties.
 ArcGrid crop(const int32_t* tokens, int side, int row = 0, int col = 0);
 
+// A list of rows of colours; errors name `where` and the place in it.
+ArcGrid parse_grid(const nlohmann::json& rows, const std::string& where);
 // A task from parsed JSON: {"train": [{"input", "output"}...], "test": [...]}. Errors name `where`
 // and the place in it.
 ArcTask parse_arc_task(const nlohmann::json& json, const std::string& id, const std::string& where);

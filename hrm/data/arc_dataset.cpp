@@ -86,13 +86,18 @@ ArcExamples::ArcExamples(ArcData data, const std::string& split, const DataView&
   const int needed = smallest_canvas(data_.tasks);
   side_ = data_.canvas ? data_.canvas : needed;
   CHECK(needed <= side_, "[arc] a grid of side ", needed, " does not fit a canvas of ", side_);
+  const auto tasks = static_cast<int64_t>(data_.tasks.size());
+  variants_.resize(tasks);
+#pragma omp parallel for schedule(dynamic)
+  for (int64_t t = 0; t < tasks; ++t)
+    variants_[t] = arc_variants(data_.tasks[t], data_.variants, data_.kinds, data_.seed);
   first_example_ = {0}, first_id_ = {1};  // id 0 is blank
-  for (const ArcTask& t : data_.tasks) {
-    variants_.push_back(arc_variants(t, data_.variants, data_.kinds, data_.seed));
-    const auto count = static_cast<int64_t>(variants_.back().size());
+  for (int64_t t = 0; t < tasks; ++t) {
+    const ArcTask& task = data_.tasks[t];
+    const auto count = num_variants(t);
     pool_.push_back(view.pool < 0 ? count : std::min(count, view.pool + 1));
-    pairs_.push_back(training_ ? training_pairs(t)
-                               : (t.evaluated ? t.test : std::vector<ArcPair>()));
+    pairs_.push_back(training_ ? training_pairs(task)
+                               : (task.evaluated ? task.test : std::vector<ArcPair>()));
     const auto pairs = static_cast<int64_t>(pairs_.back().size());
     first_example_.push_back(first_example_.back() + pool_.back() * pairs);
     first_id_.push_back(first_id_.back() + (conditioning_ == Conditioning::variant ? count : 1));
@@ -299,6 +304,12 @@ ArcSummary build_arc(const ArcBuild& build, const Path& out) {
   if (build.only_evaluation)
     std::erase_if(data.tasks, [](const ArcTask& t) { return !t.evaluated; });
   if (!build.only_tasks.empty()) keep_tasks(data.tasks, build.only_tasks);
+  std::erase_if(data.tasks, [&](const ArcTask& t) {
+    return std::find(build.without.begin(), build.without.end(), t.id) != build.without.end();
+  });
+  if (data.canvas)
+    summary.too_large = static_cast<int64_t>(std::erase_if(
+        data.tasks, [&](const ArcTask& t) { return smallest_canvas({t}) > data.canvas; }));
   CHECK(!data.tasks.empty(),
         "[arc] no task is left. HINT: --only evaluation keeps tasks of a "
         "folder \"evaluation\" alone");

@@ -72,7 +72,7 @@ struct ArcBuild {
   std::vector<Path> from;
   bool official = false;         // arrays of every variant
   bool only_evaluation = false;  // leave out tasks that are not evaluated
-  std::vector<std::string> only_tasks;
+  std::vector<std::string> only_tasks, without;
   ArcData options;  // all but the tasks
   bool replace = false;
   ProgressCallback on_progress;
@@ -80,6 +80,7 @@ struct ArcBuild {
 struct ArcSummary {
   int64_t training = 0, evaluated = 0;  // tasks
   int64_t repeated = 0;                 // left out: their name stands in another set, too
+  int64_t too_large = 0;                // left out: they do not fit the canvas
   int64_t variants = 0, short_of = 0;   // of all tasks; tasks with fewer variants than wanted
   int64_t train_examples = 0, test_examples = 0;
   int side = 0;

@@ -251,7 +251,12 @@ MazeSummary build_maze(const MazeBuild& build, const Path& out) {
   }
   summary.train = writer.count("train"), summary.test = writer.count("test");
   if (tried) summary.acceptance = static_cast<double>(puzzles.size()) / static_cast<double>(tried);
-  writer.finish();
+  const Json recorded = {{"mean_path", summary.mean_path},
+                         {"wall_share", summary.wall_share},
+                         {"unique_share", summary.unique_share},
+                         {"acceptance", summary.acceptance},
+                         {"seed", build.seed}};
+  writer.finish({"<blank>"}, {{"maze.json", recorded.dump() + "\n"}});
   if (!build.csv.empty()) write_file_atomically(build.csv, csv_text(puzzles));
   return summary;
 }

@@ -144,11 +144,6 @@ PuzzleDataset::PuzzleDataset(std::shared_ptr<const ArcExamples> arc, Path folder
   show_arc();
 }
 
-bool PuzzleDataset::has(const Path& folder, const std::string& split, const DataView& view) {
-  if (!fs::exists(folder / kArcFile) && !fs::exists(folder / split / "dataset.json")) return false;
-  return PuzzleDataset(folder, split, view).num_examples() > 0;
-}
-
 void PuzzleDataset::show_arc() {
   const int64_t side = arc_->side();
   task_.task = "arc", task_.side = static_cast<int>(side);

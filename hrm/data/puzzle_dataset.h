@@ -67,8 +67,6 @@ class PuzzleDataset {
   PuzzleDataset(const Path& folder, const std::string& split, const DataView& view = {});
   // ARC examples made when they are read.
   explicit PuzzleDataset(std::shared_ptr<const ArcExamples> arc, Path folder = {});
-  // Whether FOLDER has this split with an example in it.
-  static bool has(const Path& folder, const std::string& split, const DataView& view = {});
 
   const DatasetInfo& info() const { return info_; }
   // Tokens of an input row: seq_len, and what conditions it (extra_inputs).

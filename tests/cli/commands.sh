@@ -93,6 +93,12 @@ ok "train on ARC" "run folder ra" \
   "$hrm" train --preset arc-task --data da --run ra --steps 3 "${tiny[@]}"
 ok "arc predict" "pass@1000" "$hrm" arc predict --run ra
 ok "arc predict: Kaggle's file" '"e1":[{"attempt_1":[[' cat ra/predictions/submission.json
+ok "arc score" "2 tasks, 2 test outputs" "$hrm" arc score ra/predictions/submission.json --from arc
+bad "arc score: a task without an answer" "must hold a list of 1 answers to task e2" bash -c "
+  echo '{\"e1\":[{\"attempt_1\":[[1]]}]}' >s.json; '$hrm' arc score s.json --from arc"
+bad "arc score: a task without outputs" "test 0 of e9 in evaluation has no output" bash -c "
+  mkdir -p evaluation; sed 's/\(.*\), \"output\": [^}]*/\1/' arc/evaluation/e1.json >evaluation/e9.json
+  echo '{\"e9\":[{\"attempt_1\":[[1]]}]}' >s.json; '$hrm' arc score s.json --from evaluation"
 ok "arc predict, one task" '"tasks": 1' "$hrm" arc predict --run ra --task e2 --variants 1 --json
 for c in task context blank; do
   ok "train with conditioning=$c" "run folder rc-$c" "$hrm" train --preset arc-task --data da \
