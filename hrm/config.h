@@ -111,7 +111,7 @@ struct ModelConfig {
     f("rms_norm_eps", rms_norm_eps, "epsilon of the RMS norms");
     f("rope_theta", rope_theta, "base of the rotary angles");
     f("dtype", dtype, "f32, bf16 or f64");
-    f("gradient", gradient, "one_step, last_k:K, last_cycle, full_bptt or checkpointed");
+    f("gradient", gradient, "rule for the recurrence: one_step, last_k:K, neumann:K, ... (docs)");
     f("loss", loss, "stablemax_cross_entropy or softmax_cross_entropy");
     f("halt_max_steps", halt_max_steps, "most segments per puzzle");
     f("halt_exploration_prob", halt_exploration_prob, "share of rows with a drawn minimum");

@@ -18,6 +18,9 @@ double recorded_updates(const ModelConfig& m) {
   if (m.gradient == "one_step") return std::min(2.0, all);
   if (m.gradient == "last_cycle") return std::min<double>(static_cast<double>(m.L_cycles) + 1, all);
   if (m.gradient.starts_with("last_k:")) return std::min(std::stod(m.gradient.substr(7)), all);
+  if (m.gradient.starts_with("damped:"))
+    return 2 * std::stod(m.gradient.substr(m.gradient.rfind(':') + 1));
+  if (m.gradient != "full_bptt" && m.gradient != "checkpointed") return std::min(2.0, all);
   return m.gradient == "checkpointed" ? 2 * std::sqrt(all) : all;
 }
 

@@ -1,9 +1,12 @@
 #include "hrm/gradient_strategy.h"
 
+#include <charconv>
 #include <cmath>
+#include <sstream>
 
 #include "autograd/checkpoint.h"
 #include "autograd/grad_mode.h"
+#include "hrm/equilibrium.h"
 
 namespace hrm {
 
@@ -45,22 +48,48 @@ State Checkpointed::run(const Recurrence& recurrence, State state, const Tensor&
 }
 
 std::unique_ptr<GradientStrategy> make_gradient_strategy(const ModelConfig& config) {
-  const std::string& rule = config.gradient;
-  if (rule == "one_step") return std::make_unique<LastK>(2);
-  if (rule == "last_cycle") return std::make_unique<LastK>(config.L_cycles + 1);
-  if (rule == "full_bptt") return std::make_unique<FullBptt>();
-  if (rule == "checkpointed") return std::make_unique<Checkpointed>();
-  const std::string prefix = "last_k:";
-  if (rule.starts_with(prefix)) {
-    const std::string digits = rule.substr(prefix.size());
-    if (!digits.empty() && digits.size() < 7 &&
-        digits.find_first_not_of("0123456789") == std::string::npos && std::stoi(digits) >= 1)
-      return std::make_unique<LastK>(std::stoi(digits));
+  // "name:number:number"
+  std::vector<std::string> words;
+  std::istringstream text(config.gradient);
+  for (std::string word; std::getline(text, word, ':');) words.push_back(word);
+  const auto number = [&](size_t i, double low, double high, bool whole) {
+    double value = 0;
+    const char* end = words[i].data() + words[i].size();
+    const auto [rest, error] = std::from_chars(words[i].data(), end, value);
+    const bool fits = error == std::errc() && rest == end && value >= low && value <= high &&
+                      (!whole || value == std::floor(value));
+    if (!fits) words.clear();  // no rule
+    return fits ? value : 0;
+  };
+  const auto is = [&](const char* name, size_t numbers) {
+    return words.size() == numbers + 1 && words[0] == name;
+  };
+  const auto count = [&](size_t i, int64_t low) {
+    return static_cast<int64_t>(number(i, static_cast<double>(low), 1e6, true));
+  };
+  std::unique_ptr<GradientStrategy> rule;
+  if (is("one_step", 0)) rule = std::make_unique<LastK>(2);
+  if (is("last_cycle", 0)) rule = std::make_unique<LastK>(config.L_cycles + 1);
+  if (is("full_bptt", 0)) rule = std::make_unique<FullBptt>();
+  if (is("checkpointed", 0)) rule = std::make_unique<Checkpointed>();
+  if (is("last_k", 1)) rule = std::make_unique<LastK>(count(1, 1));
+  if (is("neumann", 1)) rule = std::make_unique<Neumann>(count(1, 0));
+  if (is("anderson", 1)) rule = std::make_unique<Anderson>(count(1, 1));
+  if (is("broyden", 1)) rule = std::make_unique<Broyden>(count(1, 1));
+  for (const bool damped : {false, true}) {
+    if (!is(damped ? "damped" : "phantom", 2)) continue;
+    const double lambda = number(1, 1e-6, 1, false);
+    const int64_t k = words.empty() ? 0 : count(2, 1);
+    if (damped)
+      rule = std::make_unique<DampedUnrolling>(lambda, k);
+    else
+      rule = std::make_unique<Phantom>(lambda, k);
   }
-  detail::fail(
-      "[config] gradient must be one_step, last_k:K (K >= 1), last_cycle, full_bptt or "
-      "checkpointed, got '",
-      rule, "'");
+  CHECK(rule && !words.empty(),
+        "[config] gradient must be one_step, last_k:K, last_cycle, full_bptt, checkpointed, "
+        "neumann:K, phantom:LAMBDA:K, damped:LAMBDA:K, anderson:K or broyden:K, got '",
+        config.gradient, "'");
+  return rule;
 }
 
 }  // namespace hrm

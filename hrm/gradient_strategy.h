@@ -42,7 +42,9 @@ class Checkpointed : public GradientStrategy {
   State run(const Recurrence& recurrence, State state, const Tensor& x) const override;
 };
 
-// "one_step", "last_k:K", "last_cycle", "full_bptt", "checkpointed"; an Error for anything else.
+// "one_step", "last_k:K", "last_cycle", "full_bptt", "checkpointed", and of equilibrium.h
+// "neumann:K", "phantom:LAMBDA:K", "damped:LAMBDA:K", "anderson:K", "broyden:K"; an Error for
+// anything else.
 std::unique_ptr<GradientStrategy> make_gradient_strategy(const ModelConfig& config);
 
 }  // namespace hrm

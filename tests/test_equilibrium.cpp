@@ -1,0 +1,166 @@
+// The equilibrium rules: their identities, and their solutions of linear problems against exact
+// ones.
+#include "hrm/equilibrium.h"
+
+#include <cmath>
+
+#include "autograd/engine.h"
+#include "autograd/ops/ops.h"
+#include "hrm/act.h"
+#include "tests/support/support.h"
+
+using namespace hrm;
+using namespace hrm::test;
+
+namespace {
+
+ModelConfig tiny(const std::string& rule) {
+  ModelConfig c;
+  c.seq_len = 5, c.vocab_size = 6, c.hidden_size = c.puzzle_emb_ndim = 16, c.num_heads = 2;
+  c.H_layers = c.L_layers = 1, c.dtype = DType::f64, c.gradient = rule;
+  return c;
+}
+
+// All gradients of one segment's loss under a rule.
+std::vector<double> gradients(const ModelConfig& config, Device device = Device::cpu) {
+  Random random(3), data(4);
+  const Model model(config, &random, device);
+  const Tensor inputs = data.randint({3, 5}, 1, 5).to(device),
+               labels = data.randint({3, 5}, 2, 5).to(device);
+  const Tensor rows = model.puzzle_emb->rows(zeros({3}, DType::i32, device), true);
+  const State end = model.segment(model.initial_state(3), model.input_embeddings(inputs, rows));
+  backward(loss_terms(config, model.heads(end.z_H), labels, {}).lm);
+  std::vector<double> all;
+  for (const auto& [name, p] : model.named_parameters())
+    if (p->value.grad().defined())
+      for (const double g : p->value.grad().to(Device::cpu).to_vector()) all.push_back(g);
+  return all;
+}
+
+double distance(const std::vector<double>& a, const std::vector<double>& b) {
+  REQUIRE(a.size() == b.size());
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) error += (a[i] - b[i]) * (a[i] - b[i]), norm += b[i] * b[i];
+  return std::sqrt(error / norm);
+}
+
+// u = g + A u row by row, with A = weight' of spectral radius below 1.
+struct LinearProblem {
+  Tensor weight, g;
+  explicit LinearProblem(double scale, int64_t n = 12) {
+    Random random(8);
+    weight = random.normal({n, n}, scale / std::sqrt(static_cast<double>(n)), DType::f64);
+    g = random.normal({4, n}, 1, DType::f64);
+  }
+  Equilibrium::Product product() const {
+    return [this](const Tensor& u) { return linear(u, weight); };
+  }
+  double residual(const Tensor& u) const {
+    const Tensor r = g + linear(u, weight) - u;
+    return std::sqrt(sum(r * r).item() / sum(g * g).item());
+  }
+};
+
+}  // namespace
+
+TEST_CASE("equilibrium: no product is the one-step gradient; the others are not") {
+  const auto one_step = gradients(tiny("one_step"));
+  CHECK(distance(gradients(tiny("neumann:0")), one_step) < 1e-14);
+  CHECK(distance(gradients(tiny("phantom:1:1")), one_step) < 1e-14);
+  CHECK(distance(gradients(tiny("anderson:1")), gradients(tiny("neumann:1"))) < 1e-12);
+  CHECK(distance(gradients(tiny("phantom:1:4")), gradients(tiny("neumann:3"))) < 1e-12);
+  for (const char* rule :
+       {"neumann:2", "phantom:0.5:3", "damped:0.5:2", "anderson:4", "broyden:4"}) {
+    CAPTURE(rule);
+    const auto g = gradients(tiny(rule));
+    CHECK(distance(g, one_step) > 1e-3);
+    CHECK(std::all_of(g.begin(), g.end(), [](double v) { return std::isfinite(v); }));
+  }
+  ModelConfig single = tiny("neumann:2");
+  single.levels = Levels::single, single.L_layers = 0, single.H_cycles = 1, single.L_cycles = 0;
+  single.continue_loss = false;
+  CHECK(gradients(single).size() > 100);
+}
+
+TEST_CASE(
+    "equilibrium: at a fixed point Neumann(k-1) is backpropagation through k applications of F") {
+  // A linear F that has come to rest: z_L <- A z_L + B z_H + x, z_H <- C z_H + D z_L.
+  Random random(5);
+  const int64_t n = 6;
+  const auto matrix = [&] { return random.normal({n, n}, 0.15, DType::f64); };
+  std::vector<Tensor> w = {matrix(), matrix(), matrix(), matrix()};
+  for (Tensor& t : w) t.set_requires_grad();
+  const Tensor x = random.normal({2, 1, n}, 1, DType::f64);
+  const auto recurrence = [&](int64_t cycles) {
+    Recurrence r;
+    for (int64_t i = 0; i < cycles; ++i) r.updates.insert(r.updates.end(), {Level::L, Level::H});
+    r.apply = [&](Level level, const State& s, const Tensor& input) -> State {
+      if (level == Level::L) return {s.z_H, linear(s.z_L, w[0]) + linear(s.z_H, w[1]) + input};
+      return {linear(s.z_H, w[2]) + linear(s.z_L, w[3]), s.z_L};
+    };
+    return r;
+  };
+  const auto solve = [&](const GradientStrategy& rule) {
+    const State zero{zeros({2, 1, n}, DType::f64), zeros({2, 1, n}, DType::f64)};
+    const State end = rule.run(recurrence(60), zero, x);  // at rest to rounding
+    std::vector<double> all;
+    for (const Tensor& t : grad({sum(end.z_H * end.z_H)}, w))
+      for (const double g : t.to_vector()) all.push_back(g);
+    return all;
+  };
+  for (const int64_t k : {1, 2, 5}) {
+    CHECK(distance(solve(Neumann(k - 1)), solve(LastK(2 * k))) < 1e-10);
+    CHECK(distance(solve(DampedUnrolling(1, k)), solve(LastK(2 * k))) < 1e-10);
+  }
+  const auto full = solve(FullBptt());
+  CHECK(distance(solve(Neumann(40)), full) < 1e-8);
+  CHECK(distance(solve(Anderson(25)), full) < 1e-5);
+  CHECK(distance(solve(Broyden(25)), full) < 1e-5);
+  CHECK(distance(solve(Phantom(0.5, 80)), full) < 1e-5);
+  CHECK(distance(solve(Neumann(1)), full) > 1e-3);
+  // The value is the segment's under every rule.
+  const State zero{zeros({2, 1, n}, DType::f64), zeros({2, 1, n}, DType::f64)};
+  const auto want = FullBptt().run(recurrence(3), zero, x).z_H.to_vector();
+  CHECK(distance(DampedUnrolling(0.5, 2).run(recurrence(3), zero, x).z_H.to_vector(), want) <
+        1e-14);
+  CHECK(distance(Broyden(3).run(recurrence(3), zero, x).z_H.to_vector(), want) < 1e-14);
+}
+
+TEST_CASE("equilibrium: solvers converge where the series does not, and say how far they are") {
+  // Spectral radius about 0.5, 0.8 and 1.6.
+  const LinearProblem mild(0.5), slow(0.8), steep(1.6);
+  CHECK(mild.residual(Neumann(60).solve(mild.g, mild.product())) < 1e-6);
+  CHECK(steep.residual(Neumann(60).solve(steep.g, steep.product())) > 1);
+  const Broyden broyden(40);
+  const double by_broyden = steep.residual(broyden.solve(steep.g, steep.product()));
+  CHECK(by_broyden < 1e-5);
+  const Anderson anderson(12);
+  const Tensor u = anderson.solve(slow.g, slow.product());
+  CHECK(slow.residual(u) < slow.residual(Neumann(12).solve(slow.g, slow.product())) / 4);
+  REQUIRE(anderson.residual().shape() == Shape{4, 1});
+  for (const double r : broyden.residual().to_vector()) CHECK(r < 1e-5);
+  // A row that is solved rests, whatever its neighbours do.
+  LinearProblem mixed(0.5);
+  Tensor g = mixed.g.clone();
+  for (int64_t i = 0; i < g.size(1); ++i) g.data<double>()[i] = 0;  // row 0: u = 0
+  for (const double v : Anderson(6).solve(g, mixed.product()).sliced(0, 0, 1).to_vector())
+    CHECK(v == 0);
+}
+
+TEST_CASE("equilibrium: the rules give the same gradients on every device") {
+  for (const char* rule : {"neumann:2", "damped:0.5:2", "anderson:4", "broyden:4"}) {
+    CAPTURE(rule);
+    const auto want = gradients(tiny(rule));
+    for (const Device device : devices())
+      CHECK(distance(gradients(tiny(rule), device), want) < 1e-7);
+  }
+}
+
+TEST_CASE("equilibrium: a rule that does not exist is refused") {
+  for (const char* rule : {"neumann", "neumann:-1", "neumann:1.5", "phantom:2:3", "phantom:0.5",
+                           "anderson:0", "damped:x:1", "one_step:2", "", "last_k:0", ":"}) {
+    CAPTURE(rule);
+    expect_error([&] { make_gradient_strategy(tiny(rule)); },
+                 "gradient must be one_step, last_k:K");
+  }
+}
