@@ -295,7 +295,8 @@ void add_data_command(CLI::App& app) {
       ->check(CLI::PositiveNumber);
   maze->add_option("--test", m->build.test_count, "of them in the test split (default 1000)")
       ->check(CLI::NonNegativeNumber);
-  maze->add_option("--min-path", m->build.min_path, "steps from S to G, at least (3.7 x size)")
+  maze->add_option("--min-path", m->build.min_path,
+                   "steps from S to G, at least (default size^2 / 8.2)")
       ->check(CLI::NonNegativeNumber);
   maze->add_flag("--unique", m->build.unique, "only mazes with one shortest path");
   maze->add_option("--walls", m->walls, "share of walls, LOW-HIGH (default 0.3-0.5)");

@@ -110,7 +110,7 @@ std::vector<Puzzle> generate(const MazeBuild& build, int64_t* tried) {
   CHECK(build.walls_low >= 0 && build.walls_low <= build.walls_high && build.walls_high < 1,
         "[maze] --walls must be a range LOW-HIGH within 0 and 1");
   const int64_t min_path =
-      build.min_path > 0 ? build.min_path : std::lround(std::ceil(3.7 * build.side));
+      build.min_path > 0 ? build.min_path : std::lround(build.side * build.side / 8.2);
   Random random = Random(build.seed).fork("maze");
   std::vector<Puzzle> puzzles;
   std::set<std::string> seen;

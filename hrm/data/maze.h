@@ -36,7 +36,7 @@ std::string check_maze(const Maze& maze, const std::string& answer);
 struct MazeBuild {
   int side = 30;
   int64_t count = 2000, test_count = 1000;  // puzzles in all, and of them in the test split
-  int64_t min_path = 0;                     // steps; 0: 3.7 times the side
+  int64_t min_path = 0;                     // steps; 0: side^2 / 8.2, so 110 of a side of 30
   bool unique = false;                      // only mazes with one shortest path
   double walls_low = 0.3, walls_high = 0.5;
   // CSV source,question,answer,rating instead of the generator; `test_from` if the test puzzles
