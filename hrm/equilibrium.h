@@ -12,6 +12,7 @@ namespace hrm {
 
 class Equilibrium : public GradientStrategy {
  public:
+  explicit Equilibrium(int64_t k) : k_(k) {}  // products with J', at most
   State run(const Recurrence& recurrence, State state, const Tensor& x) const override;
 
   // [batch, n]: all parts of the state of a row, side by side.
@@ -22,50 +23,41 @@ class Equilibrium : public GradientStrategy {
   const Tensor& residual() const { return residual_; }
 
  protected:
+  int64_t k_;
   mutable Tensor residual_;
 };
 
 // u_{i+1} = g + J' u_i from u_0 = g, k times (arXiv 2103.12803 and others). k = 0: HRM's one step.
 class Neumann : public Equilibrium {
  public:
-  explicit Neumann(int64_t k) : k_(k) {}
+  using Equilibrium::Equilibrium;
   Tensor solve(const Tensor& g, const Product& product) const override;
-
- private:
-  int64_t k_;
 };
 
 // u_{i+1} = lambda (g + J' u_i) + (1 - lambda) u_i from u_0 = 0, k times (phantom gradient in its
 // Neumann form, arXiv 2111.05177).
 class Phantom : public Equilibrium {
  public:
-  Phantom(double lambda, int64_t k) : lambda_(lambda), k_(k) {}
+  Phantom(double lambda, int64_t k) : Equilibrium(k), lambda_(lambda) {}
   Tensor solve(const Tensor& g, const Product& product) const override;
 
  private:
   double lambda_;
-  int64_t k_;
 };
 
 // u = g + J' u by Anderson's extrapolation over the last `window` steps, at most k products. Each
 // row is a problem of its own, and rests once its residual is below the tolerance.
 class Anderson : public Equilibrium {
  public:
-  explicit Anderson(int64_t k) : k_(k) {}
+  using Equilibrium::Equilibrium;
   Tensor solve(const Tensor& g, const Product& product) const override;
-
- private:
-  int64_t k_;
 };
 
 // The same by Broyden's (good) method: a quasi-Newton inverse from rank-one updates.
 class Broyden : public Equilibrium {
  public:
-  explicit Broyden(int64_t k) : k_(k) {}
+  using Equilibrium::Equilibrium;
   Tensor solve(const Tensor& g, const Product& product) const override;
-
- private:
-  int64_t k_;
 };
 
 // The gradient of k further damped steps z <- lambda F(z, x) + (1 - lambda) z from the end of the

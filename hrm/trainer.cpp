@@ -329,6 +329,10 @@ void Trainer::restore(const Checkpoint& c) {
       CHECK(free || old == value, "[resume] the checkpoint was made with ", key, " = ", old.dump(),
             ", not ", value.dump(), ". HINT: use another run folder for another configuration");
     }
+  CHECK(
+      c.puzzle_names.empty() || puzzle_names_.empty() || c.puzzle_names == puzzle_names_,
+      "[resume] the data set has other puzzles than the checkpoint. HINT: --init starts a new run "
+      "from it, with the rows of the same names");
   model_.load_state_dict(c.model, kOfficialPrefix);
   adam_.load_state_dict(c.training);
   if (ema_) ema_->load_state_dict(c.training);

@@ -511,6 +511,21 @@ TEST_CASE("arc: puzzle rows follow their names into another data set") {
   CHECK(found == 0);
   CHECK(fresh.data<float>()[2] == doctest::Approx(static_cast<float>(rows)));
 
+  // A run does not go on with the rows of other puzzles.
+  Config config = preset("arc-task");
+  config.model.hidden_size = config.model.puzzle_emb_ndim = 16, config.model.num_heads = 2;
+  config.model.seq_len = from.info().seq_len, config.train.total_steps = 1;
+  config.model.num_puzzle_identifiers = rows;
+  ArcData renamed = few;
+  renamed.tasks[0].id = "zzzz";
+  const PuzzleDataset other(std::make_shared<ArcExamples>(renamed, "train", DataView{}));
+  const TempDir run;
+  Trainer(config, from, nullptr, run.path()).run({});
+  Trainer(config, from, nullptr, run.path()).resume();
+  REQUIRE(other.info().num_puzzle_identifiers == rows);
+  expect_error([&] { Trainer(config, other, nullptr, run.path()).resume(); },
+               "the data set has other puzzles than the checkpoint");
+
   // Checkpoints keep them.
   const TempDir dir;
   Checkpoint c;
