@@ -462,7 +462,6 @@ TrainOutcome Trainer::run(const TrainCallbacks& callbacks) {
   const TrainConfig& t = config_.train;
   const int64_t log_every = log_interval(t);
   const auto stopping = [&] { return callbacks.stop && callbacks.stop->load(); };
-  if (step_ == 0) save(callbacks);
   TrainOutcome outcome = TrainOutcome::finished;
   while (step_ < t.total_steps) {
     const double started = now();

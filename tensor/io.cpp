@@ -39,6 +39,11 @@ size_t checked_bytes(const std::vector<int64_t>& dims, size_t element, const std
   return empty ? 0 : static_cast<size_t>(total);
 }
 
+// The values of a contiguous tensor in host memory.
+std::span<const std::byte> bytes_of(const Tensor& t) {
+  return {static_cast<const std::byte*>(t.data()), t.nbytes()};
+}
+
 // Element types by their safetensors name, and what they become in memory.
 struct FileType {
   const char* name;
@@ -271,16 +276,10 @@ void write_safetensors(const Path& path, const NamedTensors& tensors,
     detail::fail("[safetensors] names and metadata must be UTF-8: ", error.what());
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
-  std::vector<std::byte> bytes(8 + text.size() + at);
   const uint64_t length = text.size();
-  std::memcpy(bytes.data(), &length, 8);
-  std::memcpy(bytes.data() + 8, text.data(), text.size());
-  std::byte* out = bytes.data() + 8 + text.size();
-  for (const auto& [name, tensor] : sorted) {
-    if (tensor.nbytes()) std::memcpy(out, tensor.data(), tensor.nbytes());
-    out += tensor.nbytes();
-  }
-  write_file_atomically(path, bytes);
+  Parts parts{std::as_bytes(std::span(&length, 1)), std::as_bytes(std::span(text))};
+  for (const auto& [name, tensor] : sorted) parts.push_back(bytes_of(tensor));
+  write_file_atomically(path, parts);
 }
 
 Tensor read_npy(const Path& path) {
@@ -395,9 +394,8 @@ std::string npy_header(DType dtype, const Shape& shape) {
 
 void write_npy(const Path& path, const Tensor& tensor) {
   const Tensor dense = tensor.to(Device::cpu).contiguous();
-  std::string file = npy_header(dense.dtype(), dense.shape());
-  file.append(static_cast<const char*>(dense.data()), dense.nbytes());
-  write_file_atomically(path, file);
+  const std::string header = npy_header(dense.dtype(), dense.shape());
+  write_file_atomically(path, {std::as_bytes(std::span(header)), bytes_of(dense)});
 }
 
 NpyWriter::NpyWriter(const Path& path, DType dtype, int64_t row_size)
@@ -422,18 +420,18 @@ void NpyWriter::finish() {
   CHECK(!file_.fail(), "[write] cannot write ", path_.string(), ": ", reason(errno));
 }
 
-void write_file_atomically(const Path& path, std::span<const std::byte> bytes) {
+void write_file_atomically(const Path& path, const Parts& parts) {
   const Path temporary = path.string() + ".tmp";
   const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   CHECK(file >= 0, "[write] cannot create ", temporary.string(), ": ", reason(errno));
   RemoveOnFailure guard(temporary);
   int error = 0;
-  for (size_t at = 0; at < bytes.size() && !error;) {
-    const ssize_t n =
-        ::write(file, bytes.data() + at, std::min<size_t>(bytes.size() - at, 1 << 30));
-    if (n < 0 && errno != EINTR) error = errno;
-    if (n > 0) at += static_cast<size_t>(n);
-  }
+  for (std::span<const std::byte> left : parts)
+    while (!left.empty() && !error) {
+      const ssize_t n = ::write(file, left.data(), std::min<size_t>(left.size(), 1 << 30));
+      if (n < 0 && errno != EINTR) error = errno;
+      if (n > 0) left = left.subspan(static_cast<size_t>(n));
+    }
   if (!error && ::fsync(file) != 0) error = errno;
   if (::close(file) != 0 && !error) error = errno;
   CHECK(!error, "[write] cannot write ", path.string(), ": ", reason(error));
@@ -443,7 +441,7 @@ void write_file_atomically(const Path& path, std::span<const std::byte> bytes) {
 }
 
 void write_file_atomically(const Path& path, const std::string& text) {
-  write_file_atomically(path, std::as_bytes(std::span(text)));
+  write_file_atomically(path, Parts{std::as_bytes(std::span(text))});
 }
 
 std::string read_file(const Path& path) {

@@ -66,9 +66,12 @@ class NpyWriter {
   std::ofstream file_;
 };
 
+// Pieces of a file in their order, so that a large tensor is written from where it lies.
+using Parts = std::vector<std::span<const std::byte>>;
+
 // Writes through `path` + ".tmp", flushes to disk and renames; on any failure (full disk, no
 // permission) removes the temporary file and throws an Error naming the path and the reason.
-void write_file_atomically(const Path& path, std::span<const std::byte> bytes);
+void write_file_atomically(const Path& path, const Parts& parts);
 void write_file_atomically(const Path& path, const std::string& text);
 std::string read_file(const Path& path);
 
