@@ -43,7 +43,6 @@ HRM_ENUM(QHead, "halt_and_continue", "halt_only")
 HRM_ENUM(LossType, "softmax_cross_entropy", "stablemax_cross_entropy")
 HRM_ENUM(OptimizerKind, "adam_atan2", "adamw")
 HRM_ENUM(DType, "f32", "bf16", "f64", "i32", "u8")
-#undef HRM_ENUM
 
 template <class E>
 const std::string& to_string(E value) requires requires {

@@ -12,6 +12,7 @@ void result_fields(Result& r, const F& f) {
   f("valid_accuracy", r.valid_accuracy), f("seconds", r.seconds);
   f("exact_by_segment", r.exact_by_segment), f("accuracy_by_segment", r.accuracy_by_segment);
   f("halt_histogram", r.halt_histogram);
+  f("lost_accuracy", r.lost_accuracy), f("solved", r.solved);
 }
 template <class Bin, class F>
 void bin_fields(Bin& b, const F& f) {

@@ -28,7 +28,9 @@ struct EvalResult {
   double mean_steps = 0;  // segments run per puzzle
   double q_halt_accuracy = 0;
   double valid_accuracy = 0;  // mazes: a shortest path, stored or not
+  double lost_accuracy = 0;   // right after some segment, wrong in the end
   double seconds = 0;
+  std::string solved;  // by example, '1': solved exactly
   std::vector<double> exact_by_segment, accuracy_by_segment;
   std::vector<int64_t> halt_histogram;  // [s]: puzzles for which the q head said halt first at s
   std::vector<CalibrationBin> calibration;

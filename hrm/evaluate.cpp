@@ -1,9 +1,11 @@
 #include "hrm/evaluate.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
 #include "autograd/grad_mode.h"
+#include "autograd/ops/ops.h"
 #include "hrm/act.h"
 #include "hrm/data/maze.h"
 
@@ -42,7 +44,21 @@ struct SegmentView {
   }
   std::vector<double> labelled, correct, q_halt, q_continue;
   Tensor predictions;  // i32 [batch, seq]
+  std::vector<double> residual;
 };
+
+// |after - before| / |after| of every row.
+std::vector<double> change(const Tensor& before, const Tensor& after) {
+  const auto norm = [](const Tensor& z) {
+    const Tensor rows = cast(z, accumulate_type(z.dtype())).view({z.size(0), -1});
+    return sqrt(sum(rows * rows, 1));
+  };
+  return (norm(after - before) / (norm(after) + 1e-30)).to_vector();
+}
+
+double halt_margin(const ModelConfig& config, const SegmentView& view, int64_t b) {
+  return config.q_head == QHead::halt_only ? view.q_halt[b] : view.q_halt[b] - view.q_continue[b];
+}
 
 class Evaluation {
  public:
@@ -57,6 +73,9 @@ class Evaluation {
     result_.halt_histogram.assign(segments_ + 1, 0);
     result_.calibration.resize(kCalibrationBins);
     result_.traces.resize(std::min(options.traces, total_));
+    result_.solved.assign(total_, '0');
+    back_.resize(options.rename.size());
+    for (size_t i = 0; i < back_.size(); ++i) back_[options.rename[i]] = static_cast<int32_t>(i);
   }
 
   EvalResult run() {
@@ -68,7 +87,11 @@ class Evaluation {
     int64_t next = 0, done = 0;
     while (done < total_) {
       next = fill(carry, next);
-      const SegmentView view(eval_segment(model_, carry, segments_));
+      if (options_.noise > 0) disturb(carry.state);
+      const bool residuals = options_.residuals || options_.halt_by == HaltBy::residual;
+      const Tensor before = residuals ? carry.state.z_H.clone() : Tensor();
+      SegmentView view(eval_segment(model_, carry, segments_));
+      if (residuals) view.residual = change(before, carry.state.z_H);
       const Tensor flags = carry.halted.to(Device::cpu);
       uint8_t* halted = flags.data<uint8_t>();
       for (int64_t b = 0; b < carry.batch(); ++b) {
@@ -98,9 +121,24 @@ class Evaluation {
     }
     // A row for every halted slot, since each takes one: the next examples, then padding.
     const int64_t start = next > first ? first : data_.num_examples();
-    begin_segment(model_, carry, eval_batch(data_, start, std::max<int64_t>(1, empty_slots)),
-                  Refill::only_halted);
+    const Batch batch = eval_batch(data_, start, std::max<int64_t>(1, empty_slots));
+    for (const Tensor* t : {&batch.inputs, &batch.labels})
+      for (int64_t i = 0; i < t->numel() && !options_.rename.empty(); ++i)
+        if (int32_t& token = t->data<int32_t>()[i]; token >= 0) token = options_.rename[token];
+    begin_segment(model_, carry, batch, Refill::only_halted);
     return next;
+  }
+
+  // Noise on the states of the rows that start, or of all.
+  void disturb(State& state) {
+    std::vector<double> scale;
+    for (const Row& row : rows_)
+      scale.push_back(row.exact.empty() || options_.noise_every_segment ? options_.noise : 0);
+    for (Tensor* z : {&state.z_H, &state.z_L}) {
+      if (!z->defined()) continue;
+      const Tensor rows = from_values(scale, {z->size(0), 1, 1}, z->dtype()).to(z->device());
+      z->copy_from(*z + rows * random_.normal(z->shape(), 1, z->dtype(), z->device()));
+    }
   }
 
   // Notes what this segment did for slot b; true if the puzzle is finished.
@@ -110,22 +148,34 @@ class Evaluation {
     row.exact.push_back(labelled > 0 && view.correct[b] == labelled);
     row.accuracy.push_back(labelled > 0 ? view.correct[b] / labelled : 0);
     const auto step = static_cast<int64_t>(row.exact.size());
-    const double margin = model_.config().q_head == QHead::halt_only
-                              ? view.q_halt[b]
-                              : view.q_halt[b] - view.q_continue[b];
-    if (row.halt_step == 0 && (margin > options_.threshold || step == segments_))
+    if (row.halt_step == 0 && (wants_to_halt(row, b, view) || step == segments_))
       row.halt_step = step;
     if (row.example < static_cast<int64_t>(result_.traces.size()))
       trace(result_.traces[row.example], b, view);
     return step == segments_ || (options_.halting && row.halt_step > 0);
   }
 
+  bool wants_to_halt(const Row& row, int64_t b, const SegmentView& view) const {
+    switch (options_.halt_by) {
+      case HaltBy::residual:
+        return view.residual[b] < options_.threshold;
+      case HaltBy::oracle:
+        return row.exact.back();
+      default:
+        return halt_margin(model_.config(), view, b) > options_.threshold;
+    }
+  }
+
   // Judges what is not settled by comparing tokens, and hands the answer on.
   void answer(int64_t example, int64_t b, const SegmentView& view) {
     const bool maze = data_.task().task == "maze";
     if (!maze && !options_.on_answer) return;
-    const std::vector<int> tokens = view.predicted(b);
-    if (options_.on_answer) options_.on_answer(example, tokens, view.q_halt[b]);
+    std::vector<int> tokens = view.predicted(b);
+    if (!back_.empty())
+      for (int& token : tokens) token = back_[token];
+    if (options_.on_answer)
+      options_.on_answer({example, tokens, view.q_halt[b],
+                          view.residual.empty() ? 0 : view.residual[b], rows_[b].exact.back()});
     if (!maze) return;
     std::vector<int32_t> inputs(data_.input_len()), labels(tokens.size());
     int32_t id;
@@ -152,6 +202,9 @@ class Evaluation {
     ++result_.count;
     const bool exact = row.exact.back();
     result_.exact_accuracy += exact;
+    result_.solved[row.example] = exact ? '1' : '0';
+    result_.lost_accuracy +=
+        !exact && std::find(row.exact.begin(), row.exact.end(), true) != row.exact.end();
     result_.accuracy += row.accuracy.back();
     result_.mean_steps += static_cast<double>(row.exact.size());
     result_.q_halt_accuracy += (q_halt >= 0) == exact;
@@ -184,7 +237,7 @@ class Evaluation {
   EvalResult summary(double seconds) {
     const auto n = static_cast<double>(result_.count);
     for (double* mean : {&result_.exact_accuracy, &result_.accuracy, &result_.mean_steps,
-                         &result_.q_halt_accuracy, &result_.valid_accuracy})
+                         &result_.q_halt_accuracy, &result_.valid_accuracy, &result_.lost_accuracy})
       *mean /= n;
     for (double& v : result_.exact_by_segment) v /= n;
     for (double& v : result_.accuracy_by_segment) v /= n;
@@ -200,6 +253,8 @@ class Evaluation {
   int64_t segments_ = 0, total_ = 0;
   std::vector<Row> rows_;
   EvalResult result_;
+  Random random_ = Random(options_.seed).fork("noise");
+  std::vector<int32_t> back_;  // the inverse of options_.rename
 };
 
 }  // namespace
@@ -229,10 +284,7 @@ PuzzleTrace solve_one(const Model& model, const std::vector<int>& inputs, int32_
     trace.predictions.push_back(view.predicted(0));
     trace.q_halt.push_back(probability(view.q_halt[0]));
     trace.q_continue.push_back(probability(view.q_continue[0]));
-    const double margin = model.config().q_head == QHead::halt_only
-                              ? view.q_halt[0]
-                              : view.q_halt[0] - view.q_continue[0];
-    if (options.halting && margin > options.threshold) break;
+    if (options.halting && halt_margin(model.config(), view, 0) > options.threshold) break;
   }
   return trace;
 }

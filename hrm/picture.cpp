@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "hrm/page.h"
+
 namespace hrm {
 namespace {
 
@@ -45,13 +47,6 @@ std::pair<int, int> size_of_sheet(const Sheet& sheet) {
   for (const SheetRow& row : sheet)
     width = std::max(width, width_of(row)), height += height_of(row);
   return {width, height};
-}
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text)
-    out += c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : std::string(1, c);
-  return out;
 }
 
 void big_endian(std::string& out, uint32_t v) {
@@ -119,12 +114,12 @@ std::string sheet_svg(const Sheet& sheet) {
   };
   int top = 0;
   for (const SheetRow& row : sheet) {
-    svg += "<text font-weight=\"600\"" + at(kGap, top + kHead - 6) + ">" + escaped(row.title) +
+    svg += "<text font-weight=\"600\"" + at(kGap, top + kHead - 6) + ">" + escape_html(row.title) +
            "</text>";
     top += height_of(row);
   }
   place(sheet, [&](const Panel& p, int x, int y) {
-    svg += "<text" + at(x, y - 5) + ">" + escaped(p.caption) +
+    svg += "<text" + at(x, y - 5) + ">" + escape_html(p.caption) +
            "</text><g stroke=\"#555\" "
            "stroke-width=\".5\">";
     for (int r = 0; r < p.grid.height; ++r)
@@ -139,12 +134,12 @@ std::string sheet_svg(const Sheet& sheet) {
 std::string sheet_html(const std::string& title, const Sheet& sheet) {
   return "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
          "content=\"width=device-width,initial-scale=1\"><title>" +
-         escaped(title) +
+         escape_html(title) +
          "</title><style>body{margin:0;padding:24px;background:#fff;color:#1c2330;font:16px/1.5 "
          "system-ui,sans-serif}h1{font-size:1.4rem;margin:0 0 8px 24px}svg{max-width:100%;height:"
          "auto}@media(prefers-color-scheme:dark){body{background:#12161d;color:#e6e9ef}}</style>"
          "</head><body><h1>" +
-         escaped(title) + "</h1>" + sheet_svg(sheet) + "</body></html>\n";
+         escape_html(title) + "</h1>" + sheet_svg(sheet) + "</body></html>\n";
 }
 
 std::string sheet_png(const Sheet& sheet) {

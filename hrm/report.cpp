@@ -5,54 +5,13 @@
 #include <filesystem>
 
 #include "hrm/checkpoint.h"
+#include "hrm/metrics.h"
 #include "hrm/picture.h"
 #include "hrm/progress.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
 namespace {
-
-constexpr const char* kStyle = R"css(
-:root{--ink:#1c2330;--soft:#667085;--line:#e3e6ec;--paper:#fff;--card:#f8f9fb;--blue:#2f6fdf;
---green:#15803d;--red:#c2410c;--amber:#b7791f}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--soft:#98a2b3;--line:#2c3442;--paper:#12161d;
---card:#1a2029;--blue:#79a8ff;--green:#4ade80;--red:#fb923c;--amber:#f2c14e}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:1060px;padding:32px 20px 64px;background:var(--paper);color:var(--ink);
-font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-h1{font-size:1.7rem;margin:0 0 4px;letter-spacing:-.01em}
-h2{font-size:1.12rem;margin:40px 0 6px}
-p{margin:4px 0 12px;color:var(--soft);max-width:46em}
-code{font:13px/1.5 ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:22px 0}
-.tile{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px 16px}
-.tile b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums;letter-spacing:-.02em}
-.tile span{color:var(--soft);font-size:.84rem}
-.two{display:grid;gap:8px 28px}@media(min-width:700px){.two{grid-template-columns:1fr 1fr}}
-svg.chart{width:100%;height:auto;display:block}
-svg text{fill:var(--soft);font-size:12px}
-svg .axis{stroke:var(--line);fill:none}
-svg .title{fill:var(--ink);font-size:13px;font-weight:600}
-.train{stroke:var(--soft);fill:none;stroke-width:1.4;opacity:.75}
-.eval{stroke:var(--blue);fill:none;stroke-width:2.4}
-.dot{fill:var(--blue)}.bar{fill:var(--blue)}.faint{stroke:var(--soft);stroke-dasharray:4 4;opacity:.6}
-.legend{font-size:.84rem;color:var(--soft)}.legend i{display:inline-block;width:18px;height:3px;
-vertical-align:middle;margin:0 6px 0 12px;background:var(--soft)}.legend i.e{background:var(--blue)}
-.puzzles{margin-top:16px;display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:20px}
-.puzzle{border:1px solid var(--line);border-radius:10px;padding:12px;background:var(--card)}
-.puzzle header{display:flex;justify-content:space-between;font-size:.84rem;color:var(--soft)}
-.puzzle input{width:100%;accent-color:var(--blue)}
-.puzzle svg{width:100%;height:auto}
-.frame{display:none}.frame.on{display:inline}
-.rule{stroke:var(--line);stroke-width:1}.box{stroke:var(--soft);stroke-width:1.6}
-.given{fill:var(--ink)!important;font-weight:700}.right{fill:var(--green)!important}
-.wrong{fill:var(--red)!important;font-weight:700}.bad{fill:var(--red);opacity:.14}
-table{border-collapse:collapse;font-size:.88rem;width:100%}
-td{padding:3px 14px 3px 0;border-bottom:1px solid var(--line);vertical-align:top}
-td:first-child{color:var(--soft)}
-.settings{columns:2;column-gap:40px}@media(max-width:700px){.settings{columns:1}}
-@media print{.puzzle{break-inside:avoid}}
-)css";
 
 constexpr const char* kScript = R"js(
 for(const p of document.querySelectorAll('.puzzle')){const s=p.querySelector('input'),
@@ -61,139 +20,19 @@ const show=()=>{f.forEach((g,i)=>g.classList.toggle('on',i==s.value));o.textCont
 s.oninput=show;show();}
 )js";
 
-std::string escape(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
-template <class... Args>
-std::string format(const char* pattern, Args... args) {
-  char text[256];
-  std::snprintf(text, sizeof text, pattern, args...);
-  return text;
-}
-
-struct Point {
-  double x, y;
-};
-using Curve = std::vector<Point>;
-
-// A chart area with axes; data coordinates are mapped into it.
-class Chart {
- public:
-  Chart(const std::string& title, double x_max, double y_max, const std::string& x_label,
-        bool percent)
-      : x_max_(std::max(x_max, 1e-12)), y_max_(std::max(y_max, 1e-12)) {
-    svg_ = "<svg class=\"chart\" viewBox=\"0 0 470 250\" role=\"img\"><title>" + escape(title) +
-           "</title><text class=\"title\" x=\"8\" y=\"16\">" + escape(title) + "</text>";
-    for (int i = 0; i <= 4; ++i) {
-      const double y = y_max_ * i / 4;
-      svg_ += format("<line class=\"axis\" x1=\"48\" x2=\"450\" y1=\"%.1f\" y2=\"%.1f\"/>", py(y),
-                     py(y));
-      svg_ += format("<text x=\"42\" y=\"%.1f\" text-anchor=\"end\">", py(y) + 4) +
-              (percent ? format("%.0f%%", 100 * y) : format("%.3g", y)) + "</text>";
-    }
-    svg_ += "<text x=\"450\" y=\"246\" text-anchor=\"end\">" + escape(x_label) + "</text>";
-  }
-  void x_tick(double x, const std::string& text) {
-    svg_ += format("<text x=\"%.1f\" y=\"230\" text-anchor=\"middle\">", px(x)) + text + "</text>";
-  }
-  void line(const Curve& curve, const char* css) {
-    if (curve.empty()) return;
-    svg_ += format("<polyline class=\"%s\" points=\"", css);
-    for (const Point& p : curve) svg_ += format("%.1f,%.1f ", px(p.x), py(std::min(p.y, y_max_)));
-    svg_ += "\"/>";
-  }
-  void dot(Point p, double radius, const std::string& note) {
-    svg_ += format("<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"><title>", px(p.x),
-                   py(p.y), radius) +
-            escape(note) + "</title></circle>";
-  }
-  // A bar centred at x, `width` in data units.
-  void bar(double x, double width, double y, const std::string& note) {
-    svg_ += format(
-                "<rect class=\"bar\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" "
-                "rx=\"2\"><title>",
-                px(x - width / 2), py(y), px(width) - px(0), py(0) - py(y)) +
-            escape(note) + "</title></rect>";
-  }
-  std::string str() const { return svg_ + "</svg>"; }
-
- private:
-  double px(double x) const { return 48 + 402 * x / x_max_; }
-  double py(double y) const { return 214 - 186 * y / y_max_; }
-  double x_max_, y_max_;
-  std::string svg_;
-};
-
-// The lines of metrics.jsonl.
-struct Metrics {
-  std::vector<Json> train, eval;
-};
-Metrics read_metrics(const Path& path) {
-  Metrics metrics;
-  if (!fs::exists(path)) return metrics;
-  const std::string text = read_file(path);
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = text.find('\n', at);
-    if (end == std::string::npos) break;  // cut off while it was written
-    const Json line = Json::parse(text.substr(at, end - at), nullptr, false);
-    at = end + 1;
-    if (!line.is_object()) continue;
-    (line.value("eval", false) ? metrics.eval : metrics.train).push_back(line);
-  }
-  return metrics;
-}
-
-// Points (samples, key), thinned to a few hundred.
-Curve curve(const std::vector<Json>& lines, const char* key) {
-  Curve all;
-  for (const Json& l : lines)
-    if (l.contains(key) && l[key].is_number() && l.contains("samples"))
-      all.push_back({l["samples"].get<double>(), l[key].get<double>()});
-  const size_t stride = all.size() / 400 + 1;
-  Curve thin;
-  for (size_t i = 0; i < all.size(); i += stride) thin.push_back(all[i]);
-  if (!all.empty() && (all.size() - 1) % stride) thin.push_back(all.back());
-  return thin;
-}
-
-std::string training_section(const Metrics& metrics) {
+std::string training_section(const MetricLines& metrics) {
   if (metrics.train.empty()) return "<p>No training steps are recorded yet.</p>";
-  const Curve loss = curve(metrics.train, "lm_loss");
+  const Curve loss = curve(metrics.train, "samples", "lm_loss");
   const double x_max = loss.empty() ? 1 : loss.back().x;
   double y_max = 0;
   for (const Point& p : loss) y_max = std::max(y_max, p.y);
-  const auto ticks = [&](Chart& chart) {
-    for (int i = 1; i <= 4; ++i)
-      chart.x_tick(x_max * i / 4, x_max < 4000 ? format("%.0f", x_max * i / 4)
-                                               : format("%.0fk", x_max * i / 4000));
-  };
   Chart losses("Token loss per puzzle", x_max, y_max, "training samples", false);
-  ticks(losses);
+  losses.x_ticks();
   losses.line(loss, "train");
   Chart accuracy("Puzzles solved exactly", x_max, 1, "training samples", true);
-  ticks(accuracy);
-  accuracy.line(curve(metrics.train, "exact_accuracy"), "train");
-  const Curve held_out = curve(metrics.eval, "exact_accuracy");
+  accuracy.x_ticks();
+  accuracy.line(curve(metrics.train, "samples", "exact_accuracy"), "train");
+  const Curve held_out = curve(metrics.eval, "samples", "exact_accuracy");
   accuracy.line(held_out, "eval");
   for (const Point& p : held_out)
     accuracy.dot(p, 3.5, format("%.1f %% after %.0f samples", 100 * p.y, p.x));
@@ -353,19 +192,20 @@ std::string settings_section(const Json& config) {
   for (const char* group : {"model", "train"})
     if (config.contains(group))
       for (const auto& [key, value] : config[group].items())
-        html += "<tr><td>" + escape(key) + "</td><td><code>" +
-                escape(value.is_string() ? value.get<std::string>() : value.dump()) +
+        html += "<tr><td>" + escape_html(key) + "</td><td><code>" +
+                escape_html(value.is_string() ? value.get<std::string>() : value.dump()) +
                 "</code></td></tr>";
   html += "</table></div>";
   if (config.contains("command"))
-    html += "<h2>How to repeat it</h2><p><code>" + escape(config.value("command", "")) +
-            "</code></p><p>hrm " + escape(config.value("version", "")) +
+    html += "<h2>How to repeat it</h2><p><code>" + escape_html(config.value("command", "")) +
+            "</code></p><p>hrm " + escape_html(config.value("version", "")) +
             "; the seed is in the settings.</p>";
   return html;
 }
 
 std::string tile(const std::string& value, const std::string& what) {
-  return "<div class=\"tile\"><b>" + escape(value) + "</b><span>" + escape(what) + "</span></div>";
+  return "<div class=\"tile\"><b>" + escape_html(value) + "</b><span>" + escape_html(what) +
+         "</span></div>";
 }
 
 }  // namespace
@@ -374,7 +214,7 @@ std::string render_report(const Path& run) {
   read_config(run);  // an Error if this is no run folder
   const Json config = read_json(run / "config.json");
   const Json task = config.value("task", Json::object());
-  const Metrics metrics = read_metrics(run / "metrics.jsonl");
+  const MetricLines metrics = read_metrics(run);
   EvalResult result;
   const std::string evaluation = evaluation_section(run, task, &result);
 
@@ -392,14 +232,12 @@ std::string render_report(const Path& run) {
   }
   const std::string name =
       config.value("preset", "").empty() ? run.filename().string() : config.value("preset", "");
-  return "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
-         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>" +
-         escape(name) + " - hrm report</title><style>" + kStyle + "</style></head><body><h1>" +
-         escape(name) +
-         "</h1><p>A Hierarchical Reasoning Model, trained from random weights.</p>"
-         "<div class=\"tiles\">" +
-         tiles + "</div><h2>Training</h2>" + training_section(metrics) + evaluation +
-         settings_section(config) + "<script>" + kScript + "</script></body></html>\n";
+  return html_page(name + " - hrm report",
+                   "<p>A Hierarchical Reasoning Model, trained from random weights.</p>"
+                   "<div class=\"tiles\">" +
+                       tiles + "</div><h2>Training</h2>" + training_section(metrics) + evaluation +
+                       settings_section(config),
+                   kScript);
 }
 
 void write_report(const Path& run) {

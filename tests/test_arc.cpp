@@ -440,9 +440,7 @@ TEST_CASE("arc: a model learns a task under every conditioning, and its votes ar
     const PuzzleDataset test(std::make_shared<ArcExamples>(data, "test", view));
     Voting voting(*test.arc());
     EvalOptions options;
-    options.on_answer = [&](int64_t example, const std::vector<int>& tokens, double q) {
-      voting.add(example, tokens, q);
-    };
+    options.on_answer = [&](const Answer& a) { voting.add(a.example, a.tokens, a.q_halt); };
     evaluate(trainer.model(), test, options);
     const ArcScores scores = score(voting.outcomes());
     CHECK(scores.tasks == 2);

@@ -1,9 +1,11 @@
 // hrm arc predict, show, farm; hrm adapt.
+#include <omp.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <fstream>
 #include <set>
 #include <thread>
@@ -74,9 +76,7 @@ std::vector<TaskOutcome> vote(const Model& model, const PuzzleDataset& data, Eva
   options.on_progress = [&](int64_t done, int64_t) {
     if (bar) bar->update(done);
   };
-  options.on_answer = [&](int64_t example, const std::vector<int>& tokens, double q) {
-    voting.add(example, tokens, q);
-  };
+  options.on_answer = [&](const Answer& a) { voting.add(a.example, a.tokens, a.q_halt); };
   evaluate(model, data, options);
   return voting.outcomes();
 }
@@ -272,10 +272,12 @@ TaskOutcome fit_task(const ArcData& data, Config config, LoadedRun* start, const
     if (start) trainer->start_from(*start->model, start->puzzle_names);
     return trainer;
   };
-  // A short trial tells how many steps fit the time, so that the schedule ends with it.
+  // A short trial tells how many steps fit the time, so that the schedule ends with it. One thread
+  // is timed by what it computed: whatever else runs on the machine does not shorten the training.
   const auto clock = [] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-        .count();
+    timespec t{};
+    ::clock_gettime(omp_get_max_threads() == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
   };
   constexpr int kTrial = 6;
   double began = clock();

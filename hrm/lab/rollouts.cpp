@@ -1,0 +1,138 @@
+#include "hrm/lab/rollouts.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "hrm/data/maze.h"
+#include "hrm/data/sudoku.h"
+#include "tensor/random.h"
+
+namespace hrm {
+namespace {
+
+constexpr int kFirstDigit = 2;  // tokens of a Sudoku: 0 padding, 1 blank, then the digits
+
+// What is known of a puzzle from the rollouts so far.
+struct Choice {
+  double q = 0, residual = 0;
+  bool q_exact = false, residual_exact = false, any = false;
+  bool verified = false, verify_exact = false;
+  struct Count {
+    int64_t votes = 0;
+    double q = 0;
+    bool exact = false;
+  };
+  std::map<std::vector<int>, Count> answers;
+
+  bool vote_exact() const {
+    const auto better = [](const auto& a, const auto& b) {
+      const Count &x = a.second, &y = b.second;
+      // As many votes: q / votes decides.
+      return std::pair(x.votes, x.q) < std::pair(y.votes, y.q);
+    };
+    return std::max_element(answers.begin(), answers.end(), better)->second.exact;
+  }
+};
+
+// Whether an answer keeps the rules; none for tasks without rules that can be checked.
+std::function<bool(const std::vector<int>& inputs, const std::vector<int>& answer)> verifier(
+    const TaskInfo& task) {
+  if (task.task == "sudoku") {
+    const SudokuRules rules{task.side, task.box_rows, task.box_cols};
+    return [rules](const std::vector<int>& inputs, const std::vector<int>& answer) {
+      return check_solution(rules, from_tokens(inputs), from_tokens(answer)).empty();
+    };
+  }
+  if (task.task == "maze")
+    return [side = task.side](const std::vector<int>& inputs, const std::vector<int>& answer) {
+      const std::vector<int32_t> tokens(inputs.begin(), inputs.end());
+      return check_maze({side, maze_cells(tokens)}, maze_cells(answer)).empty();
+    };
+  return {};
+}
+
+}  // namespace
+
+RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
+                       const RolloutOptions& options) {
+  CHECK(!options.relabel || data.task().task == "sudoku",
+        "[eval] --relabel gives other names to the digits of Sudoku; this data set is ",
+        data.task().task);
+  const auto verify = verifier(data.task());
+  RolloutResult result;
+  for (int64_t decade = 1; decade <= options.rollouts; decade *= 10)
+    for (const int64_t n : {decade, 2 * decade, 5 * decade})
+      if (n < options.rollouts) result.counts.push_back(n);
+  result.counts.push_back(options.rollouts);
+  std::vector<Choice> choices;
+  Random names = Random(options.eval.seed).fork("relabel");
+  std::vector<int32_t> inputs(data.input_len()), labels(data.info().seq_len);
+  for (int64_t r = 0; r < options.rollouts; ++r) {
+    EvalOptions eval = options.eval;
+    eval.seed = Random(options.eval.seed).fork(static_cast<uint64_t>(r)).bits();
+    eval.residuals = true;
+    if (options.relabel && r > 0) {
+      eval.rename.resize(data.info().vocab_size);
+      std::iota(eval.rename.begin(), eval.rename.end(), 0);
+      std::vector<int32_t> digits(eval.rename.begin() + kFirstDigit, eval.rename.end());
+      names.shuffle(digits);
+      std::copy(digits.begin(), digits.end(), eval.rename.begin() + kFirstDigit);
+    }
+    eval.on_progress = [&](int64_t done, int64_t total) {
+      if (options.eval.on_progress)
+        options.eval.on_progress(r * total + done, options.rollouts * total);
+    };
+    eval.on_answer = [&](const Answer& a) {
+      if (static_cast<int64_t>(choices.size()) <= a.example) choices.resize(a.example + 1);
+      Choice& c = choices[a.example];
+      if (r == 0 || a.q_halt > c.q) c.q = a.q_halt, c.q_exact = a.exact;
+      if (r == 0 || a.residual < c.residual) c.residual = a.residual, c.residual_exact = a.exact;
+      c.any |= a.exact;
+      Choice::Count& count = c.answers[a.tokens];
+      ++count.votes, count.q += a.q_halt, count.exact = a.exact;
+      if (!verify || c.verified) return;
+      int32_t id;
+      data.read(a.example, inputs.data(), labels.data(), &id);
+      c.verified = verify({inputs.begin(), inputs.end()}, a.tokens);
+      if (c.verified || r == 0) c.verify_exact = a.exact;
+    };
+    const EvalResult one = evaluate(model, data, eval);
+    result.puzzles = one.count, result.seconds += one.seconds;
+    if (!std::binary_search(result.counts.begin(), result.counts.end(), r + 1)) continue;
+    const auto note = [&](Select s, const auto& exact) {
+      std::string solved;
+      for (const Choice& c : choices) solved += exact(c) ? '1' : '0';
+      const auto right = std::count(solved.begin(), solved.end(), '1');
+      result.accuracy[static_cast<size_t>(s)].push_back(static_cast<double>(right) /
+                                                        static_cast<double>(solved.size()));
+      result.solved[static_cast<size_t>(s)].push_back(solved);
+    };
+    note(Select::q, [](const Choice& c) { return c.q_exact; });
+    note(Select::residual, [](const Choice& c) { return c.residual_exact; });
+    note(Select::vote, [](const Choice& c) { return c.vote_exact(); });
+    if (verify) note(Select::verify, [](const Choice& c) { return c.verify_exact; });
+    const auto any =
+        std::count_if(choices.begin(), choices.end(), [](const Choice& c) { return c.any; });
+    result.any.push_back(static_cast<double>(any) / static_cast<double>(choices.size()));
+  }
+  return result;
+}
+
+// {"rollouts": {"10": {"q": 0.9, ..., "any": 0.95}, ...}, "solved": {"10": {"q": "0110...", ...}}}
+Json to_json(const RolloutResult& r) {
+  Json json = {{"count", r.puzzles}, {"seconds", r.seconds}};
+  for (size_t i = 0; i < r.counts.size(); ++i) {
+    const std::string n = std::to_string(r.counts[i]);
+    for (size_t s = 0; s < r.accuracy.size(); ++s) {
+      if (r.accuracy[s].empty()) continue;
+      const std::string& name = to_string(static_cast<Select>(s));
+      json["rollouts"][n][name] = r.accuracy[s][i];
+      json["solved"][n][name] = r.solved[s][i];
+    }
+    json["rollouts"][n]["any"] = r.any[i];
+  }
+  return json;
+}
+
+}  // namespace hrm
