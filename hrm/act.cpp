@@ -182,6 +182,7 @@ SegmentResult train_segment(const Model& model, Carry& carry, const Exploration&
   result.outputs = model.heads(next.z_H);
 
   HaltRule rule;
+  rule.training = config.act;
   rule.q_head = config.q_head;
   rule.max_steps = static_cast<int32_t>(config.halt_max_steps);
   rule.exploration = config.halt_exploration_prob;

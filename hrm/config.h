@@ -77,6 +77,7 @@ struct ModelConfig {
   std::string gradient = "one_step";
   LossType loss = LossType::stablemax_cross_entropy;
   int64_t halt_max_steps = 16;
+  bool act = true;
   double halt_exploration_prob = 0.1;
   QHead q_head = QHead::halt_and_continue;
   bool continue_loss = true;
@@ -113,6 +114,7 @@ struct ModelConfig {
     f("gradient", gradient, "rule for the recurrence: one_step, last_k:K, neumann:K, ... (docs)");
     f("loss", loss, "stablemax_cross_entropy or softmax_cross_entropy");
     f("halt_max_steps", halt_max_steps, "most segments per puzzle");
+    f("act", act, "training: a puzzle may halt sooner; false: always halt_max_steps segments");
     f("halt_exploration_prob", halt_exploration_prob, "share of rows with a drawn minimum");
     f("q_head", q_head, "halt_and_continue: q_halt > q_continue; halt_only: q_halt > 0 (TRM)");
     f("continue_loss", continue_loss, "train q_continue on a second segment (HRM)");

@@ -34,6 +34,7 @@ svg .title{fill:var(--ink);font-size:13px;font-weight:600}
 vertical-align:middle;margin:0 6px 0 12px;background:var(--soft)}.legend i.e{background:var(--blue)}
 .s0{--c:#2f6fdf}.s1{--c:#c2410c}.s2{--c:#15803d}.s3{--c:#9333ea}.s4{--c:#b7791f}.s5{--c:#0e8a9c}
 .s6{--c:#be185d}.s7{--c:#667085}
+.published{stroke:var(--soft);fill:none;stroke-width:1.6;stroke-dasharray:5 4}
 polyline.series,line.series{stroke:var(--c);fill:none;stroke-width:2}circle.series{fill:var(--c)}
 .legend i.series{background:var(--c)}
 details{margin:6px 0}summary{cursor:pointer;color:var(--soft)}

@@ -318,14 +318,15 @@ void Trainer::save(const TrainCallbacks& callbacks) {
 
 void Trainer::restore(const Checkpoint& c) {
   const Json& s = c.state;
-  const Json mine = config_.to_json(), theirs = s.value("config", Json());
+  // A setting that did not exist yet had its default.
+  const Json mine = config_.to_json(),
+             theirs = Config::from_json(s.value("config", Json()), "state.json").to_json();
   for (const char* group : {"model", "train"})
     for (const auto& [key, value] : mine[group].items()) {
       // A longer or shorter run and other intervals are the same run; the rest is not.
       const bool free = key == "eval_every" || key == "eval_puzzles" || key == "early_stop" ||
                         key == "checkpoint_every" || key == "keep_checkpoints";
-      const Json old =
-          theirs.contains(group) && theirs[group].contains(key) ? theirs[group][key] : Json();
+      const Json& old = theirs[group][key];
       CHECK(free || old == value, "[resume] the checkpoint was made with ", key, " = ", old.dump(),
             ", not ", value.dump(), ". HINT: use another run folder for another configuration");
     }

@@ -1,17 +1,17 @@
 // hrm arc predict, show, farm; hrm adapt.
 #include <omp.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
+#include <numeric>
 #include <set>
 #include <thread>
 
 #include "hrm/cli/commands.h"
 #include "hrm/picture.h"
+#include "hrm/processes.h"
 #include "hrm/progress.h"
 #include "hrm/vote.h"
 
@@ -24,7 +24,7 @@ struct PredictSettings {
   std::vector<std::string> tasks;
   int64_t variants = -1, seed = -1;
   EvalOptions options;
-  bool json = false;
+  bool json = false, shuffle = false;
   CommonOptions common;
 
   void add(CLI::App& command) {
@@ -129,18 +129,36 @@ void write_predictions(const Path& out, const std::vector<TaskOutcome>& outcomes
   write_file_atomically(out / "predictions.json", json.dump() + "\n");
 }
 
+// Gives every puzzle the embedding of another: what is left does not come from it.
+void shuffle_puzzle_rows(LoadedRun& run) {
+  CHECK(run.model->puzzle_emb, "[arc] --shuffle needs a puzzle table; this model has none");
+  const Tensor& table = run.model->puzzle_emb->weights;
+  std::vector<int64_t> order(table.size(0));
+  std::iota(order.begin(), order.end(), 0);
+  Random(0).fork("shuffle").shuffle(order);
+  Tensor rows = empty_like(table);
+  for (int64_t i = 0; i < table.size(0); ++i)
+    rows.sliced(0, i, i + 1).copy_from(table.sliced(0, order[i], order[i] + 1));
+  run.model->replace_puzzle_rows(rows);
+}
+
 void predict(const PredictSettings& s) {
   s.common.apply();
   LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
   const PuzzleDataset data = open_data(run, s.data, "test", pool_of(s, run.config));
   CHECK(data.num_examples() > 0, "[arc] ", data.folder().string(), " has no evaluated tasks");
+  if (s.shuffle) shuffle_puzzle_rows(run);
   const auto outcomes = vote(*run.model, data, s.options, true);
   const Path out = s.out.empty() ? Path(s.run) / "predictions" : Path(s.out);
   write_predictions(out, outcomes);
-  if (s.json)
-    std::printf("%s\n", to_json(score(outcomes)).dump(2).c_str());
-  else
+  if (s.json) {
+    Json json = to_json(score(outcomes));
+    for (const TaskOutcome& task : outcomes)
+      json["solved_at_2"] = json.value("solved_at_2", "") + (solved({task}).empty() ? '0' : '1');
+    std::printf("%s\n", json.dump(2).c_str());
+  } else {
     print_scores(outcomes);
+  }
   std::fprintf(stderr, "%s, predictions.json beside it\n", (out / "submission.json").c_str());
 }
 
@@ -404,51 +422,25 @@ void farm(const FarmSettings& s) {
   const int jobs = s.jobs > 0 ? s.jobs : cores, threads = std::max(1, cores / jobs);
   const auto total = static_cast<int64_t>(tasks.size() + done.size());
   Progress bar("farm", "tasks", total, static_cast<int64_t>(done.size()));
-  std::map<pid_t, std::string> running;
-  size_t next = 0;
   std::string failed;
-  while (next < tasks.size() || !running.empty()) {
-    if (next < tasks.size() && static_cast<int>(running.size()) < jobs) {
-      // This process has not used OpenMP, so its copy may.
-      const pid_t child = ::fork();
-      CHECK(child >= 0, "[farm] cannot start a process");
-      if (child > 0) {
-        running[child] = tasks[next++].id;
-        continue;
-      }
-      const Path run = out / tasks[next].id;
-      int status = 1;
-      try {
-        CommonOptions own;
-        own.threads = threads;
-        own.apply();
-        fs::remove_all(run);
-        fs::create_directories(run);
-        write_file_atomically(run / "result.json", farm_task(s, tasks[next], run).dump() + "\n");
-        status = 0;
-      } catch (const std::exception& error) {
-        write_file_atomically(run / "error.txt", std::string(error.what()) + "\n");
-      }
-      ::_exit(status);
-    }
-    int status = 0;
-    const pid_t child = ::wait(&status);
-    const std::string id = running[child];
-    running.erase(child);
-    if (status != 0) {
-      const Path why = out / id / "error.txt";
-      failed = id + ": " + (fs::exists(why) ? read_file(why) : "its process was stopped\n");
-      next = tasks.size();  // the others finish, no new one starts
-      continue;
-    }
-    lines.push_back(read_json(out / id / "result.json"));
+  SideBySide each;
+  each.jobs = jobs, each.threads = threads;
+  each.work = [&](int64_t i) {
+    const Path run = out / tasks[i].id;
+    fs::remove_all(run);
+    fs::create_directories(run);
+    write_file_atomically(run / "result.json", farm_task(s, tasks[i], run).dump() + "\n");
+  };
+  each.done = [&](int64_t i) {
+    lines.push_back(read_json(out / tasks[i].id / "result.json"));
     std::ofstream(results, std::ios::app) << lines.back().dump() << '\n';
     bar.update(static_cast<int64_t>(lines.size()),
-               id + (lines.back()["solved_at_2"] ? " solved" : " not solved"));
-  }
+               tasks[i].id + (lines.back()["solved_at_2"] ? " solved" : " not solved"));
+  };
+  each.failed = [&](int64_t i, const std::string& why) { failed = tasks[i].id + ": " + why; };
+  run_side_by_side(static_cast<int64_t>(tasks.size()), each);
   bar.finish();
-  CHECK(failed.empty(), "[farm] ", failed.substr(0, failed.size() - 1),
-        ". HINT: the same command goes on with what is left");
+  CHECK(failed.empty(), "[farm] ", failed, ". HINT: the same command goes on with what is left");
   int64_t right = 0, known = 0;
   for (const Json& line : lines) {
     known += line.value("known", false), right += line.value("solved_at_2", false);
@@ -483,6 +475,7 @@ void add_arc_command(CLI::App& app) {
   p->add_option("--task", s->tasks, "these tasks alone")->type_name("ID...");
   p->add_option("--out", s->out, "folder to write (default: RUN/predictions)");
   p->add_flag("--json", s->json, "print the scores as JSON");
+  p->add_flag("--shuffle", s->shuffle, "give every puzzle the embedding of another");
   p->callback([s] { predict(*s); });
 
   CLI::App* c = arc->add_subcommand("score", "Score a submission.json against the answers");

@@ -23,6 +23,17 @@ void add_data_command(CLI::App& app);
 void add_audit_command(CLI::App& app);
 void add_arc_command(CLI::App& app);
 void add_adapt_command(CLI::App& app);
+void add_lab_command(CLI::App& app);
+
+// An option that takes the names of an enum. `value` must outlive the command.
+template <class E>
+void add_choice(CLI::App& command, const std::string& name, E& value, const std::string& help) {
+  const auto& names = EnumNames<E>::names;
+  const auto set = [&](const std::string& text) {
+    value = static_cast<E>(std::find(names.begin(), names.end(), text) - names.begin());
+  };
+  command.add_option_function<std::string>(name, set, help)->check(CLI::IsMember(names));
+}
 
 // Options that several commands share.
 struct CommonOptions {

@@ -29,7 +29,8 @@ int main(int argc, char** argv) {
       "  hrm data sudoku --out DIR         make a data set\n"
       "  hrm train --preset P --data DIR   train on it\n"
       "  hrm solve PUZZLE --run RUN        solve one puzzle, segment by segment\n"
-      "  hrm arc predict --run RUN         vote on ARC tasks, write submission.json\n",
+      "  hrm arc predict --run RUN         vote on ARC tasks, write submission.json\n"
+      "  hrm lab figure 4                  an experiment: models, table, page with charts\n",
       "hrm");
   app.set_version_flag("--version", std::string("hrm ") + kVersion);
   app.require_subcommand(1);
@@ -44,6 +45,7 @@ int main(int argc, char** argv) {
   add_arc_command(app);
   add_adapt_command(app);
   add_audit_command(app);
+  add_lab_command(app);
   add_info_command(app);
   add_import_command(app);
   add_export_command(app);

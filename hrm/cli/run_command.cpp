@@ -5,6 +5,7 @@
 #include "hrm/cli/commands.h"
 #include "hrm/cli/grid.h"
 #include "hrm/data/maze.h"
+#include "hrm/lab/rollouts.h"
 #include "hrm/progress.h"
 #include "hrm/report.h"
 
@@ -16,6 +17,8 @@ struct EvalSettings {
   std::string run, data, split = "test", checkpoint;
   int64_t variants = 0;
   EvalOptions options;
+  RolloutOptions rollouts;
+  Select select = Select::q;
   bool json = false;
   CommonOptions common;
 };
@@ -34,18 +37,34 @@ void add_run_options(CLI::App& command, EvalSettings& s) {
   s.common.add(command);
 }
 
+int64_t puzzles_of(const EvalSettings& s, const PuzzleDataset& data) {
+  const int64_t most = s.options.max_puzzles, all = data.num_examples();
+  return most > 0 ? std::min(most, all) : all;
+}
+
+void run_rollouts(const EvalSettings& s, const Model& model, const PuzzleDataset& data) {
+  RolloutResult result;
+  {
+    Progress progress("eval", "puzzles", s.rollouts.rollouts * puzzles_of(s, data));
+    RolloutOptions options = s.rollouts;
+    options.eval = s.options;
+    options.eval.on_progress = [&](int64_t done, int64_t) { progress.update(done); };
+    result = roll_out(model, data, options);
+  }
+  std::printf("%s\n",
+              s.json ? to_json(result).dump(2).c_str() : describe(result, s.select).c_str());
+}
+
 void run_eval(const EvalSettings& s) {
   s.common.apply();
   LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
   DataView view = view_of(run.config);
   if (s.split == "test") view.pool = s.variants;
   const PuzzleDataset data = open_data(run, s.data, s.split, view);
+  if (s.rollouts.rollouts > 1) return run_rollouts(s, *run.model, data);
   EvalResult result;
   {
-    const int64_t total = s.options.max_puzzles > 0
-                              ? std::min(s.options.max_puzzles, data.num_examples())
-                              : data.num_examples();
-    Progress progress("eval", "puzzles", total);
+    Progress progress("eval", "puzzles", puzzles_of(s, data));
     EvalOptions options = s.options;
     options.on_progress = [&](int64_t done, int64_t) { progress.update(done); };
     result = evaluate(*run.model, data, options);
@@ -219,6 +238,23 @@ void add_eval_command(CLI::App& app) {
       ->check(CLI::NonNegativeNumber);
   command->add_option("--batch", s->options.batch_size, "puzzles at once")
       ->check(CLI::Range(1, 1 << 20));
+  add_choice(*command, "--halt-by", s->options.halt_by,
+             "rule of --halt: q (default); residual: z_H moved by less than "
+             "--halt-threshold of its norm; oracle: the answer is right");
+  command
+      ->add_option("--noise", s->options.noise,
+                   "standard deviation of noise on the states each puzzle starts from")
+      ->check(CLI::NonNegativeNumber);
+  command->add_flag("--noise-every-segment", s->options.noise_every_segment,
+                    "on the states of every segment");
+  command->add_option("--seed", s->options.seed, "of noise and relabelling");
+  command->add_option("--rollouts", s->rollouts.rollouts, "solve every puzzle so many times")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_flag("--relabel", s->rollouts.relabel,
+                    "each rollout but the first with other names for the digits (Sudoku)");
+  add_choice(*command, "--select", s->select,
+             "which answer counts: q (the surest, default), residual (the one that moved "
+             "least), vote, verify (the first that keeps the rules)");
   command->callback([s] { run_eval(*s); });
 }
 

@@ -6,6 +6,8 @@
 
 #include "hrm/data/maze.h"
 #include "hrm/data/sudoku.h"
+#include "hrm/page.h"
+#include "hrm/progress.h"
 #include "tensor/random.h"
 
 namespace hrm {
@@ -133,6 +135,25 @@ Json to_json(const RolloutResult& r) {
     json["rollouts"][n]["any"] = r.any[i];
   }
   return json;
+}
+
+std::string describe(const RolloutResult& r, Select select) {
+  const std::vector<double>& chosen = r.accuracy[static_cast<size_t>(select)];
+  CHECK(!chosen.empty(), "[eval] --select ", to_string(select),
+        " needs the rules of Sudoku or mazes; this data set has none");
+  std::string text = format_count(r.puzzles) + " puzzles, solved exactly by the answer that each " +
+                     "rule selects\n\nrollouts";
+  for (const std::string& name : EnumNames<Select>::names) text += format("  %8s", name.c_str());
+  text += "  any of them\n";
+  for (size_t i = 0; i < r.counts.size(); ++i) {
+    text += format("%8lld", static_cast<long long>(r.counts[i]));
+    for (const auto& accuracy : r.accuracy)
+      text += accuracy.empty() ? format("  %8s", "-") : format("  %6.1f %%", 100 * accuracy[i]);
+    text += format("  %9.1f %%\n", 100 * r.any[i]);
+  }
+  return text + format("\n%.1f %% by %s of %lld rollouts, %s", 100 * chosen.back(),
+                       to_string(select).c_str(), static_cast<long long>(r.counts.back()),
+                       format_duration(r.seconds).c_str());
 }
 
 }  // namespace hrm

@@ -35,5 +35,8 @@ struct RolloutResult {
 RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
                        const RolloutOptions& options);
 Json to_json(const RolloutResult& result);
+// A table by number of rollouts and choice, and what `select` reached; an Error if it could not
+// choose.
+std::string describe(const RolloutResult& result, Select select);
 
 }  // namespace hrm

@@ -47,26 +47,34 @@ Summary summarize(const std::vector<double>& values) {
   return s;
 }
 
-PairedTest paired_test(int64_t only_first, int64_t only_second) {
-  const auto n = static_cast<double>(only_first + only_second);
+PairedTest paired_test(int64_t more_first, int64_t more_second) {
+  const auto n = static_cast<double>(more_first + more_second);
   double tail = 0;  // P(X <= the smaller), X binomial(n, 1/2)
-  for (int64_t k = 0; k <= std::min(only_first, only_second); ++k) {
+  for (int64_t k = 0; k <= std::min(more_first, more_second); ++k) {
     const auto x = static_cast<double>(k);
     tail += std::exp(std::lgamma(n + 1) - std::lgamma(x + 1) - std::lgamma(n - x + 1) -
                      n * std::log(2.0));
   }
-  return {only_first, only_second, std::min(1.0, 2 * tail)};
+  return {more_first, more_second, std::min(1.0, 2 * tail)};
 }
 
-PairedTest paired_test(const std::string& first, const std::string& second) {
-  CHECK(first.size() == second.size(), "[statistics] the two settings were tried on ", first.size(),
-        " and on ", second.size(), " puzzles");
-  int64_t only_first = 0, only_second = 0;
-  for (size_t i = 0; i < first.size(); ++i) {
-    only_first += first[i] == '1' && second[i] != '1';
-    only_second += first[i] != '1' && second[i] == '1';
+PairedTest paired_test(const std::vector<std::string>& first,
+                       const std::vector<std::string>& second) {
+  CHECK(!first.empty() && first.size() == second.size(),
+        "[statistics] a paired test needs as many ", "seeds of one setting as of the other, got ",
+        first.size(), " and ", second.size());
+  std::vector<int64_t> difference(first[0].size(), 0);
+  for (size_t s = 0; s < first.size(); ++s) {
+    CHECK(first[s].size() == difference.size() && second[s].size() == difference.size(),
+          "[statistics] the settings were tried on ", first[s].size(), " and on ", second[s].size(),
+          " puzzles");
+    for (size_t i = 0; i < difference.size(); ++i)
+      difference[i] += (first[s][i] == '1') - (second[s][i] == '1');
   }
-  return paired_test(only_first, only_second);
+  const auto positive = [](int64_t d) { return d > 0; };
+  const auto negative = [](int64_t d) { return d < 0; };
+  return paired_test(std::count_if(difference.begin(), difference.end(), positive),
+                     std::count_if(difference.begin(), difference.end(), negative));
 }
 
 }  // namespace hrm

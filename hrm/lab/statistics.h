@@ -18,14 +18,18 @@ Summary summarize(const std::vector<double>& values);
 // The quantile that 97.5 % of Student's t distribution with `degrees` >= 1 of freedom are below.
 double student_quantile(int64_t degrees);
 
-// McNemar's exact test of two settings on the same puzzles: of those that one alone solves, is the
-// split further from half than chance would have it? Two-sided p; 1 if they never differ.
+// The sign test of two settings on the same puzzles: of those that one solves more often than the
+// other, is the split further from half than chance would have it? With one seed this is McNemar's
+// exact test. Two-sided p; 1 if they never differ. It speaks of these models on other puzzles, not
+// of other seeds: that the interval of the mean does.
 struct PairedTest {
-  int64_t only_first = 0, only_second = 0;
+  int64_t more_first = 0, more_second = 0;  // puzzles
   double p = 1;
 };
-PairedTest paired_test(int64_t only_first, int64_t only_second);
-// From "0110...", one digit a puzzle; both of one length.
-PairedTest paired_test(const std::string& first, const std::string& second);
+PairedTest paired_test(int64_t more_first, int64_t more_second);
+// "0110..." of every seed, one digit a puzzle; all of one length, as many of the first as of the
+// second setting.
+PairedTest paired_test(const std::vector<std::string>& first,
+                       const std::vector<std::string>& second);
 
 }  // namespace hrm

@@ -1,0 +1,10 @@
+// The subcommands of `hrm lab`.
+#pragma once
+
+#include "hrm/cli/commands.h"
+
+namespace hrm {
+
+void add_experiment_commands(CLI::App& lab);  // figure, run, list
+
+}  // namespace hrm

@@ -1,0 +1,286 @@
+#include "hrm/lab/experiment.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+
+#include "hrm/checkpoint.h"
+
+namespace hrm {
+namespace fs = std::filesystem;
+namespace {
+
+// The text of a value as a word: strings without quotes.
+std::string word(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+void replace_all(std::string& text, const std::string& what, const std::string& with) {
+  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size())
+    text.replace(at, what.size(), with);
+}
+
+// Reads one file; every error names it.
+class Reader {
+ public:
+  Reader(const Path& file, const ExperimentOptions& options) : file_(file), options_(options) {
+    json_ = read_json(file);
+    check(json_.is_object(), "must hold an object");
+    if (options.full && json_.contains("full")) json_.merge_patch(json_["full"]);
+    only_keys(json_,
+              {"title", "question", "article", "data", "train", "set", "vary", "seeds", "evaluate",
+               "curve", "table", "charts", "compare", "full"},
+              "");
+  }
+
+  Experiment read() {
+    Experiment e;
+    e.name = file_.stem();
+    e.title = text("title"), e.question = text("question"), e.article = text("article");
+    e.curve = json_.value("curve", false);
+    for (const Json& label : list("table")) e.table.push_back(word(label));
+    e.charts = list("charts"), e.compare = list("compare");
+    for (const Json& chart : e.charts)
+      only_keys(chart, {"title", "x", "series", "y", "where", "published"}, "charts: ");
+    run_ = {{"data", json_.value("data", Json::object())},
+            {"train", json_.value("train", Json(""))},
+            {"set", json_.value("set", Json::object())},
+            {"evaluate", json_.value("evaluate", Json({{"test", ""}}))}};
+    for (const auto& [labels, run] : settings()) {
+      for (const Json& seed : json_.value("seeds", Json({0, 1, 2})))
+        add_trial(e, labels, run, seed);
+    }
+    keep_only(e);
+    return e;
+  }
+
+ private:
+  template <class... Parts>
+  void check(bool holds, const Parts&... parts) const {
+    CHECK(holds, "[lab] ", file_.string(), ": ", parts...);
+  }
+  std::string text(const char* key) const {
+    const Json value = json_.value(key, Json(""));
+    check(value.is_string(), key, " must be text, got ", value.dump());
+    return value;
+  }
+  Json list(const char* key) const {
+    const Json value = json_.value(key, Json::array());
+    check(value.is_array(), key, " must be a list, got ", value.dump());
+    return value;
+  }
+  void only_keys(const Json& object, const std::vector<std::string>& known,
+                 const std::string& where) const {
+    check(object.is_object(), where, "must be an object, got ", object.dump());
+    for (const auto& [key, value] : object.items()) {
+      const std::string close = nearest(key, known);
+      check(std::find(known.begin(), known.end(), key) != known.end(), where, "unknown key '", key,
+            "'", close.empty() ? "" : ". HINT: did you mean '" + close + "'?");
+    }
+  }
+
+  using Setting = std::pair<Labels, Json>;  // and what it runs
+
+  // The values of an axis as patches on the run: {"name", "values": {LABEL: PATCH, ...}}, or
+  // {"name", "path": "set.hidden_size", "values": [...]}; without a path they only have a label.
+  std::vector<std::pair<std::string, Json>> values_of(const Json& axis) const {
+    only_keys(axis, {"name", "path", "values"}, "vary: ");
+    check(axis.contains("name") && axis["name"].is_string(), "vary: an axis needs a name");
+    const Json values = axis.value("values", Json());
+    check(values.is_structured() && !values.empty(), "vary: ", word(axis["name"]), " needs values");
+    std::vector<std::pair<std::string, Json>> patches;
+    if (values.is_object()) {
+      for (const auto& [label, patch] : values.items()) {
+        only_keys(patch, {"data", "train", "set", "evaluate"}, "vary: " + label + ": ");
+        patches.emplace_back(label, patch);
+      }
+      return patches;
+    }
+    std::string pointer = "/" + axis.value("path", std::string());
+    std::replace(pointer.begin(), pointer.end(), '.', '/');
+    for (const Json& value : values) {
+      Json patch = Json::object();
+      if (axis.contains("path")) patch[Json::json_pointer(pointer)] = value;
+      patches.emplace_back(word(value), patch);
+    }
+    return patches;
+  }
+
+  // `vary` is a list of axes, whose values are combined; or a list of such lists, one behind the
+  // other.
+  std::vector<Setting> settings() const {
+    Json grids = list("vary");
+    if (grids.empty() || grids[0].is_object()) grids = Json::array({grids});
+    std::vector<Setting> all;
+    for (const Json& grid : grids) {
+      check(grid.is_array(), "vary: must be a list of axes, or a list of lists of axes");
+      std::vector<Setting> product = {{{}, run_}};
+      for (const Json& axis : grid) {
+        const auto values = values_of(axis);
+        std::vector<Setting> next;
+        for (const auto& [labels, run] : product)
+          for (const auto& [label, patch] : values) {
+            Setting s{labels, run};
+            s.first.emplace_back(axis["name"], label);
+            s.second.merge_patch(patch);
+            next.push_back(s);
+          }
+        product = std::move(next);
+      }
+      all.insert(all.end(), product.begin(), product.end());
+    }
+    return all;
+  }
+
+  // Splits at blanks, after {label} was replaced by its value.
+  Words words(std::string command, const Labels& labels) const {
+    for (const auto& [name, value] : labels) replace_all(command, "{" + name + "}", value);
+    if (command.find("{arc}") != std::string::npos) {
+      check(!options_.arc.empty(),
+            "needs ARC tasks. HINT: git clone https://github.com/fchollet/ARC-AGI, then "
+            "--arc ARC-AGI/data");
+      replace_all(command, "{arc}", options_.arc.string());
+    }
+    std::istringstream in(command);
+    Words out;
+    for (std::string w; in >> w;) out.push_back(w);
+    return out;
+  }
+
+  void add_trial(Experiment& e, Labels labels, const Json& run, const Json& seed) const {
+    check(seed.is_number_unsigned(), "seeds must be numbers from 0, got ", seed.dump());
+    labels.emplace_back("seed", word(seed));
+    Trial t;
+    t.labels = labels;
+    check(run["data"].is_object() && !run["data"].empty(), "data must name a data set");
+    // A data set that depends on the setting has a name of its own for each.
+    std::map<std::string, std::string> names;
+    for (const auto& [name, command] : run["data"].items()) {
+      check(command.is_string(), "data: ", name, " must be the words behind `hrm data`");
+      const Words made = words(command, labels);
+      names[name] = name;
+      for (int i = 2; e.data.contains(names[name]) && e.data[names[name]] != made; ++i)
+        names[name] = name + "-" + std::to_string(i);
+      e.data[names[name]] = made;
+    }
+    const auto place = [&](Words& all) {
+      for (std::string& w : all)
+        for (const auto& [name, unique] : names)
+          replace_all(w, "{data:" + name + "}", "{data:" + unique + "}");
+    };
+    t.train = words("train " + word(run["train"]), labels);
+    if (std::find(t.train.begin(), t.train.end(), "--data") == t.train.end())
+      t.train.insert(t.train.end(), {"--data", "{data:" + run["data"].begin().key() + "}"});
+    place(t.train);
+    t.train.insert(t.train.end(), {"--seed", word(seed)});
+    check(run["set"].is_object(), "set must be an object of settings");
+    for (const auto& [key, value] : run["set"].items())
+      if (!value.is_null()) t.train.insert(t.train.end(), {"--set", key + "=" + word(value)});
+    for (const std::string& item : options_.settings)
+      t.train.insert(t.train.end(), {"--set", item});
+    check_settings(t.train);
+    check(run["evaluate"].is_object(), "evaluate must be an object of judgements");
+    for (const auto& [name, how] : run["evaluate"].items()) add_judgements(t, name, how);
+    for (Judgement& j : t.judgements) place(j.words);
+    e.trials.push_back(std::move(t));
+  }
+
+  // {NAME: COMMAND}, or {NAME: {"run": COMMAND, KEY: [values], ...}}: one for each combination.
+  void add_judgements(Trial& t, const std::string& name, const Json& how) const {
+    check(how.is_string() || (how.is_object() && how.contains("run")), "evaluate: ", name,
+          " must be a command, or an object with a command as \"run\", got ", how.dump());
+    std::vector<Labels> all = {{{"evaluation", name}}};
+    if (how.is_object())
+      for (const auto& [key, values] : how.items()) {
+        if (key == "run") continue;
+        check(values.is_array(), "evaluate: ", name, ": ", key, " must be a list");
+        std::vector<Labels> next;
+        for (const Labels& labels : all)
+          for (const Json& value : values) {
+            next.push_back(labels);
+            next.back().emplace_back(key, word(value));
+          }
+        all = std::move(next);
+      }
+    for (const Labels& labels : all) {
+      Labels known = t.labels;
+      known.insert(known.end(), labels.begin(), labels.end());
+      t.judgements.push_back({labels, words(word(how.is_object() ? how["run"] : how), known)});
+    }
+  }
+
+  // The mistakes that `hrm train` would find only after the first models are trained.
+  void check_settings(const Words& train) const {
+    try {
+      Config config;
+      for (size_t i = 0; i + 1 < train.size(); ++i) {
+        if (train[i] == "--preset") config = preset(train[i + 1]);
+        if (train[i] == "--set") config.set_from(train[i + 1]);
+      }
+      config.validate();
+    } catch (const Error& error) {
+      throw Error("[lab] " + file_.string() + ": " + error.what());
+    }
+  }
+
+  void keep_only(Experiment& e) const {
+    std::istringstream in(options_.only);
+    for (std::string item; std::getline(in, item, ',');) {
+      const size_t at = item.find('=');
+      check(at != std::string::npos, "--only takes label=value, got '", item, "'");
+      const std::pair<std::string, std::string> wanted(item.substr(0, at), item.substr(at + 1));
+      std::erase_if(e.trials, [&](const Trial& t) {
+        return std::find(t.labels.begin(), t.labels.end(), wanted) == t.labels.end();
+      });
+      check(!e.trials.empty(), "no model has ", item, ". HINT: `hrm lab list` names the values");
+    }
+  }
+
+  Path file_;
+  const ExperimentOptions& options_;
+  Json json_, run_;
+};
+
+}  // namespace
+
+std::string to_string(const Labels& labels) {
+  std::string text;
+  for (const auto& [name, value] : labels) text += (text.empty() ? "" : ",") + name + "=" + value;
+  return text;
+}
+
+std::string to_string(const Words& words) {
+  std::string text;
+  for (const std::string& w : words) {
+    const bool plain = !w.empty() && w.find_first_of(" '\"$&|;<>*?()") == std::string::npos;
+    text += (text.empty() ? "" : " ") + (plain ? w : "'" + w + "'");
+  }
+  return text;
+}
+
+Experiment read_experiment(const Path& file, const ExperimentOptions& options) {
+  return Reader(file, options).read();
+}
+
+std::vector<Path> list_experiments(const Path& folder) {
+  std::vector<Path> files;
+  if (fs::is_directory(folder))
+    for (const auto& entry : fs::directory_iterator(folder))
+      if (entry.path().extension() == ".json") files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+Path experiments_folder() {
+  std::error_code none;
+  const Path program = fs::read_symlink("/proc/self/exe", none).parent_path();
+  // build/FLAVOUR/hrm in a checkout, PREFIX/bin/hrm when installed.
+  for (const Path& folder : {program / "../../examples/experiments",
+                             program / "../share/hrm/experiments", Path("examples/experiments")})
+    if (fs::is_directory(folder)) return fs::weakly_canonical(folder);
+  detail::fail(
+      "[lab] the folder examples/experiments is neither beside the program nor here. "
+      "HINT: hrm lab run FILE takes any file");
+}
+
+}  // namespace hrm

@@ -1,0 +1,28 @@
+// What an experiment found: a table for the terminal, and a page with charts.
+#pragma once
+
+#include "hrm/lab/run_experiment.h"
+#include "hrm/lab/statistics.h"
+
+namespace hrm {
+
+// Records that differ in their seed alone: the mean of each value, in order of first appearance.
+struct Row {
+  Labels labels;  // without the seed
+  std::map<std::string, Summary> values;
+  std::vector<std::string> solved;  // of every seed that has it
+  std::string label(const std::string& name) const;
+};
+std::vector<Row> summarize(const std::vector<Record>& records);
+
+// {"loops": "4", "evaluation": ["a", "b"]}: whether every label named has this value, or one of
+// these. {"segment": null} asks for rows without the label.
+bool matches(const Row& row, const Json& where);
+
+// The rows of the table: without those of single segments and of the training curve.
+std::vector<Row> table_rows(const std::vector<Row>& rows);
+std::string text_table(const Experiment& experiment, const std::vector<Row>& rows);
+std::string experiment_page(const Experiment& experiment, const std::vector<Row>& rows,
+                            const std::string& command);
+
+}  // namespace hrm

@@ -1,0 +1,37 @@
+// Runs the commands of an experiment, each model in a process of its own, and collects what they
+// found.
+#pragma once
+
+#include <atomic>
+
+#include "hrm/lab/experiment.h"
+
+namespace hrm {
+
+// What one judgement of one model found.
+struct Record {
+  Labels labels;  // axes, seed, evaluation, ...
+  // exact, tokens, segments, lost, valid, train_seconds, samples, ...: shares and counts.
+  std::map<std::string, double> values;
+  std::string solved;  // '0' or '1' for every puzzle; may be empty
+  // The label or the value of that name, as text; "" if there is none.
+  std::string label(const std::string& name) const;
+};
+Json to_json(const Record& record);
+Record record_from_json(const Json& json);
+
+struct RunOptions {
+  Path root;        // ROOT/data and ROOT/models are shared by all experiments, ROOT/NAME is its own
+  Path program;     // hrm itself
+  int jobs = 0;     // models at a time; 0: one a core
+  int threads = 1;  // of each
+  Words more;       // for every training command, such as --device cuda
+};
+
+// Makes the data sets and trains and judges the models that ROOT/NAME/results.jsonl does not hold
+// yet; a line goes in as each is done. Returns the records of all trials, in order; fewer if `stop`
+// was set. An Error holds what a command said when it failed; what was done stays.
+std::vector<Record> run_experiment(const Experiment& experiment, const RunOptions& options,
+                                   const std::atomic<bool>* stop);
+
+}  // namespace hrm
