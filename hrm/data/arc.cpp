@@ -13,28 +13,20 @@ namespace {
 constexpr std::array<int, 8> kInverse = {0, 3, 2, 1, 4, 5, 6, 7};
 constexpr int kTrialsPerVariant = 5;  // official ARCAugmentRetriesFactor
 
+// Each transform in terms of three: rows reversed, columns reversed, then rows and columns swapped.
+struct Dihedral {
+  bool rows, cols, swap;
+};
+constexpr Dihedral kDihedral[8] = {{0, 0, 0}, {0, 1, 1}, {1, 1, 0}, {1, 0, 1},
+                                   {0, 1, 0}, {1, 0, 0}, {0, 0, 1}, {1, 1, 1}};
+
 // Where cell (r, c) of an h x w grid goes under transform `id`.
 std::pair<int, int> moved(int id, int r, int c, int h, int w) {
-  switch (id) {
-    case 1:
-      return {w - 1 - c, r};
-    case 2:
-      return {h - 1 - r, w - 1 - c};
-    case 3:
-      return {c, h - 1 - r};
-    case 4:
-      return {r, w - 1 - c};
-    case 5:
-      return {h - 1 - r, c};
-    case 6:
-      return {c, r};
-    case 7:
-      return {w - 1 - c, h - 1 - r};
-    default:
-      return {r, c};
-  }
+  const Dihedral d = kDihedral[id];
+  if (d.rows) r = h - 1 - r;
+  if (d.cols) c = w - 1 - c;
+  return d.swap ? std::pair{c, r} : std::pair{r, c};
 }
-bool swaps_sides(int id) { return id == 1 || id == 3 || id == 6 || id == 7; }
 
 constexpr auto kKindFields = {std::pair{"rotation", &ArcKinds::rotation},
                               {"flip", &ArcKinds::flip},
@@ -77,7 +69,7 @@ class VariantHash {
         for (int c = 0; c < g.width; ++c) {
           const auto [row, col] = moved(id, r, c, g.height, g.width);
           // Grids of different widths share no keys.
-          const int width = swaps_sides(id) ? g.height : g.width;
+          const int width = kDihedral[id].swap ? g.height : g.width;
           sums[id][g.at(r, c)] += philox_bits(1, (width * 32 + row) * 32 + col);
         }
     }
@@ -161,8 +153,8 @@ ArcKinds ArcKinds::parse(const std::string& text) {
   for (size_t at = 0; at <= text.size();) {
     const size_t end = std::min(text.find(',', at), text.size());
     const std::string word = text.substr(at, end - at);
-    const auto found = std::find_if(kKindFields.begin(), kKindFields.end(),
-                                    [&](const auto& f) { return word == f.first; });
+    const auto found =
+        std::ranges::find_if(kKindFields, [&](const auto& f) { return word == f.first; });
     CHECK(found != kKindFields.end(), "[arc] a kind of augmentation is rotation, flip, transpose, ",
           "colour or translation (or all, or none), got '", word, "'");
     kinds.*found->second = true;
@@ -180,7 +172,7 @@ std::string ArcKinds::to_string() const {
 
 ArcGrid dihedral_transform(const ArcGrid& g, int id) {
   ArcGrid out = g;
-  if (swaps_sides(id)) std::swap(out.height, out.width);
+  if (kDihedral[id].swap) std::swap(out.height, out.width);
   for (int r = 0; r < g.height; ++r)
     for (int c = 0; c < g.width; ++c) {
       const auto [row, col] = moved(id, r, c, g.height, g.width);
@@ -195,7 +187,7 @@ ArcVariant ArcVariant::draw(const ArcKinds& kinds, Random& random) {
   if (kinds.flip) dihedrals.insert(dihedrals.end(), {4, 5});
   if (kinds.transpose) dihedrals.insert(dihedrals.end(), {6, 7});
   ArcVariant v;
-  v.dihedral = dihedrals[random.below(static_cast<int64_t>(dihedrals.size()))];
+  v.dihedral = dihedrals[random.below(std::ssize(dihedrals))];
   if (kinds.colour)
     for (int i = 9; i > 1; --i) std::swap(v.colours[i], v.colours[1 + random.below(i)]);
   return v;
@@ -229,7 +221,7 @@ std::pair<std::string, ArcVariant> parse_variant_name(const std::string& name) {
   const std::string suffix = name.substr(name.size() - kSuffix);
   std::string digits = suffix.substr(4);
   for (int i = 0; i < 10; ++i) v.colours[i] = static_cast<uint8_t>(digits[i] - '0');
-  std::sort(digits.begin(), digits.end());
+  std::ranges::sort(digits);
   const bool fits = suffix.starts_with("_t") && suffix[2] >= '0' && suffix[2] <= '7' &&
                     suffix[3] == '_' && digits == "0123456789";
   if (!fits) return {name, {}};
@@ -244,7 +236,7 @@ std::vector<ArcVariant> arc_variants(const ArcTask& task, int64_t wanted, const 
   std::vector<ArcVariant> variants = {{}};
   std::unordered_set<uint64_t> seen = {hash({})};
   for (int64_t trial = 0; trial < kTrialsPerVariant * wanted; ++trial) {
-    if (static_cast<int64_t>(variants.size()) > wanted) break;
+    if (std::ssize(variants) > wanted) break;
     const ArcVariant v = ArcVariant::draw(kinds, random);
     if (seen.insert(hash(v)).second) variants.push_back(v);
   }
@@ -330,7 +322,7 @@ std::vector<ArcTask> load_all_arc(const std::vector<Path>& from) {
     if (fs::is_directory(root)) {
       for (const auto& entry : fs::recursive_directory_iterator(root))
         if (entry.path().extension() == ".json") files.push_back(entry.path());
-      std::sort(files.begin(), files.end());
+      std::ranges::sort(files);
       CHECK(!files.empty(), "[arc] ", root.string(),
             " holds no .json files. HINT: a clone of ARC-AGI, ARC-AGI-2 or ConceptARC, or Kaggle's "
             "files");

@@ -143,29 +143,17 @@ std::vector<int> draw_lines(int blocks, int size, Random& random) {
   return lines;
 }
 
-// All such permutations.
+// All such permutations, picked from all of up to six lines (720).
 std::vector<std::vector<int>> all_lines(int blocks, int size) {
-  std::vector<std::vector<int>> inner;
-  std::vector<int> p(size);
-  std::iota(p.begin(), p.end(), 0);
-  do inner.push_back(p);
-  while (std::next_permutation(p.begin(), p.end()));
-  std::vector<int> order(blocks);
-  std::iota(order.begin(), order.end(), 0);
   std::vector<std::vector<int>> result;
+  std::vector<int> lines(blocks * size);
+  std::iota(lines.begin(), lines.end(), 0);
   do {
-    std::vector<std::vector<int>> partial = {{}};
-    for (const int block : order) {
-      std::vector<std::vector<int>> longer;
-      for (const auto& head : partial)
-        for (const auto& lines : inner) {
-          longer.push_back(head);
-          for (const int line : lines) longer.back().push_back(block * size + line);
-        }
-      partial = std::move(longer);
-    }
-    result.insert(result.end(), partial.begin(), partial.end());
-  } while (std::next_permutation(order.begin(), order.end()));
+    bool together = true;
+    for (int i = 0; i < blocks * size; ++i)
+      together = together && lines[i] / size == lines[i / size * size] / size;
+    if (together) result.push_back(lines);
+  } while (std::next_permutation(lines.begin(), lines.end()));
   return result;
 }
 
@@ -311,7 +299,7 @@ Grid random_solution(const SudokuRules& rules, Random& random) {
   // from (drawn again if they contradict each other) and a random symmetry of what comes out.
   Grid start(rules.cells());
   while (true) {
-    std::fill(start.begin(), start.end(), 0);
+    std::ranges::fill(start, 0);
     for (int i = 0; i < rules.side; ++i) {
       const int cell = static_cast<int>(random.below(rules.cells()));
       start[cell] = 1 + static_cast<int>(random.below(rules.side));
