@@ -66,7 +66,7 @@ void write_checkpoint(const Path& folder, const Checkpoint& checkpoint) {
     });
     NamedTensors model = checkpoint.model;
     if (!checkpoint.puzzle_names.empty()) {
-      const auto rows = static_cast<int64_t>(checkpoint.puzzle_names.size());
+      const int64_t rows = std::ssize(checkpoint.puzzle_names);
       model.emplace_back(kNames, empty({rows, 2}, DType::i32));
       std::memcpy(model.back().second.data(), checkpoint.puzzle_names.data(), rows * 8);
     }
@@ -119,7 +119,7 @@ Tensor match_puzzle_rows(const Tensor& saved_table, const std::vector<uint64_t>&
   const Tensor source = saved_table.to(Device::cpu).contiguous();
   const int64_t dim = source.size(1), rows = source.size(0);
   const auto bytes = static_cast<size_t>(dim) * size_of(source.dtype());
-  const auto wanted_rows = static_cast<int64_t>(wanted.size());
+  const int64_t wanted_rows = std::ssize(wanted);
   std::unordered_map<uint64_t, int64_t> where;
   for (size_t i = 0; i < saved.size(); ++i) where.emplace(saved[i], static_cast<int64_t>(i));
   Tensor table = zeros({wanted_rows, dim}, source.dtype());
@@ -152,13 +152,13 @@ std::vector<Path> list_checkpoints(const Path& run) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with("step_") && !name.ends_with(".tmp")) found.push_back(entry.path());
   }
-  std::sort(found.begin(), found.end());
+  std::ranges::sort(found);
   return found;
 }
 
 void prune_checkpoints(const Path& run, int64_t keep) {
   std::vector<Path> all = list_checkpoints(run);
-  for (int64_t i = 0; i + keep < static_cast<int64_t>(all.size()); ++i)
+  for (int64_t i = 0; i + keep < std::ssize(all); ++i)
     file_operation("remove", all[i], [&] { fs::remove_all(all[i]); });
 }
 

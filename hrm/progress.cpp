@@ -45,7 +45,7 @@ std::string format_bytes(double bytes) {
 
 std::string format_count(int64_t n) {
   std::string digits = std::to_string(n < 0 ? -n : n);
-  for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, ",");
+  for (auto at = std::ssize(digits) - 3; at > 0; at -= 3) digits.insert(at, ",");
   return (n < 0 ? "-" : "") + digits;
 }
 

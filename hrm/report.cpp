@@ -45,10 +45,8 @@ std::string segment_charts(const EvalResult& r) {
   const auto segments = static_cast<double>(r.exact_by_segment.size());
   const int every = r.exact_by_segment.size() > 16 ? 4 : 1;
   Chart exact("Solved exactly after each segment", segments + 1, 1, "segment", true);
-  Chart halts(
-      "Where the q head says halt", segments + 1,
-      static_cast<double>(*std::max_element(r.halt_histogram.begin(), r.halt_histogram.end())),
-      "segment", false);
+  Chart halts("Where the q head says halt", segments + 1,
+              static_cast<double>(std::ranges::max(r.halt_histogram)), "segment", false);
   for (size_t s = 1; s <= r.exact_by_segment.size(); ++s) {
     const double share = r.exact_by_segment[s - 1];
     const auto x = static_cast<double>(s);

@@ -29,7 +29,7 @@ std::vector<Candidate> Votes::ranking() const {
   std::vector<std::pair<int64_t, Candidate>> all;
   for (const auto& [grid, e] : entries_)
     all.push_back({e.order, {grid, e.count, e.q / static_cast<double>(e.count)}});
-  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+  std::ranges::sort(all, [](const auto& a, const auto& b) {
     return std::tuple(-a.second.count, -a.second.mean_q, a.first) <
            std::tuple(-b.second.count, -b.second.mean_q, b.first);
   });
@@ -41,7 +41,7 @@ std::vector<Candidate> Votes::ranking() const {
 TestOutcome outcome_of(const Votes& votes, const ArcGrid& answer, size_t keep) {
   TestOutcome outcome;
   outcome.best = votes.ranking();
-  outcome.votes = votes.total(), outcome.distinct = static_cast<int64_t>(outcome.best.size());
+  outcome.votes = votes.total(), outcome.distinct = std::ssize(outcome.best);
   outcome.known = !answer.empty();
   for (size_t i = 0; outcome.known && i < outcome.best.size(); ++i)
     if (outcome.best[i].grid == answer) outcome.rank = static_cast<int64_t>(i) + 1;
@@ -53,13 +53,11 @@ ArcScores score(const std::vector<TaskOutcome>& tasks) {
   ArcScores s;
   for (const TaskOutcome& task : tasks) {
     const auto n = static_cast<double>(task.tests.size());
-    if (!std::all_of(task.tests.begin(), task.tests.end(), [](const auto& t) { return t.known; }))
-      continue;
-    ++s.tasks, s.tests += static_cast<int64_t>(task.tests.size());
+    if (!std::ranges::all_of(task.tests, &TestOutcome::known)) continue;
+    ++s.tasks, s.tests += std::ssize(task.tests);
     for (size_t k = 0; k < kPassAt.size(); ++k) {
-      const auto right = static_cast<double>(
-          std::count_if(task.tests.begin(), task.tests.end(),
-                        [&](const auto& t) { return t.rank > 0 && t.rank <= kPassAt[k]; }));
+      const auto right = static_cast<double>(std::ranges::count_if(
+          task.tests, [&](const auto& t) { return t.rank > 0 && t.rank <= kPassAt[k]; }));
       s.all_tests[k] += right == n, s.fraction[k] += right / n, s.outputs[k] += right;
     }
   }

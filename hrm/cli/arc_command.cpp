@@ -90,8 +90,8 @@ std::string share(double x) {
 std::vector<std::string> solved(const std::vector<TaskOutcome>& outcomes) {
   std::vector<std::string> names;
   for (const TaskOutcome& task : outcomes)
-    if (std::all_of(task.tests.begin(), task.tests.end(),
-                    [](const TestOutcome& t) { return t.rank == 1 || t.rank == 2; }))
+    if (std::ranges::all_of(task.tests,
+                            [](const TestOutcome& t) { return t.rank == 1 || t.rank == 2; }))
       names.push_back(task.task);
   return names;
 }
@@ -100,7 +100,7 @@ void print_scores(const std::vector<TaskOutcome>& outcomes) {
   const ArcScores s = score(outcomes);
   if (s.tasks == 0) {
     std::printf("%s tasks predicted; their answers are not known\n",
-                format_count(static_cast<int64_t>(outcomes.size())).c_str());
+                format_count(std::ssize(outcomes)).c_str());
     return;
   }
   std::printf("%s tasks, %s test outputs\n\n%-11s %12s %12s %12s\n%-11s %12s %12s %12s\n",

@@ -101,7 +101,7 @@ void arrange_puzzle_rows(LoadedRun& run, const PuzzleDataset& data) {
   int64_t found = 0;
   run.model->replace_puzzle_rows(
       match_puzzle_rows(run.model->puzzle_emb->weights, run.puzzle_names, names, &found));
-  run.config.model.num_puzzle_identifiers = static_cast<int64_t>(names.size());
+  run.config.model.num_puzzle_identifiers = std::ssize(names);
   run.puzzle_names = names;
 }
 

@@ -86,7 +86,7 @@ ArcExamples::ArcExamples(ArcData data, const std::string& split, const DataView&
   const int needed = smallest_canvas(data_.tasks);
   side_ = data_.canvas ? data_.canvas : needed;
   CHECK(needed <= side_, "[arc] a grid of side ", needed, " does not fit a canvas of ", side_);
-  const auto tasks = static_cast<int64_t>(data_.tasks.size());
+  const int64_t tasks = std::ssize(data_.tasks);
   variants_.resize(tasks);
 #pragma omp parallel for schedule(dynamic)
   for (int64_t t = 0; t < tasks; ++t)
@@ -133,9 +133,9 @@ ArcExamples::ArcExamples(const PuzzleDataset& official)
               {variant.undo(crop(inputs.data(), side_)), variant.undo(crop(labels.data(), side_))});
       }
     }
-    const auto n = static_cast<int64_t>(variants.size());
+    const int64_t n = std::ssize(variants);
     pool_.push_back(n);
-    first_example_.push_back(first_example_.back() + n * static_cast<int64_t>(task.test.size()));
+    first_example_.push_back(first_example_.back() + n * std::ssize(task.test));
     pairs_.push_back(task.test), variants_.push_back(std::move(variants));
     data_.tasks.push_back(std::move(task));
   }
@@ -161,15 +161,15 @@ void ArcExamples::boundaries(std::vector<int64_t>& puzzles, std::vector<int64_t>
   for (size_t t = 0; t < pairs_.size(); ++t) {
     if (pairs_[t].empty()) continue;
     for (int64_t v = 0; v < pool_[t]; ++v)
-      puzzles.push_back(puzzles.back() + static_cast<int64_t>(pairs_[t].size()));
-    groups.push_back(static_cast<int64_t>(puzzles.size()) - 1);
+      puzzles.push_back(puzzles.back() + std::ssize(pairs_[t]));
+    groups.push_back(std::ssize(puzzles) - 1);
   }
 }
 
 ArcExamples::Where ArcExamples::where(int64_t example) const {
   const auto next = std::upper_bound(first_example_.begin(), first_example_.end(), example);
   const int64_t task = next - first_example_.begin() - 1, rest = example - first_example_[task];
-  const auto pairs = static_cast<int64_t>(pairs_[task].size());
+  const int64_t pairs = std::ssize(pairs_[task]);
   return {task, rest / pairs, rest % pairs};
 }
 
@@ -258,12 +258,11 @@ void keep_tasks(std::vector<ArcTask>& tasks, const std::vector<std::string>& nam
   for (const ArcTask& t : tasks) known.push_back(t.id);
   for (const std::string& name : names) {
     const std::string close = nearest(name, known);
-    CHECK(std::find(known.begin(), known.end(), name) != known.end(), "[arc] there is no task '",
-          name, "' in the data", close.empty() ? "" : ". HINT: did you mean '" + close + "'?");
+    CHECK(std::ranges::find(known, name) != known.end(), "[arc] there is no task '", name,
+          "' in the data", close.empty() ? "" : ". HINT: did you mean '" + close + "'?");
   }
-  std::erase_if(tasks, [&](const ArcTask& t) {
-    return std::find(names.begin(), names.end(), t.id) == names.end();
-  });
+  std::erase_if(tasks,
+                [&](const ArcTask& t) { return std::ranges::find(names, t.id) == names.end(); });
 }
 
 std::vector<ArcTask> official_tasks(const Path& folder) {
@@ -284,7 +283,7 @@ std::vector<ArcTask> official_tasks(const Path& folder) {
         ArcTask& task = tasks[name];
         task.id = name, task.set = (folder / split).string();
         // Grids are rectangles: the first colour is their corner, for input and output alike.
-        const auto at = std::find_if(inputs.begin(), inputs.end(), [](int t) { return t >= 2; });
+        const auto at = std::ranges::find_if(inputs, [](int t) { return t >= 2; });
         const int corner = static_cast<int>(at - inputs.begin());
         const ArcPair pair = {crop(inputs.data(), side, corner / side, corner % side),
                               crop(labels.data(), side, corner / side, corner % side)};
@@ -305,7 +304,7 @@ ArcSummary build_arc(const ArcBuild& build, const Path& out) {
     std::erase_if(data.tasks, [](const ArcTask& t) { return !t.evaluated; });
   if (!build.only_tasks.empty()) keep_tasks(data.tasks, build.only_tasks);
   std::erase_if(data.tasks, [&](const ArcTask& t) {
-    return std::find(build.without.begin(), build.without.end(), t.id) != build.without.end();
+    return std::ranges::find(build.without, t.id) != build.without.end();
   });
   if (data.canvas)
     summary.too_large = static_cast<int64_t>(std::erase_if(

@@ -31,7 +31,7 @@ class ArcExamples {
 
   int64_t side() const { return side_; }
   int64_t num_examples() const { return first_example_.back(); }
-  int64_t num_variants(int64_t task) const { return static_cast<int64_t>(variants_[task].size()); }
+  int64_t num_variants(int64_t task) const { return std::ssize(variants_[task]); }
   int64_t input_len() const;
   int64_t num_ids() const;
   std::string id_name(int64_t id) const;

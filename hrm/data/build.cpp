@@ -96,7 +96,7 @@ std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const Sudok
   const std::vector<std::string_view> header = split(lines[0].text, ',');
   if (csv) {
     const auto column = [&](std::string_view wanted) {
-      const auto at = std::find(header.begin(), header.end(), wanted);
+      const auto at = std::ranges::find(header, wanted);
       CHECK(at != header.end(), "[sudoku] ", name, " line ", lines[0].number,
             " must be the header source,question,answer,rating, but has no '", wanted, "'");
       return static_cast<size_t>(at - header.begin());
@@ -105,7 +105,7 @@ std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const Sudok
     lines.erase(lines.begin());
   }
   std::vector<SudokuPuzzle> puzzles;
-  auto total = static_cast<int64_t>(lines.size());
+  int64_t total = std::ssize(lines);
   if (build.count > 0) total = std::min(total, build.count);
   for (int64_t i = 0; i < total; ++i) {
     const std::string where = name + " line " + std::to_string(lines[i].number);
@@ -139,7 +139,7 @@ std::vector<SudokuPuzzle> generate_sudoku(const SudokuBuild& build) {
   std::vector<SudokuPuzzle> puzzles;
   std::set<Grid> seen;
   // Small sides have few puzzles: give up when new ones hardly turn up.
-  for (int64_t tries = 0; static_cast<int64_t>(puzzles.size()) < build.count; ++tries) {
+  for (int64_t tries = 0; std::ssize(puzzles) < build.count; ++tries) {
     CHECK(tries / 20 - 50 < build.count, "[sudoku] only ", puzzles.size(), " of ", build.count,
           " different puzzles found. HINT: a smaller --count, a wider range of --givens",
           build.min_rating > 0 ? " or a lower --min-rating" : "");
@@ -147,13 +147,13 @@ std::vector<SudokuPuzzle> generate_sudoku(const SudokuBuild& build) {
     p.solution = random_solution(build.rules, random);
     const int givens = low + static_cast<int>(random.below(high - low + 1));
     p.puzzle = remove_digits(build.rules, p.solution, givens, build.minimal, random);
-    const auto left = static_cast<int>(
-        std::count_if(p.puzzle.begin(), p.puzzle.end(), [](int d) { return d != 0; }));
+    const auto left =
+        static_cast<int>(std::ranges::count_if(p.puzzle, [](int d) { return d != 0; }));
     if ((!build.minimal && left > givens) || !seen.insert(p.puzzle).second) continue;
     p.rating = solve_sudoku(build.rules, p.puzzle).guesses;
     if (p.rating < build.min_rating) continue;
     puzzles.push_back(std::move(p));
-    if (build.on_progress) build.on_progress(static_cast<int64_t>(puzzles.size()), build.count);
+    if (build.on_progress) build.on_progress(std::ssize(puzzles), build.count);
   }
   return puzzles;
 }
@@ -193,7 +193,7 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
   for (const auto* members : order) {
     const bool to_test = held_out < build.test_count || summary.test_classes < build.test_classes;
     if (build.test_count > 0 && to_test) {
-      held_out += static_cast<int64_t>(members->size());
+      held_out += std::ssize(*members);
       ++summary.test_classes;
       test.insert(test.end(), members->begin(), members->end());
     } else {
@@ -204,23 +204,22 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
   CHECK(!train.empty(), "[sudoku] all ", seen.size(),
         " puzzles were needed for the test split. HINT: more puzzles or a smaller --test");
   // Surplus test puzzles are dropped evenly: one of every class first, then the second ones, ...
-  if (static_cast<int64_t>(test.size()) > build.test_count) {
+  if (std::ssize(test) > build.test_count) {
     std::map<std::string, int> turn;
     std::vector<std::pair<int, const SudokuPuzzle*>> ranked;
     for (const SudokuPuzzle* p : test) ranked.emplace_back(turn[p->symmetry]++, p);
-    std::stable_sort(ranked.begin(), ranked.end(),
-                     [](const auto& a, const auto& b) { return a.first < b.first; });
-    summary.dropped += static_cast<int64_t>(test.size()) - build.test_count;
+    std::ranges::stable_sort(ranked, {}, &std::pair<int, const SudokuPuzzle*>::first);
+    summary.dropped += std::ssize(test) - build.test_count;
     test.clear();
     for (int64_t i = 0; i < build.test_count; ++i) test.push_back(ranked[i].second);
   }
   random.shuffle(train), random.shuffle(test);
-  if (build.subsample_train > 0 && static_cast<int64_t>(train.size()) > build.subsample_train) {
-    summary.dropped += static_cast<int64_t>(train.size()) - build.subsample_train;
+  if (build.subsample_train > 0 && std::ssize(train) > build.subsample_train) {
+    summary.dropped += std::ssize(train) - build.subsample_train;
     train.resize(build.subsample_train);
     std::set<std::string_view> left;
     for (const SudokuPuzzle* p : train) left.insert(p->symmetry);
-    summary.train_classes = static_cast<int64_t>(left.size());
+    summary.train_classes = std::ssize(left);
   }
   int64_t group = 0;
   for (const SudokuPuzzle* p : train) {
@@ -247,7 +246,7 @@ BuildSummary build_tokens_text(const std::string& text, const std::string& name,
   CHECK(lines.size() >= 2, "[tokens] ", name, " must have a header and at least one row");
   const std::vector<std::string_view> header = split(lines[0].text, ',');
   const auto column = [&](std::string_view wanted, bool required) {
-    const auto at = std::find(header.begin(), header.end(), wanted);
+    const auto at = std::ranges::find(header, wanted);
     CHECK(at != header.end() || !required, "[tokens] ", name, " line ", lines[0].number,
           ": the header must name a column '", wanted, "'");
     return at == header.end() ? -1 : at - header.begin();
@@ -283,8 +282,8 @@ BuildSummary build_tokens_text(const std::string& text, const std::string& name,
       if (fresh) identifiers.push_back(it->first);
       row.puzzle = it->second;
     }
-    if (rows.empty()) info.seq_len = static_cast<int64_t>(row.inputs.size());
-    CHECK(!row.inputs.empty() && static_cast<int64_t>(row.inputs.size()) == info.seq_len &&
+    if (rows.empty()) info.seq_len = std::ssize(row.inputs);
+    CHECK(!row.inputs.empty() && std::ssize(row.inputs) == info.seq_len &&
               row.labels.size() == row.inputs.size(),
           "[tokens] ", where, ": all rows must have ", info.seq_len, " inputs and labels, got ",
           row.inputs.size(), " and ", row.labels.size());
@@ -294,14 +293,13 @@ BuildSummary build_tokens_text(const std::string& text, const std::string& name,
     for (const int t : row.labels)
       CHECK(t == kIgnoreLabel || (t >= 0 && t < (1 << 24)), "[tokens] ", where, ": label ", t,
             " must be in 0..16777215 or ", kIgnoreLabel);
-    largest = std::max({largest, *std::max_element(row.inputs.begin(), row.inputs.end()),
-                        *std::max_element(row.labels.begin(), row.labels.end())});
+    largest = std::max({largest, std::ranges::max(row.inputs), std::ranges::max(row.labels)});
     rows.push_back(std::move(row));
   }
   info.vocab_size = largest + 1;
-  info.num_puzzle_identifiers = static_cast<int64_t>(identifiers.size());
-  const bool wide = std::any_of(rows.begin(), rows.end(), [](const Row& row) {
-    return std::find(row.labels.begin(), row.labels.end(), kIgnoreLabel) != row.labels.end();
+  info.num_puzzle_identifiers = std::ssize(identifiers);
+  const bool wide = std::ranges::any_of(rows, [](const Row& row) {
+    return std::ranges::find(row.labels, kIgnoreLabel) != row.labels.end();
   });
   DatasetWriter writer(out, info, {"tokens"}, replace, wide);
   int64_t group = 0;

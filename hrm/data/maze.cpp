@@ -42,7 +42,7 @@ bool place_ends(Maze& maze, const MazeBuild& build, int64_t min_path, Random& ra
   for (size_t i = 0; i < maze.cells.size(); ++i)
     if (maze.cells[i] == ' ') free.push_back(static_cast<int>(i));
   if (free.empty()) return false;
-  int start = free[random.below(static_cast<int64_t>(free.size()))];
+  int start = free[random.below(std::ssize(free))];
   for (const bool moved : {false, true}) {
     const Distances d = distances(maze, start);
     std::vector<int> goals;
@@ -50,7 +50,7 @@ bool place_ends(Maze& maze, const MazeBuild& build, int64_t min_path, Random& ra
       if (d.steps[cell] >= min_path && (!build.unique || d.paths[cell] == 1)) goals.push_back(cell);
     if (!goals.empty()) {
       maze.cells[start] = 'S';
-      maze.cells[goals[random.below(static_cast<int64_t>(goals.size()))]] = 'G';
+      maze.cells[goals[random.below(std::ssize(goals))]] = 'G';
       return true;
     }
     if (!moved) start = d.order.back();
@@ -114,18 +114,18 @@ std::vector<Puzzle> generate(const MazeBuild& build, int64_t* tried) {
   Random random = Random(build.seed).fork("maze");
   std::vector<Puzzle> puzzles;
   std::set<std::string> seen;
-  while (static_cast<int64_t>(puzzles.size()) < build.count) {
+  while (std::ssize(puzzles) < build.count) {
     ++*tried;
-    CHECK(*tried < 100000 || static_cast<int64_t>(puzzles.size()) * 20000 > *tried, "[maze] only ",
-          puzzles.size(), " mazes found in ", *tried, " patterns of walls. HINT: a ",
-          "smaller --min-path than ", min_path, ", or --walls nearer to 0.3-0.4");
+    CHECK(*tried < 100000 || std::ssize(puzzles) * 20000 > *tried, "[maze] only ", puzzles.size(),
+          " mazes found in ", *tried, " patterns of walls. HINT: a ", "smaller --min-path than ",
+          min_path, ", or --walls nearer to 0.3-0.4");
     Maze maze{build.side, std::string(build.side * build.side, ' ')};
     const double walls = build.walls_low + (build.walls_high - build.walls_low) * random.uniform();
     for (char& c : maze.cells)
       if (random.uniform() < walls) c = '#';
     if (!place_ends(maze, build, min_path, random) || !seen.insert(maze.cells).second) continue;
     puzzles.push_back({maze, solve_maze(maze)});
-    if (build.on_progress) build.on_progress(static_cast<int64_t>(puzzles.size()), build.count);
+    if (build.on_progress) build.on_progress(std::ssize(puzzles), build.count);
   }
   return puzzles;
 }
@@ -153,8 +153,8 @@ Maze parse_maze(std::string_view text) {
         "[maze] a maze must be square, got ", maze.cells.size(),
         " cells. HINT: every line needs all its blanks");
   for (const char end : {'S', 'G'})
-    CHECK(std::count(maze.cells.begin(), maze.cells.end(), end) == 1, "[maze] a maze has one ", end,
-          ", got ", std::count(maze.cells.begin(), maze.cells.end(), end));
+    CHECK(std::ranges::count(maze.cells, end) == 1, "[maze] a maze has one ", end, ", got ",
+          std::ranges::count(maze.cells, end));
   return maze;
 }
 
@@ -225,11 +225,11 @@ MazeSummary build_maze(const MazeBuild& build, const Path& out) {
   Random random = Random(build.seed).fork("split");
   if (build.test_from.empty()) {
     random.shuffle(puzzles);
-    CHECK(test_count < static_cast<int64_t>(puzzles.size()), "[maze] all ", puzzles.size(),
+    CHECK(test_count < std::ssize(puzzles), "[maze] all ", puzzles.size(),
           " mazes were needed for the test split. HINT: a larger --count or a smaller --test");
   } else {
     std::vector<Puzzle> test = read_csv(build.test_from);
-    test_count = static_cast<int64_t>(test.size());
+    test_count = std::ssize(test);
     puzzles.insert(puzzles.begin(), test.begin(), test.end());
   }
   const int side = puzzles[0].maze.side;
@@ -245,9 +245,8 @@ MazeSummary build_maze(const MazeBuild& build, const Path& out) {
     const double n = static_cast<double>(puzzles.size());
     summary.mean_path += static_cast<double>(p.path.length) / n;
     summary.unique_share += p.path.unique / n;
-    summary.wall_share +=
-        static_cast<double>(std::count(p.maze.cells.begin(), p.maze.cells.end(), '#')) /
-        (n * static_cast<double>(info.seq_len));
+    summary.wall_share += static_cast<double>(std::ranges::count(p.maze.cells, '#')) /
+                          (n * static_cast<double>(info.seq_len));
   }
   summary.train = writer.count("train"), summary.test = writer.count("test");
   if (tried) summary.acceptance = static_cast<double>(puzzles.size()) / static_cast<double>(tried);
@@ -267,7 +266,7 @@ Augmentation maze_augmentation(int side) {
     for (int32_t* tokens : {inputs, labels}) {
       const ArcGrid grid{side, side, {tokens, tokens + side * side}};
       const ArcGrid turned = dihedral_transform(grid, id);
-      std::copy(turned.cells.begin(), turned.cells.end(), tokens);
+      std::ranges::copy(turned.cells, tokens);
     }
   };
 }

@@ -98,8 +98,8 @@ std::vector<int64_t> read_boundaries(const Path& path, int64_t total) {
   const Tensor t = read_integers(path, 1);
   std::vector<int64_t> b(t.numel());
   for (int64_t i = 0; i < t.numel(); ++i) b[i] = value_at(t, i);
-  CHECK(!b.empty() && b.front() == 0 && b.back() == total && std::is_sorted(b.begin(), b.end()),
-        "[data] ", path.string(), " must ascend from 0 to ", total);
+  CHECK(!b.empty() && b.front() == 0 && b.back() == total && std::ranges::is_sorted(b), "[data] ",
+        path.string(), " must ascend from 0 to ", total);
   return b;
 }
 
@@ -130,7 +130,7 @@ PuzzleDataset::PuzzleDataset(const Path& folder, const std::string& split, const
   input_len_ = info_.seq_len;
   if (fs::exists(folder / "identifiers.json") && info_.num_puzzle_identifiers > 1) {
     const json names = json::parse(read_file(folder / "identifiers.json"), nullptr, false);
-    if (names.is_array() && static_cast<int64_t>(names.size()) == info_.num_puzzle_identifiers)
+    if (names.is_array() && std::ssize(names) == info_.num_puzzle_identifiers)
       for (const json& name : names)
         names_.push_back(name.is_string() ? name.get<std::string>() : name.dump());
   }
@@ -158,7 +158,7 @@ void PuzzleDataset::show_arc() {
 
 std::string PuzzleDataset::puzzle_name(int64_t id) const {
   if (arc_) return arc_->id_name(id);
-  return id < static_cast<int64_t>(names_.size()) ? names_[id] : "";
+  return id < std::ssize(names_) ? names_[id] : "";
 }
 
 std::vector<uint64_t> PuzzleDataset::puzzle_names() const {
@@ -182,11 +182,10 @@ void PuzzleDataset::load_set(const Path& split, const std::string& name) {
         file("inputs").string(), " and labels must both be [n, ", info_.seq_len, "], got ",
         set.inputs.shape(), " and ", set.labels.shape());
   const std::vector<int64_t> puzzles = read_boundaries(file("puzzle_indices"), n);
-  CHECK(ids.numel() + 1 == static_cast<int64_t>(puzzles.size()), "[data] ",
-        file("puzzle_identifiers").string(), " must have one entry a puzzle (", puzzles.size() - 1,
-        "), got ", ids.numel());
+  CHECK(ids.numel() + 1 == std::ssize(puzzles), "[data] ", file("puzzle_identifiers").string(),
+        " must have one entry a puzzle (", puzzles.size() - 1, "), got ", ids.numel());
   const std::vector<int64_t> groups =
-      read_boundaries(file("group_indices"), static_cast<int64_t>(puzzles.size()) - 1);
+      read_boundaries(file("group_indices"), std::ssize(puzzles) - 1);
 
   const auto check_tokens = [&](const Tensor& t, const char* what, bool label) {
     for (int64_t i = 0; i < t.numel(); ++i) {
@@ -198,7 +197,7 @@ void PuzzleDataset::load_set(const Path& split, const std::string& name) {
   };
   check_tokens(set.inputs, "inputs", false);
   check_tokens(set.labels, "labels", true);
-  const auto base_puzzle = static_cast<int64_t>(puzzle_id_.size());
+  const int64_t base_puzzle = std::ssize(puzzle_id_);
   for (int64_t p = 0; p < ids.numel(); ++p) {
     const int32_t id = value_at(ids, p);
     CHECK(id >= 0 && id < info_.num_puzzle_identifiers, "[data] ",
@@ -263,7 +262,7 @@ void TrainSampler::begin_epoch(int64_t epoch) {
 int64_t TrainSampler::next_example(bool* first) {
   *first = pending_.empty();
   while (pending_.empty()) {
-    if (group_cursor_ == static_cast<int64_t>(group_order_.size())) begin_epoch(epoch_ + 1);
+    if (group_cursor_ == std::ssize(group_order_)) begin_epoch(epoch_ + 1);
     const auto [puzzle, last] = dataset_.group(group_order_[group_cursor_++]);
     if (puzzle == last) continue;
     const auto [begin, end] = dataset_.puzzle(puzzle + random_.below(last - puzzle));
@@ -308,10 +307,10 @@ void TrainSampler::restore(const json& state) {
     detail::fail("[data] the saved position in the data is damaged, got ",
                  state.dump(-1, ' ', true, json::error_handler_t::replace));
   }
-  const auto groups = static_cast<int64_t>(group_order_.size());
+  const int64_t groups = std::ssize(group_order_);
   CHECK(group_cursor_ >= 0 && group_cursor_ <= groups &&
-            std::all_of(pending_.begin(), pending_.end(),
-                        [&](int64_t e) { return e >= 0 && e < dataset_.num_examples(); }),
+            std::ranges::all_of(pending_,
+                                [&](int64_t e) { return e >= 0 && e < dataset_.num_examples(); }),
         "[data] the saved position does not fit this data set. HINT: was the data set rebuilt?");
 }
 
@@ -377,7 +376,7 @@ void DatasetWriter::append(NpyWriter& file, const std::vector<int>& tokens) {
 void DatasetWriter::add(const std::string& split, const std::vector<int>& inputs,
                         const std::vector<int>& labels, int64_t group, int32_t puzzle_id,
                         bool same_puzzle) {
-  CHECK(static_cast<int64_t>(inputs.size()) == info_.seq_len && inputs.size() == labels.size(),
+  CHECK(std::ssize(inputs) == info_.seq_len && inputs.size() == labels.size(),
         "[data] an example must have ", info_.seq_len, " tokens, got ", inputs.size(), " and ",
         labels.size());
   Split& s = split == "train" ? train_ : test_;
@@ -386,8 +385,7 @@ void DatasetWriter::add(const std::string& split, const std::vector<int>& inputs
   for (int& label : stored)
     if (label == kIgnoreLabel) label = static_cast<int>(info_.ignore_label_id.value_or(label));
   const auto fits = [&](int token) { return wide_ || (token >= 0 && token < 256); };
-  CHECK(std::all_of(inputs.begin(), inputs.end(), fits) &&
-            std::all_of(stored.begin(), stored.end(), fits),
+  CHECK(std::ranges::all_of(inputs, fits) && std::ranges::all_of(stored, fits),
         "[data] tokens must be 0..255 in a data set of bytes");
   append(*s.inputs, inputs), append(*s.labels, stored);
   if (!same_puzzle) {
@@ -408,10 +406,10 @@ void DatasetWriter::write_split(const std::string& name, Split& split) {
   split.inputs->finish(), split.labels->finish();
   const Path folder = temporary_ / "new" / name;
   const int64_t n = split.examples;
-  const auto puzzles = static_cast<int64_t>(split.puzzle_ids.size());
+  const int64_t puzzles = std::ssize(split.puzzle_ids);
   const auto write_boundaries = [&](const char* file, std::vector<int32_t> begin, int64_t end) {
     begin.push_back(static_cast<int32_t>(end));
-    write_npy(folder / file, from_vector(begin, {static_cast<int64_t>(begin.size())}));
+    write_npy(folder / file, from_vector(begin, {std::ssize(begin)}));
   };
   write_npy(folder / "all__puzzle_identifiers.npy", from_vector(split.puzzle_ids, {puzzles}));
   write_boundaries("all__puzzle_indices.npy", split.puzzle_begin, n);

@@ -79,8 +79,8 @@ class PuzzleDataset {
   const TaskInfo& task() const { return task_; }
   const Path& folder() const { return folder_; }
   int64_t num_examples() const { return puzzle_begin_.back(); }
-  int64_t num_puzzles() const { return static_cast<int64_t>(puzzle_begin_.size()) - 1; }
-  int64_t num_groups() const { return static_cast<int64_t>(group_begin_.size()) - 1; }
+  int64_t num_puzzles() const { return std::ssize(puzzle_begin_) - 1; }
+  int64_t num_groups() const { return std::ssize(group_begin_) - 1; }
   // Examples of a puzzle and puzzles of a group, as half-open ranges.
   std::pair<int64_t, int64_t> puzzle(int64_t i) const {
     return {puzzle_begin_[i], puzzle_begin_[i + 1]};
