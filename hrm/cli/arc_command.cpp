@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "hrm/cli/commands.h"
+#include "hrm/page.h"
 #include "hrm/picture.h"
 #include "hrm/processes.h"
 #include "hrm/progress.h"
@@ -81,11 +82,7 @@ std::vector<TaskOutcome> vote(const Model& model, const PuzzleDataset& data, Eva
   return voting.outcomes();
 }
 
-std::string share(double x) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%5.1f %%", 100 * x);
-  return text;
-}
+std::string share(double x) { return format("%5.1f %%", 100 * x); }
 
 std::vector<std::string> solved(const std::vector<TaskOutcome>& outcomes) {
   std::vector<std::string> names;
@@ -190,7 +187,6 @@ Sheet task_sheet(const ArcTask& task) {
 void add_predictions(Sheet& sheet, const Model& model, const PuzzleDataset& data,
                      const EvalOptions& options) {
   const auto outcomes = vote(model, data, options, false);
-  const ArcExamples& arc = *data.arc();
   Sheet with;
   for (SheetRow& row : sheet) {
     const bool test = row.title.starts_with("test ");
@@ -202,18 +198,13 @@ void add_predictions(Sheet& sheet, const Model& model, const PuzzleDataset& data
     data.read(pair, inputs.data(), labels.data(), &id);
     const PuzzleTrace trace = solve_one(model, inputs, id, options);
     SheetRow segments{"prediction by segment", {}}, votes{"votes", {}};
-    for (size_t i = 0; i < trace.predictions.size(); ++i) {
-      char caption[48];
-      std::snprintf(caption, sizeof caption, "%zu: q %.2f", i + 1, trace.q_halt[i]);
-      segments.panels.push_back(
-          {caption, crop(trace.predictions[i].data(), static_cast<int>(arc.side()))});
-    }
-    for (const Candidate& c : outcomes.at(0).tests.at(pair).best) {
-      char caption[48];
-      std::snprintf(caption, sizeof caption, "%lld vote%s, q %.2f", static_cast<long long>(c.count),
-                    c.count == 1 ? "" : "s", c.mean_q);
-      votes.panels.push_back({caption, c.grid});
-    }
+    for (size_t i = 0; i < trace.predictions.size(); ++i)
+      segments.panels.push_back({format("%zu: q %.2f", i + 1, trace.q_halt[i]),
+                                 crop(trace.predictions[i].data(), data.task().side)});
+    for (const Candidate& c : outcomes.at(0).tests.at(pair).best)
+      votes.panels.push_back({format("%lld vote%s, q %.2f", static_cast<long long>(c.count),
+                                     c.count == 1 ? "" : "s", c.mean_q),
+                              c.grid});
     with.push_back(segments), with.push_back(votes);
   }
   sheet = std::move(with);

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "hrm/cli/commands.h"
+#include "hrm/page.h"
 #include "hrm/progress.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
@@ -41,20 +42,15 @@ void CommonOptions::apply() const {
 LoadedRun load_run(const Path& run, const std::string& which, Device device) {
   LoadedRun loaded;
   loaded.config = read_config(run);
-  const std::vector<Path> steps = list_checkpoints(run);
-  if (which.empty() || which == "best") {
+  const bool has_best = fs::exists(run / "best");
+  if (which == "best" || (which.empty() && has_best)) {
+    CHECK(has_best, "[run] ", run.string(), " has no best checkpoint yet. HINT: --checkpoint last");
     loaded.weights = run / "best";
-    if (!fs::exists(loaded.weights)) {
-      CHECK(which.empty(), "[run] ", run.string(),
-            " has no best checkpoint yet. HINT: --checkpoint "
-            "last");
-      loaded.weights.clear();
-    }
-  }
-  if (which == "last" || (which.empty() && loaded.weights.empty())) {
+  } else if (which == "last" || which.empty()) {
+    const std::vector<Path> steps = list_checkpoints(run);
     CHECK(!steps.empty(), "[run] ", run.string(), " has no checkpoint. HINT: train it first");
     loaded.weights = steps.back();
-  } else if (loaded.weights.empty()) {
+  } else {
     loaded.weights = which;
     CHECK(fs::is_directory(loaded.weights), "[run] ", which,
           " is no checkpoint. HINT: --checkpoint best, last or a folder under ", run.string(),
@@ -126,18 +122,11 @@ void write_run_config(const Path& run, const Config& config, const TaskInfo& tas
 }
 
 std::string describe(const EvalResult& r) {
-  char text[200];
-  std::snprintf(text, sizeof text,
-                "%s puzzles: %.1f %% solved exactly, %.2f %% of tokens right, %.2f segments each, "
-                "%s",
-                format_count(r.count).c_str(), 100 * r.exact_accuracy, 100 * r.accuracy,
-                r.mean_steps, format_duration(r.seconds).c_str());
-  std::string line = text;
-  if (r.valid_accuracy > 0) {
-    std::snprintf(text, sizeof text, ", %.1f %% valid and shortest", 100 * r.valid_accuracy);
-    line.insert(line.find(" solved exactly") + 15, text);
-  }
-  return line;
+  std::string text = format_count(r.count);
+  text += format(" puzzles: %.1f %% solved exactly, ", 100 * r.exact_accuracy);
+  if (r.valid_accuracy > 0) text += format("%.1f %% valid and shortest, ", 100 * r.valid_accuracy);
+  text += format("%.2f %% of tokens right, %.2f segments each, ", 100 * r.accuracy, r.mean_steps);
+  return text + format_duration(r.seconds);
 }
 
 }  // namespace hrm

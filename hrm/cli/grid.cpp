@@ -1,7 +1,8 @@
 #include "hrm/cli/grid.h"
 
 #include <algorithm>
-#include <cstdio>
+
+#include "hrm/page.h"
 
 namespace hrm {
 namespace {
@@ -56,12 +57,9 @@ Block draw(const std::vector<int>& tokens, const PuzzleTrace& trace, const Sudok
 std::string render_trace(const PuzzleTrace& trace, const SudokuRules& rules, bool colour,
                          int width) {
   std::vector<Block> blocks = {draw(trace.inputs, trace, rules, colour, " givens", "")};
-  for (size_t s = 0; s < trace.predictions.size(); ++s) {
-    char note[32];
-    std::snprintf(note, sizeof note, " halt %.0f%%", 100 * trace.q_halt[s]);
-    blocks.push_back(
-        draw(trace.predictions[s], trace, rules, colour, " seg. " + std::to_string(s + 1), note));
-  }
+  for (size_t s = 0; s < trace.predictions.size(); ++s)
+    blocks.push_back(draw(trace.predictions[s], trace, rules, colour, format(" seg. %zu", s + 1),
+                          format(" halt %.0f%%", 100 * trace.q_halt[s])));
   constexpr int kGap = 3;
   const int per_row = std::max(1, (width + kGap) / (blocks[0].width + kGap));
   std::string text;

@@ -6,6 +6,7 @@
 #include "hrm/cli/commands.h"
 #include "hrm/cli/grid.h"
 #include "hrm/data/build.h"
+#include "hrm/page.h"
 #include "hrm/progress.h"
 #include "hrm/report.h"
 #include "kernels/cuda/runtime.h"
@@ -47,17 +48,8 @@ struct Settings {
   }
 };
 
-std::string percent(double share) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%.1f %%", 100 * share);
-  return text;
-}
-
 std::string status(const TrainMetrics& m) {
-  char text[96];
-  std::snprintf(text, sizeof text, "loss %.3f  exact %s  segments %.2f", m.loss,
-                percent(m.exact_accuracy).c_str(), m.steps);
-  return text;
+  return format("loss %.3f  exact %.1f %%  segments %.2f", m.loss, 100 * m.exact_accuracy, m.steps);
 }
 
 void print_estimate(const Config& c, const Model& model, const Path& run) {
