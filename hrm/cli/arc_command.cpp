@@ -187,12 +187,9 @@ Sheet task_sheet(const ArcTask& task) {
 void add_predictions(Sheet& sheet, const Model& model, const PuzzleDataset& data,
                      const EvalOptions& options) {
   const auto outcomes = vote(model, data, options, false);
-  Sheet with;
-  for (SheetRow& row : sheet) {
-    const bool test = row.title.starts_with("test ");
-    const int64_t pair = test ? std::stoll(row.title.substr(5)) - 1 : 0;
-    with.push_back(std::move(row));
-    if (!test) continue;
+  Sheet with = {sheet.at(0)};
+  for (int64_t pair = 0; pair < std::ssize(sheet) - 1; ++pair) {
+    with.push_back(sheet[pair + 1]);
     std::vector<int32_t> inputs(data.input_len()), labels(data.info().seq_len);
     int32_t id;
     data.read(pair, inputs.data(), labels.data(), &id);
@@ -259,12 +256,21 @@ struct FitSettings {
   int64_t variants = 100;  // for training, and of them
   int64_t pool = 100;      // that vote
   std::string kinds = "all";
-  bool network = true;  // whether the weights are trained, too
+  bool network = true;                 // whether the weights are trained, too
+  std::vector<std::string> overrides;  // of the configuration
 };
 
+int canvas_of(const ModelConfig& m) { return static_cast<int>(std::lround(std::sqrt(m.seq_len))); }
+
 // Trains on one task for the budget, from `start` if there is one, and votes on its tests.
-TaskOutcome fit_task(const ArcData& data, Config config, LoadedRun* start, const FitSettings& fit,
+TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const FitSettings& fit,
                      const Path& run, bool progress) {
+  ArcData data;
+  data.tasks = {task}, data.tasks[0].evaluated = true;
+  data.variants = fit.variants, data.kinds = ArcKinds::parse(fit.kinds);
+  data.canvas = start ? canvas_of(start->config.model) : 0;
+  for (const std::string& item : fit.overrides) config.set_from(item);
+  config.data.clear();
   DataView view = view_of(config);
   view.tasks.clear();
   const PuzzleDataset train(std::make_shared<ArcExamples>(data, "train", view), run);
@@ -319,33 +325,24 @@ TaskOutcome fit_task(const ArcData& data, Config config, LoadedRun* start, const
 struct AdaptSettings {
   std::string run, checkpoint, puzzle, out;
   FitSettings fit;
-  std::vector<std::string> overrides;
-  bool network = false;
   CommonOptions common;
 };
 
-void adapt(AdaptSettings s) {
+void adapt(const AdaptSettings& s) {
   s.common.apply();
   LoadedRun run = load_run(s.run, s.checkpoint);
-  std::vector<ArcTask> tasks = load_all_arc({s.puzzle});
+  const std::vector<ArcTask> tasks = load_all_arc({s.puzzle});
   CHECK(tasks.size() == 1, "[adapt] --puzzle must be a file of one task, got ", tasks.size());
-  tasks[0].evaluated = true;
-  const int side = static_cast<int>(std::lround(std::sqrt(run.config.model.seq_len)));
+  const int side = canvas_of(run.config.model);
   CHECK(run.config.model.vocab_size == kArcVocab && side * side == run.config.model.seq_len,
         "[adapt] ", s.run, " is no ARC model");
-  ArcData data;
-  data.tasks = tasks, data.variants = s.fit.variants, data.canvas = side;
-  data.kinds = ArcKinds::parse(s.fit.kinds);
   Config config = run.config;
-  config.data.clear();
   config.train.batch_size = std::min<int64_t>(config.train.batch_size, 32);
   config.train.micro_batches = 1, config.train.refill = Refill::only_halted;
-  for (const std::string& item : s.overrides) config.set_from(item);
-  s.fit.network = s.network;
   const Path out = s.out.empty() ? Path("runs") / ("adapt-" + tasks[0].id) : Path(s.out);
   CHECK(!fs::exists(out / "config.json"), "[adapt] ", out.string(),
         " holds a run already. HINT: choose another --out folder");
-  const TaskOutcome outcome = fit_task(data, config, &run, s.fit, out, true);
+  const TaskOutcome outcome = fit_task(tasks[0], config, &run, s.fit, out, true);
   write_predictions(out, {outcome});
   Sheet sheet = task_sheet(tasks[0]);
   for (size_t i = 0; i < outcome.tests.size(); ++i) {
@@ -362,33 +359,23 @@ void adapt(AdaptSettings s) {
 }
 
 struct FarmSettings {
-  std::vector<std::string> from, tasks, overrides;
+  std::vector<std::string> from, tasks;
   std::string preset = "arc-task", init, out;
   FitSettings fit;
   int jobs = 0;
-  bool network = true;
   CommonOptions common;
 };
 
 // One task of a farm, in a process of its own. Returns its line.
 Json farm_task(const FarmSettings& s, const ArcTask& task, const Path& run) {
-  ArcData data;
-  data.tasks = {task}, data.tasks[0].evaluated = true;
-  data.variants = s.fit.variants, data.canvas = 0;
-  data.kinds = ArcKinds::parse(s.fit.kinds);
   std::optional<LoadedRun> start;
   Config config = preset(s.preset);
   if (!s.init.empty()) {
     start = load_run(s.init, "");
     config = start->config;
-    config.data.clear();
-    data.canvas = static_cast<int>(std::lround(std::sqrt(config.model.seq_len)));
   }
-  for (const std::string& item : s.overrides) config.set_from(item);
-  FitSettings fit = s.fit;
-  fit.network = s.network;
   const auto began = std::chrono::steady_clock::now();
-  const TaskOutcome outcome = fit_task(data, config, start ? &*start : nullptr, fit, run, false);
+  const TaskOutcome outcome = fit_task(task, config, start ? &*start : nullptr, s.fit, run, false);
   Json line = to_json(outcome);
   line["solved_at_2"] = !solved({outcome}).empty();
   line["known"] = score({outcome}).tasks == 1;
@@ -453,6 +440,8 @@ void add_fit_options(CLI::App& command, FitSettings& fit) {
                      "translation");
   command.add_option("--pool", fit.pool, "of them, that vote (default 100)")
       ->check(CLI::Range(0, 100000));
+  command.add_option("--set", fit.overrides, "change any setting: key=value")
+      ->type_name("KEY=VALUE");
 }
 
 }  // namespace
@@ -494,8 +483,7 @@ void add_arc_command(CLI::App& app) {
   f->add_option("--out", t->out, "folder of the runs and results.jsonl")->required();
   f->add_option("--preset", t->preset, "of each model (default arc-task)");
   f->add_option("--init", t->init, "adapt this run instead of starting from scratch");
-  f->add_flag("--network,!--rows-only", t->network, "with --init: train the weights, too");
-  f->add_option("--set", t->overrides, "change any setting: key=value")->type_name("KEY=VALUE");
+  f->add_flag("--network,!--rows-only", t->fit.network, "with --init: train the weights, too");
   f->add_option("--jobs", t->jobs, "models at a time (default: one a core)")
       ->check(CLI::Range(1, 4096));
   f->add_option("--threads", t->common.threads, "cores in all (default: every one)");
@@ -512,9 +500,9 @@ void add_adapt_command(CLI::App& app) {
   command->add_option("--checkpoint", s->checkpoint, "best (default), last, or a folder");
   command->add_option("--puzzle", s->puzzle, "file of the task")->required();
   command->add_option("--out", s->out, "run folder to make (default: runs/adapt-TASK)");
-  command->add_flag("--network", s->network, "train the weights, too, not only the puzzle's rows");
-  command->add_option("--set", s->overrides, "change any setting: key=value")
-      ->type_name("KEY=VALUE");
+  s->fit.network = false;
+  command->add_flag("--network", s->fit.network,
+                    "train the weights, too, not only the puzzle's rows");
   add_fit_options(*command, s->fit);
   command->add_option("--threads", s->common.threads, "CPU threads (default: all cores)");
   command->callback([s] { adapt(*s); });
