@@ -67,8 +67,12 @@ Progress::Progress(std::string title, std::string unit, int64_t total, int64_t d
       first_(done),
       done_(done),
       stream_(stream),
-      terminal_(is_terminal(stream)),
-      start_(now()) {
+      terminal_(is_terminal(stream)) {
+  start();
+}
+
+void Progress::start() {
+  start_ = now();
   if (!terminal_) last_drawn_ = start_ - kPlainLine + 1;  // the first plain line after a second
 }
 
@@ -112,6 +116,14 @@ void Progress::update(int64_t done, const std::string& fields) {
   if (now() - last_drawn_ >= (terminal_ ? kRedraw : kPlainLine)) draw(false);
 }
 
+std::function<void(int64_t, int64_t)> Progress::callback() {
+  return [this](int64_t done, int64_t total) {
+    if (total_ == 0) start();
+    total_ = total;
+    update(done);
+  };
+}
+
 void Progress::message(const std::string& text) {
   std::fprintf(stream_, "%s%s\n", terminal_ ? "\r\033[K" : "", text.c_str());
   std::fflush(stream_);
@@ -119,7 +131,7 @@ void Progress::message(const std::string& text) {
 }
 
 void Progress::finish() {
-  if (finished_) return;
+  if (finished_ || total_ == 0) return;
   draw(true);
   finished_ = true;
 }

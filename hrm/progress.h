@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <string>
 
 namespace hrm {
@@ -21,8 +22,8 @@ bool use_colour(std::FILE* stream);
 class Progress {
  public:
   // `unit` names what is counted ("puzzles", "samples"). `done` starts above 0 when work is
-  // resumed.
-  Progress(std::string title, std::string unit, int64_t total, int64_t done = 0,
+  // resumed. Without a total the bar appears when callback() is first called with one.
+  Progress(std::string title, std::string unit, int64_t total = 0, int64_t done = 0,
            std::FILE* stream = stderr);
   ~Progress();
   Progress(const Progress&) = delete;
@@ -31,12 +32,15 @@ class Progress {
   // Redraws at most ten times a second; prints a plain line at most every `interval` seconds.
   // `fields` is free text such as "loss 0.41  exact 87.5 %".
   void update(int64_t done, const std::string& fields = "");
+  // For work that says how much of how much is done. Not to be called after the bar is gone.
+  std::function<void(int64_t done, int64_t total)> callback();
   // Prints a line of its own above the bar.
   void message(const std::string& text);
   // The last line stays; nothing is drawn afterwards.
   void finish();
 
  private:
+  void start();
   void draw(bool final);
   std::string line(bool bar) const;
 
@@ -44,7 +48,7 @@ class Progress {
   int64_t total_, first_, done_;
   std::FILE* stream_;
   bool terminal_, finished_ = false;
-  double start_, last_drawn_ = -1e9;
+  double start_ = 0, last_drawn_ = -1e9;
 };
 
 }  // namespace hrm

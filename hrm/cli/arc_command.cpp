@@ -72,11 +72,8 @@ std::vector<TaskOutcome> vote(const Model& model, const PuzzleDataset& data, Eva
   std::optional<ArcExamples> official;
   if (!data.arc()) official.emplace(data);
   Voting voting(data.arc() ? *data.arc() : *official);
-  std::optional<Progress> bar;
-  if (progress) bar.emplace("predict", "variants", data.num_examples());
-  options.on_progress = [&](int64_t done, int64_t) {
-    if (bar) bar->update(done);
-  };
+  Progress bar("predict", "variants");
+  if (progress) options.on_progress = bar.callback();
   options.on_answer = [&](const Answer& a) { voting.add(a.example, a.tokens, a.q_halt); };
   evaluate(model, data, options);
   return voting.outcomes();

@@ -54,16 +54,10 @@ void make_sudoku(SudokuOptions o) {
     o.build.givens_low = low, o.build.givens_high = high;
   }
   if (o.build.count < 0) o.build.count = o.from.empty() ? 10000 : 0;
-  BuildSummary summary;
-  {
-    std::unique_ptr<Progress> bar;
-    o.build.on_progress = [&](int64_t done, int64_t total) {
-      if (!bar)
-        bar = std::make_unique<Progress>(o.from.empty() ? "generate" : "solve", "puzzles", total);
-      bar->update(done);
-    };
-    summary = build_sudoku(o.build, o.out);
-  }
+  Progress bar(o.from.empty() ? "generate" : "solve", "puzzles");
+  o.build.on_progress = bar.callback();
+  const BuildSummary summary = build_sudoku(o.build, o.out);
+  bar.finish();
   print_summary(summary, o.out, o.side == 4 ? "sudoku4" : (o.side == 6 ? "sudoku6" : "hrm-27m"),
                 o.json);
 }
@@ -82,12 +76,10 @@ void make_mazes(MazeOptions o) {
                       &rest) == 2,
           "[maze] --walls must be a range such as 0.3-0.5, got '", o.walls, "'");
   }
-  MazeSummary s;
-  {
-    Progress bar("make", "mazes", o.build.count);
-    o.build.on_progress = [&](int64_t done, int64_t) { bar.update(done); };
-    s = build_maze(o.build, o.out);
-  }
+  Progress bar("make", "mazes");
+  o.build.on_progress = bar.callback();
+  const MazeSummary s = build_maze(o.build, o.out);
+  bar.finish();
   if (o.json)
     std::printf("%s\n", Json({{"train", s.train},
                               {"test", s.test},
@@ -121,15 +113,10 @@ void make_arc(ArcOptions o) {
   o.build.options.canvas = o.canvas == "auto" ? 0 : std::atoi(o.canvas.c_str());
   CHECK(o.canvas == "auto" || (o.build.options.canvas >= 1 && o.build.options.canvas <= kArcSide),
         "[arc] --canvas must be auto or a side of 1 to ", kArcSide, ", got '", o.canvas, "'");
-  ArcSummary s;
-  {
-    std::unique_ptr<Progress> bar;
-    o.build.on_progress = [&](int64_t done, int64_t total) {
-      if (!bar) bar = std::make_unique<Progress>("write", "examples", total);
-      bar->update(done);
-    };
-    s = build_arc(o.build, o.out);
-  }
+  Progress bar("write", "examples");
+  o.build.on_progress = bar.callback();
+  const ArcSummary s = build_arc(o.build, o.out);
+  bar.finish();
   if (s.repeated)
     std::fprintf(stderr,
                  "warning: %s task names stand in more than one set; evaluation goes before "

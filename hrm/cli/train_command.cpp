@@ -237,7 +237,7 @@ void demo(Settings s) {
   if (s.preset.empty()) s.preset = "sudoku4";
   Config config = preset(s.preset);
   s.apply_overrides(config);
-  const SudokuBuild build = demo_data(s.preset, static_cast<uint64_t>(config.train.seed));
+  SudokuBuild build = demo_data(s.preset, static_cast<uint64_t>(config.train.seed));
   config.model.seq_len = build.rules.cells(), config.model.vocab_size = build.rules.side + 2;
   config.validate();
   const Path run = s.run.empty() ? demo_folder(s.preset, config) : Path(s.run);
@@ -251,16 +251,13 @@ void demo(Settings s) {
   check_fits(estimate(config, run, s.common.device()));
 
   if (!fs::exists(run / "data")) {
-    SudokuBuild with_bar = build;
     std::printf("Making %s Sudoku puzzles of size %dx%d, each with one solution.\n",
                 format_count(build.count).c_str(), build.rules.side, build.rules.side);
     std::fflush(stdout);
-    BuildSummary summary;
-    {
-      Progress progress("make", "puzzles", build.count);
-      with_bar.on_progress = [&](int64_t done, int64_t) { progress.update(done); };
-      summary = build_sudoku(with_bar, run / "data");
-    }
+    Progress bar("make", "puzzles");
+    build.on_progress = bar.callback();
+    const BuildSummary summary = build_sudoku(build, run / "data");
+    bar.finish();
     std::printf(
         "Training: %s puzzles from %s symmetry classes. Held out: %s puzzles from %s other "
         "classes, so that no test puzzle is a turned or relabelled training puzzle.\n",
