@@ -149,7 +149,7 @@ void predict(const PredictSettings& s) {
     Json json = to_json(score(outcomes));
     for (const TaskOutcome& task : outcomes)
       json["solved_at_2"] = json.value("solved_at_2", "") + (solved({task}).empty() ? '0' : '1');
-    std::printf("%s\n", json.dump(2).c_str());
+    print_json(json);
   } else {
     print_scores(outcomes);
   }

@@ -71,6 +71,7 @@ void write_run_config(const Path& run, const Config& config, const TaskInfo& tas
 // The command line of this process, for config.json and messages.
 void set_command_line(int argc, char** argv);
 
+void print_json(const Json& json);
 // "exact 96.4 %   cells 99.1 %   segments 2.31 ..." and, if colour allows, in colour.
 std::string describe(const EvalResult& result);
 

@@ -121,6 +121,8 @@ void write_run_config(const Path& run, const Config& config, const TaskInfo& tas
   write_file_atomically(run / "config.json", json.dump(2) + "\n");
 }
 
+void print_json(const Json& json) { std::printf("%s\n", json.dump(2).c_str()); }
+
 std::string describe(const EvalResult& r) {
   std::string text = format_count(r.count);
   text += format(" puzzles: %.1f %% solved exactly, ", 100 * r.exact_accuracy);

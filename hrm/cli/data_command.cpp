@@ -13,18 +13,14 @@ namespace {
 
 void print_summary(const BuildSummary& s, const std::string& out, const std::string& preset,
                    bool json) {
-  if (json) {
-    std::printf("%s\n", Json({{"train", s.train},
-                              {"test", s.test},
-                              {"train_classes", s.train_classes},
-                              {"test_classes", s.test_classes},
-                              {"mean_rating", s.mean_rating},
-                              {"dropped", s.dropped},
-                              {"out", out}})
-                            .dump(2)
-                            .c_str());
-    return;
-  }
+  if (json)
+    return print_json({{"train", s.train},
+                       {"test", s.test},
+                       {"train_classes", s.train_classes},
+                       {"test_classes", s.test_classes},
+                       {"mean_rating", s.mean_rating},
+                       {"dropped", s.dropped},
+                       {"out", out}});
   std::printf("%s: %s training and %s test examples", out.c_str(), format_count(s.train).c_str(),
               format_count(s.test).c_str());
   if (s.train_classes)
@@ -81,22 +77,19 @@ void make_mazes(MazeOptions o) {
   const MazeSummary s = build_maze(o.build, o.out);
   bar.finish();
   if (o.json)
-    std::printf("%s\n", Json({{"train", s.train},
-                              {"test", s.test},
-                              {"mean_path", s.mean_path},
-                              {"wall_share", s.wall_share},
-                              {"unique_share", s.unique_share},
-                              {"acceptance", s.acceptance},
-                              {"out", o.out}})
-                            .dump(2)
-                            .c_str());
-  else
-    std::printf(
-        "%s: %s training and %s test mazes; paths of %.1f steps on average, %.0f %% walls, %.0f %% "
-        "with one shortest path; %.1f %% of the wall patterns tried were used\n"
-        "Next: hrm train --preset maze10 --data %s\n",
-        o.out.c_str(), format_count(s.train).c_str(), format_count(s.test).c_str(), s.mean_path,
-        100 * s.wall_share, 100 * s.unique_share, 100 * s.acceptance, o.out.c_str());
+    return print_json({{"train", s.train},
+                       {"test", s.test},
+                       {"mean_path", s.mean_path},
+                       {"wall_share", s.wall_share},
+                       {"unique_share", s.unique_share},
+                       {"acceptance", s.acceptance},
+                       {"out", o.out}});
+  std::printf(
+      "%s: %s training and %s test mazes; paths of %.1f steps on average, %.0f %% walls, %.0f %% "
+      "with one shortest path; %.1f %% of the wall patterns tried were used\n"
+      "Next: hrm train --preset maze10 --data %s\n",
+      o.out.c_str(), format_count(s.train).c_str(), format_count(s.test).c_str(), s.mean_path,
+      100 * s.wall_share, 100 * s.unique_share, 100 * s.acceptance, o.out.c_str());
 }
 
 struct ArcOptions {
@@ -129,21 +122,17 @@ void make_arc(ArcOptions o) {
     std::fprintf(stderr, "warning: %s tasks have fewer than %s different variants\n",
                  format_count(s.short_of).c_str(), format_count(o.build.options.variants).c_str());
   const int64_t ids = 1 + s.training + s.evaluated + s.variants;
-  if (o.json) {
-    std::printf("%s\n", Json({{"training_tasks", s.training},
-                              {"evaluation_tasks", s.evaluated},
-                              {"repeated", s.repeated},
-                              {"variants", s.variants},
-                              {"short_of_variants", s.short_of},
-                              {"puzzle_ids", ids},
-                              {"train_examples", s.train_examples},
-                              {"test_examples", s.test_examples},
-                              {"side", s.side},
-                              {"out", o.out}})
-                            .dump(2)
-                            .c_str());
-    return;
-  }
+  if (o.json)
+    return print_json({{"training_tasks", s.training},
+                       {"evaluation_tasks", s.evaluated},
+                       {"repeated", s.repeated},
+                       {"variants", s.variants},
+                       {"short_of_variants", s.short_of},
+                       {"puzzle_ids", ids},
+                       {"train_examples", s.train_examples},
+                       {"test_examples", s.test_examples},
+                       {"side", s.side},
+                       {"out", o.out}});
   std::printf(
       "%s: %s training and %s evaluation tasks, %s variants of them; %s training and %s test "
       "examples on a canvas of %dx%d; %s puzzle ids (a table of %s at hidden 512)\n"
@@ -173,7 +162,7 @@ void audit(const std::vector<std::string>& from, bool json) {
       out["pairs"].push_back({{"task", leak.task}, {"test", leak.test}, {"in", leak.found_in}});
     for (const auto& leak : a.tasks)
       out["tasks"].push_back({{"task", leak.task}, {"in", leak.found_in}});
-    std::printf("%s\n", out.dump(2).c_str());
+    print_json(out);
   } else {
     for (const auto& leak : a.tasks)
       std::printf("task %s is evaluated, and trained on in %s\n", leak.task.c_str(),
