@@ -1,7 +1,6 @@
 #include "hrm/picture.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "hrm/page.h"
 
@@ -12,14 +11,18 @@ constexpr const char* kColours[10] = {"#000000", "#0074D9", "#FF4136", "#2ECC40"
                                       "#AAAAAA", "#F012BE", "#FF851B", "#7FDBFF", "#870C25"};
 constexpr int kCell = 14, kGap = 24, kHead = 22, kCaption = 16;
 
-int red(int c) { return std::stoi(std::string(kColours[c]).substr(1, 2), nullptr, 16); }
-int green(int c) { return std::stoi(std::string(kColours[c]).substr(3, 2), nullptr, 16); }
-int blue(int c) { return std::stoi(std::string(kColours[c]).substr(5, 2), nullptr, 16); }
+// Of red, green and blue, 0..2.
+int channel(int colour, int i) {
+  return std::stoi(std::string(kColours[colour]).substr(1 + 2 * i, 2), nullptr, 16);
+}
 
+// With the gap behind it.
+int width_of(const Panel& p) {
+  return std::max(p.grid.width * kCell, static_cast<int>(p.caption.size()) * 7) + kGap;
+}
 int width_of(const SheetRow& row) {
   int width = kGap;
-  for (const Panel& p : row.panels)
-    width += std::max(p.grid.width * kCell, static_cast<int>(p.caption.size()) * 7) + kGap;
+  for (const Panel& p : row.panels) width += width_of(p);
   return width;
 }
 int height_of(const SheetRow& row) {
@@ -36,7 +39,7 @@ void place(const Sheet& sheet, const F& f) {
     int x = kGap;
     for (const Panel& p : row.panels) {
       f(p, x, y + kHead + kCaption);
-      x += std::max(p.grid.width * kCell, static_cast<int>(p.caption.size()) * 7) + kGap;
+      x += width_of(p);
     }
     y += height_of(row);
   }
@@ -86,10 +89,9 @@ std::string sheet_text(const Sheet& sheet, bool colour) {
         } else if (line < p.grid.height) {
           for (int c = 0; c < p.grid.width; ++c) {
             const int cell = p.grid.at(line, c);
-            char code[48];
-            std::snprintf(code, sizeof code, "\033[48;2;%d;%d;%dm  \033[0m", red(cell), green(cell),
-                          blue(cell));
-            out += colour ? code : std::string(1, static_cast<char>('0' + cell)) + " ";
+            out += colour ? format("\033[48;2;%d;%d;%dm  \033[0m", channel(cell, 0),
+                                   channel(cell, 1), channel(cell, 2))
+                          : std::to_string(cell) + " ";
           }
           used = 2 * static_cast<size_t>(p.grid.width);
         }
@@ -120,8 +122,7 @@ std::string sheet_svg(const Sheet& sheet) {
   }
   place(sheet, [&](const Panel& p, int x, int y) {
     svg += "<text" + at(x, y - 5) + ">" + escape_html(p.caption) +
-           "</text><g stroke=\"#555\" "
-           "stroke-width=\".5\">";
+           "</text><g stroke=\"#555\" stroke-width=\".5\">";
     for (int r = 0; r < p.grid.height; ++r)
       for (int c = 0; c < p.grid.width; ++c)
         svg += "<rect" + at(x + c * kCell, y + r * kCell) + " width=\"14\" height=\"14\" fill=\"" +
@@ -172,7 +173,7 @@ std::string sheet_png(const Sheet& sheet) {
   big_endian(header, width), big_endian(header, height);
   header += std::string("\x08\x03\x00\x00\x00", 5);  // 8 bits, palette
   for (int c = 0; c < 10; ++c)
-    for (const int v : {red(c), green(c), blue(c)}) palette += static_cast<char>(v);
+    for (const int i : {0, 1, 2}) palette += static_cast<char>(channel(c, i));
   palette += "\xff\xff\xff\x55\x55\x55";
   std::string png = "\x89PNG\r\n\x1a\n";
   png_chunk(png, "IHDR", header), png_chunk(png, "PLTE", palette);

@@ -26,16 +26,12 @@ void Votes::add(const ArcGrid& grid, double q_halt_logit, int64_t order) {
 }
 
 std::vector<Candidate> Votes::ranking() const {
-  std::vector<std::pair<int64_t, Candidate>> all;
+  std::vector<Candidate> all;
   for (const auto& [grid, e] : entries_)
-    all.push_back({e.order, {grid, e.count, e.q / static_cast<double>(e.count)}});
-  std::ranges::sort(all, [](const auto& a, const auto& b) {
-    return std::tuple(-a.second.count, -a.second.mean_q, a.first) <
-           std::tuple(-b.second.count, -b.second.mean_q, b.first);
-  });
-  std::vector<Candidate> ranking;
-  for (auto& [order, candidate] : all) ranking.push_back(std::move(candidate));
-  return ranking;
+    all.push_back({grid, e.count, e.q / static_cast<double>(e.count), e.order});
+  std::ranges::sort(all, {},
+                    [](const Candidate& c) { return std::tuple(-c.count, -c.mean_q, c.order); });
+  return all;
 }
 
 TestOutcome outcome_of(const Votes& votes, const ArcGrid& answer, size_t keep) {

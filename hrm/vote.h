@@ -16,11 +16,11 @@ struct Candidate {
   ArcGrid grid;
   int64_t count = 0;
   double mean_q = 0;  // mean sigmoid(q_halt) of those votes
+  int64_t order = 0;  // of equal candidates the one with the smallest comes first
 };
 // The votes for one test input.
 class Votes {
  public:
-  // `order`: of equal candidates the one with the smallest comes first.
   void add(const ArcGrid& grid, double q_halt_logit, int64_t order);
   // By (count, mean q), descending.
   std::vector<Candidate> ranking() const;

@@ -34,6 +34,18 @@ std::vector<ArcPair> pairs_from_json(const nlohmann::json& list, const std::stri
   return pairs;
 }
 
+// Of a data set in the official form.
+int canvas_of(const PuzzleDataset& official) {
+  const DatasetInfo& info = official.info();
+  const int side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(info.seq_len))));
+  CHECK(side * side == info.seq_len && info.vocab_size == kArcVocab &&
+            !official.puzzle_name(0).empty(),
+        "[arc] ", official.folder().string(),
+        " is no ARC data set. HINT: `hrm data arc` makes one; the official ones have an "
+        "identifiers.json");
+  return side;
+}
+
 }  // namespace
 
 std::string arc_data_text(const ArcData& data) {
@@ -108,13 +120,8 @@ ArcExamples::ArcExamples(const PuzzleDataset& official)
     : training_(false),
       moves_pool_(false),
       conditioning_(Conditioning::variant),
-      context_pairs_(0) {
-  side_ = static_cast<int>(std::lround(std::sqrt(static_cast<double>(official.info().seq_len))));
-  CHECK(side_ * side_ == official.info().seq_len && official.info().vocab_size == kArcVocab &&
-            !official.puzzle_name(0).empty(),
-        "[arc] ", official.folder().string(),
-        " is no ARC data set. HINT: `hrm data arc` makes one; the official ones have an "
-        "identifiers.json");
+      context_pairs_(0),
+      side_(canvas_of(official)) {
   first_example_ = {0};
   std::vector<int32_t> inputs(official.info().seq_len), labels(inputs.size());
   for (int64_t g = 0; g < official.num_groups(); ++g) {
@@ -269,10 +276,7 @@ std::vector<ArcTask> official_tasks(const Path& folder) {
   std::map<std::string, ArcTask> tasks;
   for (const char* split : {"train", "test"}) {
     const PuzzleDataset data(folder, split);
-    const int side = static_cast<int>(std::lround(std::sqrt(data.info().seq_len)));
-    CHECK(data.info().vocab_size == kArcVocab && side * side == data.info().seq_len &&
-              !data.puzzle_name(0).empty(),
-          "[arc] ", folder.string(), " is no ARC data set");
+    const int side = canvas_of(data);
     std::vector<int32_t> inputs(data.info().seq_len), labels(inputs.size());
     for (int64_t p = 0; p < data.num_puzzles(); ++p)
       for (int64_t e = data.puzzle(p).first; e < data.puzzle(p).second; ++e) {
