@@ -198,22 +198,13 @@ void train(const Settings& s) {
 // --- demo ---------------------------------------------------------------------------------------
 
 SudokuBuild demo_data(const std::string& name, uint64_t seed) {
+  CHECK(name == "sudoku4" || name == "sudoku6" || name == "sudoku9",
+        "[demo] presets of the demo are sudoku4, sudoku6 and sudoku9, got '", name, "'");
   SudokuBuild build;
   build.seed = seed;
-  build.test_count = 1000;
-  if (name == "sudoku4") {
-    build.rules = SudokuRules::of_side(4);
-    build.count = 20000;
-    build.test_classes = 500;
-  } else if (name == "sudoku6") {
-    build.rules = SudokuRules::of_side(6);
-    build.count = 30000;
-  } else {
-    CHECK(name == "sudoku9", "[demo] presets of the demo are sudoku4, sudoku6 and sudoku9, got '",
-          name, "'");
-    build.rules = SudokuRules::of_side(9);
-    build.count = 20000;
-  }
+  build.rules = SudokuRules::of_side(name.back() - '0');
+  build.count = name == "sudoku6" ? 30000 : 20000;
+  if (name == "sudoku4") build.test_classes = 500;
   return build;
 }
 

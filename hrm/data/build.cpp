@@ -8,37 +8,6 @@
 namespace hrm {
 namespace {
 
-struct Line {
-  int64_t number;  // from 1
-  std::string_view text;
-};
-
-// Lines without their ends; empty ones and those that start with '#' are left out.
-std::vector<Line> lines_of(const std::string& text) {
-  std::vector<Line> lines;
-  int64_t number = 1;
-  // Spreadsheets write a byte order mark first.
-  for (size_t at = text.starts_with("\xEF\xBB\xBF") ? 3 : 0; at < text.size(); ++number) {
-    size_t end = text.find('\n', at);
-    if (end == std::string::npos) end = text.size();
-    std::string_view line(text.data() + at, end - at);
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
-    if (!line.empty() && line[0] != '#') lines.push_back({number, line});
-    at = end + 1;
-  }
-  return lines;
-}
-
-std::vector<std::string_view> split(std::string_view line, char separator) {
-  std::vector<std::string_view> fields;
-  while (true) {
-    const size_t at = line.find(separator);
-    fields.push_back(line.substr(0, at));
-    if (at == std::string_view::npos) return fields;
-    line.remove_prefix(at + 1);
-  }
-}
-
 // Solves a puzzle of a file; errors name the line.
 SudokuPuzzle checked_puzzle(std::string_view text, const SudokuBuild& build,
                             const std::string& where) {
@@ -68,23 +37,45 @@ std::pair<int, int> givens_of(const SudokuBuild& build) {
   return build.rules.side == 6 ? std::pair{12, 22} : std::pair{36, 50};
 }
 
-std::string number_error(const std::string& where) {
-  return "[tokens] tokens must be whole numbers separated by blanks (" + where + ")";
-}
-
 std::vector<int> parse_tokens(std::string_view text, const std::string& where) {
   std::vector<int> tokens;
   for (std::string_view word : split(text, ' ')) {
     if (word.empty()) continue;
     int value = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-    CHECK(error == std::errc() && end == word.data() + word.size(), number_error(where));
+    CHECK(error == std::errc() && end == word.data() + word.size(),
+          "[tokens] tokens must be whole numbers separated by blanks (", where, ")");
     tokens.push_back(value);
   }
   return tokens;
 }
 
 }  // namespace
+
+std::vector<Line> lines_of(const std::string& text) {
+  std::vector<Line> lines;
+  int64_t number = 1;
+  // Spreadsheets write a byte order mark first.
+  for (size_t at = text.starts_with("\xEF\xBB\xBF") ? 3 : 0; at < text.size(); ++number) {
+    size_t end = text.find('\n', at);
+    if (end == std::string::npos) end = text.size();
+    std::string_view line(text.data() + at, end - at);
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
+    if (!line.empty() && line[0] != '#') lines.push_back({number, line});
+    at = end + 1;
+  }
+  return lines;
+}
+
+std::vector<std::string_view> split(std::string_view line, char separator) {
+  std::vector<std::string_view> fields;
+  while (true) {
+    const size_t at = line.find(separator);
+    fields.push_back(line.substr(0, at));
+    if (at == std::string_view::npos) return fields;
+    line.remove_prefix(at + 1);
+  }
+}
 
 std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const SudokuBuild& build,
                                             const std::string& name) {
@@ -109,18 +100,12 @@ std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const Sudok
   if (build.count > 0) total = std::min(total, build.count);
   for (int64_t i = 0; i < total; ++i) {
     const std::string where = name + " line " + std::to_string(lines[i].number);
-    std::string_view puzzle = lines[i].text;
-    if (csv) {
-      const auto fields = split(puzzle, ',');
-      CHECK(fields.size() == header.size(), "[sudoku] ", where, " must have ", header.size(),
-            " columns, got ", fields.size());
-      puzzle = fields[question];
-      puzzles.push_back(checked_puzzle(puzzle, build, where));
-      CHECK(format_sudoku(puzzles.back().solution) == fields[answer],
-            "[sudoku] the answer is not the puzzle's solution (", where, ")");
-    } else {
-      puzzles.push_back(checked_puzzle(puzzle, build, where));
-    }
+    const auto fields = split(lines[i].text, ',');
+    CHECK(!csv || fields.size() == header.size(), "[sudoku] ", where, " must have ", header.size(),
+          " columns, got ", fields.size());
+    puzzles.push_back(checked_puzzle(csv ? fields[question] : lines[i].text, build, where));
+    CHECK(!csv || format_sudoku(puzzles.back().solution) == fields[answer],
+          "[sudoku] the answer is not the puzzle's solution (", where, ")");
     if (build.on_progress) build.on_progress(i + 1, total);
   }
   return puzzles;

@@ -8,6 +8,15 @@ namespace hrm {
 
 using ProgressCallback = std::function<void(int64_t done, int64_t total)>;
 
+struct Line {
+  int64_t number;  // from 1
+  std::string_view text;
+};
+// Lines of `text`, as views of it, without their ends; empty ones and those that start with '#' are
+// left out.
+std::vector<Line> lines_of(const std::string& text);
+std::vector<std::string_view> split(std::string_view line, char separator);
+
 struct SudokuPuzzle {
   Grid puzzle, solution;
   int64_t rating = 0;  // guesses of our solver

@@ -76,33 +76,22 @@ Puzzle checked(std::string_view text, const std::string& where) {
 }
 
 std::vector<Puzzle> read_csv(const Path& file) {
-  const std::string text = read_file(file);
+  const std::string text = read_file(file), name = file.string();
+  const std::vector<Line> lines = lines_of(text);
+  CHECK(lines.empty() || lines[0].text == "source,question,answer,rating", "[maze] ", name,
+        " line ", lines[0].number, " must be the header source,question,answer,rating");
+  CHECK(lines.size() > 1, "[maze] ", name, " holds no mazes");
   std::vector<Puzzle> puzzles;
-  int64_t number = 0;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find('\n', at), text.size());
-    std::string line = text.substr(at, end - at);
-    at = end + 1;
-    const std::string where = file.string() + " line " + std::to_string(++number);
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (line.empty() || number == 1) {
-      CHECK(number != 1 || line == "source,question,answer,rating", "[maze] ", where,
-            " must be the header source,question,answer,rating");
-      continue;
-    }
-    std::vector<std::string> fields(1);
-    for (const char c : line)
-      if (c == ',')
-        fields.emplace_back();
-      else
-        fields.back() += c;
+  for (size_t i = 1; i < lines.size(); ++i) {
+    const std::string where = name + " line " + std::to_string(lines[i].number);
+    const auto fields = split(lines[i].text, ',');
     CHECK(fields.size() == 4, "[maze] ", where, " must have 4 columns, got ", fields.size());
-    puzzles.push_back(checked(fields[1], where));
-    const std::string wrong = check_maze(puzzles.back().maze, fields[2]);
+    Puzzle p = checked(fields[1], where);
+    p.path.answer = fields[2];
+    const std::string wrong = check_maze(p.maze, p.path.answer);
     CHECK(wrong.empty(), "[maze] the answer is not a shortest path: ", wrong, " (", where, ")");
-    puzzles.back().path.answer = fields[2];
+    puzzles.push_back(std::move(p));
   }
-  CHECK(!puzzles.empty(), "[maze] ", file.string(), " holds no mazes");
   return puzzles;
 }
 
