@@ -1,10 +1,10 @@
 // Memory, disk and time of a run, before it starts.
-#include <chrono>
 #include <cmath>
 #include <fstream>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/matmul.h"
+#include "hrm/progress.h"
 #include "hrm/trainer.h"
 #include "kernels/cuda/runtime.h"
 
@@ -15,13 +15,13 @@ namespace {
 // Updates that record under the configured rule.
 double recorded_updates(const ModelConfig& m) {
   const auto all = static_cast<double>(update_list(m).size());
-  if (m.gradient == "one_step") return std::min(2.0, all);
+  if (m.gradient == "full_bptt") return all;
+  if (m.gradient == "checkpointed") return 2 * std::sqrt(all);
   if (m.gradient == "last_cycle") return std::min<double>(static_cast<double>(m.L_cycles) + 1, all);
   if (m.gradient.starts_with("last_k:")) return std::min(std::stod(m.gradient.substr(7)), all);
   if (m.gradient.starts_with("damped:"))
     return 2 * std::stod(m.gradient.substr(m.gradient.rfind(':') + 1));
-  if (m.gradient != "full_bptt" && m.gradient != "checkpointed") return std::min(2.0, all);
-  return m.gradient == "checkpointed" ? 2 * std::sqrt(all) : all;
+  return std::min(2.0, all);  // one_step, and the rules at a fixed point
 }
 
 // Bytes the machine can still give: the smaller of what the kernel and the container allow.
@@ -50,13 +50,13 @@ double measured_flops(const ModelConfig& m, Device device) {
   };
   linear(x, w, copy);
   wait();
-  const auto start = std::chrono::steady_clock::now();
+  const double start = seconds_now();
   double seconds = 0;
   int64_t runs = 0;
   for (; seconds < 0.1; ++runs) {
     linear(x, w, copy);
     wait();
-    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    seconds = seconds_now() - start;
   }
   return 2.0 * static_cast<double>(runs * rows * 3 * d * d) / seconds;
 }
@@ -123,11 +123,11 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
 
 void check_fits(const Estimate& e) {
   const auto gib = [](double b) { return std::round(b / (1 << 30) * 10) / 10; };
-  CHECK(e.memory_bytes<e.available_bytes, "[train] the run needs about ", gib(e.memory_bytes),
-                       " GiB of memory, ", gib(e.available_bytes),
-                       " GiB are free. HINT: ", e.fitting_batch> 0
-            ? "batch_size " + std::to_string(e.fitting_batch) + " would fit"
-            : std::string("a smaller model"),
+  const bool fits = e.memory_bytes < e.available_bytes;
+  const int64_t batch = e.fitting_batch;
+  CHECK(fits, "[train] the run needs about ", gib(e.memory_bytes), " GiB of memory, ",
+        gib(e.available_bytes), " GiB are free. HINT: ",
+        batch ? "batch_size " + std::to_string(batch) + " would fit" : "a smaller model",
         "; more micro_batches save memory, too");
   CHECK(e.disk_bytes < e.free_disk_bytes, "[train] the checkpoints need about ", gib(e.disk_bytes),
         " GiB of disk, ", gib(e.free_disk_bytes),

@@ -15,10 +15,6 @@ constexpr double kRedraw = 0.1;    // seconds between two drawings of a bar
 constexpr double kPlainLine = 10;  // seconds between two plain lines
 constexpr int kBarWidth = 24;
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 std::string number(double value, const char* format) {
   char text[48];
   std::snprintf(text, sizeof text, format, value);
@@ -26,6 +22,10 @@ std::string number(double value, const char* format) {
 }
 
 }  // namespace
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 std::string format_duration(double seconds) {
   if (!std::isfinite(seconds) || seconds < 0) return "?";
@@ -72,14 +72,14 @@ Progress::Progress(std::string title, std::string unit, int64_t total, int64_t d
 }
 
 void Progress::start() {
-  start_ = now();
+  start_ = seconds_now();
   if (!terminal_) last_drawn_ = start_ - kPlainLine + 1;  // the first plain line after a second
 }
 
 Progress::~Progress() { finish(); }
 
 std::string Progress::line(bool bar) const {
-  const double elapsed = now() - start_;
+  const double elapsed = seconds_now() - start_;
   const double share = total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 0;
   const double rate = static_cast<double>(done_ - first_) / std::max(elapsed, 1e-9);
   std::string text = title_;
@@ -106,14 +106,14 @@ void Progress::draw(bool final) {
   else
     std::fprintf(stream_, "%s\n", line(false).c_str());
   std::fflush(stream_);
-  last_drawn_ = now();
+  last_drawn_ = seconds_now();
 }
 
 void Progress::update(int64_t done, const std::string& fields) {
   if (finished_) return;
   done_ = done;
   if (!fields.empty()) fields_ = fields;
-  if (now() - last_drawn_ >= (terminal_ ? kRedraw : kPlainLine)) draw(false);
+  if (seconds_now() - last_drawn_ >= (terminal_ ? kRedraw : kPlainLine)) draw(false);
 }
 
 std::function<void(int64_t, int64_t)> Progress::callback() {

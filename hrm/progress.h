@@ -9,6 +9,8 @@
 
 namespace hrm {
 
+double seconds_now();  // of a clock that is never set back
+
 // "3 min 12 s", "1.2 GiB", "110,000".
 std::string format_duration(double seconds);
 std::string format_bytes(double bytes);

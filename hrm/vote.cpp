@@ -107,7 +107,7 @@ std::vector<TaskOutcome> judge_submission(const Json& submission, const std::vec
         const Json& answer = submission[task.id][i];
         if (!answer.is_object() || !answer.contains(attempt)) continue;
         const std::string place = where + ": " + task.id + "[" + std::to_string(i) + "]." + attempt;
-        votes.add(parse_grid(nlohmann::json::parse(answer[attempt].dump()), place), 0, k);
+        votes.add(parse_grid(answer[attempt], place), 0, k);
       }
       outcome.tests.push_back(outcome_of(votes, task.test[i].output));
     }

@@ -1,7 +1,6 @@
 // hrm arc predict, show, farm; hrm adapt.
 #include <omp.h>
 
-#include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
@@ -371,12 +370,12 @@ Json farm_task(const FarmSettings& s, const ArcTask& task, const Path& run) {
     start = load_run(s.init, "");
     config = start->config;
   }
-  const auto began = std::chrono::steady_clock::now();
+  const double began = seconds_now();
   const TaskOutcome outcome = fit_task(task, config, start ? &*start : nullptr, s.fit, run, false);
   Json line = to_json(outcome);
   line["solved_at_2"] = !solved({outcome}).empty();
   line["known"] = score({outcome}).tasks == 1;
-  line["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  line["seconds"] = seconds_now() - began;
   return line;
 }
 

@@ -5,6 +5,8 @@
 #include <set>
 #include <unordered_set>
 
+#include "hrm/checkpoint.h"
+
 namespace hrm {
 namespace fs = std::filesystem;
 using nlohmann::json;
@@ -93,17 +95,6 @@ std::vector<ArcPair> parse_pairs(const json& list, bool outputs_needed, const st
   return pairs;
 }
 
-json parse_file(const Path& path) {
-  const std::string text = read_file(path);
-  try {
-    return json::parse(text);
-  } catch (const json::exception& error) {
-    std::string reason = error.what();
-    if (const auto at = reason.find("] "); at != std::string::npos) reason = reason.substr(at + 2);
-    detail::fail("[arc] ", path.string(), " is not valid JSON: ", reason);
-  }
-}
-
 // A combined file: {"id": {"train", "test"}, ...}, the outputs of the tests in `solutions`.
 void read_combined(const json& tasks, const json& solutions, const Path& path,
                    std::vector<ArcTask>& out) {
@@ -119,7 +110,7 @@ void read_combined(const json& tasks, const json& solutions, const Path& path,
 void read_arc_file(const Path& path, std::vector<ArcTask>& out) {
   const std::string name = path.filename().string();
   if (name.find("_solutions") != std::string::npos || name == "sample_submission.json") return;
-  const json parsed = parse_file(path);
+  const json parsed = read_json(path);
   CHECK(parsed.is_object() && !parsed.empty(), "[arc] ", path.string(),
         " must be an object with \"train\" and \"test\"");
   const size_t first = out.size();
@@ -130,7 +121,7 @@ void read_arc_file(const Path& path, std::vector<ArcTask>& out) {
     const size_t at = solutions.rfind("_challenges");
     if (at != std::string::npos) solutions.replace(at, 11, "_solutions");
     const bool found = at != std::string::npos && fs::exists(solutions);
-    read_combined(parsed, found ? parse_file(solutions) : json::object(), path, out);
+    read_combined(parsed, found ? json(read_json(solutions)) : json::object(), path, out);
   } else {
     out.push_back(parse_arc_task(parsed, path.stem().string(), path.string()));
   }
