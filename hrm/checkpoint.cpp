@@ -94,8 +94,7 @@ Checkpoint read_checkpoint(const Path& folder, bool weights_only) {
   const Json& state = checkpoint.state;
   CHECK(state.is_object() && state.value("format", 0) == kFormat, "[checkpoint] ",
         (folder / kStateFile).string(),
-        " has an unknown format. HINT: was it written by another "
-        "version of hrm?");
+        " has an unknown format. HINT: was it written by another version of hrm?");
   for (const char* file : {kModelFile, kTrainingFile}) {
     if (weights_only && file == kTrainingFile) continue;
     CHECK(state.contains("checksums") && state["checksums"].contains(file) &&

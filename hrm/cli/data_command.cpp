@@ -188,9 +188,7 @@ void show(const std::string& folder, const std::string& split, int64_t index, in
               static_cast<long long>(info.seq_len), static_cast<long long>(info.vocab_size),
               format_count(info.num_puzzle_identifiers).c_str());
   CHECK(index >= 0 && (index < data.num_examples() || data.num_examples() == 0),
-        "[data] --index "
-        "must be in 0..",
-        data.num_examples() - 1, ", got ", index);
+        "[data] --index must be in 0..", data.num_examples() - 1, ", got ", index);
   for (int64_t i = index; i < std::min(data.num_examples(), index + count); ++i) {
     std::vector<int32_t> inputs(data.input_len()), labels(info.seq_len);
     int32_t id;
@@ -322,8 +320,7 @@ void add_data_command(CLI::App& app) {
   tokens->add_flag("--replace", t->replace, "write an existing data set anew");
   tokens->add_flag("--json", t->json, "print the summary as JSON");
   tokens->footer(
-      "Example row: \"1 2 3 0,3 2 1 -100,train,reverse\". A label of -100 is not "
-      "supervised.");
+      "Example row: \"1 2 3 0,3 2 1 -100,train,reverse\". A label of -100 is not supervised.");
   tokens->callback([t] {
     print_summary(build_tokens(t->from, t->out, t->replace), t->out, "sudoku4", t->json);
   });

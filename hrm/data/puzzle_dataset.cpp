@@ -17,8 +17,7 @@ json load_json(const Path& path) {
   const std::string text = read_file(path);
   const json parsed = json::parse(text, nullptr, false);
   CHECK(parsed.is_object(), "[data] ", path.string(),
-        " is not a JSON object. HINT: the file is "
-        "truncated or damaged");
+        " is not a JSON object. HINT: the file is truncated or damaged");
   return parsed;
 }
 
@@ -47,8 +46,7 @@ DatasetInfo read_info(const Path& path) {
   CHECK(info.seq_len > 0 && info.vocab_size > 0 && info.num_puzzle_identifiers > 0 &&
             !info.sets.empty(),
         "[data] ", path.string(),
-        ": seq_len, vocab_size, num_puzzle_identifiers and sets must not "
-        "be empty or negative");
+        ": seq_len, vocab_size, num_puzzle_identifiers and sets must not be empty or negative");
   const auto check_id = [&](const char* key, int64_t id, const char* limit_key, int64_t limit) {
     CHECK(id >= 0 && id < limit, "[data] ", path.string(), ": ", key, " must be below ", limit_key,
           " (", limit, "), got ", id);
