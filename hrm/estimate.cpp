@@ -66,58 +66,53 @@ double measured_flops(const ModelConfig& m, Device device) {
 Estimate estimate(const Config& config, const Path& run, Device device) {
   const ModelConfig& m = config.model;
   const TrainConfig& t = config.train;
-  const double bytes = static_cast<double>(size_of(m.dtype));
-  const double master = static_cast<double>(size_of(accumulate_type(m.dtype)));
-  const double d = static_cast<double>(m.hidden_size);
-  const double positions = static_cast<double>(m.prefix() + m.seq_len);
-  const double inter = static_cast<double>(swiglu_size(m.hidden_size, m.expansion));
-  const double H = m.levels == Levels::shared ? 0 : static_cast<double>(m.H_layers);
-  const double L = m.levels == Levels::single ? 0 : static_cast<double>(m.L_layers);
+  const double bytes = size_of(m.dtype);
+  const double master = size_of(accumulate_type(m.dtype));
+  const double d = m.hidden_size;
+  const double positions = m.prefix() + m.seq_len;
+  const double inter = swiglu_size(m.hidden_size, m.expansion);
+  const double H = m.levels == Levels::shared ? 0 : m.H_layers;
+  const double L = m.levels == Levels::single ? 0 : m.L_layers;
   const double first =
-      m.mlp_t
-          ? 3 * static_cast<double>(swiglu_size(m.prefix() + m.seq_len, m.expansion)) * positions
-          : 4 * d * d;
+      m.mlp_t ? 3 * swiglu_size(m.prefix() + m.seq_len, m.expansion) * positions : 4 * d * d;
   const double per_layer = first + 3 * d * inter;
-  const double weights = (H + L) * per_layer + 2 * static_cast<double>(m.vocab_size) * d;
-  const double table =
-      static_cast<double>(m.num_puzzle_identifiers) * static_cast<double>(m.puzzle_emb_ndim);
+  const double weights = (H + L) * per_layer + 2 * m.vocab_size * d;
+  const double table = m.num_puzzle_identifiers * m.puzzle_emb_ndim;
 
   Estimate e;
   const double copies = 4 + (t.ema > 0 ? 1 : 0);  // value, gradient, two moments, average
   e.memory_bytes = weights * (copies * master + (m.dtype == DType::bf16 ? 2 : 0)) + table * master;
   // Packed for the products on the CPU; on a GPU what splits over k may use.
-  e.memory_bytes += device == Device::cpu ? weights * bytes : static_cast<double>(192 << 20);
+  e.memory_bytes += device == Device::cpu ? weights * bytes : (192 << 20);
   const double fixed = e.memory_bytes;
   // What a recorded update keeps per position and layer: qkv, attention out, two norms, the inputs
   // of the projections, gate_up and its product.
   const double kept = (m.mlp_t ? 3 * inter : 4 * d) + 3 * d + 3 * inter;
-  const double micro = static_cast<double>(t.batch_size) / static_cast<double>(t.micro_batches);
+  const double micro = static_cast<double>(t.batch_size) / t.micro_batches;
   const double layers = m.levels == Levels::two ? (H + L) / 2 : H + L;
   e.memory_bytes +=
       micro * positions * bytes * (recorded_updates(m) * layers * kept + 12 * d + 6 * inter);
-  e.memory_bytes += static_cast<double>(t.batch_size) * positions * d * bytes * 4;
+  e.memory_bytes += t.batch_size * positions * d * bytes * 4;
   e.available_bytes = available_memory();
   if constexpr (kBuiltWithCuda)
-    if (device == Device::cuda) e.available_bytes = static_cast<double>(cuda::free_memory());
-  const double row = (e.memory_bytes - fixed) / static_cast<double>(t.batch_size);
+    if (device == Device::cuda) e.available_bytes = cuda::free_memory();
+  const double row = (e.memory_bytes - fixed) / t.batch_size;
   e.fitting_batch = static_cast<int64_t>(std::max(0.0, (e.available_bytes - fixed) / row));
-  e.disk_bytes = (weights * (3 + (t.ema > 0 ? 1 : 0)) + table) * master *
-                     static_cast<double>(t.keep_checkpoints + 1) +
+  e.disk_bytes = (weights * (3 + (t.ema > 0 ? 1 : 0)) + table) * master * (t.keep_checkpoints + 1) +
                  (weights + table) * master;
   std::error_code ignored;
   Path existing = fs::absolute(run, ignored);
   while (!existing.empty() && !fs::exists(existing, ignored)) existing = existing.parent_path();
-  e.free_disk_bytes = static_cast<double>(fs::space(existing, ignored).available);
+  e.free_disk_bytes = fs::space(existing, ignored).available;
 
   // One segment forward, one more for the q target, twice the forward again for what is recorded:
   // 16 module forwards for HRM. Attention is two products of positions^2 x hidden a layer.
-  const double updates = static_cast<double>(update_list(m).size());
+  const double updates = update_list(m).size();
   const double attention = m.mlp_t ? 0 : 2 * positions * d;
   const double segment = 2 * positions * (per_layer + attention) * layers * updates;
   const bool target = m.continue_loss && m.halt_max_steps > 1;
   e.flops_per_sample = segment * (1 + (target ? 1 : 0) + 2 * recorded_updates(m) / updates);
-  e.seconds = e.flops_per_sample * static_cast<double>(t.batch_size * t.total_steps) /
-              measured_flops(m, device);
+  e.seconds = e.flops_per_sample * (t.batch_size * t.total_steps) / measured_flops(m, device);
   return e;
 }
 

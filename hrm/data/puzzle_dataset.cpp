@@ -132,7 +132,6 @@ PuzzleDataset::PuzzleDataset(const Path& folder, const std::string& split, const
       for (const json& name : names)
         names_.push_back(name.is_string() ? name.get<std::string>() : name.dump());
   }
-  where_.push_back({});
   for (const std::string& set : info_.sets) load_set(root, set);
   if (conditioning_ == Conditioning::blank) info_.num_puzzle_identifiers = 1, names_.clear();
 }
@@ -175,7 +174,7 @@ void PuzzleDataset::load_set(const Path& split, const std::string& name) {
   set.inputs = read_integers(file("inputs"), 2);
   set.labels = read_integers(file("labels"), 2);
   const Tensor ids = read_integers(file("puzzle_identifiers"), 1);
-  const int64_t n = set.inputs.size(0), first = where_.back().first_example;
+  const int64_t n = set.inputs.size(0), first = std::ssize(example_puzzle_);
   CHECK(set.inputs.shape() == set.labels.shape() && set.inputs.size(1) == info_.seq_len, "[data] ",
         file("inputs").string(), " and labels must both be [n, ", info_.seq_len, "], got ",
         set.inputs.shape(), " and ", set.labels.shape());
@@ -207,20 +206,18 @@ void PuzzleDataset::load_set(const Path& split, const std::string& name) {
       example_puzzle_.push_back(static_cast<int32_t>(base_puzzle + p));
   }
   for (size_t g = 1; g < groups.size(); ++g) group_begin_.push_back(base_puzzle + groups[g]);
-  // The last entry of where_ is a sentinel that holds the total.
   set.first_example = first;
-  where_.back() = set;
-  where_.push_back({{}, {}, first + n});
+  sets_.push_back(set);
 }
 
 void PuzzleDataset::read(int64_t i, int32_t* inputs, int32_t* labels, int32_t* puzzle_id) const {
   if (arc_) return arc_->read(i, inputs, labels, puzzle_id);
-  size_t s = 0;
-  while (i >= where_[s + 1].first_example) ++s;
-  const int64_t row = (i - where_[s].first_example) * info_.seq_len;
+  auto set = sets_.rbegin();
+  while (i < set->first_example) ++set;
+  const int64_t row = (i - set->first_example) * info_.seq_len;
   for (int64_t k = 0; k < info_.seq_len; ++k) {
-    inputs[k] = value_at(where_[s].inputs, row + k);
-    labels[k] = value_at(where_[s].labels, row + k);
+    inputs[k] = value_at(set->inputs, row + k);
+    labels[k] = value_at(set->labels, row + k);
     if (info_.ignore_label_id && labels[k] == *info_.ignore_label_id) labels[k] = kIgnoreLabel;
   }
   *puzzle_id = conditioning_ == Conditioning::blank ? 0 : puzzle_id_[example_puzzle_[i]];

@@ -94,7 +94,7 @@ class PuzzleDataset {
  private:
   struct Set {
     Tensor inputs, labels;      // [n, seq] u8 or i32
-    int64_t first_example = 0;  // of this set among all; the last entry is the total
+    int64_t first_example = 0;  // of this set among all
   };
   void load_set(const Path& split, const std::string& name);
 
@@ -107,7 +107,7 @@ class PuzzleDataset {
   Conditioning conditioning_ = Conditioning::variant;
   std::shared_ptr<const ArcExamples> arc_;
   std::vector<std::string> names_;  // identifiers.json
-  std::vector<Set> where_;
+  std::vector<Set> sets_;
   std::vector<int64_t> puzzle_begin_ = {0}, group_begin_ = {0};
   std::vector<int32_t> puzzle_id_;       // of every puzzle
   std::vector<int32_t> example_puzzle_;  // puzzle of every example
