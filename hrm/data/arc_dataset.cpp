@@ -34,18 +34,6 @@ std::vector<ArcPair> pairs_from_json(const nlohmann::json& list, const std::stri
   return pairs;
 }
 
-// Of a data set in the official form.
-int canvas_of(const PuzzleDataset& official) {
-  const DatasetInfo& info = official.info();
-  const int side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(info.seq_len))));
-  CHECK(side * side == info.seq_len && info.vocab_size == kArcVocab &&
-            !official.puzzle_name(0).empty(),
-        "[arc] ", official.folder().string(),
-        " is no ARC data set. HINT: `hrm data arc` makes one; the official ones have an "
-        "identifiers.json");
-  return side;
-}
-
 }  // namespace
 
 std::string arc_data_text(const ArcData& data) {
@@ -120,10 +108,16 @@ ArcExamples::ArcExamples(const PuzzleDataset& official)
     : training_(false),
       moves_pool_(false),
       conditioning_(Conditioning::variant),
-      context_pairs_(0),
-      side_(canvas_of(official)) {
+      context_pairs_(0) {
+  const DatasetInfo& info = official.info();
+  side_ = static_cast<int>(std::lround(std::sqrt(static_cast<double>(info.seq_len))));
+  CHECK(side_ * side_ == info.seq_len && info.vocab_size == kArcVocab &&
+            !official.puzzle_name(0).empty(),
+        "[arc] ", official.folder().string(),
+        " is no ARC data set. HINT: `hrm data arc` makes one; the official ones have an "
+        "identifiers.json");
   first_example_ = {0};
-  std::vector<int32_t> inputs(official.info().seq_len), labels(inputs.size());
+  std::vector<int32_t> inputs(info.seq_len), labels(info.seq_len);
   for (int64_t g = 0; g < official.num_groups(); ++g) {
     ArcTask task;
     std::vector<ArcVariant> variants;
@@ -134,10 +128,15 @@ ArcExamples::ArcExamples(const PuzzleDataset& official)
         official.read(e, inputs.data(), labels.data(), &id);
         const auto [name, variant] = parse_variant_name(official.puzzle_name(id));
         if (e == first) variants.push_back(variant);
+        if (variants.size() > 1) break;
         task.id = name;
-        if (variants.size() == 1)
-          task.test.push_back(
-              {variant.undo(crop(inputs.data(), side_)), variant.undo(crop(labels.data(), side_))});
+        // Grids are rectangles: the first colour is their corner, for input and output alike.
+        const auto at = std::ranges::find_if(inputs, [](int t) { return t >= 2; });
+        const auto corner = static_cast<int>(at - inputs.begin());
+        const auto grid = [&, &v = variant](const std::vector<int32_t>& tokens) {
+          return v.undo(crop(tokens.data(), side_, corner / side_, corner % side_));
+        };
+        task.test.push_back({grid(inputs), grid(labels)});
       }
     }
     const int64_t n = std::ssize(variants);
@@ -274,25 +273,14 @@ void keep_tasks(std::vector<ArcTask>& tasks, const std::vector<std::string>& nam
 
 std::vector<ArcTask> official_tasks(const Path& folder) {
   std::map<std::string, ArcTask> tasks;
-  for (const char* split : {"train", "test"}) {
-    const PuzzleDataset data(folder, split);
-    const int side = canvas_of(data);
-    std::vector<int32_t> inputs(data.info().seq_len), labels(inputs.size());
-    for (int64_t p = 0; p < data.num_puzzles(); ++p)
-      for (int64_t e = data.puzzle(p).first; e < data.puzzle(p).second; ++e) {
-        int32_t id;
-        data.read(e, inputs.data(), labels.data(), &id);
-        const auto [name, variant] = parse_variant_name(data.puzzle_name(id));
-        if (!variant.identity()) break;
-        ArcTask& task = tasks[name];
-        task.id = name, task.set = (folder / split).string();
-        // Grids are rectangles: the first colour is their corner, for input and output alike.
-        const auto at = std::ranges::find_if(inputs, [](int t) { return t >= 2; });
-        const int corner = static_cast<int>(at - inputs.begin());
-        const ArcPair pair = {crop(inputs.data(), side, corner / side, corner % side),
-                              crop(labels.data(), side, corner / side, corner % side)};
-        (split == std::string("test") ? task.test : task.train).push_back(pair);
-      }
+  for (const std::string split : {"train", "test"}) {
+    const ArcExamples examples(PuzzleDataset(folder, split));
+    for (const ArcTask& found : examples.tasks()) {
+      ArcTask& task = tasks[found.id];
+      task.id = found.id, task.set = (folder / split).string();
+      std::vector<ArcPair>& pairs = split == "test" ? task.test : task.train;
+      pairs.insert(pairs.end(), found.test.begin(), found.test.end());
+    }
   }
   std::vector<ArcTask> list;
   for (auto& [name, task] : tasks)

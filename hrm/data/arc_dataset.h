@@ -26,7 +26,8 @@ std::string arc_data_text(const ArcData& data);  // what the file holds
 class ArcExamples {
  public:
   ArcExamples(ArcData data, const std::string& split, const DataView& view);
-  // The test split of a data set in the official form, for voting.
+  // A split of a data set in the official form: its pairs are the `test` of each task, as they were
+  // before they were changed and moved. The test split is for voting.
   explicit ArcExamples(const PuzzleDataset& official);
 
   int64_t side() const { return side_; }
