@@ -133,14 +133,7 @@ std::string sheet_svg(const Sheet& sheet) {
 }
 
 std::string sheet_html(const std::string& title, const Sheet& sheet) {
-  return "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-         "content=\"width=device-width,initial-scale=1\"><title>" +
-         escape_html(title) +
-         "</title><style>body{margin:0;padding:24px;background:#fff;color:#1c2330;font:16px/1.5 "
-         "system-ui,sans-serif}h1{font-size:1.4rem;margin:0 0 8px 24px}svg{max-width:100%;height:"
-         "auto}@media(prefers-color-scheme:dark){body{background:#12161d;color:#e6e9ef}}</style>"
-         "</head><body><h1>" +
-         escape_html(title) + "</h1>" + sheet_svg(sheet) + "</body></html>\n";
+  return html_page(title, "<div class=\"wide\">" + sheet_svg(sheet) + "</div>");
 }
 
 std::string sheet_png(const Sheet& sheet) {
