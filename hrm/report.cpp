@@ -75,13 +75,17 @@ std::string calibration_chart(const EvalResult& r) {
   return chart.str();
 }
 
+// Of the smallest square that holds so many cells.
+int side_of(size_t cells) {
+  return static_cast<int>(std::ceil(std::sqrt(static_cast<double>(cells))));
+}
+
 // One grid of tokens; sudoku digits, or the plain tokens of another task.
 std::string grid(const PuzzleTrace& t, const std::vector<int>& tokens, const Json& task) {
   const std::string kind = task.value("task", "");
   const bool sudoku = kind == "sudoku", maze = kind == "maze", arc = kind == "arc";
   const int cells = static_cast<int>(tokens.size());
-  const int cols = sudoku ? task.value("side", 9)
-                          : static_cast<int>(std::ceil(std::sqrt(static_cast<double>(cells))));
+  const int cols = sudoku ? task.value("side", 9) : side_of(tokens.size());
   const int box_rows = sudoku ? task.value("box_rows", cols) : cols;
   const int box_cols = sudoku ? task.value("box_cols", cols) : cols;
   const int rows = (cells + cols - 1) / cols, size = 30;
@@ -123,8 +127,7 @@ std::string grid(const PuzzleTrace& t, const std::vector<int>& tokens, const Jso
 }
 
 std::string puzzle_card(const PuzzleTrace& t, const Json& task) {
-  const int cells = static_cast<int>(t.inputs.size());
-  const int side = static_cast<int>(std::ceil(std::sqrt(static_cast<double>(cells)))) * 30;
+  const int side = side_of(t.inputs.size()) * 30;
   const bool solved = !t.predictions.empty() && t.predictions.back() == t.labels;
   std::string html =
       "<div class=\"puzzle\"><header><span>" + std::string(solved ? "solved" : "not solved") +
@@ -146,8 +149,7 @@ std::string puzzle_card(const PuzzleTrace& t, const Json& task) {
 
 // Segment strips: every state of a puzzle side by side, for print and at a glance.
 std::string strip(const PuzzleTrace& t, const Json& task) {
-  const int cells = static_cast<int>(t.inputs.size());
-  const int side = static_cast<int>(std::ceil(std::sqrt(static_cast<double>(cells)))) * 30;
+  const int side = side_of(t.inputs.size()) * 30;
   const int gap = 24, n = static_cast<int>(t.predictions.size()) + 1;
   std::string svg = format(
       "<svg class=\"chart\" viewBox=\"-1 -22 %d %d\" role=\"img\"><title>segment by "

@@ -306,15 +306,14 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
   config.train.checkpoint_every = config.train.total_steps;
   write_run_config(run, config, train.task());
   const auto trainer = prepared();
-  {
-    std::optional<Progress> bar;
-    if (progress) bar.emplace("fit", "steps", config.train.total_steps);
-    TrainCallbacks callbacks;
+  Progress bar("fit", "steps", progress ? config.train.total_steps : 0);
+  TrainCallbacks callbacks;
+  if (progress)
     callbacks.on_metrics = [&](const TrainMetrics& m) {
-      if (bar) bar->update(m.step, "loss " + std::to_string(m.loss));
+      bar.update(m.step, "loss " + std::to_string(m.loss));
     };
-    trainer->run(callbacks);
-  }
+  trainer->run(callbacks);
+  bar.finish();
   return vote(trainer->model(), test, {}, false).at(0);
 }
 

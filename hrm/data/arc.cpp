@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "hrm/checkpoint.h"
+#include "hrm/data/build.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -141,15 +142,12 @@ ArcKinds ArcKinds::parse(const std::string& text) {
   if (text == "all") return kinds;
   for (const auto& [name, field] : kKindFields) kinds.*field = false;
   if (text == "none" || text.empty()) return kinds;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t end = std::min(text.find(',', at), text.size());
-    const std::string word = text.substr(at, end - at);
+  for (const std::string_view word : split(text, ',')) {
     const auto found =
         std::ranges::find_if(kKindFields, [&](const auto& f) { return word == f.first; });
     CHECK(found != kKindFields.end(), "[arc] a kind of augmentation is rotation, flip, transpose, ",
           "colour or translation (or all, or none), got '", word, "'");
     kinds.*found->second = true;
-    at = end + 1;
   }
   return kinds;
 }
