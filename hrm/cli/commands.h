@@ -24,6 +24,8 @@ void add_audit_command(CLI::App& app);
 void add_arc_command(CLI::App& app);
 void add_adapt_command(CLI::App& app);
 void add_lab_command(CLI::App& app);
+void add_compare_command(CLI::App& app);
+void add_metrics_command(CLI::App& app);
 
 // An option that takes the names of an enum. `value` must outlive the command.
 template <class E>

@@ -41,6 +41,8 @@ int main(int argc, char** argv) {
   add_eval_command(app);
   add_solve_command(app);
   add_report_command(app);
+  add_compare_command(app);
+  add_metrics_command(app);
   add_data_command(app);
   add_arc_command(app);
   add_adapt_command(app);

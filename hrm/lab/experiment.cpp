@@ -29,7 +29,7 @@ class Reader {
     if (options.full && json_.contains("full")) json_.merge_patch(json_["full"]);
     only_keys(json_,
               {"title", "question", "article", "data", "train", "set", "vary", "seeds", "evaluate",
-               "curve", "table", "charts", "compare", "full"},
+               "curve", "average", "charts", "compare", "full"},
               "");
   }
 
@@ -38,7 +38,8 @@ class Reader {
     e.name = file_.stem();
     e.title = text("title"), e.question = text("question"), e.article = text("article");
     e.curve = json_.value("curve", false);
-    for (const Json& label : list("table")) e.table.push_back(word(label));
+    e.average = {"seed"};
+    for (const Json& label : list("average")) e.average.push_back(word(label));
     e.charts = list("charts"), e.compare = list("compare");
     for (const Json& chart : e.charts)
       only_keys(chart, {"title", "x", "series", "y", "where", "published"}, "charts: ");

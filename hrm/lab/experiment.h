@@ -35,8 +35,8 @@ struct Experiment {
   std::string title, question, article;
   std::map<std::string, Words> data;  // NAME -> `data ...` without --out
   std::vector<Trial> trials;
-  bool curve = false;              // the evaluations during training count, too
-  std::vector<std::string> table;  // labels that tell the rows of the table apart
+  bool curve = false;                // the evaluations during training count, too
+  std::vector<std::string> average;  // labels over which means are taken: the seed, ...
   Json charts = Json::array(), compare = Json::array();
 };
 

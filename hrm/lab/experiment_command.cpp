@@ -58,7 +58,7 @@ void run(Settings s, const std::string& start) {
     std::fprintf(stderr, "stopped; the same command goes on with what is left\n");
     throw CLI::RuntimeError(130);
   }
-  const std::vector<Row> rows = summarize(records);
+  const std::vector<Row> rows = summarize(records, e.average);
   const Path own = s.how.root / e.name, page = own / "page.html";
   std::string lines;
   for (const Row& r : rows) {

@@ -252,13 +252,14 @@ std::string Row::label(const std::string& name) const {
   return "";
 }
 
-std::vector<Row> summarize(const std::vector<Record>& records) {
+std::vector<Row> summarize(const std::vector<Record>& records,
+                           const std::vector<std::string>& average) {
   std::vector<Row> rows;
   std::map<std::string, size_t> index;
   std::vector<std::map<std::string, std::vector<double>>> values;
   for (const Record& r : records) {
     Labels labels = r.labels;
-    std::erase_if(labels, [](const auto& l) { return l.first == "seed"; });
+    std::erase_if(labels, [&](const auto& l) { return std::ranges::count(average, l.first) > 0; });
     const auto [it, is_new] = index.try_emplace(to_string(labels), rows.size());
     if (is_new) rows.push_back({labels, {}, {}}), values.emplace_back();
     for (const auto& [name, value] : r.values) values[it->second][name].push_back(value);

@@ -6,14 +6,16 @@
 
 namespace hrm {
 
-// Records that differ in their seed alone: the mean of each value, in order of first appearance.
+// Records that differ in the labels averaged over alone (the seed): the mean of each value. In
+// order of first appearance.
 struct Row {
-  Labels labels;  // without the seed
+  Labels labels;  // without those
   std::map<std::string, Summary> values;
   std::vector<std::string> solved;  // of every seed that has it
   std::string label(const std::string& name) const;
 };
-std::vector<Row> summarize(const std::vector<Record>& records);
+std::vector<Row> summarize(const std::vector<Record>& records,
+                           const std::vector<std::string>& average = {"seed"});
 
 // {"loops": "4", "evaluation": ["a", "b"]}: whether every label named has this value, or one of
 // these. {"segment": null} asks for rows without the label.

@@ -1,0 +1,356 @@
+// The laboratory: statistics against hand-worked cases, experiment files, what is made of records,
+// rollouts, processes side by side, metrics for other programs.
+#include <unistd.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "hrm/data/build.h"
+#include "hrm/lab/experiment_page.h"
+#include "hrm/lab/rollouts.h"
+#include "hrm/metrics.h"
+#include "hrm/page.h"
+#include "hrm/processes.h"
+#include "hrm/trainer.h"
+#include "tests/support/support.h"
+
+using namespace hrm;
+using namespace hrm::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+Path write(const TempDir& dir, const std::string& text) {
+  const Path file = dir / "try.json";
+  write_file_atomically(file, text);
+  return file;
+}
+
+// Two axes, one of which also changes the data, and a swept judgement.
+constexpr const char* kFile = R"json({
+  "title": "T", "question": "Q", "data": {"d": "sudoku --side 4 --count {count}"},
+  "train": "--preset sudoku4", "set": {"lr": 0.002},
+  "vary": [{"name": "loops", "path": "set.halt_max_steps", "values": [1, 4]},
+           {"name": "count", "values": [100, 200]}],
+  "seeds": [0, 3],
+  "evaluate": {"test": "", "q": {"run": "eval --halt-threshold {t} --data {data:d}", "t": [-1, 2]}},
+  "full": {"train": "--preset hrm-27m", "set": {"lr": null}}
+})json";
+
+Record record(const std::string& loops, const std::string& seed, double exact,
+              const std::string& solved = "") {
+  Record r;
+  r.labels = {{"loops", loops}, {"seed", seed}, {"evaluation", "test"}};
+  r.values["exact"] = exact;
+  r.solved = solved;
+  return r;
+}
+
+}  // namespace
+
+TEST_CASE("statistics: quantiles of Student's t, intervals") {
+  // Tables: t(0.975) for 1, 2, 5, 30 degrees of freedom.
+  CHECK(student_quantile(1) == doctest::Approx(12.7062).epsilon(1e-5));
+  CHECK(student_quantile(2) == doctest::Approx(4.30265).epsilon(1e-5));
+  CHECK(student_quantile(5) == doctest::Approx(2.57058).epsilon(1e-5));
+  CHECK(student_quantile(30) == doctest::Approx(2.04227).epsilon(1e-5));
+  // 1, 2, 3: mean 2, standard deviation 1, 4.30265 / sqrt(3).
+  const Summary s = summarize(std::vector<double>{1, 2, 3});
+  CHECK(s.count == 3);
+  CHECK(s.mean == doctest::Approx(2));
+  CHECK(s.half_width == doctest::Approx(2.48414).epsilon(1e-5));
+  CHECK(std::isnan(summarize(std::vector<double>{7}).half_width));
+  expect_error([] { student_quantile(0); }, "needs a degree of freedom");
+}
+
+TEST_CASE("statistics: the paired test is the sign test, of one seed McNemar's") {
+  // 10 puzzles differ, split 9 to 1: 2 (C(10,0) + C(10,1)) / 1024 = 22 / 1024.
+  CHECK(paired_test(9, 1).p == doctest::Approx(22.0 / 1024));
+  CHECK(paired_test(1, 9).p == doctest::Approx(22.0 / 1024));
+  CHECK(paired_test(5, 5).p == 1);
+  CHECK(paired_test(0, 0).p == 1);
+  const PairedTest one = paired_test({"1110"}, {"0101"});
+  CHECK(one.more_first == 2);
+  CHECK(one.more_second == 1);
+  // Over seeds: the first solves puzzle 0 twice, the second once; puzzle 1 once each.
+  const PairedTest two = paired_test({"11", "10"}, {"10", "01"});
+  CHECK(two.more_first == 1);
+  CHECK(two.more_second == 0);
+  expect_error([] { paired_test({"11"}, {"110"}); }, "tried on 2 and on 3 puzzles");
+  expect_error([] { paired_test({"11"}, {}); }, "as many seeds");
+}
+
+TEST_CASE("experiment: a file becomes the product of its axes") {
+  const TempDir dir;
+  const Experiment e = read_experiment(write(dir, kFile), {});
+  REQUIRE(e.trials.size() == 8);  // 2 loops x 2 counts x 2 seeds
+  CHECK(e.name == "try");
+  CHECK(to_string(e.trials[0].labels) == "loops=1,count=100,seed=0");
+  CHECK(to_string(e.trials[7].labels) == "loops=4,count=200,seed=3");
+  // A data set for each count, named once.
+  REQUIRE(e.data.size() == 2);
+  CHECK(to_string(e.data.at("d")) == "sudoku --side 4 --count 100");
+  CHECK(to_string(e.data.at("d-2")) == "sudoku --side 4 --count 200");
+  CHECK(to_string(e.trials[7].train) ==
+        "train --preset sudoku4 --data {data:d-2} --seed 3 --set lr=0.002 --set halt_max_steps=4");
+  REQUIRE(e.trials[7].judgements.size() == 3);
+  CHECK(e.trials[7].judgements[0].words.empty());
+  CHECK(to_string(e.trials[7].judgements[2].labels) == "evaluation=q,t=2");
+  CHECK(to_string(e.trials[7].judgements[2].words) == "eval --halt-threshold 2 --data {data:d-2}");
+
+  ExperimentOptions options;
+  options.only = "loops=4,seed=3", options.settings = {"lr=0.1"};
+  CHECK(read_experiment(dir / "try.json", options).trials.size() == 2);
+  CHECK(to_string(read_experiment(dir / "try.json", options).trials[0].train).ends_with("lr=0.1"));
+  options = {};
+  options.full = true;
+  const std::string full = to_string(read_experiment(dir / "try.json", options).trials[0].train);
+  CHECK(full.find("hrm-27m") != std::string::npos);
+  CHECK(full.find("lr=") == std::string::npos);
+}
+
+TEST_CASE("experiment: every mistake in a file is one line that names it") {
+  const TempDir dir;
+  const auto bad = [&](const std::string& what, const std::string& by, const std::string& message) {
+    std::string text = kFile;
+    REQUIRE(text.find(what) != std::string::npos);
+    text.replace(text.find(what), what.size(), by);
+    const Path file = write(dir, text);
+    expect_error([&] { read_experiment(file, {}); }, message);
+    expect_error([&] { read_experiment(file, {}); }, "try.json");
+  };
+  bad("\"question\"", "\"qestion\"", "unknown key 'qestion'. HINT: did you mean 'question'?");
+  bad("\"lr\"", "\"lrr\"", "unknown key 'lrr'");
+  bad("0.002", "\"fast\"", "lr must be a number");
+  bad("sudoku4", "sudoku5", "unknown preset 'sudoku5'");
+  bad("[1, 4]", "[]", "loops needs values");
+  bad("[1, 4]", "[0, 4]", "halt_max_steps must be in 1..");
+  bad("[0, 3]", "[-1]", "seeds must be numbers from 0");
+  bad("[0, 3]", "7", "seeds must be a list");
+  bad("\"test\": \"\"", "\"test\": 7", "test must be a command");
+  bad("[-1, 2]", "3", "t must be a list");
+  bad("sudoku --side 4", "arc --from {arc}", "--arc ARC-AGI/data");
+  bad("{\"d\":", "{", "is not valid JSON");
+  ExperimentOptions options;
+  options.only = "loops=3";
+  const Path file = write(dir, kFile);
+  expect_error([&] { read_experiment(file, options); }, "no model has loops=3");
+}
+
+TEST_CASE("experiment: records of one setting become a row; tables and pages hold them") {
+  const std::vector<Row> rows =
+      summarize({record("1", "0", 0.1, "1000"), record("1", "1", 0.3, "0000"),
+                 record("4", "0", 0.9, "1110"), record("4", "1", 0.7, "1111")});
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[1].values.at("exact").mean == doctest::Approx(0.8));
+  CHECK(rows[1].values.at("exact").count == 2);
+  CHECK(rows[1].label("loops") == "4");
+  CHECK(rows[1].label("seed").empty());
+  CHECK(summarize({record("1", "0", 0), record("4", "0", 1)}, {"seed", "loops"}).size() == 1);
+  CHECK(matches(rows[0], Json{{"loops", 1}, {"evaluation", "test"}, {"segment", nullptr}}));
+  CHECK(matches(rows[0], Json{{"loops", {"2", "1"}}}));
+  CHECK(!matches(rows[0], Json{{"loops", "4"}}));
+  CHECK(!matches(rows[0], Json{{"evaluation", nullptr}}));
+
+  Experiment e;
+  e.title = "Loops <1>";
+  e.charts = Json::parse(R"([{"title": "by loops", "x": "loops",
+                              "published": {"elsewhere": {"1": 0.2, "4": 0.5}}}])");
+  e.compare = Json::parse(R"([[{"loops": 4}, {"loops": 1}]])");
+  const std::string text = text_table(e, rows), page = experiment_page(e, rows, "hrm lab run x");
+  CHECK(text.find("80.0 ±") != std::string::npos);
+  CHECK(text.find("of the puzzles 4 solved by more seeds, 0 by fewer, p = 0.12") !=
+        std::string::npos);
+  for (const char* part : {"Loops &lt;1&gt;", "by loops", "published: elsewhere", "80.0 ±",
+                           "hrm lab run x", "<circle", "<polyline"}) {
+    CAPTURE(part);
+    CHECK(page.find(part) != std::string::npos);
+  }
+  e.compare = Json::parse(R"([[{"loops": 4}, {"loops": 5}]])");
+  expect_error([&] { text_table(e, rows); }, "no row is {\"loops\":5}");
+  e.compare = Json::parse(R"([[{"evaluation": "test"}, {"loops": 1}]])");
+  expect_error([&] { text_table(e, rows); }, "several rows are");
+}
+
+TEST_CASE("experiment: a record survives its line of results") {
+  const Record r = record("4", "1", 0.5, "0110");
+  const Record back = record_from_json(Json::parse(Json(to_json(r)).dump()));
+  CHECK(to_string(back.labels) == to_string(r.labels));
+  CHECK(back.values == r.values);
+  CHECK(back.solved == "0110");
+}
+
+TEST_CASE("every experiment of the project is a valid file, at both sizes") {
+  const Path folder = "examples/experiments";
+  if (!fs::is_directory(folder)) SKIP("no folder " << folder << " here");
+  CHECK(list_experiments(folder).size() >= 11);
+  for (const Path& file : list_experiments(folder))
+    for (const bool full : {false, true}) {
+      CAPTURE(file);
+      ExperimentOptions options;
+      options.full = full, options.arc = "ARC";
+      const Experiment e = read_experiment(file, options);
+      CHECK(!e.trials.empty());
+      CHECK(!e.question.empty());
+      for (const Trial& t : e.trials)
+        for (const Judgement& j : t.judgements)
+          CHECK(to_string(j.words).find('{') == to_string(j.words).find("{data:"));
+    }
+}
+
+TEST_CASE("rollouts: the first is a plain evaluation; more of them let a rule choose") {
+  const TempDir dir;
+  SudokuBuild build;
+  build.rules = SudokuRules::of_side(4);
+  build.count = 400, build.test_count = 40, build.givens_low = 10, build.givens_high = 13;
+  build_sudoku(build, dir / "data");
+  Config config = preset("sudoku4");
+  config.model.hidden_size = config.model.puzzle_emb_ndim = 32, config.model.num_heads = 2;
+  config.model.H_layers = config.model.L_layers = 1, config.model.mlp_t = true;
+  config.model.halt_max_steps = 2;
+  config.train.batch_size = 16, config.train.total_steps = 120, config.train.lr = 3e-3;
+  config.train.eval_every = 0, config.train.lr_warmup_steps = 5;
+  const PuzzleDataset train(dir / "data", "train"), test(dir / "data", "test");
+  fs::create_directories(dir / "run");
+  Trainer trainer(config, train, nullptr, dir / "run");
+  trainer.run({});
+  const Model& model = trainer.model();
+  const EvalResult plain = evaluate(model, test, {});
+  REQUIRE(plain.exact_accuracy > 0.2);  // easy puzzles
+  REQUIRE(plain.exact_accuracy < 1);
+
+  RolloutOptions options;
+  options.rollouts = 5, options.eval.noise = 1;
+  const RolloutResult noisy = roll_out(model, test, options);
+  CHECK(noisy.counts == std::vector<int64_t>{1, 2, 5});
+  CHECK(noisy.puzzles == 40);
+  const auto& verify = noisy.accuracy[static_cast<size_t>(Select::verify)];
+  for (size_t i = 0; i < noisy.counts.size(); ++i) {
+    // Answers are unique here: what keeps the rules is right.
+    CHECK(verify[i] == doctest::Approx(noisy.any[i]));
+    for (const auto& accuracy : noisy.accuracy) CHECK(accuracy[i] <= noisy.any[i]);
+  }
+  CHECK(noisy.any.back() >= noisy.any.front());
+  // The same seed, the same answers; another, others.
+  CHECK(roll_out(model, test, options).solved == noisy.solved);
+
+  options.eval.noise = 0, options.relabel = true;
+  const RolloutResult renamed = roll_out(model, test, options);
+  CHECK(renamed.accuracy[0][0] == doctest::Approx(plain.exact_accuracy));
+  CHECK(renamed.solved[static_cast<size_t>(Select::vote)][0] == plain.solved);
+  // Another name for every digit is another input to this model, but the same puzzle.
+  CHECK(renamed.any.back() > plain.exact_accuracy);
+  CHECK(describe(renamed, Select::vote).find("by vote of 5 rollouts") != std::string::npos);
+  const Json json = to_json(renamed);
+  CHECK(json["rollouts"]["5"]["any"] == renamed.any.back());
+}
+
+TEST_CASE("evaluation: what tells a row to leave") {
+  const TempDir dir;
+  SudokuBuild build;
+  build.rules = SudokuRules::of_side(4);
+  build.count = 300, build.test_count = 30, build.givens_low = 12, build.givens_high = 14;
+  build_sudoku(build, dir / "data");
+  Config config = preset("sudoku4");
+  config.model.hidden_size = config.model.puzzle_emb_ndim = 32, config.model.num_heads = 2;
+  config.model.H_layers = config.model.L_layers = 1, config.model.mlp_t = true;
+  config.model.halt_max_steps = 3;
+  config.train.batch_size = 16, config.train.total_steps = 120, config.train.lr = 3e-3;
+  config.train.lr_warmup_steps = 5;
+  const PuzzleDataset train(dir / "data", "train"), test(dir / "data", "test");
+  fs::create_directories(dir / "run");
+  Trainer trainer(config, train, nullptr, dir / "run");
+  for (int i = 0; i < 120; ++i) trainer.step();
+  const auto by = [&](HaltBy rule, double threshold) {
+    EvalOptions o;
+    o.segments = 6, o.halting = true, o.halt_by = rule, o.threshold = threshold;
+    return evaluate(trainer.model(), test, o);
+  };
+  EvalOptions all;
+  all.segments = 6;
+  const EvalResult fixed = evaluate(trainer.model(), test, all);
+  const EvalResult oracle = by(HaltBy::oracle, 0);
+  REQUIRE(fixed.exact_accuracy > 0.2);
+  CHECK(fixed.mean_steps == 6);
+  CHECK(oracle.exact_accuracy >= fixed.exact_accuracy);
+  CHECK(oracle.exact_accuracy == doctest::Approx(fixed.exact_accuracy + fixed.lost_accuracy));
+  CHECK(oracle.mean_steps < 6);
+  CHECK(by(HaltBy::residual, 1e9).mean_steps == 1);
+  CHECK(by(HaltBy::residual, 0).mean_steps == 6);
+  CHECK(by(HaltBy::q, 1e9).mean_steps == 6);
+  CHECK(by(HaltBy::q, -1e9).mean_steps == 1);
+  CHECK(fixed.solved.size() == 30);
+  CHECK(std::count(fixed.solved.begin(), fixed.solved.end(), '1') ==
+        std::lround(30 * fixed.exact_accuracy));
+}
+
+TEST_CASE("processes: work side by side, a failure says why and the others finish") {
+  const TempDir dir;
+  const auto touch = [&](int64_t i) { std::ofstream(dir / std::to_string(i)) << i; };
+  std::vector<int64_t> done;
+  std::string why;
+  SideBySide what;
+  what.jobs = 3;
+  what.work = [&](int64_t i) {
+    if (i == 4) detail::fail("[work] number 4");
+    touch(i);
+  };
+  what.done = [&](int64_t i) { done.push_back(i); };
+  what.failed = [&](int64_t i, const std::string& text) { why = std::to_string(i) + text; };
+  run_side_by_side(4, what);
+  CHECK(done.size() == 4);
+  CHECK(dir.list().size() == 4);
+  CHECK(why.empty());
+  done.clear();
+  what.jobs = 1;
+  run_side_by_side(9, what);
+  CHECK(done == std::vector<int64_t>{0, 1, 2, 3});
+  CHECK(why == "4[work] number 4");
+  // A child that dies without a word.
+  what.work = [](int64_t) { ::_exit(3); };
+  run_side_by_side(1, what);
+  CHECK(why == "0its process was stopped");
+  std::atomic<bool> stop{true};
+  what.stop = &stop;
+  done.clear();
+  what.work = touch;
+  run_side_by_side(5, what);
+  CHECK(done.empty());
+}
+
+TEST_CASE("metrics: CSV, and TensorBoard events byte by byte") {
+  CHECK(crc32c("123456789") == 0xe3069283u);  // the check value of CRC-32C
+  const TempDir dir;
+  write_file_atomically(dir / "metrics.jsonl",
+                        R"({"step":1,"samples":8,"loss":0.5,"elapsed":2.0}
+{"eval":true,"step":1,"samples":8,"accuracy":0.25}
+{"step":2,"sampl)");
+  const MetricLines lines = read_metrics(dir.path());
+  REQUIRE(lines.train.size() == 1);  // the last line was cut off
+  REQUIRE(lines.eval.size() == 1);
+  CHECK(metrics_csv(lines) ==
+        "kind,step,samples,loss,elapsed,accuracy\ntrain,1,8,0.5,2.0,\neval,1,8,,,0.25\n");
+  CHECK(curve(lines.train, "samples", "loss").at(0).y == 0.5);
+
+  // The first record of a file: length 24, its masked checksum, wall_time and file_version.
+  const std::string events = tensorboard_events(lines, 100);
+  const auto u32 = [&](size_t at) {
+    uint32_t v;
+    std::memcpy(&v, events.data() + at, 4);
+    return v;
+  };
+  const auto masked = [](uint32_t crc) { return (crc >> 15 | crc << 17) + 0xa282ead8u; };
+  CHECK(u32(0) == 24);
+  CHECK(u32(8) == masked(crc32c(events.substr(0, 8))));
+  const std::string version = events.substr(12, 24);
+  CHECK(u32(36) == masked(crc32c(version)));
+  CHECK(version.substr(9) ==
+        "\x1a\x0d"
+        "brain.Event:2");
+  // Tag train/loss (field 1), simple_value 0.5 (field 2, f32).
+  CHECK(events.find(std::string("\x0a\x0a"
+                                "train/loss\x15\x00\x00\x00\x3f",
+                                17)) != std::string::npos);
+  CHECK(events.find("eval/accuracy") != std::string::npos);
+  CHECK(events.find("samples") == std::string::npos);  // an axis
+}
