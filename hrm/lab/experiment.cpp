@@ -149,7 +149,7 @@ class Reader {
   }
 
   void add_trial(Experiment& e, Labels labels, const Json& run, const Json& seed) const {
-    check(seed.is_number_unsigned(), "seeds must be numbers from 0, got ", seed.dump());
+    check(seed.is_number_integer() && seed >= 0, "seeds must be numbers from 0, got ", seed.dump());
     labels.emplace_back("seed", word(seed));
     Trial t;
     t.labels = labels;
