@@ -11,6 +11,8 @@ namespace {
 
 void reset_state(Tensor& z, const Tensor& init, const Tensor& halted) {
   if (!z.defined()) return;
+  // Not in-place where earlier segments keep z for backward.
+  if (recording({z})) return void(z = where(halted.clone().view({z.size(0), 1, 1}), init, z));
   HRM_DISPATCH(act_reset_state, z.context(), z.dtype(), z.data(), init.data(),
                halted.data<uint8_t>(), z.size(0), z.size(1), z.size(2));
   z.storage().bump_version();
@@ -33,17 +35,6 @@ void decide_halting(Carry& carry, const QValues& q, const Exploration& explorati
   carry.halted.storage().bump_version();
 }
 
-Tensor target_q(const Model& model, const Carry& carry, const State& state, const Tensor& x) {
-  const NoGradGuard no_grad;
-  const QValues next = model.next_q_values(state, x.detach());
-  const Tensor halt = next.halt.contiguous(), go_on = next.continue_.contiguous();
-  Tensor target = empty_like(halt);
-  HRM_DISPATCH(act_target_q, target.context(), target.dtype(), target.data(),
-               carry.steps.data<int32_t>(), halt.data(), go_on.data(), carry.batch(),
-               static_cast<int32_t>(model.config().halt_max_steps));
-  return target;
-}
-
 Tensor metrics(const Carry& carry, const LossTerms& loss, const Tensor& q_halt) {
   Tensor sums = empty({5}, DType::f64, q_halt.device());
   const Tensor halt = q_halt.contiguous();
@@ -59,37 +50,45 @@ void store_state(Carry& carry, const State& state) {
   if (carry.state.z_L.defined()) carry.state.z_L.copy_from(state.z_L.detach());
 }
 
+// A segment without its backward; the new state, with its history, is carry.state.
+SegmentResult forward_segment(const Model& model, Carry& carry, const Exploration& exploration,
+                              bool training, int64_t max_steps) {
+  const ModelConfig& config = model.config();
+  const HaltRule rule{config.q_head, static_cast<int32_t>(max_steps), training && config.act,
+                      config.halt_exploration_prob};
+  SegmentResult result;
+  result.puzzle_ids = carry.puzzle_ids;
+  if (model.puzzle_emb) result.puzzle_rows = model.puzzle_emb->rows(carry.puzzle_ids, training);
+  const Tensor x = model.input_embeddings(carry.inputs, result.puzzle_rows);
+  carry.state = model.segment(carry.state, x);
+  result.outputs = model.heads(carry.state.z_H);
+  decide_halting(carry, result.outputs.q, exploration, rule);
+  if (training && config.continue_loss && config.halt_max_steps > 1)
+    result.target_q = target_q(model, carry, carry.state.detach(), x);
+  result.loss = loss_terms(config, result.outputs, carry.labels, result.target_q);
+  result.metrics = metrics(carry, result.loss, result.outputs.q.halt);
+  return result;
+}
+
 }  // namespace
 
 Carry Carry::rows(int64_t begin, int64_t end) const {
-  const auto cut = [&](const Tensor& t) {
-    return t.defined() ? t.sliced(0, begin, end) : Tensor();
-  };
-  return {{cut(state.z_H), cut(state.z_L)},
-          cut(steps),
-          cut(halted),
-          cut(inputs),
-          cut(labels),
-          cut(puzzle_ids)};
+  Carry part = *this;
+  part.fields([&](const char*, Tensor& t) { t = t.sliced(0, begin, end); });
+  return part;
 }
 
 Carry Carry::gather(const Tensor& ids) const {
-  const NoGradGuard no_grad;
-  const auto pick = [&](const Tensor& t) -> Tensor {
-    if (!t.defined()) return {};
-    Tensor out(t.shape().with(0, ids.numel()), t.dtype(), t.device());
+  Carry picked = *this;
+  picked.fields([&](const char*, Tensor& t) {
+    const Tensor from = t;
+    t = Tensor(from.shape().with(0, ids.numel()), from.dtype(), from.device());
     for (int64_t i = 0; i < ids.numel(); ++i) {
       const int64_t row = ids.data<int32_t>()[i];
-      out.sliced(0, i, i + 1).copy_from(t.sliced(0, row, row + 1));
+      t.sliced(0, i, i + 1).copy_from(from.sliced(0, row, row + 1));
     }
-    return out;
-  };
-  return {{pick(state.z_H), pick(state.z_L)},
-          pick(steps),
-          pick(halted),
-          pick(inputs),
-          pick(labels),
-          pick(puzzle_ids)};
+  });
+  return picked;
 }
 
 Carry initial_carry(const Model& model, int64_t batch) {
@@ -172,45 +171,55 @@ LossTerms loss_terms(const ModelConfig& config, const Outputs& outputs, const Te
   return terms;
 }
 
+Tensor target_q(const Model& model, const Carry& carry, const State& state, const Tensor& x) {
+  const NoGradGuard no_grad;
+  const QValues next = model.next_q_values(state, x.detach());
+  const Tensor halt = next.halt.contiguous(), go_on = next.continue_.contiguous();
+  Tensor target = empty_like(halt);
+  HRM_DISPATCH(act_target_q, target.context(), target.dtype(), target.data(),
+               carry.steps.data<int32_t>(), halt.data(), go_on.data(), carry.batch(),
+               static_cast<int32_t>(model.config().halt_max_steps));
+  return target;
+}
+
 SegmentResult train_segment(const Model& model, Carry& carry, const Exploration& exploration,
                             double loss_scale) {
-  const ModelConfig& config = model.config();
-  SegmentResult result;
-  if (model.puzzle_emb) result.puzzle_rows = model.puzzle_emb->rows(carry.puzzle_ids, true);
-  const Tensor x = model.input_embeddings(carry.inputs, result.puzzle_rows);
-  const State next = model.segment(carry.state, x);
-  result.outputs = model.heads(next.z_H);
-
-  HaltRule rule;
-  rule.training = config.act;
-  rule.q_head = config.q_head;
-  rule.max_steps = static_cast<int32_t>(config.halt_max_steps);
-  rule.exploration = config.halt_exploration_prob;
-  decide_halting(carry, result.outputs.q, exploration, rule);
-  if (config.continue_loss && config.halt_max_steps > 1)
-    result.target_q = target_q(model, carry, next.detach(), x);
-
-  result.loss = loss_terms(config, result.outputs, carry.labels, result.target_q);
-  result.metrics = metrics(carry, result.loss, result.outputs.q.halt);
+  Carry now = carry;
+  SegmentResult result =
+      forward_segment(model, now, exploration, true, model.config().halt_max_steps);
   backward(result.loss.total * loss_scale);
-  store_state(carry, next);  // after backward: some strategies save the state they started from
+  store_state(carry, now.state);  // after backward: strategies save the state they started from
   return result;
+}
+
+std::vector<SegmentResult> train_segments(const Model& model, Carry& carry, const Rows& rows,
+                                          Refill refill, const Exploration& exploration,
+                                          int64_t count, double loss_scale) {
+  const int64_t batch = carry.batch(), max_steps = model.config().halt_max_steps;
+  std::vector<SegmentResult> parts;
+  Carry now = carry;
+  Tensor total;
+  for (int64_t i = 0; i < count; ++i) {
+    // Backward needs what the last segment read; the state goes on as it is.
+    now.fields([](const char*, Tensor& t) { t = is_floating(t.dtype()) ? t : t.clone(); });
+    begin_segment(model, now, rows, refill);
+    const Exploration draws = exploration.rows(i * batch, (i + 1) * batch);
+    parts.push_back(forward_segment(model, now, draws, true, max_steps));
+    total = i > 0 ? total + parts[i].loss.total : parts[i].loss.total;
+  }
+  backward(total * loss_scale);
+  Tensors end;
+  now.fields([&](const char*, Tensor& t) { end.push_back(t.detach()); });
+  carry.fields([&, i = 0](const char*, Tensor& t) mutable { t.copy_from(end[i++]); });
+  return parts;
 }
 
 SegmentResult eval_segment(const Model& model, Carry& carry, int64_t max_steps) {
   const NoGradGuard no_grad;
-  SegmentResult result;
-  if (model.puzzle_emb) result.puzzle_rows = model.puzzle_emb->rows(carry.puzzle_ids, false);
-  const Tensor x = model.input_embeddings(carry.inputs, result.puzzle_rows);
-  const State next = model.segment(carry.state, x);
-  result.outputs = model.heads(next.z_H);
-  HaltRule rule;
-  rule.training = false;
-  rule.max_steps = static_cast<int32_t>(max_steps > 0 ? max_steps : model.config().halt_max_steps);
-  decide_halting(carry, result.outputs.q, {}, rule);
-  store_state(carry, next);
-  result.loss = loss_terms(model.config(), result.outputs, carry.labels, {});
-  result.metrics = metrics(carry, result.loss, result.outputs.q.halt);
+  if (max_steps == 0) max_steps = model.config().halt_max_steps;
+  Carry now = carry;
+  SegmentResult result = forward_segment(model, now, {}, false, max_steps);
+  store_state(carry, now.state);
   return result;
 }
 

@@ -19,6 +19,14 @@ struct Carry {
   Tensor puzzle_ids;  // i32 [batch]
 
   int64_t batch() const { return steps.size(0); }
+  // visit(name, tensor) for all of it that is defined.
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("z_H", state.z_H);
+    if (state.z_L.defined()) visit("z_L", state.z_L);
+    visit("steps", steps), visit("halted", halted), visit("inputs", inputs);
+    visit("labels", labels), visit("puzzle_ids", puzzle_ids);
+  }
   // Rows [begin, end), sharing memory.
   Carry rows(int64_t begin, int64_t end) const;
   // A copy of the listed rows.
@@ -37,7 +45,8 @@ struct Rows {
 
 // Slots that have halted take rows (reference: slot b takes row head + b; only_halted: rows head,
 // head + 1, ... in order), start from the initial state and count from 0; then every slot's count
-// is raised for the segment about to run. In-place on the carry and on rows.head.
+// is raised for the segment about to run. In-place on the carry and on rows.head; a state with a
+// history is replaced, and the gradient of the slots that start anew ends there.
 void begin_segment(const Model& model, Carry& carry, const Rows& rows, Refill refill);
 // The same with the rows of one batch, from its first.
 void begin_segment(const Model& model, Carry& carry, const Batch& incoming, Refill refill);
@@ -69,13 +78,23 @@ struct SegmentResult {
   Tensor target_q;
   LossTerms loss;
   Tensor metrics;      // f64 [5], see act_metrics
-  Tensor puzzle_rows;  // the leaf whose .grad belongs to carry.puzzle_ids; may be undefined
+  Tensor puzzle_rows;  // the leaf whose .grad belongs to puzzle_ids; may be undefined
+  Tensor puzzle_ids;   // i32 [batch], the carry's in this segment
 };
 // Training: forward under the model's gradient strategy, halting with exploration, the target of
 // q_continue from one more segment without gradient, and backward of loss.total * loss_scale into
 // .grad of every parameter.
 SegmentResult train_segment(const Model& model, Carry& carry, const Exploration& exploration,
                             double loss_scale);
+// `count` training segments, each begun by begin_segment, with nothing detached between them, and
+// backward of the sum of their losses * loss_scale: a rule that records a whole segment reaches the
+// earlier ones too, as far back as a slot's first. exploration: [count * batch].
+std::vector<SegmentResult> train_segments(const Model& model, Carry& carry, const Rows& rows,
+                                          Refill refill, const Exploration& exploration,
+                                          int64_t count, double loss_scale);
+// What q_continue is trained on: the larger q (q_halt at halt_max_steps) of one more segment from
+// `state`, as a probability, [batch].
+Tensor target_q(const Model& model, const Carry& carry, const State& state, const Tensor& x);
 // Evaluation: no gradient; rows halt at `max_steps` only (0: halt_max_steps).
 SegmentResult eval_segment(const Model& model, Carry& carry, int64_t max_steps = 0);
 

@@ -228,6 +228,9 @@ void ModelConfig::validate() const {
 void TrainConfig::validate() const {
   in_range<int64_t>("batch_size", batch_size, 1, 1 << 20);
   in_range<int64_t>("micro_batches", micro_batches, 1, batch_size);
+  in_range<int64_t>("unroll_segments", unroll_segments, 1, 1000);
+  if (unroll_segments > 1 && micro_batches > 1)
+    reject("unroll_segments above 1 needs micro_batches 1, got ", micro_batches);
   in_range<int64_t>("total_steps", total_steps, 1, kMany);
   in_range("lr", lr, 0.0, 1e3);
   in_range("lr_min_ratio", lr_min_ratio, 0.0, 1.0);

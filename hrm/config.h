@@ -124,6 +124,7 @@ struct ModelConfig {
 struct TrainConfig {
   int64_t batch_size = 64;
   int64_t micro_batches = 1;
+  int64_t unroll_segments = 1;
   int64_t total_steps = 1000;
   OptimizerKind optimizer = OptimizerKind::adam_atan2;
   double lr = 1e-4;
@@ -145,11 +146,14 @@ struct TrainConfig {
   int64_t checkpoint_every = 200;
   int64_t keep_checkpoints = 2;
 
+  // Slots that run a segment in a step, those of every segment counted: the samples of a step.
+  int64_t step_rows() const { return batch_size * unroll_segments; }
   void validate() const;
   template <class Visit>
   void fields(Visit&& f) {
     f("batch_size", batch_size, "puzzles per step");
     f("micro_batches", micro_batches, "slices a step is computed in (gradients add up)");
+    f("unroll_segments", unroll_segments, "segments of a step, not detached; their mean loss");
     f("total_steps", total_steps, "steps of the whole run");
     f("optimizer", optimizer, "adam_atan2 or adamw");
     f("lr", lr, "learning rate");

@@ -88,7 +88,7 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   // What a recorded update keeps per position and layer: qkv, attention out, two norms, the inputs
   // of the projections, gate_up and its product.
   const double kept = (m.mlp_t ? 3 * inter : 4 * d) + 3 * d + 3 * inter;
-  const double micro = static_cast<double>(t.batch_size) / t.micro_batches;
+  const double micro = static_cast<double>(t.step_rows()) / t.micro_batches;
   const double layers = m.levels == Levels::two ? (H + L) / 2 : H + L;
   e.memory_bytes +=
       micro * positions * bytes * (recorded_updates(m) * layers * kept + 12 * d + 6 * inter);
@@ -112,7 +112,7 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   const double segment = 2 * positions * (per_layer + attention) * layers * updates;
   const bool target = m.continue_loss && m.halt_max_steps > 1;
   e.flops_per_sample = segment * (1 + (target ? 1 : 0) + 2 * recorded_updates(m) / updates);
-  e.seconds = e.flops_per_sample * (t.batch_size * t.total_steps) / measured_flops(m, device);
+  e.seconds = e.flops_per_sample * (t.step_rows() * t.total_steps) / measured_flops(m, device);
   return e;
 }
 

@@ -54,6 +54,7 @@ std::unique_ptr<GradientStrategy> make_gradient_strategy(const ModelConfig& conf
   for (std::string word; std::getline(text, word, ':');) words.push_back(word);
   const auto number = [&](size_t i, double low, double high, bool whole) {
     double value = 0;
+    if (words.empty()) return value;
     const char* end = words[i].data() + words[i].size();
     const auto [rest, error] = std::from_chars(words[i].data(), end, value);
     const bool fits = error == std::errc() && rest == end && value >= low && value <= high &&
@@ -64,6 +65,7 @@ std::unique_ptr<GradientStrategy> make_gradient_strategy(const ModelConfig& conf
   const auto is = [&](const char* name, size_t numbers) {
     return words.size() == numbers + 1 && words[0] == name;
   };
+  const auto lambda = [&] { return number(1, 1e-6, 1, false); };
   const auto count = [&](size_t i, int64_t low) {
     return static_cast<int64_t>(number(i, static_cast<double>(low), 1e6, true));
   };
@@ -76,15 +78,8 @@ std::unique_ptr<GradientStrategy> make_gradient_strategy(const ModelConfig& conf
   if (is("neumann", 1)) rule = std::make_unique<Neumann>(count(1, 0));
   if (is("anderson", 1)) rule = std::make_unique<Anderson>(count(1, 1));
   if (is("broyden", 1)) rule = std::make_unique<Broyden>(count(1, 1));
-  for (const bool damped : {false, true}) {
-    if (!is(damped ? "damped" : "phantom", 2)) continue;
-    const double lambda = number(1, 1e-6, 1, false);
-    const int64_t k = words.empty() ? 0 : count(2, 1);
-    if (damped)
-      rule = std::make_unique<DampedUnrolling>(lambda, k);
-    else
-      rule = std::make_unique<Phantom>(lambda, k);
-  }
+  if (is("phantom", 2)) rule = std::make_unique<Phantom>(lambda(), count(2, 1));
+  if (is("damped", 2)) rule = std::make_unique<DampedUnrolling>(lambda(), count(2, 1));
   CHECK(rule && !words.empty(),
         "[config] gradient must be one_step, last_k:K, last_cycle, full_bptt, checkpointed, "
         "neumann:K, phantom:LAMBDA:K, damped:LAMBDA:K, anderson:K or broyden:K, got '",

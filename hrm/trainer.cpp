@@ -17,17 +17,8 @@ namespace {
 
 // What window_ adds up: four losses (sums over rows), then the five sums of act_metrics.
 constexpr int64_t kWindow = 9;
-enum WindowSlot {
-  kLoss,
-  kLm,
-  kQHalt,
-  kQContinue,
-  kFinished,
-  kAccuracy,
-  kExact,
-  kQAccuracy,
-  kSteps
-};
+constexpr int kLoss = 0, kLm = 1, kQHalt = 2, kQContinue = 3;
+constexpr int kFinished = 4, kAccuracy = 5, kExact = 6, kQAccuracy = 7, kSteps = 8;
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -115,7 +106,7 @@ Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleD
       flags_(zeros({static_cast<int64_t>(flag_names_.size()) + 1}, DType::i32, device)),
       skip_(zeros({1}, DType::i32, device)),
       steps_ahead_(device == Device::cpu ? 1 : 2),
-      queue_(sampler_, config.train.batch_size, config.model, static_cast<int64_t>(steps_ahead_),
+      queue_(sampler_, config.train.step_rows(), config.model, static_cast<int64_t>(steps_ahead_),
              flags_.sliced(0, flags_.numel() - 1, flags_.numel())),
       rates_(zeros({adam_.rates_size() + 2}, DType::f64, device)),
       window_(zeros({kWindow}, DType::f64, device)),
@@ -130,10 +121,8 @@ Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleD
     host_rates_.push_back(pinned(rates_.shape(), DType::f64, device));
     idle_.emplace_back(flags_.shape(), DType::i32, device);
   }
-  const ModelConfig& m = config_.model;
-  if (m.halt_exploration_prob > 0 && m.halt_max_steps > 1)
-    draws_ = {zeros({config_.train.batch_size}, DType::f32, device),
-              zeros({config_.train.batch_size}, DType::i32, device)};
+  Random unused(0);  // every step draws anew
+  draws_ = Exploration::draw(config_.model, config_.train.step_rows(), unused, device);
 }
 
 struct Trainer::Recording {
@@ -196,21 +185,25 @@ void Trainer::step() {
   idle_.pop_back();
   flags.start(flags_);
   under_way_.push_back({step_, std::move(flags)});
-  samples_ += t.batch_size;
+  samples_ += t.step_rows();
   ++window_steps_;
 }
 
 // All that a step does on the device: no host value changes from one to the next.
 void Trainer::run_step() {
   const TrainConfig& t = config_.train;
-  begin_segment(model_, carry_, queue_.rows(), t.refill);
+  const double scale = 1.0 / static_cast<double>(t.step_rows());
   std::vector<SegmentResult> parts;
-  for (int64_t i = 0; i < t.micro_batches; ++i) {
+  if (t.unroll_segments > 1)
+    parts =
+        train_segments(model_, carry_, queue_.rows(), t.refill, draws_, t.unroll_segments, scale);
+  else
+    begin_segment(model_, carry_, queue_.rows(), t.refill);
+  for (int64_t i = 0; t.unroll_segments == 1 && i < t.micro_batches; ++i) {
     const int64_t begin = i * t.batch_size / t.micro_batches;
     const int64_t end = (i + 1) * t.batch_size / t.micro_batches;
     Carry slice = carry_.rows(begin, end);
-    parts.push_back(train_segment(model_, slice, draws_.rows(begin, end),
-                                  1.0 / static_cast<double>(t.batch_size)));
+    parts.push_back(train_segment(model_, slice, draws_.rows(begin, end), scale));
   }
   apply_gradients(parts);
   for (const SegmentResult& part : parts) {
@@ -251,24 +244,22 @@ void Trainer::apply_gradients(const std::vector<SegmentResult>& parts) {
     if (t.defined())
       HRM_DISPATCH(flag_nonfinite, t.context(), t.dtype(), where, t.data(), t.numel());
   };
-  Tensors puzzle_grads;
+  Tensors puzzle_grads, puzzle_ids;
   for (const SegmentResult& part : parts) {
     guard(flag, part.loss.total);
+    puzzle_ids.push_back(part.puzzle_ids);
     if (part.puzzle_rows.defined() && part.puzzle_rows.grad().defined())
       puzzle_grads.push_back(part.puzzle_rows.grad());
   }
   for (const auto& [name, p] : model_.named_parameters()) guard(++flag, p->value.grad());
-  Tensor puzzle_grad;
-  if (!puzzle_grads.empty()) {
-    puzzle_grad = concat(puzzle_grads, 0);
-    guard(++flag, puzzle_grad);
-  }
+  const Tensor puzzle_grad = puzzle_grads.empty() ? Tensor() : concat(puzzle_grads, 0);
+  guard(++flag, puzzle_grad);
   skip_.copy_from(max(flags_.sliced(0, 0, flags_.numel() - 1), 0, true));
 
   // The order of the official step: puzzle rows first, then the weights.
   const int64_t own = adam_.rates_size();
   if (puzzle_grad.defined())
-    sign_sgd_update(*model_.puzzle_emb, puzzle_grad, carry_.puzzle_ids,
+    sign_sgd_update(*model_.puzzle_emb, puzzle_grad, concat(puzzle_ids, 0),
                     rates_.sliced(0, own, own + 2), skip_);
   adam_.update(rates_.sliced(0, 0, own), skip_);
   adam_.zero_grad();
@@ -282,14 +273,10 @@ Checkpoint Trainer::snapshot() const {
   c.training = adam_.state_dict();
   if (ema_)
     for (const auto& entry : ema_->state_dict()) c.training.push_back(entry);
-  const auto keep = [&](const char* name, const Tensor& t) {
-    if (t.defined()) c.training.emplace_back(name, t);
-  };
-  keep("carry.z_H", carry_.state.z_H), keep("carry.z_L", carry_.state.z_L);
-  keep("carry.steps", carry_.steps), keep("carry.halted", carry_.halted);
-  keep("carry.inputs", carry_.inputs), keep("carry.labels", carry_.labels);
-  keep("carry.puzzle_ids", carry_.puzzle_ids);
-  keep("window", window_);
+  Carry(carry_).fields([&](const std::string& name, const Tensor& t) {
+    c.training.emplace_back("carry." + name, t);
+  });
+  c.training.emplace_back("window", window_);
   const Path metrics = run_ / "metrics.jsonl";
   c.state = {{"step", step_},
              {"samples", samples_},
@@ -337,8 +324,7 @@ void Trainer::restore(const Checkpoint& c) {
   model_.load_state_dict(c.model, kOfficialPrefix);
   adam_.load_state_dict(c.training);
   if (ema_) ema_->load_state_dict(c.training);
-  const auto load = [&](const char* name, Tensor& t) {
-    if (!t.defined()) return;
+  const auto load = [&](const std::string& name, Tensor& t) {
     const Tensor* saved = find(c.training, name);
     CHECK(saved && saved->shape() == t.shape() && saved->dtype() == t.dtype(),
           "[resume] the checkpoint has no '", name,
@@ -346,10 +332,7 @@ void Trainer::restore(const Checkpoint& c) {
           "another model?");
     t.copy_from(*saved);
   };
-  load("carry.z_H", carry_.state.z_H), load("carry.z_L", carry_.state.z_L);
-  load("carry.steps", carry_.steps), load("carry.halted", carry_.halted);
-  load("carry.inputs", carry_.inputs), load("carry.labels", carry_.labels);
-  load("carry.puzzle_ids", carry_.puzzle_ids);
+  carry_.fields([&](const std::string& name, Tensor& t) { load("carry." + name, t); });
   load("window", window_);
   try {
     step_ = s.at("step"), samples_ = s.at("samples"), elapsed_ = s.at("elapsed");
@@ -402,7 +385,7 @@ void Trainer::log_metrics() {
   m.step = step_, m.samples = samples_;
   m.lr = schedule_(config_.train.lr, step_);
   m.elapsed = elapsed_;
-  pending_rows_ = static_cast<double>(window_steps_ * config_.train.batch_size);
+  pending_rows_ = static_cast<double>(window_steps_ * config_.train.step_rows());
   m.samples_per_second = pending_rows_ / std::max(1e-9, elapsed_ - window_started_);
   pending_metrics_ = m;
   window_steps_ = 0;

@@ -65,6 +65,7 @@ class Trainer {
   const Model& model() const { return model_; }
   const Config& config() const { return config_; }
   double elapsed() const { return elapsed_; }
+  const Carry& carry() const { return carry_; }  // as the last step left it
 
  private:
   Checkpoint snapshot() const;
@@ -116,8 +117,7 @@ class Trainer {
   bool use_graph_ = true;
   struct Recording;  // of a step, on a GPU
   std::unique_ptr<Recording> recording_;
-  int64_t step_ = 0;
-  int64_t samples_ = 0;
+  int64_t step_ = 0, samples_ = 0;
   double elapsed_ = 0, window_started_ = 0;
   double best_ = -1;
   int64_t best_step_ = 0, evaluations_since_best_ = 0;

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "autograd/grad_mode.h"
+#include "autograd/ops/ops.h"
 #include "hrm/data/build.h"
 #include "hrm/report.h"
 #include "hrm/trainer.h"
@@ -75,10 +76,15 @@ std::string without_times(const std::string& metrics) {
 
 TEST_CASE("a run that is killed and resumed ends with the same bits, on every device") {
   for (const Device device : devices())
-    for (const auto& [dtype, refill] :
-         {std::pair{"f32", "only_halted"}, {"bf16", "only_halted"}, {"f32", "reference"}}) {
+    for (const auto& [dtype, refill, unroll] : {std::tuple{"f32", "only_halted", "1"},
+                                                {"bf16", "only_halted", "1"},
+                                                {"f32", "reference", "1"},
+                                                {"f32", "only_halted", "2"},
+                                                {"f32", "reference", "3"}}) {
       Setup s;
       s.config.set("dtype", dtype), s.config.set("refill", refill);
+      s.config.set("unroll_segments", unroll);
+      if (*unroll == '2') s.config.set("gradient", "full_bptt");
       const auto whole = s.trainer("whole", device);
       whole->run({});
       // Killed after step 9: the newest checkpoint is that of step 8, metrics are further on.
@@ -133,18 +139,163 @@ TEST_CASE("micro-batches give the step of the whole batch") {
   }
 }
 
-TEST_CASE("a step allocates nothing once it is warm, on every device") {
-  const Setup s;
-  for (const Device device : devices()) {
-    const auto trainer = s.trainer("warm", device);
-    for (int i = 0; i < 3; ++i) trainer->step();
-    const uint64_t before = allocator_stats(device).allocations;
-    for (int i = 0; i < 3; ++i) trainer->step();
-#ifdef HRM_EMULATE_CHECK
-    if (device == Device::cuda) continue;  // there nothing is kept for reuse
-#endif
-    CHECK(allocator_stats(device).allocations == before);
+namespace {
+
+// Unrolled segments of a small f64 model on two slots and four rows of different puzzles.
+struct Unrolled {
+  ModelConfig config;
+  std::unique_ptr<Model> model;
+  explicit Unrolled(const std::string& rule) {
+    config.seq_len = 5, config.vocab_size = 6, config.hidden_size = config.puzzle_emb_ndim = 16;
+    config.num_heads = 2, config.H_layers = config.L_layers = 1, config.dtype = DType::f64;
+    config.num_puzzle_identifiers = 5, config.gradient = rule;
+    config.halt_max_steps = 2, config.halt_exploration_prob = 0, config.continue_loss = false;
+    Random random(3);
+    model = std::make_unique<Model>(config, &random);
+    model->q_head.bias.value.copy_from(from_values({-5, -4}, {2}, DType::f64));  // go on, no tie
   }
+  // Both slots hold puzzles that slot 0 has seen for one segment, and slot 1 for none: slot 0 halts
+  // behind the next segment, slot 1 behind the one after.
+  Carry carry(const Rows& rows) const {
+    Carry c = initial_carry(*model, 2);
+    begin_segment(*model, c, rows, Refill::only_halted);
+    c.halted.zero();
+    c.steps.copy_from(from_values({1, 0}, {2}, DType::i32));
+    return c;
+  }
+  static Rows rows() {
+    Random data(4);
+    return {data.randint({4, 5}, 1, 5), data.randint({4, 5}, 2, 5),
+            from_values({1, 2, 3, 4}, {4}, DType::i32), zeros({1}, DType::i32)};
+  }
+  struct Result {
+    std::vector<SegmentResult> parts;
+    Carry carry;
+    std::vector<double> gradient;  // of all parameters
+    double loss = 0;               // of all segments
+  };
+  // `count` segments in one step, or in steps of one.
+  Result run(int64_t count, bool together) const {
+    model->zero_grad();
+    const Rows from = rows();
+    Result r;
+    r.carry = carry(from);
+    if (together)
+      r.parts = train_segments(*model, r.carry, from, Refill::only_halted, {}, count, 1);
+    for (int64_t i = 0; i < count && !together; ++i) {
+      begin_segment(*model, r.carry, from, Refill::only_halted);
+      Carry now = r.carry;
+      now.puzzle_ids = now.puzzle_ids.clone();  // the results keep them
+      r.parts.push_back(train_segment(*model, now, {}, 1));
+    }
+    for (const auto& part : r.parts) r.loss += part.loss.total.item();
+    for (const auto& [name, p] : model->named_parameters())
+      if (p->value.grad().defined())
+        for (const double g : p->value.grad().to_vector()) r.gradient.push_back(g);
+    return r;
+  }
+};
+
+double distance(const std::vector<double>& a, const std::vector<double>& b) {
+  REQUIRE(a.size() == b.size());
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) error += (a[i] - b[i]) * (a[i] - b[i]), norm += b[i] * b[i];
+  return std::sqrt(error / norm);
+}
+
+}  // namespace
+
+TEST_CASE("unrolled segments: the gradient of the sum of their losses, by finite differences") {
+  for (const char* rule : {"full_bptt", "checkpointed", "last_k:9", "one_step"}) {
+    CAPTURE(rule);
+    const Unrolled u(rule);
+    const auto here = u.run(2, true);
+    double squares = 0;
+    for (const double g : here.gradient) squares += g * g;
+    // Along the gradient itself the loss rises by its norm.
+    const double length = std::sqrt(squares), step = 1e-5;
+    std::vector<std::pair<Tensor, Tensor>> moves;  // a weight, and its part of the direction
+    for (const auto& [name, p] : u.model->named_parameters())
+      if (p->value.grad().defined())
+        moves.emplace_back(p->value, (p->value.grad() * (step / length)).clone());
+    const auto moved = [&](double times) {
+      std::vector<Tensor> kept;
+      for (auto& [w, d] : moves) {
+        kept.push_back(w.detach().clone());
+        w.copy_from(kept.back() + d * times);
+      }
+      const double loss = u.run(2, true).loss;
+      for (size_t i = 0; i < moves.size(); ++i) moves[i].first.copy_from(kept[i]);
+      return loss;
+    };
+    const double slope = (moved(1) - moved(-1)) / (2 * step);
+    if (rule == std::string("one_step"))
+      CHECK(std::abs(slope / length - 1) > 1e-2);
+    else
+      CHECK(slope == doctest::Approx(length).epsilon(1e-7));
+  }
+}
+
+TEST_CASE("unrolled segments: rules that detach change nothing, a slot that starts anew cuts") {
+  for (const char* rule : {"one_step", "neumann:1", "full_bptt"}) {
+    CAPTURE(rule);
+    const Unrolled u(rule);
+    const auto together = u.run(3, true), apart = u.run(3, false);
+    CHECK(together.loss == apart.loss);
+    CHECK(together.carry.steps.to_vector() == apart.carry.steps.to_vector());
+    CHECK(together.carry.halted.to_vector() == apart.carry.halted.to_vector());
+    CHECK(together.carry.inputs.to_vector() == apart.carry.inputs.to_vector());
+    CHECK(together.carry.state.z_L.to_vector() == apart.carry.state.z_L.to_vector());
+    const bool crosses = rule == std::string("full_bptt");
+    CHECK((distance(together.gradient, apart.gradient) < 1e-12) == !crosses);
+    // Slot 0 takes another puzzle behind the first segment, slot 1 behind the second.
+    const std::vector<double> ids[3] = {{1, 2}, {3, 2}, {3, 4}};
+    for (int i = 0; i < 3; ++i) {
+      CHECK(together.parts[i].puzzle_ids.to_vector() == ids[i]);
+      // The embedding of a slot's puzzle has its own loss's gradient, unless the slot goes on.
+      for (const int64_t slot : {0, 1}) {
+        const auto row = [&](const Unrolled::Result& r) {
+          return r.parts[i].puzzle_rows.grad().sliced(0, slot, slot + 1).to_vector();
+        };
+        const bool goes_on = i < 2 && ids[i][slot] == ids[i + 1][slot];
+        CHECK((distance(row(together), row(apart)) < 1e-12) == !(crosses && goes_on));
+      }
+    }
+    // One segment is one segment, to the bit.
+    CHECK(u.run(1, true).gradient == u.run(1, false).gradient);
+  }
+}
+
+TEST_CASE("unrolled segments: a step counts the rows of each, and updates the puzzles of each") {
+  Setup s;
+  s.config.train.unroll_segments = 2, s.config.train.total_steps = 2;
+  s.config.train.lr_warmup_steps = 0, s.config.model.halt_max_steps = 1;
+  TrainCallbacks callbacks;
+  std::vector<TrainMetrics> lines;
+  callbacks.on_metrics = [&](const TrainMetrics& m) { lines.push_back(m); };
+  s.trainer("unrolled")->run(callbacks);
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[1].samples == 2 * 2 * 8);
+  CHECK(lines[1].finished == 2 * 8);  // of one step: every row halts after one segment
+  CHECK(lines[1].lm_loss == doctest::Approx(std::log(6)).epsilon(0.3));  // a mean over rows
+  s.config.train.micro_batches = 2;
+  expect_error([&] { s.config.validate(); }, "unroll_segments above 1 needs micro_batches 1");
+}
+
+TEST_CASE("a step allocates nothing once it is warm, on every device") {
+  Setup s;
+  for (const int64_t unroll : {1, 2})
+    for (const Device device : devices()) {
+      s.config.train.unroll_segments = unroll;
+      const auto trainer = s.trainer("warm", device);
+      for (int i = 0; i < 3; ++i) trainer->step();
+      const uint64_t before = allocator_stats(device).allocations;
+      for (int i = 0; i < 3; ++i) trainer->step();
+#ifdef HRM_EMULATE_CHECK
+      if (device == Device::cuda) continue;  // there nothing is kept for reuse
+#endif
+      CHECK(allocator_stats(device).allocations == before);
+    }
 }
 
 #if HRM_WITH_CUDA
@@ -152,7 +303,9 @@ TEST_CASE("cuda: a recorded step gives the bits of its launches") {
   for (const char* refill : {"only_halted", "reference"}) {
     Setup s;
     s.config.set("refill", refill);
-    s.config.train.micro_batches = 2;
+    const bool by_slot = refill == std::string("reference");
+    s.config.train.micro_batches = by_slot ? 2 : 1;
+    s.config.train.unroll_segments = by_slot ? 1 : 2;
     const auto graph = s.trainer("graph", Device::cuda), plain = s.trainer("plain", Device::cuda);
     plain->use_cuda_graph(false);
     for (int i = 0; i < 9; ++i) graph->step(), plain->step();

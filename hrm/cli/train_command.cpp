@@ -55,7 +55,7 @@ std::string status(const TrainMetrics& m) {
 void print_estimate(const Config& c, const Model& model, const Path& run) {
   const Device device = model.H_init.device();
   const Estimate e = estimate(c, run, device);
-  const double rows = static_cast<double>(c.train.batch_size * c.train.total_steps);
+  const double rows = static_cast<double>(c.train.step_rows() * c.train.total_steps);
   std::string where = "this machine";
   if constexpr (kBuiltWithCuda)
     if (device == Device::cuda) where = cuda::device_name();
@@ -84,14 +84,14 @@ std::string where_the_time_went(const KernelTimes& before) {
 // Trains with a progress bar; the last evaluation, the report page and what to do next are printed.
 TrainOutcome train_with_progress(Trainer& trainer, const Path& run) {
   const TrainConfig& t = trainer.config().train;
-  const int64_t total = t.total_steps * t.batch_size;
+  const int64_t total = t.total_steps * t.step_rows();
   interrupted = false;
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
   const auto before = kernel_times();
   TrainOutcome outcome;
   {
-    Progress progress("train", "samples", total, trainer.steps_done() * t.batch_size);
+    Progress progress("train", "samples", total, trainer.steps_done() * t.step_rows());
     TrainCallbacks callbacks;
     callbacks.stop = &interrupted;
     callbacks.on_metrics = [&](const TrainMetrics& m) { progress.update(m.samples, status(m)); };
