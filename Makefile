@@ -256,7 +256,7 @@ $(call stamp,$(SOURCES_STAMP),$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST
 
 LEVEL = $(OPT)
 $(BUILD)/obj/kernels/%.o $(BUILD)/obj/bench/%.o: LEVEL = $(KERNEL_OPT)
-$(BUILD)/obj/hrm/cli/%.o $(BUILD)/obj/hrm/lab/%.o $(BUILD)/obj/hrm/config.o $(BUILD)/obj/tests/%.o: LEVEL = $(SLOW_OPT)
+$(BUILD)/obj/hrm/cli/%.o $(BUILD)/obj/hrm/lab/%_command.o $(BUILD)/obj/hrm/config.o $(BUILD)/obj/tests/%.o: LEVEL = $(SLOW_OPT)
 
 $(BUILD)/obj/%.cu.o: %.cu $(FLAGS_STAMP)
 	$(call say,CU,$<)

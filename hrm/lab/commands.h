@@ -6,5 +6,6 @@
 namespace hrm {
 
 void add_experiment_commands(CLI::App& lab);  // figure, run, list
+void add_gradients_command(CLI::App& lab);    // gradients
 
 }  // namespace hrm

@@ -8,6 +8,7 @@ void add_lab_command(CLI::App& app) {
       app.add_subcommand("lab", "Experiments: ablations as presets, gradient rules side by side");
   lab->require_subcommand(1);
   add_experiment_commands(*lab);
+  add_gradients_command(*lab);
 }
 
 }  // namespace hrm
