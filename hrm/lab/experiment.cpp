@@ -47,10 +47,9 @@ class Reader {
             {"train", json_.value("train", Json(""))},
             {"set", json_.value("set", Json::object())},
             {"evaluate", json_.value("evaluate", Json({{"test", ""}}))}};
-    for (const auto& [labels, run] : settings()) {
-      for (const Json& seed : json_.value("seeds", Json({0, 1, 2})))
-        add_trial(e, labels, run, seed);
-    }
+    const Json seeds = json_.contains("seeds") ? list("seeds") : Json({0, 1, 2});
+    for (const auto& [labels, run] : settings())
+      for (const Json& seed : seeds) add_trial(e, labels, run, seed);
     keep_only(e);
     return e;
   }
