@@ -43,6 +43,7 @@ int64_t puzzles_of(const EvalSettings& s, const PuzzleDataset& data) {
 }
 
 void run_rollouts(const EvalSettings& s, const Model& model, const PuzzleDataset& data) {
+  check_rollouts(s.rollouts, s.select, data.task());
   RolloutResult result;
   {
     Progress progress("eval", "puzzles", s.rollouts.rollouts * puzzles_of(s, data));

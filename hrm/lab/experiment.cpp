@@ -224,6 +224,7 @@ class Reader {
   }
 
   void keep_only(Experiment& e) const {
+    e.partial = !options_.only.empty();
     std::istringstream in(options_.only);
     for (std::string item; std::getline(in, item, ',');) {
       const size_t at = item.find('=');

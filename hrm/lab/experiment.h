@@ -35,6 +35,7 @@ struct Experiment {
   std::string title, question, article;
   std::map<std::string, Words> data;  // NAME -> `data ...` without --out
   std::vector<Trial> trials;
+  bool partial = false;              // --only left trials out
   bool curve = false;                // the evaluations during training count, too
   std::vector<std::string> average;  // labels over which means are taken: the seed, ...
   Json charts = Json::array(), compare = Json::array();

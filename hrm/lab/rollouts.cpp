@@ -56,11 +56,17 @@ std::function<bool(const std::vector<int>& inputs, const std::vector<int>& answe
 
 }  // namespace
 
+void check_rollouts(const RolloutOptions& options, Select select, const TaskInfo& task) {
+  const std::string name = task.task.empty() ? "another" : task.task;
+  CHECK(!options.relabel || name == "sudoku",
+        "[eval] --relabel gives other names to the digits of Sudoku; this data set is ", name);
+  CHECK(select != Select::verify || verifier(task),
+        "[eval] --select verify needs the rules of Sudoku or mazes; this data set is ", name);
+}
+
 RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
                        const RolloutOptions& options) {
-  CHECK(!options.relabel || data.task().task == "sudoku",
-        "[eval] --relabel gives other names to the digits of Sudoku; this data set is ",
-        data.task().task);
+  check_rollouts(options, Select::q, data.task());
   const auto verify = verifier(data.task());
   RolloutResult result;
   for (int64_t decade = 1; decade <= options.rollouts; decade *= 10)
@@ -139,8 +145,6 @@ Json to_json(const RolloutResult& r) {
 
 std::string describe(const RolloutResult& r, Select select) {
   const std::vector<double>& chosen = r.accuracy[static_cast<size_t>(select)];
-  CHECK(!chosen.empty(), "[eval] --select ", to_string(select),
-        " needs the rules of Sudoku or mazes; this data set has none");
   std::string text = format_count(r.puzzles) + " puzzles, solved exactly by the answer that each " +
                      "rule selects\n\nrollouts";
   for (const std::string& name : EnumNames<Select>::names) text += format("  %8s", name.c_str());

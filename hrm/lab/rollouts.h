@@ -22,6 +22,9 @@ struct RolloutOptions {
   bool relabel = false;
 };
 
+// An Error if a task has no digits to rename, or no rules to verify an answer by.
+void check_rollouts(const RolloutOptions& options, Select select, const TaskInfo& task);
+
 struct RolloutResult {
   int64_t puzzles = 0;
   std::vector<int64_t> counts;  // 1, 2, 5, 10, 20, ... and the number of rollouts
@@ -35,8 +38,7 @@ struct RolloutResult {
 RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
                        const RolloutOptions& options);
 Json to_json(const RolloutResult& result);
-// A table by number of rollouts and choice, and what `select` reached; an Error if it could not
-// choose.
+// A table by number of rollouts and choice, and what `select` reached.
 std::string describe(const RolloutResult& result, Select select);
 
 }  // namespace hrm

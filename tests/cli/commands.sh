@@ -169,6 +169,65 @@ bad "solve: no solution" "no solution" "$hrm" solve 11.............. --run run
 bad "solve: another size" "this puzzle has 81 cells" "$hrm" solve \
   53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79 --run run
 
+# --- the laboratory: experiments, gradients, runs side by side
+cat >lab.json <<'END'
+{"title": "Loops", "question": "?", "data": {"s": "sudoku --side 4 --count 200 --test 20"}, "train": "--preset sudoku4",
+ "set": {"hidden_size": 16, "puzzle_emb_ndim": 16, "num_heads": 2, "H_layers": 1, "L_layers": 1, "batch_size": 8,
+         "total_steps": 12, "eval_every": 6},
+ "vary": [{"name": "loops", "path": "set.halt_max_steps", "values": [1, 2]}], "seeds": [0, 1], "curve": true,
+ "evaluate": {"test": "", "q": {"run": "eval --halt --halt-threshold {t}", "t": [-9, 9]}, "roll": "eval --rollouts 2 --relabel"},
+ "charts": [{"title": "t", "x": "loops", "where": {"segment": null}}],
+ "compare": [[{"loops": 1, "evaluation": "test", "segment": null}, {"loops": 2, "evaluation": "test", "segment": null}]]}
+END
+ok "lab run" "p = 1" "$hrm" lab run lab.json --out lab --jobs 2
+ok "lab: a line for each model" "" bash -c '[[ $(wc -l <lab/lab/results.jsonl) == 4 ]]'
+ok "lab: a page" "hrm lab run lab.json --only" cat lab/lab/page.html
+ok "lab run again trains nothing" "" bash -c "
+  touch before; '$hrm' lab run lab.json --out lab >again && grep -q 'p = 1' again &&
+  [[ -z \$(find lab/models -newer before) && \$(wc -l <lab/lab/results.jsonl) == 4 ]]"
+ok "lab run: a new judgement trains nothing" "" bash -c "
+  sed 's/-9, 9/-9, 0, 9/' lab.json >lab2.json; touch before
+  '$hrm' lab run lab2.json --out lab && [[ -z \$(find lab/models -name metrics.jsonl -newer before) ]]"
+ok "lab run --only" "" bash -c "
+  '$hrm' lab run lab.json --out lab3 --only loops=2,seed=1 && [[ \$(wc -l <lab3/lab/results.jsonl) == 1 ]]"
+# Killed in the middle, the same command goes on and finds the same.
+sed -i 's/"total_steps": 12, "eval_every": 6/"total_steps": 400, "eval_every": 0, "checkpoint_every": 20/' lab.json
+"$hrm" lab run lab.json --out killed-lab --jobs 2 >/dev/null 2>&1 &
+pid=$!
+for _ in $(seq 1000); do compgen -G "killed-lab/models/*/checkpoints/step_*" >/dev/null && break; sleep 0.02; done
+kill -9 $pid
+wait $pid 2>/dev/null
+ok "lab run after SIGKILL" "p = 1" "$hrm" lab run lab.json --out killed-lab --jobs 2
+ok "lab run, not killed" "p = 1" "$hrm" lab run lab.json --out whole-lab --jobs 2
+found() { sed -E 's/"(key|model|train)":"[^"]*"//g; s/"(seconds|train_seconds)":[0-9.e-]*//g' $1/lab/results.jsonl | sort; }
+ok "lab run: killed or not, the same results" "" diff <(found killed-lab) <(found whole-lab)
+ok "lab list" "Outer refinement loops" "$hrm" lab list
+bad "lab: no such figure" "no figure '99'. HINT: there are 3" "$hrm" lab figure 99
+bad "lab: ARC without tasks" "arc ARC-AGI/data" "$hrm" lab figure 6
+bad "lab: not JSON" "is not valid JSON" bash -c "echo '{' >bad.json; '$hrm' lab run bad.json"
+bad "lab: an unknown setting" "lab4.json: [config] unknown key 'loops'" bash -c "
+  sed 's/set.halt_max_steps/set.loops/' lab.json >lab4.json; '$hrm' lab run lab4.json --out lab4"
+bad "lab: a command that fails" "failed: hrm:" bash -c "
+  sed 's/eval --rollouts 2/eval --rollouts x/' lab.json >lab5.json
+  '$hrm' lab run lab5.json --out whole-lab 2>lines; status=\$?; tail -n 1 lines >&2; exit \$status"
+ok "lab gradients" "spectral radius" "$hrm" lab gradients --preset sudoku4 --steps 0,3 \
+  --rules one_step,full_bptt,neumann:1 "${tiny[@]}"
+ok "train with unrolled segments" "run folder unrolled" "$hrm" train --preset sudoku4 --data d4 \
+  --run unrolled --steps 4 "${tiny[@]}" --set unroll_segments=2 --set gradient=full_bptt
+ok compare "page cmp.html" "$hrm" compare run unrolled --out cmp.html
+ok "compare: the settings that differ" "unroll_segments" cat cmp.html
+ok "metrics as CSV" "kind,step,samples" bash -c "'$hrm' metrics run --csv m.csv && cat m.csv"
+ok "metrics for TensorBoard" "events.out.tfevents" "$hrm" metrics run --tensorboard tb
+bad "metrics: nothing asked for" "HINT: --csv FILE" "$hrm" metrics run
+bad "compare: no run" "nowhere" "$hrm" compare nowhere
+ok "eval: rollouts" "by vote of 3 rollouts" "$hrm" eval --run run --rollouts 3 --noise 0.3 --select vote
+ok "eval: the oracle" "40 puzzles" "$hrm" eval --run run --halt --halt-by oracle
+bad "eval: an unknown rule" "--halt-by" "$hrm" eval --run run --halt --halt-by luck
+bad "eval: relabelling is for Sudoku" "this data set is arc" \
+  "$hrm" eval --run ra --data da --rollouts 2 --relabel
+bad "eval: no rules to verify by" "needs the rules of Sudoku or mazes" \
+  "$hrm" eval --run ra --data da --rollouts 2 --select verify
+
 # --- killed and resumed: the same weights, bit for bit. The training is long enough that a machine
 # under load still sees the first checkpoint before the last step.
 args=(train --preset sudoku4 --data d4 --steps 1500 "${tiny[@]}" --set checkpoint_every=50)
