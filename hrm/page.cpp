@@ -33,7 +33,8 @@ svg .title{fill:var(--ink);font-size:13px;font-weight:600}
 .legend{font-size:.84rem;color:var(--soft)}.legend i{display:inline-block;width:18px;height:3px;
 vertical-align:middle;margin:0 6px 0 12px;background:var(--soft)}.legend i.e{background:var(--blue)}
 .s0{--c:#2f6fdf}.s1{--c:#c2410c}.s2{--c:#15803d}.s3{--c:#9333ea}.s4{--c:#b7791f}.s5{--c:#0e8a9c}
-.s6{--c:#be185d}.s7{--c:#667085}
+.s6{--c:#be185d}.s7{--c:#667085}.s8{--c:#65a30d}.s9{--c:#7c2d12}.s10{--c:#0369a1}.s11{--c:#e879f9}
+.legend span{white-space:nowrap}
 .published{stroke:var(--soft);fill:none;stroke-width:1.6;stroke-dasharray:5 4}
 polyline.series,line.series{stroke:var(--c);fill:none;stroke-width:2}circle.series{fill:var(--c)}
 .legend i.series{background:var(--c)}
@@ -56,7 +57,7 @@ td:first-child{color:var(--soft)}
 @media print{.puzzle{break-inside:avoid}}
 )css";
 
-constexpr size_t kColours = 8;
+constexpr size_t kColours = 12;
 constexpr double kLeft = 48, kRight = 450, kTop = 28, kBottom = 214;  // of the chart area
 
 }  // namespace
@@ -148,7 +149,7 @@ std::string series_class(size_t i) { return "series s" + std::to_string(i % kCol
 std::string series_legend(const std::vector<std::string>& names) {
   std::string html = "<div class=\"legend\">";
   for (size_t i = 0; i < names.size(); ++i)
-    html += "<i class=\"" + series_class(i) + "\"></i>" + escape_html(names[i]);
+    html += "<span><i class=\"" + series_class(i) + "\"></i>" + escape_html(names[i]) + "</span> ";
   return html + "</div>";
 }
 

@@ -174,7 +174,7 @@ class Drawing {
     const Json published = spec_.value("published", Json::object());
     for (const auto& [name, points] : published.items())
       for (const auto& [x, y] : points.items()) y_max = std::max(y_max, y.get<double>());
-    if (is_share(y_)) y_max = std::min(1.0, std::ceil(y_max * 10.5) / 10);
+    if (is_share(y_)) y_max = std::clamp(std::ceil(y_max * 10.5) / 10, 0.1, 1.0);
     if (labels_x_) x_max += 0.5;
     Chart chart(spec_.value("title", ""), x_max, y_max, x_title(), is_share(y_));
     if (labels_x_)
@@ -289,7 +289,9 @@ bool matches(const Row& row, const Json& where) {
 std::vector<Row> table_rows(const std::vector<Row>& rows) {
   std::vector<Row> kept;
   for (const Row& r : rows)
-    if (r.label("segment").empty() && r.label("evaluation") != "training") kept.push_back(r);
+    if (r.label("segment").empty() && r.label("step").empty() &&
+        r.label("rollouts").find_first_of("23456789") == std::string::npos)
+      kept.push_back(r);
   return kept;
 }
 

@@ -21,7 +21,8 @@ std::vector<Row> summarize(const std::vector<Record>& records,
 // these. {"segment": null} asks for rows without the label.
 bool matches(const Row& row, const Json& where);
 
-// The rows of the table: without those of single segments and of the training curve.
+// The rows of the table: without those of single segments, of the training curve, and of numbers of
+// rollouts between 1, 10, 100.
 std::vector<Row> table_rows(const std::vector<Row>& rows);
 std::string text_table(const Experiment& experiment, const std::vector<Row>& rows);
 std::string experiment_page(const Experiment& experiment, const std::vector<Row>& rows,

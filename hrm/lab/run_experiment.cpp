@@ -148,6 +148,7 @@ Json judge(const Experiment& e, const Job& job, const RunOptions& options) {
     for (const Json& line : lines.eval) {
       Record r = base;
       r.labels.emplace_back("evaluation", "training");
+      r.labels.emplace_back("step", std::to_string(line.value("step", int64_t{0})));
       add_shares(r, line);
       r.values["samples"] = line.value("samples", 0.0);
       r.values["train_seconds"] = line.value("elapsed", 0.0);
