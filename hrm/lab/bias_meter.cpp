@@ -52,6 +52,21 @@ double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// S of "unrolled:S"; 0 for other rules.
+int64_t unrolled_segments(const std::string& rule) {
+  if (!rule.starts_with("unrolled:")) return 0;
+  const std::string count = rule.substr(9);
+  CHECK(!count.empty() && count.size() < 5 && count[0] != '0' &&
+            count.find_first_not_of("0123456789") == std::string::npos,
+        "[lab] unrolled:S needs a number of segments from 1, got '", rule, "'");
+  return std::stoll(count);
+}
+
+std::unique_ptr<GradientStrategy> rule_named(const std::string& rule, ModelConfig config) {
+  config.gradient = rule;
+  return make_gradient_strategy(config);
+}
+
 std::string number(const char* pattern, double value) {
   return std::isnan(value) ? "-" : format(pattern, value);
 }
@@ -163,16 +178,12 @@ RuleBias BiasMeter::measure(const std::string& name, const GradientStrategy& rul
 }
 
 RuleBias BiasMeter::measure(const std::string& rule) {
-  if (rule.starts_with("unrolled:")) {
-    const std::string count = rule.substr(9);
-    CHECK(!count.empty() && count.size() < 5 && count != "0" &&
-              count.find_first_not_of("0123456789") == std::string::npos,
-          "[lab] unrolled:S needs a number of segments from 1, got '", rule, "'");
-    return measure_unrolled(rule, std::stoll(count));
-  }
-  ModelConfig config = model_.config();
-  config.gradient = rule;
-  return measure(rule, *make_gradient_strategy(config));
+  if (const int64_t segments = unrolled_segments(rule)) return measure_unrolled(rule, segments);
+  return measure(rule, *rule_named(rule, model_.config()));
+}
+
+void check_rule(const std::string& rule, const ModelConfig& config) {
+  if (!unrolled_segments(rule)) rule_named(rule, config);
 }
 
 // The segment that lies `back` segments before this one, for the rows that had begun by then.

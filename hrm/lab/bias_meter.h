@@ -93,6 +93,8 @@ struct BiasReport {
   std::string to_text() const;  // a table of the rules, then the rest
 };
 const std::vector<std::string>& default_rules();
+// An Error unless BiasMeter::measure knows the rule.
+void check_rule(const std::string& rule, const ModelConfig& config);
 BiasReport measure_bias(const Model& model, const Carry& carry,
                         const std::vector<std::string>& rules,
                         const std::function<void()>& on_progress = {});

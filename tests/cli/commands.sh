@@ -72,6 +72,20 @@ ok demo "Held-out test" "$hrm" demo --steps 3 "${tiny[@]}"
 ok "demo again" "finished: its results again" "$hrm" demo --steps 3 "${tiny[@]}"
 ok "demo of another configuration" "demo-sudoku4-2" "$hrm" demo --steps 2 "${tiny[@]}"
 
+ok "train with unrolled segments" "run folder ru" "$hrm" train --data d4 --run ru --steps 3 \
+  "${tiny[@]}" --set unroll_segments=2 --set gradient=full_bptt
+bad "unrolled segments in slices" "needs micro_batches 1" "$hrm" train --data d4 --run x \
+  --set unroll_segments=2 --set micro_batches=2
+ok "lab gradients" "spectral radius" "$hrm" lab gradients --steps 0,2 --rules one_step,unrolled:2 \
+  "${tiny[@]}"
+ok "lab gradients of a run, as JSON" '"step": 10' "$hrm" lab gradients --run run --json \
+  --rules neumann:1
+bad "lab gradients: no such rule" "gradient must be one_step" "$hrm" lab gradients --run run \
+  --rules onestep
+bad "lab gradients: steps of the past" "must be at least 10" "$hrm" lab gradients --run run --steps 3
+bad "lab gradients: no puzzles to make" "HINT: --data DIR" "$hrm" lab gradients --preset maze10
+bad "lab: no experiment" "A subcommand is required" "$hrm" lab
+
 # --- ARC: from task files to a submission
 mkdir -p arc/training arc/evaluation
 pair() { printf '{"input": [[%d,%d],[0,1]], "output": [[%d,%d],[1,0]]}' "$1" "$2" "$2" "$1"; }
