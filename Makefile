@@ -201,6 +201,8 @@ install: hrm  ## program, library, headers and a pkg-config file under PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(HRM) $(DESTDIR)$(PREFIX)/bin/hrm
 	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libhrm.a
+	install -d $(DESTDIR)$(PREFIX)/share/hrm/experiments
+	install -m 644 examples/experiments/*.json $(DESTDIR)$(PREFIX)/share/hrm/experiments/
 	@for h in $(HEADERS); do \
 	  install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/hrm/$$h || exit 1; done
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: hrm' \

@@ -104,6 +104,12 @@ void list() {
 
 }  // namespace
 
+void run_figure(const std::string& name) {
+  Settings s;
+  s.file = figure_file(name);
+  run(s, "figure " + name);
+}
+
 void add_experiment_commands(CLI::App& lab) {
   CLI::App* figure = lab.add_subcommand("figure", "Run an experiment of the project and draw it");
   auto f = std::make_shared<Settings>();

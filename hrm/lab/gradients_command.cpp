@@ -18,7 +18,7 @@ struct Settings {
   std::vector<std::string> overrides, rules = default_rules();
   std::vector<int64_t> steps;
   int64_t seed = -1, batch = 0;
-  bool json = false;
+  bool json = false, train = false;
   CommonOptions common;
 };
 
@@ -141,7 +141,9 @@ void add_gradients_command(CLI::App& lab) {
   command->add_flag("--json", s->json, "print JSON");
   s->common.add(*command);
   command->footer("Example: hrm lab gradients --steps 0,400 --rules one_step,full_bptt,unrolled:2");
-  command->callback([s] { gradients(*s); });
+  command->add_flag("--train", s->train,
+                    "train a model by each rule instead: `hrm lab figure gradients`");
+  command->callback([s] { s->train ? run_figure("gradients") : gradients(*s); });
 }
 
 }  // namespace hrm
