@@ -133,10 +133,14 @@ const std::vector<Preset>& preset_table() {
        [] { return sudoku(6, 6, 64, 3600); }},
       {{"sudoku9", "9x9 Sudoku on easy generated puzzles, hidden 128: an hour with --dtype bf16"},
        [] { return sudoku(9, 8, 64, 15000); }},
-      {{"maze10", "10x10 mazes, hidden 128, 2+2 layers: minutes on a laptop"},
+      {{"maze10", "10x10 mazes, hidden 64, 1+1 layers, an MLP over positions: minutes on a laptop"},
        [] {
-         Config c = sudoku(10, 4, 64, 2000);
-         c.model.vocab_size = 6;
+         Config c = sudoku(10, 4, 32, 2500);
+         ModelConfig& m = c.model;
+         m.vocab_size = 6, m.hidden_size = m.puzzle_emb_ndim = 64, m.H_layers = m.L_layers = 1;
+         // Attention has solved nothing after 60,000 samples.
+         m.mlp_t = true, m.continue_loss = false;
+         c.train.lr = 2e-3, c.train.lr_warmup_steps = 20;
          return c;
        }},
       {{"arc-task", "one ARC task, or a few, on a small canvas: hidden 128, 1+1 layers"},

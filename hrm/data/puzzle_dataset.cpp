@@ -159,11 +159,12 @@ std::string PuzzleDataset::puzzle_name(int64_t id) const {
 }
 
 std::vector<uint64_t> PuzzleDataset::puzzle_names() const {
-  std::vector<uint64_t> hashes;
-  if (!arc_ && names_.empty()) return hashes;
+  if (!arc_ && names_.empty()) return {};
+  std::vector<uint64_t> hashes(info_.num_puzzle_identifiers);
+#pragma omp parallel for
   for (int64_t id = 0; id < info_.num_puzzle_identifiers; ++id) {
     const std::string name = puzzle_name(id);
-    hashes.push_back(checksum(std::as_bytes(std::span(name))));
+    hashes[id] = checksum(std::as_bytes(std::span(name)));
   }
   return hashes;
 }
