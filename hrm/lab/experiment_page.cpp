@@ -34,10 +34,10 @@ bool is_share(const std::string& value) {
 // "81.3 ± 2.1 %".
 std::string text_of(const Summary& s, bool share) {
   const double scale = share ? 100 : 1;
-  const char* one = share ? "%.1f" : s.mean < 100 ? "%.3g" : "%.0f";
-  std::string text = format(one, scale * s.mean);
+  const auto pattern = [&](double v) { return share ? "%.1f" : v < 100 ? "%.3g" : "%.0f"; };
+  std::string text = format(pattern(s.mean), scale * s.mean);
   if (!std::isnan(s.half_width) && s.half_width > 0)
-    text += " ± " + format(share ? "%.1f" : "%.2g", scale * s.half_width);
+    text += " ± " + format(pattern(s.half_width), scale * s.half_width);
   return text + (share ? " %" : "");
 }
 
@@ -96,8 +96,9 @@ size_t width(const std::string& text) {
 std::string described(const Json& where) {
   std::string text;
   for (const auto& [name, value] : where.items())
-    text += (text.empty() ? "" : ", ") + name + " " +
-            (value.is_string() ? value.get<std::string>() : value.dump());
+    if (!value.is_null())
+      text += (text.empty() ? "" : ", ") + name + " " +
+              (value.is_string() ? value.get<std::string>() : value.dump());
   return text;
 }
 
