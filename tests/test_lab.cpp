@@ -46,6 +46,34 @@ Record record(const std::string& loops, const std::string& seed, double exact,
   return r;
 }
 
+// A model that half knows easy 4x4 puzzles with so many givens.
+struct Trained {
+  TempDir dir;
+  PuzzleDataset train, test;
+  std::unique_ptr<Trainer> trainer;
+
+  Trained(int64_t segments, int64_t test_count, int givens_low, int givens_high)
+      : train(build(test_count, givens_low, givens_high), "train"), test(dir / "data", "test") {
+    Config config = preset("sudoku4");
+    config.model.hidden_size = config.model.puzzle_emb_ndim = 32, config.model.num_heads = 2;
+    config.model.H_layers = config.model.L_layers = 1, config.model.mlp_t = true;
+    config.model.halt_max_steps = segments;
+    config.train.batch_size = 16, config.train.total_steps = 120, config.train.lr = 3e-3;
+    config.train.lr_warmup_steps = 5;
+    fs::create_directories(dir / "run");
+    trainer = std::make_unique<Trainer>(config, train, nullptr, dir / "run");
+    for (int i = 0; i < 120; ++i) trainer->step();
+  }
+  Path build(int64_t test_count, int low, int high) const {
+    SudokuBuild b;
+    b.rules = SudokuRules::of_side(4);
+    b.count = 10 * test_count, b.test_count = test_count;
+    b.givens_low = low, b.givens_high = high;
+    build_sudoku(b, dir / "data");
+    return dir / "data";
+  }
+};
+
 }  // namespace
 
 TEST_CASE("statistics: quantiles of Student's t, intervals") {
@@ -199,22 +227,9 @@ TEST_CASE("every experiment of the project is a valid file, at both sizes") {
 }
 
 TEST_CASE("rollouts: the first is a plain evaluation; more of them let a rule choose") {
-  const TempDir dir;
-  SudokuBuild build;
-  build.rules = SudokuRules::of_side(4);
-  build.count = 400, build.test_count = 40, build.givens_low = 10, build.givens_high = 13;
-  build_sudoku(build, dir / "data");
-  Config config = preset("sudoku4");
-  config.model.hidden_size = config.model.puzzle_emb_ndim = 32, config.model.num_heads = 2;
-  config.model.H_layers = config.model.L_layers = 1, config.model.mlp_t = true;
-  config.model.halt_max_steps = 2;
-  config.train.batch_size = 16, config.train.total_steps = 120, config.train.lr = 3e-3;
-  config.train.eval_every = 0, config.train.lr_warmup_steps = 5;
-  const PuzzleDataset train(dir / "data", "train"), test(dir / "data", "test");
-  fs::create_directories(dir / "run");
-  Trainer trainer(config, train, nullptr, dir / "run");
-  trainer.run({});
-  const Model& model = trainer.model();
+  const Trained trained(2, 40, 10, 13);
+  const PuzzleDataset& test = trained.test;
+  const Model& model = trained.trainer->model();
   const EvalResult plain = evaluate(model, test, {});
   REQUIRE(plain.exact_accuracy > 0.2);  // easy puzzles
   REQUIRE(plain.exact_accuracy < 1);
@@ -246,21 +261,9 @@ TEST_CASE("rollouts: the first is a plain evaluation; more of them let a rule ch
 }
 
 TEST_CASE("evaluation: what tells a row to leave") {
-  const TempDir dir;
-  SudokuBuild build;
-  build.rules = SudokuRules::of_side(4);
-  build.count = 300, build.test_count = 30, build.givens_low = 12, build.givens_high = 14;
-  build_sudoku(build, dir / "data");
-  Config config = preset("sudoku4");
-  config.model.hidden_size = config.model.puzzle_emb_ndim = 32, config.model.num_heads = 2;
-  config.model.H_layers = config.model.L_layers = 1, config.model.mlp_t = true;
-  config.model.halt_max_steps = 3;
-  config.train.batch_size = 16, config.train.total_steps = 120, config.train.lr = 3e-3;
-  config.train.lr_warmup_steps = 5;
-  const PuzzleDataset train(dir / "data", "train"), test(dir / "data", "test");
-  fs::create_directories(dir / "run");
-  Trainer trainer(config, train, nullptr, dir / "run");
-  for (int i = 0; i < 120; ++i) trainer.step();
+  const Trained trained(3, 30, 12, 14);
+  const PuzzleDataset& test = trained.test;
+  Trainer& trainer = *trained.trainer;
   const auto by = [&](HaltBy rule, double threshold) {
     EvalOptions o;
     o.segments = 6, o.halting = true, o.halt_by = rule, o.threshold = threshold;

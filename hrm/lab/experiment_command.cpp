@@ -36,7 +36,6 @@ struct Settings {
 
 // What a person types to have it again.
 std::string command_text(const Settings& s, const std::string& start) {
-  Words words = {"hrm", "lab"};
   std::string text = "hrm lab " + start;
   if (!s.arc.empty()) text += " --arc " + to_string(Words{s.arc});
   if (s.what.full) text += " --full";
