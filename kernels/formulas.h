@@ -123,8 +123,8 @@ HRM_HOST_DEVICE inline double stablemax_derivative(double x) {
   return x >= 0 ? 1 : s * s;
 }
 
-// Inverse error function on (-1, 1): Giles' approximation, then two Newton steps on erf, which
-// bring it to the last bits of a double.
+// Inverse error function on (-1, 1): Giles' approximation, then one Halley step on erf, whose cubic
+// convergence brings it to what erf can tell apart: 1e-12 for |x| < 1 - 1e-6, 1e-8 at 1 - 1e-9.
 HRM_HOST_DEVICE inline double erfinv(double x) {
   double w = -std::log((1 - x) * (1 + x)), p;
   if (w < 5) {
@@ -140,10 +140,9 @@ HRM_HOST_DEVICE inline double erfinv(double x) {
                      0.00943887047, 1.00167406, 2.83297682})
       p = p * w + c;
   }
-  double y = p * x;
-  for (int i = 0; i < 2; ++i)
-    y -= (std::erf(y) - x) / (std::numbers::inv_sqrtpi * 2 * std::exp(-y * y));
-  return y;
+  const double y = p * x;
+  const double newton = (std::erf(y) - x) / (std::numbers::inv_sqrtpi * 2 * std::exp(-y * y));
+  return y - newton / (1 + y * newton);
 }
 
 // Angle of the point (x, y), within 4 ulp, for x >= 0 as Adam-atan2 needs it; atan2(0, 0) = 0.

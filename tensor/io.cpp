@@ -449,10 +449,19 @@ std::string read_file(const Path& path) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
-// FNV-1a over whole 8-byte words, the rest byte by byte: eight times as fast.
+namespace {
+constexpr uint64_t kFnvStart = 0xcbf29ce484222325u, kFnvPrime = 0x100000001b3u;
+}  // namespace
+
+uint64_t name_hash(std::string_view name) {
+  uint64_t hash = kFnvStart;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * kFnvPrime;
+  return hash;
+}
+
 uint64_t checksum(std::span<const std::byte> bytes) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  const auto mix = [&](uint64_t word) { hash = (hash ^ word) * 0x100000001b3u; };
+  uint64_t hash = kFnvStart;
+  const auto mix = [&](uint64_t word) { hash = (hash ^ word) * kFnvPrime; };
   size_t i = 0;
   for (; i + 8 <= bytes.size(); i += 8) {
     uint64_t word;

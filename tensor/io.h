@@ -75,7 +75,11 @@ void write_file_atomically(const Path& path, const Parts& parts);
 void write_file_atomically(const Path& path, const std::string& text);
 std::string read_file(const Path& path);
 
-// 64-bit FNV-1a taken over 8-byte words (then the remaining bytes), the checksum of checkpoints.
+// 64-bit FNV-1a of a text, for names.
+uint64_t name_hash(std::string_view name);
+// The same over 8-byte words (then the remaining bytes), eight times as fast: the checksum of
+// checkpoints. Damage shows, but it is no hash of names: the last byte of a word moves only the
+// upper eight bits.
 uint64_t checksum(std::span<const std::byte> bytes);
 
 }  // namespace hrm

@@ -1,15 +1,18 @@
 #include "tensor/random.h"
 
+#include "tensor/io.h"
+
 namespace hrm {
 
 int64_t Random::below(int64_t n) {
   CHECK(n >= 1, "[random] below(n) needs n >= 1, got ", n);
-  // Lemire's method: the high word of bits * n; the short rejection loop removes the bias.
+  // Lemire's method: the high word of bits * n; the short rejection loop removes the bias. Its
+  // threshold is below n, so that the division is rarely needed.
   const auto range = static_cast<uint64_t>(n);
-  const uint64_t threshold = -range % range;
   while (true) {
     const auto product = static_cast<unsigned __int128>(bits()) * range;
-    if (static_cast<uint64_t>(product) >= threshold) return static_cast<int64_t>(product >> 64);
+    const auto low = static_cast<uint64_t>(product);
+    if (low >= range || low >= -range % range) return static_cast<int64_t>(product >> 64);
   }
 }
 
@@ -18,11 +21,7 @@ Random Random::fork(uint64_t number) const {
   return Random(philox_bits(seed_ ^ 0x9E3779B97F4A7C15u, (uint64_t{1} << 63) + number));
 }
 
-Random Random::fork(const char* name) const {
-  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-  for (; *name; ++name) hash = (hash ^ static_cast<unsigned char>(*name)) * 0x100000001b3u;
-  return fork(hash >> 1);
-}
+Random Random::fork(const char* name) const { return fork(name_hash(name) >> 1); }
 
 Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype, Device device) {
   Tensor t(shape, dtype, device);

@@ -380,6 +380,17 @@ TEST_CASE("io: no permission") {
   ::chmod(dir.path().c_str(), 0700);
 }
 
+TEST_CASE("io: name_hash is FNV-1a; any letter moves its lower half") {
+  CHECK(name_hash("") == 0xcbf29ce484222325u);
+  CHECK(name_hash("foobar") == 0x85944171f73967e8u);  // a published value
+  for (size_t i = 0; i < 16; ++i) {
+    std::string name = "00576224_t3_0376";
+    const auto before = static_cast<uint32_t>(name_hash(name));
+    ++name[i];
+    CHECK(static_cast<uint32_t>(name_hash(name)) != before);
+  }
+}
+
 TEST_CASE("io: checksum sees every bit and the order of the words") {
   const auto sum = [](const std::string& text) { return checksum(std::as_bytes(std::span(text))); };
   CHECK(sum("") == 0xcbf29ce484222325u);

@@ -162,7 +162,7 @@ void train(const Settings& s) {
   std::optional<PuzzleDataset> test_data;
   view.pool = 0;  // ARC: the tasks themselves; `hrm arc predict` votes over variants
   if (train_data.arc() || fs::exists(Path(config.data) / "test" / "dataset.json")) {
-    test_data.emplace(config.data, "test", view);
+    test_data.emplace(config.data, "test", view, &train_data);
     if (test_data->num_examples() == 0) test_data.reset();
   }
   if (run.empty()) run = Path("runs") / (config.preset.empty() ? "run" : config.preset);

@@ -171,12 +171,16 @@ ArcGrid dihedral_transform(const ArcGrid& g, int id) {
 }
 
 ArcVariant ArcVariant::draw(const ArcKinds& kinds, Random& random) {
-  std::vector<uint8_t> dihedrals = {0};
-  if (kinds.rotation) dihedrals.insert(dihedrals.end(), {1, 2, 3});
-  if (kinds.flip) dihedrals.insert(dihedrals.end(), {4, 5});
-  if (kinds.transpose) dihedrals.insert(dihedrals.end(), {6, 7});
+  std::array<uint8_t, 8> dihedrals = {0};
+  int64_t count = 1;
+  const auto add = [&](uint8_t first, uint8_t last) {
+    for (uint8_t d = first; d <= last; ++d) dihedrals[count++] = d;
+  };
+  if (kinds.rotation) add(1, 3);
+  if (kinds.flip) add(4, 5);
+  if (kinds.transpose) add(6, 7);
   ArcVariant v;
-  v.dihedral = dihedrals[random.below(std::ssize(dihedrals))];
+  v.dihedral = dihedrals[random.below(count)];
   if (kinds.colour)
     for (int i = 9; i > 1; --i) std::swap(v.colours[i], v.colours[1 + random.below(i)]);
   return v;

@@ -73,7 +73,8 @@ ArcData read_arc_data(const Path& file) {
   return data;
 }
 
-ArcExamples::ArcExamples(ArcData data, const std::string& split, const DataView& view)
+ArcExamples::ArcExamples(ArcData data, const std::string& split, const DataView& view,
+                         const ArcExamples* other)
     : data_(std::move(data)),
       training_(split == "train"),
       conditioning_(view.conditioning),
@@ -87,10 +88,15 @@ ArcExamples::ArcExamples(ArcData data, const std::string& split, const DataView&
   side_ = data_.canvas ? data_.canvas : needed;
   CHECK(needed <= side_, "[arc] a grid of side ", needed, " does not fit a canvas of ", side_);
   const int64_t tasks = std::ssize(data_.tasks);
-  variants_.resize(tasks);
+  if (other) {
+    variants_ = other->variants_;
+  } else {
+    Variants variants(tasks);
 #pragma omp parallel for schedule(dynamic)
-  for (int64_t t = 0; t < tasks; ++t)
-    variants_[t] = arc_variants(data_.tasks[t], data_.variants, data_.kinds, data_.seed);
+    for (int64_t t = 0; t < tasks; ++t)
+      variants[t] = arc_variants(data_.tasks[t], data_.variants, data_.kinds, data_.seed);
+    variants_ = std::make_shared<const Variants>(std::move(variants));
+  }
   first_example_ = {0}, first_id_ = {1};  // id 0 is blank
   for (int64_t t = 0; t < tasks; ++t) {
     const ArcTask& task = data_.tasks[t];
@@ -117,6 +123,7 @@ ArcExamples::ArcExamples(const PuzzleDataset& official)
         " is no ARC data set. HINT: `hrm data arc` makes one; the official ones have an "
         "identifiers.json");
   first_example_ = {0};
+  Variants all_variants;
   std::vector<int32_t> inputs(info.seq_len), labels(info.seq_len);
   for (int64_t g = 0; g < official.num_groups(); ++g) {
     ArcTask task;
@@ -142,9 +149,10 @@ ArcExamples::ArcExamples(const PuzzleDataset& official)
     const int64_t n = std::ssize(variants);
     pool_.push_back(n);
     first_example_.push_back(first_example_.back() + n * std::ssize(task.test));
-    pairs_.push_back(task.test), variants_.push_back(std::move(variants));
+    pairs_.push_back(task.test), all_variants.push_back(std::move(variants));
     data_.tasks.push_back(std::move(task));
   }
+  variants_ = std::make_shared<const Variants>(std::move(all_variants));
 }
 
 int64_t ArcExamples::input_len() const {
@@ -160,7 +168,7 @@ std::string ArcExamples::id_name(int64_t id) const {
   if (id == 0) return "<blank>";
   const int64_t t =
       std::upper_bound(first_id_.begin(), first_id_.end(), id) - first_id_.begin() - 1;
-  return variants_[t][id - first_id_[t]].name(data_.tasks[t].id);
+  return variant(t, id - first_id_[t]).name(data_.tasks[t].id);
 }
 
 void ArcExamples::boundaries(std::vector<int64_t>& puzzles, std::vector<int64_t>& groups) const {
@@ -183,7 +191,7 @@ std::pair<int, int> ArcExamples::offset(int64_t example) const {
   if (!moves_pool_) return {0, 0};
   const Where w = where(example);
   const ArcGrid& input = pairs_[w.task][w.pair].input;
-  const ArcGrid turned = dihedral_transform(input, variants_[w.task][w.variant].dihedral);
+  const ArcGrid turned = dihedral_transform(input, variant(w.task, w.variant).dihedral);
   Random random = Random(data_.seed).fork("offset").fork(static_cast<uint64_t>(example));
   const auto row = random.below(side_ - turned.height + 1);
   return {static_cast<int>(row), static_cast<int>(random.below(side_ - turned.width + 1))};
@@ -192,7 +200,7 @@ std::pair<int, int> ArcExamples::offset(int64_t example) const {
 void ArcExamples::read(int64_t example, int32_t* inputs, int32_t* labels,
                        int32_t* puzzle_id) const {
   const Where w = where(example);
-  const ArcVariant& v = variants_[w.task][w.variant];
+  const ArcVariant& v = variant(w.task, w.variant);
   const ArcPair pair = v.apply(pairs_[w.task][w.pair]);
   const auto [row, col] = offset(example);
   encode_grid(pair.input, side_, row, col, inputs);
@@ -228,8 +236,7 @@ void ArcExamples::read_context(const Where& w, int32_t* tokens) const {
     if (!training_ || static_cast<int64_t>(i) != w.pair) others.push_back(&all[i]);
   for (int64_t k = 0; k < context_pairs_; ++k) {
     const size_t at = others.empty() ? 0 : static_cast<size_t>(w.pair + k) % others.size();
-    const ArcPair pair =
-        others.empty() ? ArcPair{} : variants_[w.task][w.variant].apply(*others[at]);
+    const ArcPair pair = others.empty() ? ArcPair{} : variant(w.task, w.variant).apply(*others[at]);
     for (const ArcGrid* grid : {&pair.input, &pair.output}) {
       encode_grid(*grid, side_, 0, 0, tokens);
       tokens += side_ * side_;
@@ -305,7 +312,7 @@ ArcSummary build_arc(const ArcBuild& build, const Path& out) {
         "[arc] no task is left. HINT: --only evaluation keeps tasks of a "
         "folder \"evaluation\" alone");
   const std::string text = arc_data_text(data);
-  const ArcExamples train(data, "train", {}), test(data, "test", {});
+  const ArcExamples train(data, "train", {}), test(data, "test", {}, &train);
   for (size_t t = 0; t < data.tasks.size(); ++t) {
     const auto count = static_cast<int64_t>(train.num_variants(t)) - 1;
     summary.variants += count;

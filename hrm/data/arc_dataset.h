@@ -25,14 +25,16 @@ std::string arc_data_text(const ArcData& data);  // what the file holds
 // others, with all labels ignored where the answer is not known.
 class ArcExamples {
  public:
-  ArcExamples(ArcData data, const std::string& split, const DataView& view);
+  // `other`: the other split of the same data, whose variants are taken over.
+  ArcExamples(ArcData data, const std::string& split, const DataView& view,
+              const ArcExamples* other = nullptr);
   // A split of a data set in the official form: its pairs are the `test` of each task, as they were
   // before they were changed and moved. The test split is for voting.
   explicit ArcExamples(const PuzzleDataset& official);
 
   int64_t side() const { return side_; }
   int64_t num_examples() const { return first_example_.back(); }
-  int64_t num_variants(int64_t task) const { return std::ssize(variants_[task]); }
+  int64_t num_variants(int64_t task) const { return std::ssize((*variants_)[task]); }
   int64_t input_len() const;
   int64_t num_ids() const;
   std::string id_name(int64_t id) const;
@@ -53,9 +55,11 @@ class ArcExamples {
 
   const std::vector<ArcTask>& tasks() const { return data_.tasks; }
   const std::vector<ArcPair>& pairs(int64_t task) const { return pairs_[task]; }
-  const ArcVariant& variant(int64_t task, int64_t i) const { return variants_[task][i]; }
+  const ArcVariant& variant(int64_t task, int64_t i) const { return (*variants_)[task][i]; }
 
  private:
+  using Variants = std::vector<std::vector<ArcVariant>>;  // of each task; 0 is the task itself
+
   void read_context(const Where& w, int32_t* tokens) const;
 
   ArcData data_;
@@ -63,8 +67,8 @@ class ArcExamples {
   Conditioning conditioning_;
   int64_t context_pairs_;
   int side_;
-  std::vector<std::vector<ArcPair>> pairs_;        // of each task in this split
-  std::vector<std::vector<ArcVariant>> variants_;  // of each task; 0 is the task itself
+  std::vector<std::vector<ArcPair>> pairs_;  // of each task in this split
+  std::shared_ptr<const Variants> variants_;
   std::vector<int64_t> pool_;                      // variants that make examples, of each task
   std::vector<int64_t> first_example_, first_id_;  // of each task, and the total
 };

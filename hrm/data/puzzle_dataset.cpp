@@ -108,10 +108,12 @@ int64_t extra_inputs(Conditioning conditioning, int64_t context_pairs, int64_t s
   return conditioning == Conditioning::context ? 2 * context_pairs * seq_len : 0;
 }
 
-PuzzleDataset::PuzzleDataset(const Path& folder, const std::string& split, const DataView& view)
+PuzzleDataset::PuzzleDataset(const Path& folder, const std::string& split, const DataView& view,
+                             const PuzzleDataset* other)
     : folder_(folder), conditioning_(view.conditioning) {
   if (fs::exists(folder / kArcFile)) {
-    arc_ = std::make_shared<ArcExamples>(read_arc_data(folder / kArcFile), split, view);
+    arc_ = std::make_shared<ArcExamples>(read_arc_data(folder / kArcFile), split, view,
+                                         other ? other->arc() : nullptr);
     show_arc();
     return;
   }
@@ -162,10 +164,8 @@ std::vector<uint64_t> PuzzleDataset::puzzle_names() const {
   if (!arc_ && names_.empty()) return {};
   std::vector<uint64_t> hashes(info_.num_puzzle_identifiers);
 #pragma omp parallel for
-  for (int64_t id = 0; id < info_.num_puzzle_identifiers; ++id) {
-    const std::string name = puzzle_name(id);
-    hashes[id] = checksum(std::as_bytes(std::span(name)));
-  }
+  for (int64_t id = 0; id < info_.num_puzzle_identifiers; ++id)
+    hashes[id] = name_hash(puzzle_name(id));
   return hashes;
 }
 

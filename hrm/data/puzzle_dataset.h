@@ -64,7 +64,10 @@ struct Batch {
 class PuzzleDataset {
  public:
   // Memory-maps FOLDER/SPLIT and checks all of it: shapes, boundaries, token and id ranges.
-  PuzzleDataset(const Path& folder, const std::string& split, const DataView& view = {});
+  // `other`: the other split, if it is at hand, under the same view (`pool` may differ); what both
+  // share is not made twice.
+  PuzzleDataset(const Path& folder, const std::string& split, const DataView& view = {},
+                const PuzzleDataset* other = nullptr);
   // ARC examples made when they are read.
   explicit PuzzleDataset(std::shared_ptr<const ArcExamples> arc, Path folder = {});
 

@@ -22,8 +22,7 @@ namespace fs = std::filesystem;
 namespace {
 
 std::string key_of(const std::string& text) {
-  return format("%016llx",
-                static_cast<unsigned long long>(checksum(std::as_bytes(std::span(text)))));
+  return format("%016llx", static_cast<unsigned long long>(name_hash(text)));
 }
 
 // Runs `hrm WORDS`; its output goes to `out`, what it says to `log`. An Error holds its last line.
@@ -179,13 +178,18 @@ Json judge(const Experiment& e, const Job& job, const RunOptions& options) {
   return line;
 }
 
-int64_t steps_of(const Words& train) {
-  Config config;
-  for (size_t i = 0; i + 1 < train.size(); ++i) {
-    if (train[i] == "--preset") config = preset(train[i + 1]);
-    if (train[i] == "--set") config.set_from(train[i + 1]);
+// What the words behind `hrm train` ask for: the configuration, and the other words.
+std::pair<Config, Words> asked_for(const Words& train) {
+  std::pair<Config, Words> asked;
+  for (size_t i = 0; i < train.size(); ++i) {
+    if (train[i] == "--preset" && i + 1 < train.size())
+      asked.first = preset(train[++i]);
+    else if (train[i] == "--set" && i + 1 < train.size())
+      asked.first.set_from(train[++i]);
+    else
+      asked.second.push_back(train[i]);
   }
-  return config.train.total_steps;
+  return asked;
 }
 
 // The last step in metrics.jsonl, read from its end.
@@ -287,8 +291,11 @@ std::vector<Record> run_experiment(const Experiment& e, const RunOptions& option
     Job job;
     job.trial = &t;
     job.train = with_folders(t.train);
-    job.steps = steps_of(job.train);
-    std::string text = to_string(job.train);
+    // Known by what it is: the same model asked for in other words is the same, and another one
+    // under the same words, as when a preset changes, is another.
+    const auto [config, words] = asked_for(job.train);
+    job.steps = config.train.total_steps;
+    std::string text = to_string(words) + config.to_json().dump();
     job.run = options.root / "models" / key_of(text);
     job.train.insert(job.train.end(), {"--run", job.run.string()});
     for (Judgement& j : t.judgements) {
