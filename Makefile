@@ -69,7 +69,8 @@ else ifeq ($(CUDA),emulate)
   # Neither contraction nor the machine's own instructions: the same bits everywhere.
   CU_COMPILE = $(CXX) $(filter-out -march=%,$(CXXFLAGS)) $(CU_OPT) $(CU_SANITIZE) -ffp-contract=off \
     -fno-strict-aliasing -x c++
-  CU_OPT = $(OPT)
+  CU_OPT = $(if $(SAN)$(DEBUG),$(OPT),-O2)
+  OPT := -O1
 endif
 
 ifeq ($(SAN),check)
@@ -107,6 +108,9 @@ CU_SRC := $(if $(filter 0,$(CUDA)),,$(filter-out $(if $(filter emulate,$(CUDA)),
             $(wildcard kernels/cuda/*.cu)))
 CLI_SRC := $(wildcard hrm/cli/*.cpp)
 TEST_SRC := $(wildcard tests/test_*.cpp tests/support/*.cpp) tests/main.cpp
+# Of these, the ones with cases for devices: all that a CPU build asks of its emulated twin.
+DEVICE_TEST_SRC := $(shell grep -lEi 'TEST_CASE."[^"]*(cuda|every device)' tests/test_*.cpp) \
+                   $(wildcard tests/support/*.cpp) tests/main.cpp
 TEST_CU_SRC := $(if $(filter-out 0,$(CUDA)),$(wildcard tests/cuda/*.cu)) \
                $(if $(filter emulate,$(CUDA)),$(wildcard tests/emulate/*.cu))
 # The command line's own parts are tested too; only its main() is not.
@@ -123,6 +127,7 @@ fuzz_objects = $(patsubst %.cpp,build/fuzz/obj/%.o,$(1))
 LIB := $(BUILD)/libhrm.a
 HRM := $(BUILD)/hrm
 UNIT := $(BUILD)/tests/unit
+DEVICES := $(BUILD)/tests/devices
 PARITY := $(BUILD)/tests/parity
 PARITY_SRC := tests/parity.cpp tests/parity_arc.cpp tests/support/sha256.cpp
 EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp))
@@ -136,7 +141,7 @@ Q := $(if $(V),,@)
 say = @printf '  %-6s %s\n' $(1) $(2)
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test cuda-objects check-kernels mutate gpu-bench gpu-report unit parity bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run \
+.PHONY: all hrm run test cuda-objects check-kernels mutate gpu-bench gpu-report unit devices parity bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run \
         install format format-check loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -145,6 +150,7 @@ say = @printf '  %-6s %s\n' $(1) $(2)
 all: hrm  ## the program build/cpu/hrm and the library build/cpu/libhrm.a (the default)
 hrm: $(HRM) | print-config
 unit: $(UNIT)
+devices: $(DEVICES)
 parity: $(PARITY)
 bench-build: $(BENCH) $(LADDER) $(CUDA_LADDER)
 
@@ -155,7 +161,7 @@ run: deps  ## install what is missing, build, train the demo model (PRESET=sudok
 test: deps  ## build everything, the CUDA kernels too (emulated, and by nvcc if there is one), test it
 	@$(MAKE) $(if $(V),,-s) hrm unit parity examples bench-build
 ifeq ($(CUDA)$(SAN),0)
-	@$(MAKE) $(if $(V),,-s) CUDA=emulate unit parity
+	@$(MAKE) $(if $(V),,-s) CUDA=emulate devices parity
 endif
 	@NVCC='$(NVCC)' bash tests/run.sh $(BUILD)
 
@@ -175,8 +181,8 @@ bench-pytorch: deps  ## the same model and step in PyTorch (PYTHON=... with torc
 	$(PYTHON) bench/pytorch_hrm.py --bench $(BENCH) --json $(BUILD)/pytorch.json
 
 check-kernels: deps  ## the CUDA kernels under the checker of races, bounds and uninitialised memory
-	@$(MAKE) -s CUDA=emulate SAN=check unit
-	@build/emulate-check/tests/unit --no-colors=true --test-case='cuda*' \
+	@$(MAKE) -s CUDA=emulate SAN=check devices
+	@build/emulate-check/tests/devices --no-colors=true --test-case='cuda*' \
 	  --test-case-exclude='*recorded step*,*training follows*'
 
 mutate:  ## remove each synchronisation of the CUDA kernels in turn; some test must notice
@@ -277,6 +283,7 @@ $(LIB): $(call objects,$(LIB_SRC) $(CU_SRC)) $(SOURCES_STAMP)
 
 $(HRM): $(call objects,$(CLI_SRC)) $(LIB)
 $(UNIT): $(call objects,$(TEST_SRC) $(TEST_CU_SRC) $(TEST_CLI_SRC)) $(LIB)
+$(DEVICES): $(call objects,$(DEVICE_TEST_SRC) $(TEST_CU_SRC)) $(LIB)
 $(PARITY): $(call objects,$(PARITY_SRC)) $(LIB)
 $(EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 $(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
@@ -284,7 +291,7 @@ $(CUDA_LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.cu.o $(LIB)
 $(GPU_BENCH): $(call objects,bench/gpu/main.cpp) $(LIB)
 $(LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call objects,bench/machine.cpp bench/measure.cpp) $(LIB)
 # build/hrm is a link to the newest program of all build trees.
-$(HRM) $(UNIT) $(PARITY) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER):
+$(HRM) $(UNIT) $(DEVICES) $(PARITY) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER):
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $^ $(LDFLAGS) -o $@

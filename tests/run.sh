@@ -22,8 +22,8 @@ add_last_line() {  # NAME STATUS
   add 0 1 0
 }
 
-unit_tests() {  # BUILD_FOLDER [option of the test program...]
-  "$1/tests/unit" --no-colors=true "${@:2}" 2>&1 | tee "$log"
+unit_tests() {  # TEST_PROGRAM [option of it...]
+  "$1" --no-colors=true "${@:2}" 2>&1 | tee "$log"
   local status=${PIPESTATUS[0]} f s
   local summary='test cases: *([0-9]+) *\| *([0-9]+) passed *\| *([0-9]+) failed'
   if [[ $(grep 'test cases:' "$log") =~ $summary ]]; then
@@ -76,7 +76,7 @@ kernel_table() {  # LIST
 echo "== unit tests"
 list=$build/kernel_list
 [[ $build == *emulate* ]] && export KERNEL_LIST=$list
-unit_tests "$build"
+unit_tests "$build/tests/unit"
 unset KERNEL_LIST
 [[ $build == *emulate* ]] && kernel_table "$list"
 
@@ -97,7 +97,7 @@ done
 if [[ $build == build/cpu ]]; then
   echo "== CUDA kernels, emulated"
   export KERNEL_LIST=build/emulate/kernel_list
-  unit_tests build/emulate --test-case='*cuda*,*every device*'
+  unit_tests build/emulate/tests/devices --test-case='*cuda*,*every device*'
   unset KERNEL_LIST
   kernel_table build/emulate/kernel_list
   echo "== parity of the CUDA kernels, emulated"

@@ -202,6 +202,9 @@ ok "lab run again trains nothing" "" bash -c "
 ok "lab run: a new judgement trains nothing" "" bash -c "
   sed 's/-9, 9/-9, 0, 9/' lab.json >lab2.json; touch before
   '$hrm' lab run lab2.json --out lab && [[ -z \$(find lab/models -name metrics.jsonl -newer before) ]]"
+ok "lab run: the same models in other words train nothing" "p = 1" bash -c "
+  sed 's/\"total_steps\": 12, \"eval_every\": 6/\"act\": true, \"eval_every\": 6, \"total_steps\": 12/' lab.json >lab6.json
+  touch before; '$hrm' lab run lab6.json --out lab && [[ -z \$(find lab/models -name metrics.jsonl -newer before) ]]"
 ok "lab run --only" "" bash -c "
   '$hrm' lab run lab.json --out lab3 --only loops=2,seed=1 && [[ \$(wc -l <lab3/lab/results.jsonl) == 1 ]]"
 # Killed in the middle, the same command goes on and finds the same.
