@@ -88,6 +88,7 @@ TEST_CASE("statistics: quantiles of Student's t, intervals") {
   CHECK(s.mean == doctest::Approx(2));
   CHECK(s.half_width == doctest::Approx(2.48414).epsilon(1e-5));
   CHECK(std::isnan(summarize(std::vector<double>{7}).half_width));
+  CHECK(summarize(std::vector<double>(13, 64)).half_width == 0);  // no rounding shows
   expect_error([] { student_quantile(0); }, "needs a degree of freedom");
 }
 
@@ -309,6 +310,19 @@ TEST_CASE("processes: work side by side, a failure says why and the others finis
   run_side_by_side(9, what);
   CHECK(done == std::vector<int64_t>{0, 1, 2, 3});
   CHECK(why == "4[work] number 4");
+  // Each waits for the others: they run at the same time.
+  const TempDir meeting;
+  what.jobs = 3;
+  what.work = [&](int64_t i) {
+    std::ofstream(meeting / std::to_string(i)) << i;
+    for (int wait = 0; meeting.list().size() < 3; ++wait) {
+      if (wait > 3000) detail::fail("[work] alone for 30 s");
+      ::usleep(10000);
+    }
+  };
+  done.clear();
+  run_side_by_side(3, what);
+  CHECK(done.size() == 3);
   // A child that dies without a word.
   what.work = [](int64_t) { ::_exit(3); };
   run_side_by_side(1, what);

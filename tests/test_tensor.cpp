@@ -70,3 +70,14 @@ TEST_CASE("printing") {
   CHECK(to_string(zeros({1000})).size() < 80);
   CHECK(to_string(Tensor()) == "undefined");
 }
+
+TEST_CASE("random integers below a bound are uniform, also where the bound is no divisor of 2^64") {
+  Random random(0);
+  std::vector<int> hits(7);
+  for (int i = 0; i < 7000; ++i) ++hits[random.below(7)];
+  for (const int n : hits) CHECK(std::abs(n - 1000) < 150);
+  // 3/8 of 2^64: without rejection a third of the numbers would come up for 2 draws of 8, not 3.
+  int third = 0;
+  for (int i = 0; i < 3000; ++i) third += random.below(int64_t{3} << 61) % 3 == 2;
+  CHECK(std::abs(third - 1000) < 120);
+}

@@ -175,7 +175,7 @@ class Reader {
     t.train.insert(t.train.end(), {"--seed", word(seed)});
     check(run["set"].is_object(), "set must be an object of settings");
     for (const auto& [key, value] : run["set"].items())
-      if (!value.is_null()) t.train.insert(t.train.end(), {"--set", key + "=" + word(value)});
+      t.train.insert(t.train.end(), {"--set", key + "=" + word(value)});
     for (const std::string& item : options_.settings)
       t.train.insert(t.train.end(), {"--set", item});
     check_settings(t.train);

@@ -39,7 +39,8 @@ Summary summarize(const std::vector<double>& values) {
   Summary s;
   s.count = static_cast<int64_t>(values.size());
   const auto n = static_cast<double>(values.size());
-  for (const double v : values) s.mean += v / n;
+  for (const double v : values) s.mean += v;
+  s.mean /= n;  // exact where all values are one small integer
   double squares = 0;
   for (const double v : values) squares += (v - s.mean) * (v - s.mean);
   s.half_width = s.count < 2 ? std::numeric_limits<double>::quiet_NaN()
