@@ -42,14 +42,17 @@ std::string mebibytes(size_t bytes) {
 }
 
 // Large blocks in huge pages, if the system has them: a puzzle table of gigabytes is touched in
-// hundreds of page faults, not in hundred thousands.
+// hundreds of page faults, not in hundreds of thousands.
 void* host_block(size_t bytes) {
+#ifndef __SANITIZE_ADDRESS__  // the sanitizer would not see an overrun of the rounded size
   constexpr size_t kHugePage = size_t{2} << 20;
-  const bool huge = bytes >= 4 * kHugePage;
-  const size_t alignment = huge ? kHugePage : alignment_of(Device::cpu);
-  void* block = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (block && huge) ::madvise(block, bytes, MADV_HUGEPAGE);
-  return block;
+  if (bytes >= 4 * kHugePage) {
+    void* block = std::aligned_alloc(kHugePage, (bytes + kHugePage - 1) / kHugePage * kHugePage);
+    if (block) ::madvise(block, bytes, MADV_HUGEPAGE);
+    return block;
+  }
+#endif
+  return std::aligned_alloc(alignment_of(Device::cpu), bytes);
 }
 
 bool private_cache = false;

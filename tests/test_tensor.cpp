@@ -76,7 +76,7 @@ TEST_CASE("random integers below a bound are uniform, also where the bound is no
   std::vector<int> hits(7);
   for (int i = 0; i < 7000; ++i) ++hits[random.below(7)];
   for (const int n : hits) CHECK(std::abs(n - 1000) < 150);
-  // 3/8 of 2^64: without rejection a third of the numbers would come up for 2 draws of 8, not 3.
+  // 3/8 of 2^64: without rejection one remainder of 3 would come up in a quarter of the draws.
   int third = 0;
   for (int i = 0; i < 3000; ++i) third += random.below(int64_t{3} << 61) % 3 == 2;
   CHECK(std::abs(third - 1000) < 120);

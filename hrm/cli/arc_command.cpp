@@ -271,7 +271,7 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
   view.tasks.clear();
   const PuzzleDataset train(std::make_shared<ArcExamples>(data, "train", view), run);
   view.pool = fit.pool;
-  const PuzzleDataset test(std::make_shared<ArcExamples>(data, "test", view), run);
+  const PuzzleDataset test(std::make_shared<ArcExamples>(data, "test", view, train.arc()), run);
   CHECK(!start || train.info().seq_len == config.model.seq_len,
         "[adapt] the task needs a canvas of ", train.info().seq_len, " cells, the model has ",
         config.model.seq_len);

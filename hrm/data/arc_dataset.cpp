@@ -90,6 +90,7 @@ ArcExamples::ArcExamples(ArcData data, const std::string& split, const DataView&
   const int64_t tasks = std::ssize(data_.tasks);
   if (other) {
     variants_ = other->variants_;
+    CHECK(std::ssize(*variants_) == tasks, "[arc] the splits have not the same tasks");
   } else {
     Variants variants(tasks);
 #pragma omp parallel for schedule(dynamic)

@@ -212,12 +212,7 @@ class Reader {
   // The mistakes that `hrm train` would find only after the first models are trained.
   void check_settings(const Words& train) const {
     try {
-      Config config;
-      for (size_t i = 0; i + 1 < train.size(); ++i) {
-        if (train[i] == "--preset") config = preset(train[i + 1]);
-        if (train[i] == "--set") config.set_from(train[i + 1]);
-      }
-      config.validate();
+      asked_for(train).first.validate();
     } catch (const Error& error) {
       throw Error("[lab] " + file_.string() + ": " + error.what());
     }
@@ -257,6 +252,19 @@ std::string to_string(const Words& words) {
     text += (text.empty() ? "" : " ") + (plain ? w : "'" + w + "'");
   }
   return text;
+}
+
+std::pair<Config, Words> asked_for(const Words& train) {
+  std::pair<Config, Words> asked;
+  for (size_t i = 0; i < train.size(); ++i) {
+    if (train[i] == "--preset" && i + 1 < train.size())
+      asked.first = preset(train[++i]);
+    else if (train[i] == "--set" && i + 1 < train.size())
+      asked.first.set_from(train[++i]);
+    else
+      asked.second.push_back(train[i]);
+  }
+  return asked;
 }
 
 Experiment read_experiment(const Path& file, const ExperimentOptions& options) {

@@ -15,6 +15,8 @@ std::string to_string(const Labels& labels);  // "loops=4,halting=ACT"
 // Words of a command behind `hrm`.
 using Words = std::vector<std::string>;
 std::string to_string(const Words& words);  // as a shell reads it
+// What the words behind `hrm train` ask for: the configuration (--preset, --set), and the others.
+std::pair<Config, Words> asked_for(const Words& train);
 
 // A way to judge a trained model: eval, solve or arc predict, without --run and --json; without
 // words it is the evaluation at the end of training.

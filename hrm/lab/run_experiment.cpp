@@ -178,20 +178,6 @@ Json judge(const Experiment& e, const Job& job, const RunOptions& options) {
   return line;
 }
 
-// What the words behind `hrm train` ask for: the configuration, and the other words.
-std::pair<Config, Words> asked_for(const Words& train) {
-  std::pair<Config, Words> asked;
-  for (size_t i = 0; i < train.size(); ++i) {
-    if (train[i] == "--preset" && i + 1 < train.size())
-      asked.first = preset(train[++i]);
-    else if (train[i] == "--set" && i + 1 < train.size())
-      asked.first.set_from(train[++i]);
-    else
-      asked.second.push_back(train[i]);
-  }
-  return asked;
-}
-
 // The last step in metrics.jsonl, read from its end.
 int64_t step_reached(const Path& run) {
   std::ifstream file(run / "metrics.jsonl");
