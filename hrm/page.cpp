@@ -40,7 +40,7 @@ polyline.series,line.series{stroke:var(--c);fill:none;stroke-width:2}circle.seri
 .legend i.series{background:var(--c)}
 details{margin:6px 0}summary{cursor:pointer;color:var(--soft)}
 th{text-align:left;font-weight:600;padding:3px 14px 3px 0;border-bottom:1.5px solid var(--soft)}
-.wide{overflow-x:auto}
+.wide{overflow-x:auto}.wide td{white-space:nowrap}
 .puzzles{margin-top:16px;display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:20px}
 .puzzle{border:1px solid var(--line);border-radius:10px;padding:12px;background:var(--card)}
 .puzzle header{display:flex;justify-content:space-between;font-size:.84rem;color:var(--soft)}

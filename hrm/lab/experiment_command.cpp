@@ -64,7 +64,7 @@ void run(Settings s, const std::string& start) {
     Json line = {{"labels", Json::object()}, {"values", Json::object()}};
     for (const auto& [name, value] : r.labels) line["labels"][name] = value;
     for (const auto& [name, v] : r.values)
-      line["values"][name] = {{"mean", v.mean}, {"half_width", v.half_width}, {"seeds", v.count}};
+      line["values"][name] = {{"mean", v.mean}, {"half_width", v.half_width}, {"models", v.count}};
     lines += line.dump() + "\n";
   }
   write_file_atomically(own / "table.jsonl", lines);

@@ -71,7 +71,7 @@ Table table_of(const std::vector<Row>& rows) {
     });
     if (there) columns.push_back(c), t.head.push_back(c.title);
   }
-  t.head.push_back("seeds");
+  t.head.push_back("models");
   for (const Row& r : rows) {
     std::vector<std::string> line;
     for (size_t i = 0; i < labels; ++i) line.push_back(r.label(t.head[i]));
@@ -325,7 +325,8 @@ std::string experiment_page(const Experiment& e, const std::vector<Row>& rows,
   const std::vector<Row> kept = table_rows(rows);
   const Table t = table_of(kept);
   body +=
-      "<h2>Results</h2><p>Mean over the seeds, with the half width of its 95 % confidence "
+      "<h2>Results</h2><p>Mean over the models, one for each seed, with the half width of its 95 % "
+      "confidence "
       "interval (Student's t).</p><div class=\"wide\"><table>" +
       table_row(t.head, true);
   for (const auto& line : t.lines) body += table_row(line);
