@@ -139,7 +139,8 @@ class Reader {
       check(!options_.arc.empty(),
             "needs ARC tasks. HINT: git clone https://github.com/fchollet/ARC-AGI, then "
             "--arc ARC-AGI/data");
-      replace_all(command, "{arc}", options_.arc.string());
+      // Spelled one way, so that the same folder is the same data set.
+      replace_all(command, "{arc}", fs::weakly_canonical(options_.arc).string());
     }
     std::istringstream in(command);
     Words out;
