@@ -115,6 +115,7 @@ TEST_CU_SRC := $(if $(filter-out 0,$(CUDA)),$(wildcard tests/cuda/*.cu)) \
                $(if $(filter emulate,$(CUDA)),$(wildcard tests/emulate/*.cu))
 # The command line's own parts are tested too; only its main() is not.
 TEST_CLI_SRC := $(filter-out hrm/cli/main.cpp,$(CLI_SRC))
+PARITY_SRC := tests/parity.cpp tests/parity_arc.cpp tests/support/sha256.cpp
 # What the parsers need.
 FUZZ_SRC := $(wildcard kernels/cpu/*.cpp tensor/*.cpp hrm/data/*.cpp hrm/config.cpp)
 HEADERS := $(wildcard kernels/*.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h \
@@ -122,14 +123,26 @@ HEADERS := $(wildcard kernels/*.h kernels/cuda/runtime.h tensor/*.h autograd/*.h
 FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
                     -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
-objects = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(patsubst %.cu,$(BUILD)/obj/%.cu.o,$(1)))
+# The emulated builds compile only what differs: a source that does not name the seam between the
+# devices comes from the CPU's tree, and the checker's build takes most others from the plain one.
+ifeq ($(CUDA),emulate)
+  DEBUG_TREE := $(if $(DEBUG),-debug)
+  CPU_BUILD := build/cpu$(if $(filter address,$(SAN)),-address)$(DEBUG_TREE)
+  SHAREABLE := $(filter-out kernels/cuda/%,$(LIB_SRC)) $(DEVICE_TEST_SRC) $(PARITY_SRC)
+  FROM_CPU := $(shell grep -LE 'HRM_DISPATCH|kBuiltWithCuda|HRM_WITH_CUDA|HRM_EMULATE' $(SHAREABLE))
+  FROM_EMULATE := $(if $(filter check,$(SAN)), \
+                    $(filter-out $(FROM_CPU),$(shell grep -L HRM_EMULATE $(SHAREABLE))))
+endif
+objects_in = $(patsubst %.cpp,$(1)/obj/%.o,$(patsubst %.cu,$(1)/obj/%.cu.o,$(2)))
+objects = $(call objects_in,$(BUILD),$(filter-out $(FROM_CPU) $(FROM_EMULATE),$(1))) \
+          $(call objects_in,$(CPU_BUILD),$(filter $(FROM_CPU),$(1))) \
+          $(call objects_in,build/emulate$(DEBUG_TREE),$(filter $(FROM_EMULATE),$(1)))
 fuzz_objects = $(patsubst %.cpp,build/fuzz/obj/%.o,$(1))
 LIB := $(BUILD)/libhrm.a
 HRM := $(BUILD)/hrm
 UNIT := $(BUILD)/tests/unit
 DEVICES := $(BUILD)/tests/devices
 PARITY := $(BUILD)/tests/parity
-PARITY_SRC := tests/parity.cpp tests/parity_arc.cpp tests/support/sha256.cpp
 EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp))
 BENCH := $(BUILD)/bench/bench
 GPU_BENCH := $(BUILD)/bench/gpu
@@ -141,7 +154,7 @@ Q := $(if $(V),,@)
 say = @printf '  %-6s %s\n' $(1) $(2)
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test cuda-objects check-kernels mutate gpu-bench gpu-report unit devices parity bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run \
+.PHONY: all hrm run test cuda-objects check-kernels mutate gpu-bench gpu-report unit devices parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run \
         install format format-check loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -275,6 +288,12 @@ $(BUILD)/obj/%.o: %.cpp $(FLAGS_STAMP)
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(LEVEL) -MMD -MP -c $< -o $@
+
+# Without commands of their own, so that make looks at these files when the other tree is done.
+$(filter-out $(BUILD)/%,$(call objects,$(FROM_CPU) $(FROM_EMULATE))): shared ;
+shared:
+	@$(MAKE) $(if $(FROM_EMULATE),SAN=,CUDA=0) objects SOURCES='$(FROM_CPU) $(FROM_EMULATE)'
+objects: $(call objects,$(SOURCES))
 
 $(LIB): $(call objects,$(LIB_SRC) $(CU_SRC)) $(SOURCES_STAMP)
 	$(call say,AR,$@)

@@ -133,6 +133,10 @@ std::vector<std::string> comparisons(const Experiment& e, const std::vector<Row>
   return lines;
 }
 
+bool is_number(const std::string& text) {
+  return !text.empty() && text.find_first_not_of("-0123456789.e") == std::string::npos;
+}
+
 // A chart's lines: the x of every row, by series.
 class Drawing {
  public:
@@ -146,18 +150,17 @@ class Drawing {
       labels_x_ = by_label;
       std::string name;
       for (const Json& s : series.is_array() ? series : Json::array({series}))
-        name += (name.empty() ? "" : ", ") + row.label(s);
+        name += (name.empty() ? "" : ", ") +
+                (is_number(row.label(s)) ? s.get<std::string>() + " " : "") + row.label(s);
       if (!lines_.contains(name)) order_.push_back(name);
       if (by_label &&
           std::find(categories_.begin(), categories_.end(), row.label(x_)) == categories_.end())
         categories_.push_back(row.label(x_));
       lines_[name].push_back(&row);
+      ++points_;
     }
     // Numbers in their order.
-    const auto numeric = [](const std::string& text) {
-      return !text.empty() && text.find_first_not_of("-0123456789.e") == std::string::npos;
-    };
-    numbers_ = std::all_of(categories_.begin(), categories_.end(), numeric);
+    numbers_ = std::all_of(categories_.begin(), categories_.end(), is_number);
     if (numbers_)
       std::stable_sort(categories_.begin(), categories_.end(),
                        [](const auto& a, const auto& b) { return std::stod(a) < std::stod(b); });
@@ -218,7 +221,7 @@ class Drawing {
     for (const Row* r : rows) {
       const Summary& s = r->values.at(y_);
       curve.push_back({x_of(*r), s.mean});
-      if (!std::isnan(s.half_width))
+      if (!std::isnan(s.half_width) && points_ <= 60)  // more would hide the lines
         chart.whisker(x_of(*r), s.mean - s.half_width, s.mean + s.half_width, css);
       if (rows.size() <= 40)
         chart.dot(curve.back(), 3.5, to_string(r->labels) + ": " + text_of(s, is_share(y_)), css);
@@ -229,6 +232,7 @@ class Drawing {
   const Json& spec_;
   std::string y_, x_;
   bool labels_x_ = false, numbers_ = false;
+  int64_t points_ = 0;
   std::map<std::string, std::vector<const Row*>> lines_;
   std::vector<std::string> order_, categories_;
 };
