@@ -154,7 +154,7 @@ Q := $(if $(V),,@)
 say = @printf '  %-6s %s\n' $(1) $(2)
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test cuda-objects check-kernels mutate gpu-bench gpu-report unit devices parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run \
+.PHONY: all hrm run test cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run \
         install format format-check loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -195,8 +195,13 @@ bench-pytorch: deps  ## the same model and step in PyTorch (PYTHON=... with torc
 
 check-kernels: deps  ## the CUDA kernels under the checker of races, bounds and uninitialised memory
 	@$(MAKE) -s CUDA=emulate SAN=check devices
+	@$(MAKE) -s check-attention check-other-kernels
+# Two programs, side by side: the emulation runs on one core.
+check-attention:
+	@build/emulate-check/tests/devices --no-colors=true --test-case='cuda: attention*'
+check-other-kernels:
 	@build/emulate-check/tests/devices --no-colors=true --test-case='cuda*' \
-	  --test-case-exclude='*recorded step*,*training follows*'
+	  --test-case-exclude='cuda: attention*,*recorded step*,*training follows*'
 
 mutate:  ## remove each synchronisation of the CUDA kernels in turn; some test must notice
 	@$(MAKE) $(if $(V),,-s) CUDA=emulate unit

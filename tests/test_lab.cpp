@@ -191,8 +191,8 @@ TEST_CASE("experiment: records of one setting become a row; tables and pages hol
   CHECK(text.find("80.0 ±") != std::string::npos);
   CHECK(text.find("of the puzzles 4 solved by more seeds, 0 by fewer, p = 0.12") !=
         std::string::npos);
-  for (const char* part : {"Loops &lt;1&gt;", "by loops", "published: elsewhere", "80.0 ±",
-                           "</i>loops 4<", "hrm lab run x", "<circle", "<polyline"}) {
+  for (const std::string part : {"Loops &lt;1&gt;", "by loops", "published: elsewhere", "80.0 ±",
+                                 "</i>loops 4<", "hrm lab run x", "<circle", "<polyline"}) {
     CAPTURE(part);
     CHECK(page.find(part) != std::string::npos);
   }
