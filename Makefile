@@ -128,7 +128,7 @@ FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
 ifeq ($(CUDA),emulate)
   DEBUG_TREE := $(if $(DEBUG),-debug)
   CPU_BUILD := build/cpu$(if $(filter address,$(SAN)),-address)$(DEBUG_TREE)
-  SHAREABLE := $(filter-out kernels/cuda/%,$(LIB_SRC)) $(DEVICE_TEST_SRC) $(PARITY_SRC)
+  SHAREABLE := $(sort $(filter-out kernels/cuda/%,$(LIB_SRC)) $(DEVICE_TEST_SRC) $(PARITY_SRC))
   FROM_CPU := $(shell grep -LE 'HRM_DISPATCH|kBuiltWithCuda|HRM_WITH_CUDA|HRM_EMULATE' $(SHAREABLE))
   FROM_EMULATE := $(if $(filter check,$(SAN)), \
                     $(filter-out $(FROM_CPU),$(shell grep -L HRM_EMULATE $(SHAREABLE))))
