@@ -164,6 +164,8 @@ TEST_CASE("experiment: every mistake in a file is one line that names it") {
   options.only = "loops=3";
   const Path file = write(dir, kFile);
   expect_error([&] { read_experiment(file, options); }, "no model has loops=3");
+  options.only = "loops=1,4,seed=0";
+  expect_error([&] { read_experiment(file, options); }, "no model has loops=1,4.");
 }
 
 TEST_CASE("experiment: records of one setting become a row; tables and pages hold them") {

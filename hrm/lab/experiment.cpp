@@ -222,7 +222,13 @@ class Reader {
   void keep_only(Experiment& e) const {
     e.partial = !options_.only.empty();
     std::istringstream in(options_.only);
-    for (std::string item; std::getline(in, item, ',');) {
+    Words items;  // a value may hold commas
+    for (std::string part; std::getline(in, part, ',');)
+      if (items.empty() || part.find('=') != std::string::npos)
+        items.push_back(part);
+      else
+        items.back() += "," + part;
+    for (const std::string& item : items) {
       const size_t at = item.find('=');
       check(at != std::string::npos, "--only takes label=value, got '", item, "'");
       const std::pair<std::string, std::string> wanted(item.substr(0, at), item.substr(at + 1));
