@@ -56,7 +56,7 @@ constexpr FileType kFileTypes[] = {
     {"BOOL", 1, DType::u8},
 };
 
-const FileType& file_type(const std::string& type, const std::string& name) {
+FileType file_type(std::string_view type, const std::string& name) {
   for (const FileType& t : kFileTypes)
     if (type == t.name) return t;
   detail::fail("[read] ", name, " has dtype ", type,
@@ -129,7 +129,7 @@ std::vector<int64_t> integers(const json& array, const std::string& where) {
 
 struct Entry {
   std::string name;
-  const FileType* type;
+  FileType type;
   std::vector<int64_t> dims;
   size_t begin, end;  // offsets into the data
 };
@@ -139,10 +139,10 @@ Entry parse_entry(const std::string& key, const json& value, const std::string& 
   const auto range = integers(value.at("data_offsets"), where);
   CHECK(range.size() == 2 && range[0] >= 0 && range[0] <= range[1], "[safetensors] ", where,
         ": data_offsets must be [begin, end]");
-  Entry entry{key, &file_type(value.at("dtype").get<std::string>(), where),
+  Entry entry{key, file_type(value.at("dtype").get<std::string>(), where),
               integers(value.at("shape"), where), static_cast<size_t>(range[0]),
               static_cast<size_t>(range[1])};
-  const size_t wanted = checked_bytes(entry.dims, entry.type->size, where);
+  const size_t wanted = checked_bytes(entry.dims, entry.type.size, where);
   CHECK(wanted == entry.end - entry.begin, "[safetensors] ", where, ": its shape needs ", wanted,
         " bytes, its offsets hold ", entry.end - entry.begin);
   return entry;
@@ -194,7 +194,7 @@ Safetensors parse_tensors(std::span<const std::byte> bytes, const std::shared_pt
         " bytes after its last tensor");
   for (const Entry& entry : entries)
     result.tensors.emplace_back(
-        entry.name, narrow(data.data() + entry.begin, Shape(entry.dims), *entry.type, owner,
+        entry.name, narrow(data.data() + entry.begin, Shape(entry.dims), entry.type, owner,
                            name + " tensor '" + entry.name + "'"));
   return result;
 }
@@ -324,7 +324,7 @@ Tensor parse_npy(std::span<const std::byte> bytes, std::shared_ptr<void> owner,
   const auto known = types.find(descr);
   CHECK(known != types.end(), "[npy] ", name, " has dtype '", descr,
         "'; supported are u1, b1, i4, i8, f4 and f8, little-endian");
-  const FileType& type = file_type(known->second, name);
+  const FileType type = file_type(known->second, name);
   const std::string shape_text = value_of("shape");
   const size_t close = shape_text.find(')');
   CHECK(shape_text.starts_with('(') && close != std::string::npos, "[npy] ", name,

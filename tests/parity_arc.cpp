@@ -77,12 +77,12 @@ void check_tasks(Ledger& ledger, const Json& tasks) {
   const auto same = [&](const char* what, bool equal) { ledger.ratio(what, equal ? 0 : INFINITY); };
   for (const Json& entry : tasks) {
     const ArcTask task = task_of(entry);
-    same("hash of a task", puzzle_hash(task, {}) == entry.at("puzzle_hash_original"));
+    same("hash of a task", entry.at("puzzle_hash_original") == puzzle_hash(task, {}));
     const Json& names = entry.at("augmentation_names");
     for (size_t i = 0; i < names.size(); ++i) {
       const auto [id, v] = parse_variant_name(names[i]);
-      same("name of a variant", id == task.id && v.name(id) == names[i]);
-      same("hash of a variant", puzzle_hash(task, v) == entry.at("puzzle_hash_augmented")[i]);
+      same("name of a variant", id == task.id && names[i] == v.name(id));
+      same("hash of a variant", entry.at("puzzle_hash_augmented")[i] == puzzle_hash(task, v));
     }
     for (const Json& variant : entry.at("augmented")) {
       const ArcVariant v = parse_variant_name(variant.at("name")).second;
@@ -101,9 +101,9 @@ void check_tasks(Ledger& ledger, const Json& tasks) {
       const ArcPair pair = v.apply(all.at(s.at("example").get<size_t>()));
       std::vector<int32_t> tokens(kArcSide * kArcSide);
       encode_grid(pair.input, kArcSide, s.at("pad_r"), s.at("pad_c"), tokens.data());
-      same("input sequence", text_of(tokens) == s.at("input_seq"));
+      same("input sequence", s.at("input_seq") == text_of(tokens));
       encode_grid(pair.output, kArcSide, s.at("pad_r"), s.at("pad_c"), tokens.data());
-      same("output sequence", text_of(tokens) == s.at("output_seq"));
+      same("output sequence", s.at("output_seq") == text_of(tokens));
       same("a translated sequence, read at its offset",
            crop(tokens.data(), kArcSide, s.at("pad_r"), s.at("pad_c")) == pair.output);
       if (!s.at("translated")) continue;

@@ -8,7 +8,7 @@ namespace hrm {
 namespace fs = std::filesystem;
 namespace {
 
-const Tensor& tensor_named(const NamedTensors& tensors, const std::string& name) {
+Tensor tensor_named(const NamedTensors& tensors, const std::string& name) {
   const Tensor* t = find(tensors, kOfficialPrefix + name);
   CHECK(t, "[import] the file has no '", kOfficialPrefix, name,
         "'. HINT: is it a checkpoint of HRM or TRM?");
@@ -25,7 +25,7 @@ int64_t count_layers(const NamedTensors& tensors, const std::string& level) {
 
 // Fills in what the shapes tell; heads, cycles and halting come from the preset and --set.
 void adopt_shapes(ModelConfig& m, const NamedTensors& tensors) {
-  const Tensor& embedding = tensor_named(tensors, "embed_tokens.embedding_weight");
+  const Tensor embedding = tensor_named(tensors, "embed_tokens.embedding_weight");
   CHECK(embedding.ndim() == 2, "[import] the token embedding must be [vocab, hidden], got ",
         embedding.shape());
   m.vocab_size = embedding.size(0), m.hidden_size = embedding.size(1);
