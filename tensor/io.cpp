@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -279,7 +281,7 @@ void write_safetensors(const Path& path, const NamedTensors& tensors,
   const uint64_t length = text.size();
   Parts parts{std::as_bytes(std::span(&length, 1)), std::as_bytes(std::span(text))};
   for (const auto& [name, tensor] : sorted) parts.push_back(bytes_of(tensor));
-  write_file_atomically(path, parts);
+  write_output(path, parts);
 }
 
 Tensor read_npy(const Path& path) {
@@ -395,7 +397,7 @@ std::string npy_header(DType dtype, const Shape& shape) {
 void write_npy(const Path& path, const Tensor& tensor) {
   const Tensor dense = tensor.to(Device::cpu).contiguous();
   const std::string header = npy_header(dense.dtype(), dense.shape());
-  write_file_atomically(path, {std::as_bytes(std::span(header)), bytes_of(dense)});
+  write_output(path, {std::as_bytes(std::span(header)), bytes_of(dense)});
 }
 
 NpyWriter::NpyWriter(const Path& path, DType dtype, int64_t row_size)
@@ -420,28 +422,93 @@ void NpyWriter::finish() {
   CHECK(!file_.fail(), "[write] cannot write ", path_.string(), ": ", reason(errno));
 }
 
-void write_file_atomically(const Path& path, const Parts& parts) {
-  const Path temporary = path.string() + ".tmp";
-  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  CHECK(file >= 0, "[write] cannot create ", temporary.string(), ": ", reason(errno));
-  RemoveOnFailure guard(temporary);
-  int error = 0;
+namespace {
+
+// Writes all parts to a descriptor; the error number, or 0.
+int write_parts(int file, const Parts& parts) {
   for (std::span<const std::byte> left : parts)
-    while (!left.empty() && !error) {
+    while (!left.empty()) {
       const ssize_t n = ::write(file, left.data(), std::min<size_t>(left.size(), 1 << 30));
-      if (n < 0 && errno != EINTR) error = errno;
+      if (n < 0 && errno != EINTR) return errno;
       if (n > 0) left = left.subspan(static_cast<size_t>(n));
     }
+  return 0;
+}
+
+// What a chain of links leads to, whether it exists or not. A circle of links ends somewhere in it.
+Path end_of_links(Path path) {
+  constexpr int kLongestChain = 40;  // the kernel's own limit
+  std::error_code none;
+  for (int i = 0; i < kLongestChain; ++i) {
+    const Path next = std::filesystem::read_symlink(path, none);
+    if (none) break;  // it is no link
+    path = path.parent_path() / next;
+  }
+  return path;
+}
+
+// Makes an entry of a folder (a rename, say) survive a loss of power. Some file systems cannot.
+void sync_folder_of(const Path& path) {
+  const Path folder = path.has_parent_path() ? path.parent_path() : Path(".");
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  ::fsync(fd);
+  ::close(fd);
+}
+
+}  // namespace
+
+void write_file_atomically(const Path& path, const Parts& parts) {
+  const Path temporary = path.string() + ".tmp";
+  // What an interrupted call left there goes. It may be a link that somebody else put there: it is
+  // removed, not followed.
+  CHECK(::unlink(temporary.c_str()) == 0 || errno == ENOENT, "[write] cannot replace ",
+        temporary.string(), ": ", reason(errno));
+  const int file =
+      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+  CHECK(file >= 0, "[write] cannot create ", temporary.string(), ": ", reason(errno));
+  RemoveOnFailure guard(temporary);
+  int error = write_parts(file, parts);
   if (!error && ::fsync(file) != 0) error = errno;
   if (::close(file) != 0 && !error) error = errno;
   CHECK(!error, "[write] cannot write ", path.string(), ": ", reason(error));
   CHECK(::rename(temporary.c_str(), path.c_str()) == 0, "[write] cannot rename ",
         temporary.string(), ": ", reason(errno));
   guard.keep = true;
+  sync_folder_of(path);
 }
 
 void write_file_atomically(const Path& path, const std::string& text) {
   write_file_atomically(path, Parts{std::as_bytes(std::span(text))});
+}
+
+void write_output(const Path& path, const Parts& parts) {
+  if (path == "-") {
+    std::fflush(stdout);
+    const int error = write_parts(STDOUT_FILENO, parts);
+    CHECK(!error, "[write] cannot write to standard output: ", reason(error));
+    return;
+  }
+  struct stat info {};
+  const bool exists = ::stat(path.c_str(), &info) == 0;  // of what a link leads to
+  if (!exists || S_ISREG(info.st_mode)) return write_file_atomically(end_of_links(path), parts);
+  CHECK(!S_ISDIR(info.st_mode), "[write] cannot write ", path.string(),
+        ": it is a folder. HINT: name a file in it");
+  const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  CHECK(file >= 0, "[write] cannot open ", path.string(), ": ", reason(errno));
+  int error = write_parts(file, parts);
+  if (::close(file) != 0 && !error) error = errno;
+  CHECK(!error, "[write] cannot write ", path.string(), ": ", reason(error));
+}
+
+void write_output(const Path& path, const std::string& text) {
+  write_output(path, Parts{std::as_bytes(std::span(text))});
+}
+
+void create_folder(const Path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  CHECK(!error, "[write] cannot create the folder ", path.string(), ": ", error.message());
 }
 
 std::string read_file(const Path& path) {
@@ -460,16 +527,27 @@ uint64_t name_hash(std::string_view name) {
 }
 
 uint64_t checksum(std::span<const std::byte> bytes) {
-  uint64_t hash = kFnvStart;
-  const auto mix = [&](uint64_t word) { hash = (hash ^ word) * kFnvPrime; };
+  // Odd constants without a pattern: the fractional bits of the square roots of 2 and 3.
+  constexpr uint64_t kFirst = 0x6a09e667f3bcc909u, kSecond = 0xbb67ae8584caa73bu;
+  // Multiplication carries a difference to the bits above it, the rotation to those below, so that
+  // no two differences stay in a bit of their own and cancel.
+  const auto mix = [](uint64_t sum, uint64_t word) {
+    return std::rotl(sum ^ (word * kFirst), 29) * kSecond;
+  };
+  // Four sums side by side, since each has to wait for its own multiplications.
+  constexpr size_t kLanes = 4;
+  std::array<uint64_t, kLanes> lanes = {1, 2, 3, 4};
   size_t i = 0;
-  for (; i + 8 <= bytes.size(); i += 8) {
-    uint64_t word;
-    std::memcpy(&word, bytes.data() + i, 8);
-    mix(word);
+  for (; i + 8 * kLanes <= bytes.size(); i += 8 * kLanes) {
+    std::array<uint64_t, kLanes> words;
+    std::memcpy(words.data(), bytes.data() + i, sizeof words);
+    for (size_t k = 0; k < kLanes; ++k) lanes[k] = mix(lanes[k], words[k]);
   }
-  for (; i < bytes.size(); ++i) mix(static_cast<uint64_t>(bytes[i]));
-  return hash;
+  uint64_t sum = mix(0, bytes.size());
+  for (const uint64_t lane : lanes) sum = mix(sum, lane);
+  for (; i < bytes.size(); ++i) sum = mix(sum, static_cast<uint64_t>(bytes[i]));
+  for (int round = 0; round < 2; ++round) sum = (sum ^ (sum >> 32)) * kFirst;
+  return sum ^ (sum >> 32);
 }
 
 }  // namespace hrm

@@ -69,17 +69,24 @@ class NpyWriter {
 // Pieces of a file in their order, so that a large tensor is written from where it lies.
 using Parts = std::vector<std::span<const std::byte>>;
 
-// Writes through `path` + ".tmp", flushes to disk and renames; on any failure (full disk, no
-// permission) removes the temporary file and throws an Error naming the path and the reason.
+// For files that belong to the program (in run folders and data sets). Writes through `path` +
+// ".tmp", flushes to disk and renames; on any failure (full disk, no permission) removes the
+// temporary file and throws an Error naming the path and the reason. A link at either name is
+// replaced, never followed.
 void write_file_atomically(const Path& path, const Parts& parts);
 void write_file_atomically(const Path& path, const std::string& text);
+// For files that the user names. A regular file is replaced as above, also where a link leads to
+// it; a device or a pipe is written to as it is; "-" is the standard output.
+void write_output(const Path& path, const Parts& parts);
+void write_output(const Path& path, const std::string& text);
+// Makes a folder and those above it, where they are missing.
+void create_folder(const Path& path);
 std::string read_file(const Path& path);
 
 // 64-bit FNV-1a of a text, for names.
 uint64_t name_hash(std::string_view name);
-// The same over 8-byte words (then the remaining bytes), eight times as fast: the checksum of
-// checkpoints. Damage shows, but it is no hash of names: the last byte of a word moves only the
-// upper eight bits.
+// A 64-bit checksum of files: every difference moves about half of its bits, so damage is missed
+// once in 2^64. It protects against accidents, not against somebody who wants to deceive.
 uint64_t checksum(std::span<const std::byte> bytes);
 
 }  // namespace hrm

@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <thread>
 
 #include "tensor/random.h"
 #include "tests/support/support.h"
@@ -391,17 +392,82 @@ TEST_CASE("io: name_hash is FNV-1a; any letter moves its lower half") {
   }
 }
 
-TEST_CASE("io: checksum sees every bit and the order of the words") {
+TEST_CASE("io: checksum sees every bit, the order of the words and the length") {
   const auto sum = [](const std::string& text) { return checksum(std::as_bytes(std::span(text))); };
-  CHECK(sum("") == 0xcbf29ce484222325u);
-  CHECK(sum("a") == 0xaf63dc4c8601ec8cu);  // the published FNV-1a value
-  const std::string text = "exactly nineteen by";
-  for (size_t i = 0; i < text.size() * 8; ++i) {
-    std::string flipped = text;
-    flipped[i / 8] = static_cast<char>(flipped[i / 8] ^ (1 << i % 8));
-    CHECK(sum(flipped) != sum(text));
-  }
+  for (const std::string text :
+       {"exactly nineteen by", "and forty-four, which needs all of its lanes"})
+    for (size_t i = 0; i < text.size() * 8; ++i) {
+      std::string flipped = text;
+      flipped[i / 8] = static_cast<char>(flipped[i / 8] ^ (1 << i % 8));
+      CHECK(sum(flipped) != sum(text));
+    }
   CHECK(sum("1234567887654321") != sum("8765432112345678"));
+  CHECK(sum("") != sum(std::string(1, '\0')));
+  CHECK(sum(std::string(31, '\0')) != sum(std::string(32, '\0')));
+}
+
+TEST_CASE("io: checksum sees flips in pairs, such as the signs of two weights") {
+  std::vector<uint64_t> words(512);
+  Random random(3);
+  for (uint64_t& word : words) word = static_cast<uint64_t>(random.below(int64_t{1} << 62)) << 1;
+  const auto sum = [&] { return checksum(std::as_bytes(std::span(words))); };
+  const uint64_t whole = sum();
+  int missed = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const int64_t a = random.below(512), b = (a + 1 + random.below(511)) % 512;
+    const int64_t bit = i < 1000 ? 63 : random.below(64);  // the same one in both words
+    words[a] ^= uint64_t{1} << bit;
+    words[b] ^= uint64_t{1} << bit;
+    missed += sum() == whole;
+    words[a] ^= uint64_t{1} << bit;
+    words[b] ^= uint64_t{1} << bit;
+  }
+  CHECK(missed == 0);
+  // One stuck line: the sign of every second float.
+  for (uint64_t& word : words) word ^= uint64_t{1} << 63;
+  CHECK(sum() != whole);
+}
+
+TEST_CASE("io: the program's own files replace links, and never follow them") {
+  const TempDir dir;
+  write_file_atomically(dir / "victim", std::string("thesis"));
+  for (const char* link : {"page", "page.tmp"}) {
+    std::filesystem::remove(dir / "page");
+    std::filesystem::create_symlink(dir / "victim", dir / link);
+    write_file_atomically(dir / "page", std::string("html"));
+    CHECK(read_file(dir / "victim") == "thesis");
+    CHECK(read_file(dir / "page") == "html");
+    CHECK_FALSE(std::filesystem::is_symlink(dir / "page"));
+  }
+}
+
+TEST_CASE("io: what the user names is written to, not replaced") {
+  const TempDir dir;
+  // A link stays a link, also one that leads nowhere yet.
+  for (const char* name : {"target", "missing"}) {
+    const Path link = dir / (std::string(name) + ".link");
+    if (*name == 't') write_file_atomically(dir / name, std::string("old"));
+    std::filesystem::create_symlink(name, link);
+    write_output(link, std::string("new"));
+    CHECK(std::filesystem::is_symlink(link));
+    CHECK(read_file(dir / name) == "new");
+  }
+  // A pipe hands on what is written.
+  REQUIRE(::mkfifo((dir / "pipe").c_str(), 0600) == 0);
+  std::string received;
+  std::thread reader([&] {
+    std::ifstream in(dir / "pipe");
+    std::getline(in, received);
+  });
+  write_output(dir / "pipe", std::string("through\n"));
+  reader.join();
+  CHECK(received == "through");
+  CHECK(std::filesystem::is_fifo(dir / "pipe"));
+  // A device that is full says so and is still a device.
+  std::filesystem::create_symlink("/dev/full", dir / "full");
+  expect_error([&] { write_output(dir / "full", std::string("x")); }, "No space left on device");
+  CHECK(std::filesystem::is_character_file("/dev/full"));
+  expect_error([&] { write_output(dir.path(), std::string("x")); }, "it is a folder");
 }
 
 TEST_CASE("io: arrays of the official data-set builder") {

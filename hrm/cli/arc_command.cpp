@@ -112,9 +112,7 @@ void print_scores(const std::vector<TaskOutcome>& outcomes) {
 
 // submission.json and predictions.json.
 void write_predictions(const Path& out, const std::vector<TaskOutcome>& outcomes) {
-  std::error_code error;
-  fs::create_directories(out, error);
-  CHECK(!error, "[arc] cannot create ", out.string(), ": ", error.message());
+  create_folder(out);
   Json json = {{"scores", to_json(score(outcomes))}, {"solved", solved(outcomes)}};
   json["tasks"] = Json::array();
   for (const TaskOutcome& task : outcomes) json["tasks"].push_back(to_json(task));
@@ -238,7 +236,7 @@ void show(ShowSettings s) {
   }
   CHECK(extension == ".html" || extension == ".svg" || extension == ".png",
         "[arc] --out must end in .html, .svg or .png, got '", s.out, "'");
-  write_file_atomically(s.out, extension == ".html"  ? sheet_html(s.task, sheet)
+  write_output(s.out, extension == ".html"  ? sheet_html(s.task, sheet)
                                : extension == ".svg" ? sheet_svg(sheet)
                                                      : sheet_png(sheet));
   std::printf("%s\n", s.out.c_str());

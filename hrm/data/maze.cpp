@@ -245,7 +245,7 @@ MazeSummary build_maze(const MazeBuild& build, const Path& out) {
                          {"acceptance", summary.acceptance},
                          {"seed", build.seed}};
   writer.finish({"<blank>"}, {{"maze.json", recorded.dump() + "\n"}});
-  if (!build.csv.empty()) write_file_atomically(build.csv, csv_text(puzzles));
+  if (!build.csv.empty()) write_output(build.csv, csv_text(puzzles));
   return summary;
 }
 

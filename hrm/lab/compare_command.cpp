@@ -103,7 +103,7 @@ void compare(const std::vector<std::string>& folders, const Path& out) {
   if (const std::string rows = differences(runs); !rows.empty())
     body += "<h2>Settings that differ</h2><div class=\"wide\"><table>" + table_row(head, true) +
             rows + "</table></div>";
-  write_file_atomically(out, html_page("Runs side by side", body));
+  write_output(out, html_page("Runs side by side", body));
   std::printf("page %s\n", out.c_str());
 }
 
@@ -115,8 +115,8 @@ void write_metrics(const std::string& folder, const std::string& csv,
         "--tensorboard FOLDER; the JSON lines are ",
         folder, "/metrics.jsonl");
   if (!csv.empty()) {
-    write_file_atomically(csv, metrics_csv(lines));
-    std::printf("%s\n", csv.c_str());
+    write_output(csv, metrics_csv(lines));
+    if (csv != "-") std::printf("%s\n", csv.c_str());
   }
   if (tensorboard.empty()) return;
   // The run started when its config.json was written.
@@ -124,7 +124,7 @@ void write_metrics(const std::string& folder, const std::string& csv,
   ::stat((Path(folder) / "config.json").c_str(), &status);
   const auto started = static_cast<double>(status.st_mtime);
   const Path file = Path(tensorboard) / format("events.out.tfevents.%.0f.hrm", started);
-  fs::create_directories(tensorboard);
+  create_folder(tensorboard);
   write_file_atomically(file, tensorboard_events(lines, started));
   std::printf("%s\n", file.c_str());
 }
