@@ -100,7 +100,7 @@ endif
 
 # Sources: every file in these folders; there is no list to keep ----------------------------------
 LIB_SRC := $(wildcard kernels/cpu/*.cpp tensor/*.cpp autograd/*.cpp autograd/ops/*.cpp \
-                      nn/*.cpp nn/optim/*.cpp hrm/*.cpp hrm/data/*.cpp hrm/lab/*.cpp) \
+                      nn/*.cpp nn/optim/*.cpp hrm/*.cpp hrm/support/*.cpp hrm/data/*.cpp hrm/lab/*.cpp) \
            $(if $(filter emulate,$(CUDA)),$(wildcard kernels/cuda/emulate/*.cpp)) \
            $(if $(filter 11,$(CUDA)$(CUBLASLT)),kernels/cuda/gemm_cublaslt.cpp) \
            $(if $(filter-out 0,$(CUDA)),kernels/cuda/profile.cpp)
@@ -120,7 +120,7 @@ PARITY_SRC := tests/parity.cpp tests/parity_arc.cpp tests/support/sha256.cpp
 # What the parsers need.
 FUZZ_SRC := $(wildcard kernels/cpu/*.cpp tensor/*.cpp hrm/data/*.cpp hrm/config.cpp)
 HEADERS := $(wildcard kernels/*.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h \
-                      hrm/*.h hrm/data/*.h hrm/lab/*.h)
+                      hrm/*.h hrm/support/*.h hrm/data/*.h hrm/lab/*.h)
 FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
                     -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 

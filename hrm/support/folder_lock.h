@@ -1,0 +1,27 @@
+// One process at a time in a folder.
+#pragma once
+
+#include <functional>
+
+#include "tensor/io.h"
+
+namespace hrm {
+
+// Holds a folder from construction to destruction, or until the process ends, however it ends; a
+// program that the process starts does not hold it. The lock is the kernel's (flock) on the file
+// FOLDER/lock, which says who holds it ("PID HOST") and stays. The folder is made if need be.
+class FolderLock {
+ public:
+  // Where another process, or another FolderLock of this one, holds the folder, `keep_waiting` is
+  // asked several times a second whether to go on waiting; without it the constructor does not
+  // wait. Throws one line that names the holder when it gives up.
+  explicit FolderLock(const Path& folder, const std::function<bool()>& keep_waiting = nullptr);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int file_;
+};
+
+}  // namespace hrm
