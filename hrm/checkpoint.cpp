@@ -1,6 +1,9 @@
 #include "hrm/checkpoint.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstring>
 #include <unordered_map>
@@ -13,17 +16,71 @@ namespace hrm {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 constexpr const char* kModelFile = "model.safetensors";
 constexpr const char* kTrainingFile = "training.safetensors";
 constexpr const char* kStateFile = "state.json";
+constexpr const char* kTemporary = ".tmp";      // being written
+constexpr const char* kOld = ".old";            // being replaced, where folders cannot be exchanged
 constexpr const char* kNames = "puzzle_names";  // i32 [rows, 2] beside the weights
 
 std::string file_checksum(const Path& path) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%016llx",
-                static_cast<unsigned long long>(checksum(MappedFile(path).bytes())));
-  return text;
+  return hexadecimal(checksum(MappedFile(path).bytes()));
+}
+
+// Of all that state.json holds but this checksum itself. The text of a JSON value depends on
+// nothing but the value, so white space in the file does not count.
+std::string state_checksum(Json state) {
+  state.erase("checksum");
+  const std::string text = state.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return hexadecimal(checksum(std::as_bytes(std::span(text))));
+}
+
+void write_state(const Path& folder, Json state) {
+  state["format"] = kFormat;
+  state["checksum"] = state_checksum(state);
+  write_file_atomically(folder / kStateFile, state.dump(2) + "\n");
+}
+
+// What to do about a damaged checkpoint, which may be `best` or one of several.
+std::string advice(const Path& folder) {
+  const bool best = folder.filename() == "best";
+  return std::string(". HINT: ") +
+         (best ? "--checkpoint last takes the newest of the training"
+               : "--checkpoint names another one; `hrm train --resume` takes the newest that is "
+                 "whole");
+}
+
+Json read_state(const Path& folder) {
+  const Path file = folder / kStateFile;
+  CHECK(fs::exists(file), "[checkpoint] ", folder.string(), " is no checkpoint: it has no ",
+        kStateFile, advice(folder));
+  Json state;
+  try {
+    state = read_json(file);
+  } catch (const Error& error) {
+    detail::fail(error.what(), advice(folder));
+  }
+  CHECK(state.is_object() && state.contains("format") && state["format"].is_number_integer(),
+        "[checkpoint] ", file.string(), " is damaged: it names no format", advice(folder));
+  CHECK(state["format"] == kFormat, "[checkpoint] ", file.string(), " has format ",
+        state["format"].dump(), ", this version of hrm reads format ", kFormat,
+        ". HINT: use the version of hrm that wrote it");
+  CHECK(state.contains("checksum") && state["checksum"] == state_checksum(state), "[checkpoint] ",
+        file.string(), " is damaged: its checksum is wrong", advice(folder));
+  CHECK(state.contains("checksums") && state["checksums"].is_object(), "[checkpoint] ",
+        file.string(), " is damaged: it has no checksums", advice(folder));
+  return state;
+}
+
+// The hashes of the names of puzzle rows, out of the tensor that holds them.
+std::vector<uint64_t> puzzle_names_of(const Tensor& names, const Path& file) {
+  CHECK(names.dtype() == DType::i32 && names.ndim() == 2 && names.size(1) == 2, "[checkpoint] ",
+        file.string(), ": '", kNames, "' must be i32 [rows, 2], got ", names.dtype(), " ",
+        names.shape());
+  std::vector<uint64_t> hashes(static_cast<size_t>(names.size(0)));
+  if (!hashes.empty()) std::memcpy(hashes.data(), names.data(), hashes.size() * 8);
+  return hashes;
 }
 
 // Runs a filesystem operation and turns its exception into one of ours.
@@ -34,6 +91,32 @@ void file_operation(const char* what, const Path& path, const Operation& operati
   } catch (const fs::filesystem_error& error) {
     detail::fail("[checkpoint] cannot ", what, " ", path.string(), ": ", error.code().message());
   }
+}
+
+// Puts the folder `fresh` in the place of `folder`, so that at every moment one of the two is
+// there.
+void exchange(const Path& fresh, const Path& folder) {
+  file_operation("rename", fresh, [&] {
+    if (!fs::exists(fs::symlink_status(folder))) return fs::rename(fresh, folder);
+    if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, folder.c_str(), RENAME_EXCHANGE) == 0) {
+      fs::remove_all(fresh);  // the old one
+      return;
+    }
+    // Some file systems cannot exchange. The old folder waits beside it, where remove_temporaries
+    // finds it.
+    const Path old = folder.string() + kOld;
+    fs::remove_all(old);
+    fs::rename(folder, old);
+    fs::rename(fresh, folder);
+    fs::remove_all(old);
+  });
+}
+
+// Whether `name` is that of a checkpoint: "step_" and at least eight digits.
+bool is_step_name(const std::string& name) {
+  const std::string_view digits = std::string_view(name).substr(std::min<size_t>(5, name.size()));
+  return name.starts_with("step_") && digits.size() >= 8 &&
+         std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
 }
 
 }  // namespace
@@ -54,11 +137,15 @@ Config read_config(const Path& run) {
   CHECK(fs::exists(path), "[run] ", run.string(),
         " is not a run folder: it has no config.json. "
         "HINT: `hrm train` and `hrm demo` make run folders");
-  return Config::from_json(read_json(path), path.string());
+  Config config = Config::from_json(read_json(path), path.string());
+  // A data set inside the run folder moves with it.
+  if (Path(config.data).is_relative() && fs::exists(run / config.data) && !config.data.empty())
+    config.data = (run / config.data).string();
+  return config;
 }
 
 void write_checkpoint(const Path& folder, const Checkpoint& checkpoint) {
-  const Path temporary = folder.string() + ".tmp";
+  const Path temporary = folder.string() + kTemporary;
   try {
     file_operation("create", temporary, [&] {
       fs::remove_all(temporary);
@@ -73,14 +160,10 @@ void write_checkpoint(const Path& folder, const Checkpoint& checkpoint) {
     write_safetensors(temporary / kModelFile, model);
     write_safetensors(temporary / kTrainingFile, checkpoint.training);
     Json state = checkpoint.state;
-    state["format"] = kFormat;
     for (const char* file : {kModelFile, kTrainingFile})
       state["checksums"][file] = file_checksum(temporary / file);
-    write_file_atomically(temporary / kStateFile, state.dump(2) + "\n");
-    file_operation("rename", temporary, [&] {
-      fs::remove_all(folder);
-      fs::rename(temporary, folder);
-    });
+    write_state(temporary, state);
+    exchange(temporary, folder);
   } catch (...) {
     std::error_code ignored;
     fs::remove_all(temporary, ignored);
@@ -88,29 +171,37 @@ void write_checkpoint(const Path& folder, const Checkpoint& checkpoint) {
   }
 }
 
+void write_checkpoint_state(const Path& folder, const Json& state) {
+  Json whole = state;
+  whole["checksums"] = read_state(folder)["checksums"];
+  write_state(folder, whole);
+}
+
 Checkpoint read_checkpoint(const Path& folder, bool weights_only) {
   Checkpoint checkpoint;
-  checkpoint.state = read_json(folder / kStateFile);
-  const Json& state = checkpoint.state;
-  CHECK(state.is_object() && state.value("format", 0) == kFormat, "[checkpoint] ",
-        (folder / kStateFile).string(),
-        " has an unknown format. HINT: was it written by another version of hrm?");
+  checkpoint.state = read_state(folder);
+  const Json& sums = checkpoint.state["checksums"];
   for (const char* file : {kModelFile, kTrainingFile}) {
     if (weights_only && file == kTrainingFile) continue;
-    CHECK(state.contains("checksums") && state["checksums"].contains(file) &&
-              state["checksums"][file] == file_checksum(folder / file),
-          "[checkpoint] ", (folder / file).string(),
-          " is damaged: its checksum is wrong. HINT: delete ", folder.string(),
-          " to go back to the checkpoint before it");
+    CHECK(fs::exists(folder / file), "[checkpoint] ", folder.string(), " is damaged: it has no ",
+          file, advice(folder));
+    CHECK(sums.contains(file) && sums[file] == file_checksum(folder / file), "[checkpoint] ",
+          (folder / file).string(), " is damaged: its checksum is wrong", advice(folder));
   }
   checkpoint.model = read_safetensors(folder / kModelFile).tensors;
   if (const Tensor* names = find(checkpoint.model, kNames)) {
-    checkpoint.puzzle_names.resize(names->size(0));
-    std::memcpy(checkpoint.puzzle_names.data(), names->data(), names->nbytes());
+    checkpoint.puzzle_names = puzzle_names_of(*names, folder / kModelFile);
     std::erase_if(checkpoint.model, [](const auto& entry) { return entry.first == kNames; });
   }
   if (!weights_only) checkpoint.training = read_safetensors(folder / kTrainingFile).tensors;
   return checkpoint;
+}
+
+std::string weights_checksum(const Path& folder) {
+  const Json sums = read_state(folder)["checksums"];
+  return sums.contains(kModelFile) && sums[kModelFile].is_string()
+             ? sums[kModelFile].get<std::string>()
+             : std::string();
 }
 
 Tensor match_puzzle_rows(const Tensor& saved_table, const std::vector<uint64_t>& saved,
@@ -146,28 +237,51 @@ Path checkpoint_path(const Path& run, int64_t step) {
 std::vector<Path> list_checkpoints(const Path& run) {
   std::vector<Path> found;
   const Path folder = run / "checkpoints";
-  if (!fs::is_directory(folder)) return found;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("step_") && !name.ends_with(".tmp")) found.push_back(entry.path());
-  }
-  std::ranges::sort(found);
+  file_operation("read", folder, [&] {
+    if (!fs::is_directory(folder)) return;
+    for (const auto& entry : fs::directory_iterator(folder))
+      if (is_step_name(entry.path().filename().string()) && entry.is_directory())
+        found.push_back(entry.path());
+  });
+  // By number: after step_99999999 comes step_100000000.
+  std::ranges::sort(found, {},
+                    [](const Path& p) { return std::pair(p.native().size(), p.native()); });
   return found;
 }
 
 void prune_checkpoints(const Path& run, int64_t keep) {
   std::vector<Path> all = list_checkpoints(run);
   for (int64_t i = 0; i + keep < std::ssize(all); ++i)
-    file_operation("remove", all[i], [&] { fs::remove_all(all[i]); });
+    file_operation("remove", all[i], [&] {
+      // Under another name first, so that a folder called step_... is never half removed.
+      const Path leaving = all[i].string() + kTemporary;
+      fs::remove_all(leaving);
+      fs::rename(all[i], leaving);
+      fs::remove_all(leaving);
+    });
 }
 
 void remove_temporaries(const Path& run) {
-  for (const Path& folder : {run, run / "checkpoints"}) {
-    if (!fs::is_directory(folder)) continue;
-    for (const auto& entry : fs::directory_iterator(folder))
-      if (entry.path().extension() == ".tmp")
-        file_operation("remove", entry.path(), [&] { fs::remove_all(entry.path()); });
-  }
+  // The names that checkpoints and the files of a run folder may have.
+  const auto ours = [](const std::string& name) {
+    constexpr std::array files = {"config.json", "evaluation.json", "report.html"};
+    return name == "best" || is_step_name(name) || std::ranges::count(files, name) > 0;
+  };
+  for (const Path& folder : {run, run / "checkpoints"})
+    file_operation("clean up", folder, [&] {
+      if (!fs::is_directory(folder)) return;
+      std::vector<Path> left;
+      for (const auto& entry : fs::directory_iterator(folder)) left.push_back(entry.path());
+      for (const Path& path : left) {
+        const bool old = path.extension() == kOld;
+        if ((!old && path.extension() != kTemporary) || !ours(path.stem().string())) continue;
+        const Path whole = folder / path.stem();
+        if (old && !fs::exists(whole))
+          fs::rename(path, whole);
+        else
+          fs::remove_all(path);
+      }
+    });
 }
 
 NamedTensors from_official(const NamedTensors& tensors) {

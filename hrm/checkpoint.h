@@ -1,7 +1,8 @@
 // Checkpoints: everything a run is. A folder `step_00001200` holds
 //   model.safetensors     weights and buffers under their official names ("model.inner....")
 //   training.safetensors  optimizer moments, averaged weights, carry
-//   state.json            step, random positions, data cursor, best score, checksums of the others
+//   state.json            step, random positions, data cursor, best score, what data set it is;
+//                         checksums of the other two and of itself
 // It is written beside and renamed, so a folder with that name is always complete.
 #pragma once
 
@@ -23,16 +24,23 @@ struct Checkpoint {
 Tensor match_puzzle_rows(const Tensor& table, const std::vector<uint64_t>& saved,
                          const std::vector<uint64_t>& wanted, int64_t* found);
 
+// Writes the folder. One that is there already is exchanged for the new one at once: whenever the
+// program ends, the folder is the old checkpoint or the new one.
 void write_checkpoint(const Path& folder, const Checkpoint& checkpoint);
+// Replaces the state alone; the checksums of the tensors stay.
+void write_checkpoint_state(const Path& folder, const Json& state);
 // Verifies the checksums. With `weights_only` the training tensors are left out.
 Checkpoint read_checkpoint(const Path& folder, bool weights_only = false);
+// The checksum of a checkpoint's weights, as state.json holds it.
+std::string weights_checksum(const Path& folder);
 
-// RUN/checkpoints/step_*, oldest first.
+// RUN/checkpoints/step_*, oldest first: the folders with exactly such a name.
 std::vector<Path> list_checkpoints(const Path& run);
 Path checkpoint_path(const Path& run, int64_t step);
 // Deletes all but the newest `keep`.
 void prune_checkpoints(const Path& run, int64_t keep);
-// Removes what an interrupted run left half-written ("*.tmp").
+// Removes what an interrupted run left half-written, and brings back a checkpoint whose exchange
+// was cut off. Files and folders with other names than the program gives stay.
 void remove_temporaries(const Path& run);
 
 // Weights of an official checkpoint under our names: drops "_orig_mod." (torch.compile) anywhere in

@@ -107,7 +107,7 @@ Config sudoku(int64_t side, int64_t segments, int64_t batch, int64_t steps) {
   t.lr = 1e-3, t.lr_min_ratio = 0.1, t.lr_warmup_steps = 50;
   t.puzzle_emb_lr = 1e-3;
   t.refill = Refill::only_halted;
-  t.eval_every = steps / 10;
+  t.eval_every = steps / 10, t.final_eval_puzzles = 0;
   return c;
 }
 
@@ -249,6 +249,7 @@ void TrainConfig::validate() const {
   in_range<int64_t>("seed", seed, 0, std::numeric_limits<int64_t>::max());
   in_range<int64_t>("eval_every", eval_every, 0, kMany);
   in_range<int64_t>("eval_puzzles", eval_puzzles, 0, kMany);
+  in_range<int64_t>("final_eval_puzzles", final_eval_puzzles, -1, kMany);
   in_range<int64_t>("early_stop", early_stop, 0, kMany);
   in_range<int64_t>("checkpoint_every", checkpoint_every, 1, kMany);
   in_range<int64_t>("keep_checkpoints", keep_checkpoints, 1, 1000);
@@ -296,6 +297,28 @@ Config Config::from_json(const Json& json, const std::string& source) {
   read_group(json, "model", config.model, source);
   read_group(json, "train", config.train, source);
   return config;
+}
+
+std::vector<Difference> differences(const Config& old_config, const Config& new_config) {
+  std::vector<Difference> found;
+  const Json before = old_config.to_json(), after = new_config.to_json();
+  for (const char* group : {"model", "train"})
+    for (const auto& [key, value] : after[group].items())
+      if (before[group][key] != value)
+        found.push_back({key, before[group][key].dump(), value.dump()});
+  if (old_config.tasks != new_config.tasks)
+    found.push_back({"tasks", Json(old_config.tasks).dump(), Json(new_config.tasks).dump()});
+  return found;
+}
+
+bool may_change_on_resume(const std::string& key) {
+  static const std::vector<std::string> keys = {"total_steps",        "lr",
+                                                "lr_min_ratio",       "clip_norm",
+                                                "weight_decay",       "puzzle_emb_lr",
+                                                "eval_every",         "eval_puzzles",
+                                                "final_eval_puzzles", "early_stop",
+                                                "checkpoint_every",   "keep_checkpoints"};
+  return std::find(keys.begin(), keys.end(), key) != keys.end();
 }
 
 const std::vector<PresetInfo>& presets() {

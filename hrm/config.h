@@ -142,6 +142,7 @@ struct TrainConfig {
   int64_t seed = 0;
   int64_t eval_every = 0;
   int64_t eval_puzzles = 256;
+  int64_t final_eval_puzzles = -1;
   int64_t early_stop = 0;
   int64_t checkpoint_every = 200;
   int64_t keep_checkpoints = 2;
@@ -171,6 +172,8 @@ struct TrainConfig {
     f("seed", seed, "of weights, order, augmentation and exploration");
     f("eval_every", eval_every, "steps between evaluations, 0: only at the end");
     f("eval_puzzles", eval_puzzles, "puzzles of an evaluation during training, 0: all");
+    f("final_eval_puzzles", final_eval_puzzles,
+      "puzzles of the last evaluation, 0: all, -1: as eval_puzzles");
     f("early_stop", early_stop, "stop after this many evaluations without a new best, 0: never");
     f("checkpoint_every", checkpoint_every, "steps between checkpoints");
     f("keep_checkpoints", keep_checkpoints, "checkpoints kept besides the best");
@@ -192,6 +195,15 @@ struct Config {
   Json to_json() const;
   static Config from_json(const Json& json, const std::string& source);
 };
+
+// A setting in which two configurations differ, with its values as JSON text.
+struct Difference {
+  std::string key, old_value, new_value;
+};
+std::vector<Difference> differences(const Config& old_config, const Config& new_config);
+// Whether a run may go on with another value of a setting: the length of the run, its rates, and
+// when it evaluates and saves. All others would make it another run.
+bool may_change_on_resume(const std::string& key);
 
 // The presets in the binary; an unknown name is an Error with the nearest one.
 Config preset(const std::string& name);

@@ -57,7 +57,7 @@ MetricLines read_metrics(const Path& run) {
     if (end == std::string::npos) break;  // cut off while it was written
     const Json line = Json::parse(text.substr(at, end - at), nullptr, false);
     at = end + 1;
-    if (!line.is_object()) continue;
+    if (!line.is_object() || line.contains("changed")) continue;
     (line.value("eval", false) ? lines.eval : lines.train).push_back(line);
   }
   return lines;

@@ -12,8 +12,8 @@ namespace hrm {
 struct MetricLines {
   std::vector<Json> train, eval;
 };
-// The lines of RUN/metrics.jsonl; none if it does not exist. A last line that was cut off while it
-// was written is left out.
+// The lines of RUN/metrics.jsonl; none if it does not exist. Left out: a last line that was cut off
+// while it was written, and lines that say which settings a resumed run has changed.
 MetricLines read_metrics(const Path& run);
 
 // Points (x, y) of two numeric keys, thinned to a few hundred.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <sstream>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
@@ -18,6 +19,7 @@ namespace {
 // What window_ adds up: four losses (sums over rows), then the five sums of act_metrics.
 constexpr int64_t kWindow = 9;
 constexpr int kLoss = 0, kLm = 1, kQHalt = 2, kQContinue = 3;
+constexpr const char* kMetricsFile = "metrics.jsonl";
 constexpr int kFinished = 4, kAccuracy = 5, kExact = 6, kQAccuracy = 7, kSteps = 8;
 
 double now() {
@@ -111,7 +113,8 @@ Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleD
       rates_(zeros({adam_.rates_size() + 2}, DType::f64, device)),
       window_(zeros({kWindow}, DType::f64, device)),
       window_values_({kWindow}, DType::f64, device),
-      puzzle_names_(model_.puzzle_emb ? train.puzzle_names() : std::vector<uint64_t>()) {
+      puzzle_names_(model_.puzzle_emb ? train.puzzle_names() : std::vector<uint64_t>()),
+      data_identity_(train.identity()) {
   config_.validate();
   check_dataset_fits(config_.model, train_);
   if (test_) check_dataset_fits(config_.model, *test_);
@@ -150,15 +153,24 @@ void Trainer::settle(size_t under_way) {
     const int64_t names = flags.numel() - 1;
     queue_.taken(static_cast<uint32_t>(flag[names]));
     const int64_t bad = std::find_if(flag, flag + names, [](int32_t f) { return f != 0; }) - flag;
-    if (bad < names)
-      failure_ = "[train] " + flag_names_[bad] + " was not finite in step " +
-                 std::to_string(oldest.step) +
-                 "; no update was made from there on, and the last checkpoint is good. HINT: lower "
-                 "lr or set clip_norm, then --resume";
+    if (bad < names) failure_ = nonfinite_message(flag_names_[bad], oldest.step);
     idle_.push_back(std::move(oldest.flags));
     under_way_.pop_front();
   }
   if (!failure_.empty()) throw Error(failure_);
+}
+
+std::string Trainer::nonfinite_message(const std::string& what, int64_t step) const {
+  const std::vector<Path> saved = list_checkpoints(run_);
+  const std::string name = run_.empty() ? "RUN" : run_.string();
+  std::ostringstream text;
+  text << "[train] " << what << " was not finite in step " << step
+       << "; no update was made from there on, and "
+       << (saved.empty() ? std::string("there is no checkpoint yet, so the run starts anew")
+                         : saved.back().filename().string() + " is good")
+       << ". HINT: a lower rate may help, `hrm train --run " << name
+       << " --resume --set lr=" << config_.train.lr / 10 << "`, or --set clip_norm=1";
+  return text.str();
 }
 
 void Trainer::step() {
@@ -266,6 +278,27 @@ void Trainer::apply_gradients(const std::vector<SegmentResult>& parts) {
   if (ema_) ema_->update(skip_);
 }
 
+Json Trainer::state() const {
+  const Path metrics = run_ / kMetricsFile;
+  Json state = {{"step", step_},
+                {"samples", samples_},
+                {"elapsed", elapsed_},
+                {"window_started", window_started_},
+                {"window_steps", window_steps_},
+                {"best", best_},
+                {"best_step", best_step_},
+                {"evaluations_since_best", evaluations_since_best_},
+                {"evaluation_due", evaluation_due_},
+                {"metrics_bytes", fs::exists(metrics) ? fs::file_size(metrics) : 0},
+                {"exploration_position", exploration_.position()},
+                {"sampler", queue_.state()},
+                {"data", data_identity_},
+                {"config", config_.to_json()}};
+  if constexpr (kBuiltWithCuda)
+    if (rates_.device() == Device::cuda) state["gemm_plans"] = cuda::gemm_plans();
+  return state;
+}
+
 Checkpoint Trainer::snapshot() const {
   Checkpoint c;
   c.model = model_.state_dict(kOfficialPrefix);
@@ -277,21 +310,7 @@ Checkpoint Trainer::snapshot() const {
     c.training.emplace_back("carry." + name, t);
   });
   c.training.emplace_back("window", window_);
-  const Path metrics = run_ / "metrics.jsonl";
-  c.state = {{"step", step_},
-             {"samples", samples_},
-             {"elapsed", elapsed_},
-             {"window_started", window_started_},
-             {"window_steps", window_steps_},
-             {"best", best_},
-             {"best_step", best_step_},
-             {"evaluations_since_best", evaluations_since_best_},
-             {"metrics_bytes", fs::exists(metrics) ? fs::file_size(metrics) : 0},
-             {"exploration_position", exploration_.position()},
-             {"sampler", queue_.state()},
-             {"config", config_.to_json()}};
-  if constexpr (kBuiltWithCuda)
-    if (rates_.device() == Device::cuda) c.state["gemm_plans"] = cuda::gemm_plans();
+  c.state = state();
   return c;
 }
 
@@ -303,24 +322,26 @@ void Trainer::save(const TrainCallbacks& callbacks) {
   if (callbacks.on_checkpoint) callbacks.on_checkpoint(path);
 }
 
+// The settings that have changed since the checkpoint. An Error if it is of another run: its data
+// set is another one, or a setting that may not change has.
+std::vector<Difference> Trainer::check_same_run(const Json& state) const {
+  // A setting that did not exist yet had its default.
+  const Config saved = Config::from_json(state.value("config", Json()), "state.json");
+  const std::vector<Difference> changes = differences(saved, config_);
+  for (const Difference& d : changes)
+    CHECK(may_change_on_resume(d.key), "[resume] the checkpoint was made with ", d.key, " = ",
+          d.old_value, ", not ", d.new_value,
+          ". HINT: use another run folder for another configuration");
+  CHECK(state.value("data", "") == data_identity_, "[resume] the data set in ",
+        train_.folder().string(),
+        " is not the one that the run was trained on. HINT: --data names the folder where that one "
+        "is now; `hrm train --init ",
+        run_.string(), " --run NEW` starts a new run from the weights");
+  return changes;
+}
+
 void Trainer::restore(const Checkpoint& c) {
   const Json& s = c.state;
-  // A setting that did not exist yet had its default.
-  const Json mine = config_.to_json(),
-             theirs = Config::from_json(s.value("config", Json()), "state.json").to_json();
-  for (const char* group : {"model", "train"})
-    for (const auto& [key, value] : mine[group].items()) {
-      // A longer or shorter run and other intervals are the same run; the rest is not.
-      const bool free = key == "eval_every" || key == "eval_puzzles" || key == "early_stop" ||
-                        key == "checkpoint_every" || key == "keep_checkpoints";
-      const Json& old = theirs[group][key];
-      CHECK(free || old == value, "[resume] the checkpoint was made with ", key, " = ", old.dump(),
-            ", not ", value.dump(), ". HINT: use another run folder for another configuration");
-    }
-  CHECK(
-      c.puzzle_names.empty() || puzzle_names_.empty() || c.puzzle_names == puzzle_names_,
-      "[resume] the data set has other puzzles than the checkpoint. HINT: --init starts a new run "
-      "from it, with the rows of the same names");
   model_.load_state_dict(c.model, kOfficialPrefix);
   adam_.load_state_dict(c.training);
   if (ema_) ema_->load_state_dict(c.training);
@@ -335,17 +356,22 @@ void Trainer::restore(const Checkpoint& c) {
   carry_.fields([&](const std::string& name, Tensor& t) { load("carry." + name, t); });
   load("window", window_);
   try {
-    step_ = s.at("step"), samples_ = s.at("samples"), elapsed_ = s.at("elapsed");
-    window_started_ = s.at("window_started"), window_steps_ = s.at("window_steps");
-    best_ = s.at("best"), best_step_ = s.at("best_step");
-    evaluations_since_best_ = s.at("evaluations_since_best");
+    s.at("step").get_to(step_);
+    s.at("samples").get_to(samples_);
+    s.at("elapsed").get_to(elapsed_);
+    s.at("window_started").get_to(window_started_);
+    s.at("window_steps").get_to(window_steps_);
+    s.at("best").get_to(best_);
+    s.at("best_step").get_to(best_step_);
+    s.at("evaluations_since_best").get_to(evaluations_since_best_);
+    s.at("evaluation_due").get_to(evaluation_due_);
+    CHECK(step_ >= 0 && samples_ >= 0 && window_steps_ >= 0,
+          "[resume] state.json counts steps below 0");
     exploration_ = Random(exploration_.seed(), s.at("exploration_position"));
     queue_.restore(s.at("sampler"));
     if constexpr (kBuiltWithCuda)
       if (rates_.device() == Device::cuda) cuda::load_gemm_plans(s.value("gemm_plans", ""));
-    const Path metrics = run_ / "metrics.jsonl";
-    if (fs::exists(metrics))
-      fs::resize_file(metrics, std::min<uint64_t>(fs::file_size(metrics), s.at("metrics_bytes")));
+    cut_metrics(s.at("metrics_bytes"));
   } catch (const nlohmann::json::exception& error) {
     detail::fail("[resume] state.json is incomplete: ", error.what());
   }
@@ -354,27 +380,70 @@ void Trainer::restore(const Checkpoint& c) {
 int64_t Trainer::start_from(const Model& model, const std::vector<uint64_t>& names) {
   NamedTensors weights = model.state_dict(kOfficialPrefix);
   int64_t found = 0;
-  for (auto& [name, tensor] : weights)
-    if (model.puzzle_emb && name == std::string(kOfficialPrefix) + "puzzle_emb.weights")
+  for (auto& [name, tensor] : weights) {
+    if (!model_.puzzle_emb || name != std::string(kOfficialPrefix) + "puzzle_emb.weights") continue;
+    if (!names.empty() && !puzzle_names_.empty()) {
       tensor = match_puzzle_rows(tensor, names, puzzle_names_, &found);
+      continue;
+    }
+    const int64_t rows = config_.model.num_puzzle_identifiers;
+    CHECK(tensor.size(0) == rows, "[init] the other run has ", tensor.size(0),
+          " puzzle rows, this one ", rows,
+          ", and they have no names by which to find each other. HINT: train on a data set of the "
+          "same puzzles, or with puzzle_emb_ndim=0");
+    found = rows - 1;
+  }
   model_.load_state_dict(weights, kOfficialPrefix);
+  started_from_ = true;
   return found;
 }
 
-void Trainer::resume() {
-  const std::vector<Path> all = list_checkpoints(run_);
+Resumed Trainer::resume() {
+  std::vector<Path> all = list_checkpoints(run_);
   CHECK(!all.empty(), "[resume] ", run_.string(),
         " has no checkpoint. HINT: train without --resume");
-  restore(read_checkpoint(all.back()));
+  Resumed resumed;
+  const auto without_hint = [](const std::string& message) {
+    return message.substr(0, message.find(". HINT"));
+  };
+  std::optional<Checkpoint> checkpoint;
+  while (!checkpoint && !all.empty()) {
+    try {
+      checkpoint = read_checkpoint(all.back());
+    } catch (const Error& error) {
+      resumed.damaged.push_back(without_hint(error.what()));
+    }
+    all.pop_back();
+  }
+  CHECK(checkpoint, "[resume] no checkpoint of ", run_.string(), " is whole, the newest: ",
+        resumed.damaged.front(), ". HINT: start anew in another folder, from the weights in ",
+        run_.string(), " with --init if best/ is whole");
+  resumed.changes = check_same_run(checkpoint->state);
+  restore(*checkpoint);
+  Json changed;
+  for (const Difference& d : resumed.changes)
+    changed[d.key] = {Json::parse(d.old_value), Json::parse(d.new_value)};
+  if (!changed.empty()) append_line({{"changed", changed}, {"step", step_}});
+  return resumed;
 }
 
 void Trainer::append_line(const Json& line) {
-  const Path path = run_ / "metrics.jsonl";
+  const Path path = run_ / kMetricsFile;
   std::ofstream file(path, std::ios::app);
   file << line.dump() << '\n';
   file.flush();
   CHECK(file.good(), "[train] cannot write ", path.string(),
         ". HINT: is the disk full? --resume goes on from the last checkpoint");
+}
+
+// Lines that a killed run wrote behind its last checkpoint come again.
+void Trainer::cut_metrics(int64_t bytes) {
+  const Path path = run_ / kMetricsFile;
+  std::error_code error;
+  const auto there = static_cast<int64_t>(fs::file_size(path, error));
+  if (error) return;  // there is none
+  fs::resize_file(path, static_cast<uintmax_t>(std::clamp<int64_t>(bytes, 0, there)), error);
+  CHECK(!error, "[train] cannot shorten ", path.string(), ": ", error.message());
 }
 
 // Starts a metrics line: its sums are on their way when this returns.
@@ -408,17 +477,24 @@ void Trainer::report_metrics(const TrainCallbacks& callbacks, bool wait) {
   if (callbacks.on_metrics) callbacks.on_metrics(m);
 }
 
-bool Trainer::evaluate_now(const TrainCallbacks& callbacks, int64_t max_puzzles, int64_t traces) {
+// The evaluation that is due: evaluation.json, best/, a line in metrics.jsonl. Early stop and stop
+// requests are the outcome.
+TrainOutcome Trainer::evaluate_now(const TrainCallbacks& callbacks) {
   settle(0);
+  const TrainConfig& t = config_.train;
+  const bool last = step_ >= t.total_steps;
   EvalOptions options;
-  options.max_puzzles = max_puzzles, options.traces = traces;
+  options.max_puzzles = last && t.final_eval_puzzles >= 0 ? t.final_eval_puzzles : t.eval_puzzles;
+  options.traces = last ? 12 : 4;
   options.on_progress = callbacks.on_eval_progress;
+  if (callbacks.on_eval_start) callbacks.on_eval_start(step_);
   if (ema_) ema_->swap();
   EvalResult result = evaluate(model_, *test_, options);
   result.step = step_;
   const bool best = result.exact_accuracy > best_;
   if (best) {
-    best_ = result.exact_accuracy, best_step_ = step_;
+    best_ = result.exact_accuracy;
+    best_step_ = step_;
     evaluations_since_best_ = 0;
     Checkpoint weights;
     weights.model = model_.state_dict(kOfficialPrefix);
@@ -439,37 +515,48 @@ bool Trainer::evaluate_now(const TrainCallbacks& callbacks, int64_t max_puzzles,
                {"accuracy", result.accuracy},
                {"mean_steps", result.mean_steps},
                {"seconds", result.seconds}});
+  evaluation_due_ = false;
+  write_checkpoint_state(checkpoint_path(run_, step_), state());
   if (callbacks.on_eval) callbacks.on_eval(result, best);
-  return config_.train.early_stop > 0 && evaluations_since_best_ >= config_.train.early_stop;
+  const bool stop_early = t.early_stop > 0 && evaluations_since_best_ >= t.early_stop;
+  return stop_early && !last ? TrainOutcome::early_stopped : TrainOutcome::finished;
+}
+
+// One step with all that follows from it.
+TrainOutcome Trainer::train_step(const TrainCallbacks& callbacks) {
+  const TrainConfig& t = config_.train;
+  const auto stopping = [&] { return callbacks.stop && callbacks.stop->load(); };
+  const double started = now();
+  step();
+  const bool last = step_ == t.total_steps;
+  evaluation_due_ = test_ && (last || (t.eval_every > 0 && step_ % t.eval_every == 0));
+  const bool saves = last || evaluation_due_ || step_ % t.checkpoint_every == 0 || stopping();
+  if (saves) settle(0);
+  elapsed_ += now() - started;
+  report_metrics(callbacks, false);
+  if (step_ % log_interval(t) == 0 || last) {
+    report_metrics(callbacks, true);
+    log_metrics();
+  }
+  report_metrics(callbacks, saves);
+  if (saves) save(callbacks);
+  // Asked once more: who stops the run while a metrics line is written finds a checkpoint, too.
+  if (stopping()) {
+    if (!saves) save(callbacks);
+    return TrainOutcome::stopped;
+  }
+  return evaluation_due_ ? evaluate_now(callbacks) : TrainOutcome::finished;
 }
 
 TrainOutcome Trainer::run(const TrainCallbacks& callbacks) {
-  const TrainConfig& t = config_.train;
-  const int64_t log_every = log_interval(t);
-  const auto stopping = [&] { return callbacks.stop && callbacks.stop->load(); };
-  TrainOutcome outcome = TrainOutcome::finished;
-  while (step_ < t.total_steps) {
-    const double started = now();
-    step();
-    const bool last = step_ == t.total_steps;
-    const bool evaluates = test_ && (last || (t.eval_every > 0 && step_ % t.eval_every == 0));
-    const bool saves = last || step_ % t.checkpoint_every == 0 || stopping();
-    if (evaluates || saves) settle(0);
-    elapsed_ += now() - started;
-    report_metrics(callbacks, false);
-    if (step_ % log_every == 0 || last) {
-      report_metrics(callbacks, true);
-      log_metrics();
-    }
-    report_metrics(callbacks, evaluates || saves);
-    bool stop_early = false;
-    if (evaluates) stop_early = evaluate_now(callbacks, last ? 0 : t.eval_puzzles, last ? 12 : 4);
-    if (stopping()) outcome = TrainOutcome::stopped;
-    if (stop_early && !last) outcome = TrainOutcome::early_stopped;
-    const bool leave = outcome != TrainOutcome::finished;
-    if (saves || leave) save(callbacks);
-    if (leave) break;
+  if (step_ == 0) {
+    cut_metrics(0);  // of a run that was killed before its first checkpoint
+    if (started_from_) save(callbacks);
   }
+  TrainOutcome outcome = TrainOutcome::finished;
+  if (evaluation_due_ && test_) outcome = evaluate_now(callbacks);
+  while (outcome == TrainOutcome::finished && step_ < config_.train.total_steps)
+    outcome = train_step(callbacks);
   return outcome;
 }
 

@@ -27,12 +27,22 @@ struct TrainMetrics {
   Json to_json() const;
 };
 
+// What a resumed run says of itself before it goes on.
+struct Resumed {
+  std::vector<std::string> damaged;  // a line for each newer checkpoint that was passed over
+  std::vector<Difference> changes;   // settings with another value than in the checkpoint
+};
+
 struct TrainCallbacks {
   std::function<void(const TrainMetrics&)> on_metrics;  // every `log_every` steps
+  // Before an evaluation. The checkpoint of this step is complete by then: whoever ends the program
+  // now loses nothing, and the evaluation is made when the run is resumed.
+  std::function<void(int64_t step)> on_eval_start;
   std::function<void(int64_t done, int64_t total)> on_eval_progress;
   std::function<void(const EvalResult&, bool best)> on_eval;
   std::function<void(const Path&)> on_checkpoint;
-  const std::atomic<bool>* stop = nullptr;  // set: finish the step, write a checkpoint, return
+  // Set: finish the step, write a checkpoint, return. An evaluation that is due is left for later.
+  const std::atomic<bool>* stop = nullptr;
 };
 
 // An Error if a data set has other sizes than the model.
@@ -51,34 +61,44 @@ class Trainer {
   // On a GPU: record the launches of a step once and replay them together (the default there).
   void use_cuda_graph(bool on) { use_graph_ = on; }
   // Starts from the weights of another run, with the puzzle rows of the same name and the mean of
-  // all for the others. Returns how many were found.
+  // all for the others; tables without names are taken row by row. Returns how many were found.
+  // run() then begins with a checkpoint, so that the run never depends on that other one again.
   int64_t start_from(const Model& model, const std::vector<uint64_t>& names);
-  // Goes on from the newest checkpoint of the run folder and cuts metrics.jsonl back to it.
-  void resume();
-  // Trains until config.train.total_steps. Writes a checkpoint at step 0, every checkpoint_every
-  // steps and at the end; metrics.jsonl; evaluation.json and best/ at evaluations.
+  // Goes on from the newest checkpoint of the run folder that is whole and cuts metrics.jsonl back
+  // to it, with a line about what has changed. Throws if the checkpoint is of another data set, or
+  // of a configuration that differs in more than may_change_on_resume allows.
+  Resumed resume();
+  // Trains until config.train.total_steps. Writes a checkpoint every checkpoint_every steps, before
+  // each evaluation and at the end; metrics.jsonl; evaluation.json and best/ at evaluations.
   TrainOutcome run(const TrainCallbacks& callbacks);
   // Queues one optimizer step; on the CPU it is done when this returns. Throws if an earlier step
   // met a value that is not finite (on a GPU with up to two steps' delay).
   void step();
   int64_t steps_done() const { return step_; }
+  // Whether run() has nothing to do any more.
+  bool finished() const { return step_ >= config_.train.total_steps && !evaluation_due_; }
   const Model& model() const { return model_; }
   const Config& config() const { return config_; }
   double elapsed() const { return elapsed_; }
   const Carry& carry() const { return carry_; }  // as the last step left it
 
  private:
+  Json state() const;
   Checkpoint snapshot() const;
   void save(const TrainCallbacks& callbacks);
+  std::vector<Difference> check_same_run(const Json& state) const;
   void restore(const Checkpoint& checkpoint);
+  std::string nonfinite_message(const std::string& what, int64_t step) const;
   void run_step();
   void replay_step();
   void apply_gradients(const std::vector<SegmentResult>& parts);
   void settle(size_t under_way);
-  bool evaluate_now(const TrainCallbacks& callbacks, int64_t max_puzzles, int64_t traces);
+  TrainOutcome train_step(const TrainCallbacks& callbacks);
+  TrainOutcome evaluate_now(const TrainCallbacks& callbacks);
   void log_metrics();
   void report_metrics(const TrainCallbacks& callbacks, bool wait);
   void append_line(const Json& line);
+  void cut_metrics(int64_t bytes);
 
   Config config_;
   const PuzzleDataset& train_;
@@ -121,13 +141,16 @@ class Trainer {
   double elapsed_ = 0, window_started_ = 0;
   double best_ = -1;
   int64_t best_step_ = 0, evaluations_since_best_ = 0;
-  Tensor window_;  // f64 sums since the last metrics line: see trainer.cpp
+  bool evaluation_due_ = false;  // at this step, and not made yet
+  bool started_from_ = false;    // another run's weights
+  Tensor window_;                // f64 sums since the last metrics line: see trainer.cpp
   int64_t window_steps_ = 0;
   // A metrics line whose sums are on their way from the device.
   Readback window_values_;
   std::optional<TrainMetrics> pending_metrics_;
   double pending_rows_ = 0;
   std::vector<uint64_t> puzzle_names_;
+  std::string data_identity_;  // of the training set
 };
 
 // What a run will need, estimated before it starts.

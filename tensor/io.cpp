@@ -550,4 +550,10 @@ uint64_t checksum(std::span<const std::byte> bytes) {
   return sum ^ (sum >> 32);
 }
 
+std::string hexadecimal(uint64_t number) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(number));
+  return text;
+}
+
 }  // namespace hrm

@@ -88,5 +88,7 @@ uint64_t name_hash(std::string_view name);
 // A 64-bit checksum of files: every difference moves about half of its bits, so damage is missed
 // once in 2^64. It protects against accidents, not against somebody who wants to deceive.
 uint64_t checksum(std::span<const std::byte> bytes);
+// Its 16 hexadecimal digits.
+std::string hexadecimal(uint64_t number);
 
 }  // namespace hrm

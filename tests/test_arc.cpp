@@ -522,7 +522,7 @@ TEST_CASE("arc: puzzle rows follow their names into another data set") {
   Trainer(config, from, nullptr, run.path()).resume();
   REQUIRE(other.info().num_puzzle_identifiers == rows);
   expect_error([&] { Trainer(config, other, nullptr, run.path()).resume(); },
-               "the data set has other puzzles than the checkpoint");
+               "is not the one that the run was trained on");
 
   // Checkpoints keep them.
   const TempDir dir;

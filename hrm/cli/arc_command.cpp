@@ -237,8 +237,8 @@ void show(ShowSettings s) {
   CHECK(extension == ".html" || extension == ".svg" || extension == ".png",
         "[arc] --out must end in .html, .svg or .png, got '", s.out, "'");
   write_output(s.out, extension == ".html"  ? sheet_html(s.task, sheet)
-                               : extension == ".svg" ? sheet_svg(sheet)
-                                                     : sheet_png(sheet));
+                      : extension == ".svg" ? sheet_svg(sheet)
+                                            : sheet_png(sheet));
   std::printf("%s\n", s.out.c_str());
 }
 

@@ -51,7 +51,7 @@ struct CommonOptions {
 // empty: best if there is one.
 struct LoadedRun {
   Config config;
-  Path weights;  // the checkpoint the weights came from
+  Path weights;  // the checkpoint folder that the weights came from
   std::unique_ptr<Model> model;
   int64_t step = 0;
   std::vector<uint64_t> puzzle_names;  // of the rows of its puzzle table
@@ -68,8 +68,12 @@ void arrange_puzzle_rows(LoadedRun& run, const PuzzleDataset& data);
 
 // Sets seq_len, vocab_size and num_puzzle_identifiers from a data set.
 void adopt_data(Config& config, const PuzzleDataset& data);
-// config.json of a new run folder: the configuration, the command line, the task.
-void write_run_config(const Path& run, const Config& config, const TaskInfo& task);
+// config.json of a new run folder: the configuration, the command line, the task, and `init`, what
+// the run started from.
+void write_run_config(const Path& run, const Config& config, const TaskInfo& task,
+                      const Json& init = {});
+// The same for a run that goes on with other settings, or whose data set lies elsewhere now.
+void update_run_config(const Path& run, const Config& config);
 // The command line of this process, for config.json and messages.
 void set_command_line(int argc, char** argv);
 

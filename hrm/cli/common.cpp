@@ -11,6 +11,17 @@ namespace hrm {
 namespace fs = std::filesystem;
 namespace {
 std::string command_line;
+
+// How config.json names a data set: by its place in the run folder, with which it moves, or else so
+// that it is found from every folder.
+std::string portable_data(const Path& run, const std::string& data) {
+  if (data.empty()) return data;
+  const Path whole = fs::weakly_canonical(fs::absolute(data));
+  const Path inside = whole.lexically_relative(fs::weakly_canonical(fs::absolute(run)));
+  const bool is_inside = !inside.empty() && *inside.begin() != "..";
+  return is_inside ? inside.string() : whole.string();
+}
+
 }  // namespace
 
 void set_command_line(int argc, char** argv) {
@@ -75,6 +86,8 @@ PuzzleDataset open_data(LoadedRun& run, const std::string& data, const std::stri
                         const DataView& view) {
   const std::string folder = data.empty() ? run.config.data : data;
   CHECK(!folder.empty(), "[data] the run names no data set. HINT: --data DIR");
+  CHECK(fs::exists(folder), "[data] the data set of the run is not in ", folder,
+        " any more. HINT: --data DIR says where it is now");
   PuzzleDataset dataset(folder, split, view);
   arrange_puzzle_rows(run, dataset);
   check_dataset_fits(run.config.model, dataset);
@@ -107,18 +120,28 @@ void adopt_data(Config& config, const PuzzleDataset& data) {
   config.model.num_puzzle_identifiers = data.info().num_puzzle_identifiers;
 }
 
-void write_run_config(const Path& run, const Config& config, const TaskInfo& task) {
-  std::error_code error;
-  fs::create_directories(run, error);
-  CHECK(!error, "[run] cannot create ", run.string(), ": ", error.message());
+void write_run_config(const Path& run, const Config& config, const TaskInfo& task,
+                      const Json& init) {
+  create_folder(run);
   Json json = config.to_json();
+  json["data"] = portable_data(run, config.data);
   json["task"] = {{"task", task.task},
                   {"side", task.side},
                   {"box_rows", task.box_rows},
                   {"box_cols", task.box_cols}};
   json["command"] = command_line;
   json["version"] = kVersion;
+  if (!init.empty()) json["init"] = init;
   write_file_atomically(run / "config.json", json.dump(2) + "\n");
+}
+
+void update_run_config(const Path& run, const Config& config) {
+  const Json before = read_json(run / "config.json");
+  Json json = before;
+  const Json now = config.to_json();
+  for (const auto& [key, value] : now.items()) json[key] = value;
+  json["data"] = portable_data(run, config.data);
+  if (json != before) write_file_atomically(run / "config.json", json.dump(2) + "\n");
 }
 
 void print_json(const Json& json) { std::printf("%s\n", json.dump(2).c_str()); }

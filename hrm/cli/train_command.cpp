@@ -1,7 +1,10 @@
 // hrm train, hrm demo.
+#include <unistd.h>
+
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 
 #include "hrm/cli/commands.h"
 #include "hrm/cli/grid.h"
@@ -9,6 +12,7 @@
 #include "hrm/page.h"
 #include "hrm/progress.h"
 #include "hrm/report.h"
+#include "hrm/run_folder.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/profile.h"
 
@@ -16,11 +20,21 @@ namespace hrm {
 namespace fs = std::filesystem;
 namespace {
 
-std::atomic<bool> interrupted{false};
+// Ctrl-C and SIGTERM: the training finishes its step and writes a checkpoint. During an evaluation
+// the checkpoint is there already, and the program ends at once.
+std::atomic<bool> stop{false};
+std::atomic<int> stop_signal{0};
+std::atomic<bool> may_leave{false};
+char farewell[200];  // what it says then
 
-void on_interrupt(int) {
-  interrupted = true;
-  std::signal(SIGINT, SIG_DFL);  // a second Ctrl-C ends the program at once
+void on_stop(int signal) {
+  if (may_leave) {
+    if (::write(STDERR_FILENO, farewell, std::strlen(farewell)) >= 0) ::_exit(128 + signal);
+    ::_exit(128 + signal);
+  }
+  stop_signal = signal;
+  stop = true;
+  std::signal(signal, SIG_DFL);  // a second one ends the program at once
 }
 
 struct Settings {
@@ -81,29 +95,43 @@ std::string where_the_time_went(const KernelTimes& before) {
   return text;
 }
 
-// Trains with a progress bar; the last evaluation, the report page and what to do next are printed.
-TrainOutcome train_with_progress(Trainer& trainer, const Path& run) {
+// Trains with a progress bar; what it will need, the evaluations and the report page are printed.
+// A stopped training ends the program with the status of its signal.
+void train_with_progress(Trainer& trainer, RunFolder& folder) {
   const TrainConfig& t = trainer.config().train;
   const int64_t total = t.total_steps * t.step_rows();
-  interrupted = false;
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
+  print_estimate(trainer.config(), trainer.model(), folder.path());
+  stop = false;
+  may_leave = false;
+  std::signal(SIGINT, on_stop);
+  std::signal(SIGTERM, on_stop);
   const auto before = kernel_times();
   TrainOutcome outcome;
   {
     Progress progress("train", "samples", total, trainer.steps_done() * t.step_rows());
     TrainCallbacks callbacks;
-    callbacks.stop = &interrupted;
+    callbacks.stop = &stop;
     callbacks.on_metrics = [&](const TrainMetrics& m) { progress.update(m.samples, status(m)); };
+    callbacks.on_eval_start = [&](int64_t step) {
+      std::snprintf(farewell, sizeof farewell,
+                    "\nstopped in the evaluation after step %s; the checkpoint is written. Go on "
+                    "with --resume\n",
+                    format_count(step).c_str());
+      may_leave = true;
+    };
     callbacks.on_eval = [&](const EvalResult& r, bool best) {
+      may_leave = false;
       progress.message("step " + format_count(r.step) + "  " + describe(r) +
                        (best ? "  (best)" : ""));
     };
     try {
       outcome = trainer.run(callbacks);
     } catch (const Error& error) {
+      may_leave = false;
       if (!std::string(error.what()).starts_with("[allocate] out of memory")) throw;
-      const Estimate e = estimate(trainer.config(), run, trainer.model().H_init.device());
+      // Nothing was trained: the folder is free for the same command with a smaller batch.
+      if (list_checkpoints(folder.path()).empty()) folder.discard();
+      const Estimate e = estimate(trainer.config(), folder.path(), trainer.model().H_init.device());
       throw Error(std::string(error.what()) + " (batch_size " +
                   std::to_string(std::min(e.fitting_batch, t.batch_size / 2)) +
                   " should fit), or more micro_batches");
@@ -111,88 +139,161 @@ TrainOutcome train_with_progress(Trainer& trainer, const Path& run) {
   }
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
-  if (outcome == TrainOutcome::stopped)
-    std::fprintf(stderr, "stopped after step %s; the checkpoint is written. Go on with --resume\n",
-                 format_count(trainer.steps_done()).c_str());
   if (const std::string text = where_the_time_went(before); !text.empty())
     std::fprintf(stderr, "Where the time went: %s\n", text.c_str());
-  write_report(run);
-  return outcome;
+  write_report(folder.path());
+  if (outcome != TrainOutcome::stopped) {
+    std::printf("run folder %s; report %s\n", folder.path().c_str(),
+                (folder.path() / "report.html").c_str());
+    return;
+  }
+  std::fprintf(stderr, "stopped after step %s; the checkpoint is written. Go on with --resume\n",
+               format_count(trainer.steps_done()).c_str());
+  throw CLI::RuntimeError(128 + stop_signal);
 }
 
-// The configuration of a run folder without what may differ between two calls.
-Json comparable(const Config& c) {
-  Json json = c.to_json();
-  for (const char* key :
-       {"eval_every", "eval_puzzles", "early_stop", "checkpoint_every", "keep_checkpoints"})
-    json["train"].erase(key);
-  json.erase("data");
-  return json;
-}
-
-bool same_configuration(const Path& run, const Config& config) {
-  return comparable(read_config(run)) == comparable(config);
-}
-
-void train(const Settings& s) {
-  s.common.apply();
-  Config config;
-  Path run = s.run;
-  if (s.resume && !run.empty() && s.preset.empty() && s.config_file.empty()) {
-    config = read_config(run);
-  } else {
-    CHECK(s.preset.empty() || s.config_file.empty(),
-          "[train] --preset and --config exclude each other");
-    if (!s.config_file.empty())
-      config = Config::from_json(read_json(s.config_file), s.config_file);
-    else
-      config = preset(s.preset.empty() ? "sudoku4" : s.preset);
+// The configuration that a run folder holds, with what the command line changes. Throws one line
+// for a setting that would make it another run.
+Config resumed_config(const Settings& s, const Path& run) {
+  const Config old = read_config(run);
+  CHECK(s.preset.empty() || s.preset == old.preset, "[train] ", run.string(),
+        " holds a run of the preset '", old.preset, "', not '", s.preset,
+        "'. HINT: leave out --preset, or choose another --run folder");
+  Config config = old;
+  if (!s.config_file.empty()) {
+    config = Config::from_json(read_json(s.config_file), s.config_file);
+    config.data = old.data;
   }
   s.apply_overrides(config);
+  if (!s.tasks.empty()) config.tasks = s.tasks;
+  for (const Difference& d : differences(old, config))
+    CHECK(may_change_on_resume(d.key), "[train] ", run.string(), " holds a run with ", d.key, " = ",
+          d.old_value, ", not ", d.new_value,
+          ". HINT: leave it out, or choose another --run folder for another run");
+  return config;
+}
+
+Config new_config(const Settings& s) {
+  CHECK(s.preset.empty() || s.config_file.empty(),
+        "[train] --preset and --config exclude each other");
+  Config config;
+  if (s.config_file.empty())
+    config = preset(s.preset.empty() ? "sudoku4" : s.preset);
+  else
+    config = Config::from_json(read_json(s.config_file), s.config_file);
+  s.apply_overrides(config);
+  if (!s.tasks.empty()) config.tasks = s.tasks;
+  return config;
+}
+
+// The test split, if there is one with examples.
+std::optional<PuzzleDataset> test_split(const Config& config, const PuzzleDataset& train) {
+  std::optional<PuzzleDataset> test;
+  DataView view = view_of(config);
+  view.pool = 0;  // ARC: the tasks themselves; `hrm arc predict` votes over variants
+  if (train.arc() || fs::exists(Path(config.data) / "test" / "dataset.json"))
+    test.emplace(config.data, "test", view, &train);
+  if (test && test->num_examples() == 0) test.reset();
+  return test;
+}
+
+// Starts from the weights of another run. Returns what config.json says of it.
+Json start_from(Trainer& trainer, const LoadedRun& start, const Path& run) {
+  const int64_t found = trainer.start_from(*start.model, start.puzzle_names);
+  std::fprintf(stderr, "starts from %s; %s of %s puzzle rows found\n", start.weights.c_str(),
+               format_count(found).c_str(),
+               format_count(trainer.config().model.num_puzzle_identifiers - 1).c_str());
+  return {{"run", fs::absolute(run).lexically_normal().string()},
+          {"checkpoint", fs::absolute(start.weights).lexically_normal().string()},
+          {"weights", weights_checksum(start.weights)}};
+}
+
+// Goes on with a run: from its newest checkpoint, or from where it started if it has none.
+void resume(Trainer& trainer, const Settings& s, const Path& run) {
+  const Json init = read_json(run / "config.json").value("init", Json::object());
+  const std::string from = init.value("run", ""), wanted = init.value("weights", "");
+  CHECK(s.init.empty() || fs::absolute(s.init).lexically_normal() == from, "[train] ", run.string(),
+        " holds a run that started from ", from.empty() ? "random weights" : from, ", not from ",
+        s.init, ". HINT: leave out --init, or choose another --run folder");
+  if (!list_checkpoints(run).empty()) {
+    for (const std::string& line : trainer.resume().damaged)
+      std::fprintf(stderr, "%s: going on from step %s\n", line.c_str(),
+                   format_count(trainer.steps_done()).c_str());
+  } else if (!from.empty()) {
+    const std::string checkpoint = init.value("checkpoint", "");
+    CHECK(fs::exists(checkpoint) && weights_checksum(checkpoint) == wanted, "[train] ",
+          run.string(),
+          " has no checkpoint yet, and the weights that it started from are gone: ", checkpoint,
+          ". HINT: start anew in another --run folder");
+    start_from(trainer, load_run(from, checkpoint), from);
+  }
+}
+
+// The folder of the run: --run, or the preset's own.
+Path run_folder(const Settings& s, const std::string& preset_name) {
+  return !s.run.empty() ? Path(s.run) : Path("runs") / (preset_name.empty() ? "run" : preset_name);
+}
+
+// A run that is there already, held from before its configuration is read.
+void resume_training(const Settings& s) {
+  CHECK(!s.run.empty() || !s.preset.empty(),
+        "[train] --resume needs a run. HINT: --run RUN names its folder");
+  const Path run = run_folder(s, s.preset);
+  CHECK(fs::exists(run / "config.json"), "[train] there is no run in ", run.string(),
+        " to resume. HINT: leave out --resume to start one");
+  RunFolder folder(run);
+  Config config = resumed_config(s, run);
+  if (!s.data.empty()) config.data = s.data;
+  CHECK(fs::exists(config.data), "[train] the data set of the run is not in ", config.data,
+        " any more. HINT: --data DIR says where it is now");
+  const PuzzleDataset train_data(config.data, "train", view_of(config));
+  config.validate();
+  const std::optional<PuzzleDataset> test_data = test_split(config, train_data);
+  check_fits(estimate(config, run, s.common.device()));
+  Trainer trainer(config, train_data, test_data ? &*test_data : nullptr, run, s.common.device());
+  trainer.use_cuda_graph(!s.no_graph);
+  resume(trainer, s, run);
+  update_run_config(run, config);
+  train_with_progress(trainer, folder);
+}
+
+// The folder is made last, so that a start that fails leaves none.
+void start_training(const Settings& s) {
+  Config config = new_config(s);
+  const Path run = run_folder(s, config.preset);
+  const auto check_free = [&] {
+    CHECK(!fs::exists(run / "config.json"), "[train] ", run.string(),
+          " holds a run already. HINT: --resume goes on with it, another --run folder starts anew");
+    CHECK(list_checkpoints(run).empty(), "[train] ", run.string(),
+          " has checkpoints, but no config.json. HINT: choose another --run folder");
+  };
+  check_free();
   if (!s.data.empty()) config.data = s.data;
   CHECK(!config.data.empty(),
         "[train] a data set is needed. HINT: `hrm data sudoku --side 4 --out data/sudoku4`, then "
         "`hrm train --preset ",
         config.preset.empty() ? "sudoku4" : config.preset, " --data data/sudoku4`");
-  if (!s.tasks.empty()) config.tasks = s.tasks;
-  DataView view = view_of(config);
-  const PuzzleDataset train_data(config.data, "train", view);
+  const PuzzleDataset train_data(config.data, "train", view_of(config));
   adopt_data(config, train_data);
   config.validate();
-  std::optional<PuzzleDataset> test_data;
-  view.pool = 0;  // ARC: the tasks themselves; `hrm arc predict` votes over variants
-  if (train_data.arc() || fs::exists(Path(config.data) / "test" / "dataset.json")) {
-    test_data.emplace(config.data, "test", view, &train_data);
-    if (test_data->num_examples() == 0) test_data.reset();
-  }
-  if (run.empty()) run = Path("runs") / (config.preset.empty() ? "run" : config.preset);
-  const bool exists = fs::exists(run / "config.json");
-  if (exists) {
-    CHECK(same_configuration(run, config), "[train] ", run.string(),
-          " holds a run of another configuration. HINT: choose another --run folder");
-    CHECK(s.resume, "[train] ", run.string(),
-          " holds this run already. HINT: --resume goes on, another --run folder starts anew");
-  } else {
-    CHECK(!s.resume, "[train] there is no run in ", run.string(), " to resume");
-  }
+  const std::optional<PuzzleDataset> test_data = test_split(config, train_data);
   check_fits(estimate(config, run, s.common.device()));
-  if (!exists) write_run_config(run, config, train_data.task());
-  remove_temporaries(run);
   Trainer trainer(config, train_data, test_data ? &*test_data : nullptr, run, s.common.device());
   trainer.use_cuda_graph(!s.no_graph);
-  if (!list_checkpoints(run).empty()) {
-    trainer.resume();
-  } else if (!s.init.empty()) {
-    const LoadedRun start = load_run(s.init, "");
-    const int64_t found = trainer.start_from(*start.model, start.puzzle_names);
-    std::fprintf(stderr, "starts from %s; %s of %s puzzle rows found by name\n",
-                 start.weights.c_str(), format_count(found).c_str(),
-                 format_count(config.model.num_puzzle_identifiers - 1).c_str());
-  }
-  print_estimate(config, trainer.model(), run);
-  const TrainOutcome outcome = train_with_progress(trainer, run);
-  if (outcome != TrainOutcome::stopped)
-    std::printf("run folder %s; report %s\n", run.c_str(), (run / "report.html").c_str());
+  Json init;
+  if (!s.init.empty()) init = start_from(trainer, load_run(s.init, ""), s.init);
+  RunFolder folder(run);
+  check_free();  // once more, now that no other process can start one
+  write_run_config(run, config, train_data.task(), init);
+  train_with_progress(trainer, folder);
+}
+
+void train(const Settings& s) {
+  s.common.apply();
+  if (s.resume)
+    resume_training(s);
+  else
+    start_training(s);
 }
 
 // --- demo ---------------------------------------------------------------------------------------
@@ -212,7 +313,8 @@ SudokuBuild demo_data(const std::string& name, uint64_t seed) {
 Path demo_folder(const std::string& name, const Config& config) {
   for (int i = 1;; ++i) {
     const Path run = Path("runs") / ("demo-" + name + (i == 1 ? "" : "-" + std::to_string(i)));
-    if (!fs::exists(run / "config.json") || same_configuration(run, config)) return run;
+    if (!fs::exists(run / "config.json") || differences(read_config(run), config).empty())
+      return run;
   }
 }
 
@@ -232,13 +334,12 @@ void demo(Settings s) {
   config.model.seq_len = build.rules.cells(), config.model.vocab_size = build.rules.side + 2;
   config.validate();
   const Path run = s.run.empty() ? demo_folder(s.preset, config) : Path(s.run);
-  if (fs::exists(run / "config.json"))
-    CHECK(same_configuration(run, config), "[demo] ", run.string(),
-          " holds a run of another configuration. HINT: choose another --run folder");
   config.data = (run / "data").string();
-  std::error_code error;
-  fs::create_directories(run, error);
-  CHECK(!error, "[demo] cannot create ", run.string(), ": ", error.message());
+  RunFolder folder(run);
+  if (folder.has_run())
+    for (const Difference& d : differences(read_config(run), config))
+      detail::fail("[demo] ", run.string(), " holds a run with ", d.key, " = ", d.old_value,
+                   ", not ", d.new_value, ". HINT: choose another --run folder");
   check_fits(estimate(config, run, s.common.device()));
 
   if (!fs::exists(run / "data")) {
@@ -256,15 +357,13 @@ void demo(Settings s) {
         format_count(summary.test).c_str(), format_count(summary.test_classes).c_str());
   }
   const PuzzleDataset train_data(config.data, "train"), test_data(config.data, "test");
-  if (!fs::exists(run / "config.json")) write_run_config(run, config, train_data.task());
-  remove_temporaries(run);
   Trainer trainer(config, train_data, &test_data, run, s.common.device());
   trainer.use_cuda_graph(!s.no_graph);
+  if (!folder.has_run()) write_run_config(run, config, train_data.task());
   if (!list_checkpoints(run).empty()) trainer.resume();
-  if (trainer.steps_done() < config.train.total_steps) {
-    std::fflush(stdout);
-    print_estimate(config, trainer.model(), run);
-    if (train_with_progress(trainer, run) == TrainOutcome::stopped) return;
+  std::fflush(stdout);
+  if (!trainer.finished()) {
+    train_with_progress(trainer, folder);
     std::printf("Trained for %s.\n", format_duration(trainer.elapsed()).c_str());
   } else {
     std::printf(

@@ -53,6 +53,7 @@ class ArcExamples {
   // rule); empty unless the kinds hold translation.
   Augmentation augmentation() const;
 
+  const ArcData& data() const { return data_; }
   const std::vector<ArcTask>& tasks() const { return data_.tasks; }
   const std::vector<ArcPair>& pairs(int64_t task) const { return pairs_[task]; }
   const ArcVariant& variant(int64_t task, int64_t i) const { return (*variants_)[task][i]; }

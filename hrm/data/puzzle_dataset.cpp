@@ -211,6 +211,28 @@ void PuzzleDataset::load_set(const Path& split, const std::string& name) {
   sets_.push_back(set);
 }
 
+std::string PuzzleDataset::identity() const {
+  std::string text;  // the checksums of the parts
+  const auto add = [&](std::span<const std::byte> bytes) {
+    text += std::to_string(checksum(bytes)) + " ";
+  };
+  if (arc_) {
+    const std::string tasks = arc_data_text(arc_->data());
+    add(std::as_bytes(std::span(tasks)));
+  }
+  for (const Set& set : sets_)
+    for (const Tensor* t : {&set.inputs, &set.labels})
+      add({static_cast<const std::byte*>(t->data()), t->nbytes()});
+  add(std::as_bytes(std::span(puzzle_begin_)));
+  add(std::as_bytes(std::span(group_begin_)));
+  add(std::as_bytes(std::span(puzzle_id_)));
+  for (const int64_t number : {info_.seq_len, info_.vocab_size, info_.pad_id,
+                               info_.ignore_label_id.value_or(-1), info_.blank_identifier_id})
+    text += std::to_string(number) + " ";
+  text += task_.task;
+  return hexadecimal(checksum(std::as_bytes(std::span(text))));
+}
+
 void PuzzleDataset::read(int64_t i, int32_t* inputs, int32_t* labels, int32_t* puzzle_id) const {
   if (arc_) return arc_->read(i, inputs, labels, puzzle_id);
   auto set = sets_.rbegin();

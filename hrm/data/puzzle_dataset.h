@@ -78,6 +78,8 @@ class PuzzleDataset {
   std::string puzzle_name(int64_t id) const;
   // Hashes of all names, in order of id; empty if the data set has no names.
   std::vector<uint64_t> puzzle_names() const;
+  // A checksum of all that training reads of it: where the folder lies does not count.
+  std::string identity() const;
   const ArcExamples* arc() const { return arc_.get(); }
   const TaskInfo& task() const { return task_; }
   const Path& folder() const { return folder_; }

@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 namespace {
 
 std::string key_of(const std::string& text) {
-  return format("%016llx", static_cast<unsigned long long>(name_hash(text)));
+  return hexadecimal(name_hash(text));
 }
 
 // Runs `hrm WORDS`; its output goes to `out`, what it says to `log`. An Error holds its last line.
