@@ -100,7 +100,8 @@ endif
 
 # Sources: every file in these folders; there is no list to keep ----------------------------------
 LIB_SRC := $(wildcard kernels/cpu/*.cpp tensor/*.cpp autograd/*.cpp autograd/ops/*.cpp \
-                      nn/*.cpp nn/optim/*.cpp hrm/*.cpp hrm/support/*.cpp hrm/data/*.cpp hrm/lab/*.cpp) \
+                      nn/*.cpp nn/optim/*.cpp hrm/*.cpp hrm/support/*.cpp hrm/data/*.cpp \
+                      hrm/lab/*.cpp) \
            $(if $(filter emulate,$(CUDA)),$(wildcard kernels/cuda/emulate/*.cpp)) \
            $(if $(filter 11,$(CUDA)$(CUBLASLT)),kernels/cuda/gemm_cublaslt.cpp) \
            $(if $(filter-out 0,$(CUDA)),kernels/cuda/profile.cpp)
@@ -117,8 +118,8 @@ TEST_CU_SRC := $(if $(filter-out 0,$(CUDA)),$(wildcard tests/cuda/*.cu)) \
 # The command line's own parts are tested too; only its main() is not.
 TEST_CLI_SRC := $(filter-out hrm/cli/main.cpp,$(CLI_SRC))
 PARITY_SRC := tests/parity.cpp tests/parity_arc.cpp tests/support/sha256.cpp
-# What the parsers need.
-FUZZ_SRC := $(wildcard kernels/cpu/*.cpp tensor/*.cpp hrm/data/*.cpp hrm/config.cpp)
+# The parsers and all they touch.
+FUZZ_SRC := $(LIB_SRC)
 HEADERS := $(wildcard kernels/*.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h \
                       hrm/*.h hrm/support/*.h hrm/data/*.h hrm/lab/*.h)
 FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \

@@ -121,17 +121,6 @@ bool is_step_name(const std::string& name) {
 
 }  // namespace
 
-Json read_json(const Path& path) {
-  const std::string text = read_file(path);
-  try {
-    return Json::parse(text);
-  } catch (const nlohmann::json::exception& error) {
-    std::string reason = error.what();
-    if (const auto at = reason.find("] "); at != std::string::npos) reason = reason.substr(at + 2);
-    detail::fail("[json] ", path.string(), " is not valid JSON: ", reason);
-  }
-}
-
 Config read_config(const Path& run) {
   const Path path = run / "config.json";
   CHECK(fs::exists(path), "[run] ", run.string(),

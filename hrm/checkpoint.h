@@ -49,7 +49,5 @@ NamedTensors from_official(const NamedTensors& tensors);
 
 // config.json of a run.
 Config read_config(const Path& run);
-// Parses a JSON file; errors name the file, what is wrong and where.
-Json read_json(const Path& path);
 
 }  // namespace hrm

@@ -2,17 +2,15 @@
 // fields, and the command line, config.json and the tests are all made from that list.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "hrm/support/json.h"
 #include "kernels/act.h"
 #include "kernels/loss.h"
 #include "nn/optim/adam.h"
 
 namespace hrm {
-
-using Json = nlohmann::ordered_json;
 
 // Which networks the recurrence applies: HRM's H and L; TRM's one for both roles; the plain
 // Transformer, one application z_H = H(z_H + x) per segment.

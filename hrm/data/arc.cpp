@@ -5,8 +5,8 @@
 #include <set>
 #include <unordered_set>
 
-#include "hrm/checkpoint.h"
 #include "hrm/data/build.h"
+#include "hrm/support/json.h"
 
 namespace hrm {
 namespace fs = std::filesystem;

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <sstream>
 
-#include "hrm/checkpoint.h"
+#include "hrm/support/json.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
