@@ -1,27 +1,63 @@
-// Independent pieces of work side by side, each in a process of its own.
+// Programs side by side, as children of this process that never outlive it.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
+#include <sys/types.h>
+
+#include <condition_variable>
+#include <exception>
 #include <functional>
+#include <mutex>
+#include <set>
 #include <string>
+#include <vector>
+
+#include "tensor/io.h"
 
 namespace hrm {
 
-struct SideBySide {
-  int jobs = 1;     // processes at a time
-  int threads = 1;  // OpenMP threads of each
-  // In the child. What it throws is the message of failed().
-  std::function<void(int64_t i)> work;
-  // In the parent, as children end: work(i) has returned, or has not.
-  std::function<void(int64_t i)> done;
-  std::function<void(int64_t i, const std::string& why)> failed;
-  std::function<void()> tick;               // in the parent, a few times a second
-  const std::atomic<bool>* stop = nullptr;  // set: no more children are started
+// A program with its arguments. It reads nothing; what it prints goes to the file `output`, what it
+// says on standard error to the file `log`; both are written anew.
+struct Command {
+  Path program;
+  std::vector<std::string> words;
+  Path output, log;
 };
-// Work 0, 1, ... count - 1, started in this order. Once one has failed no more are started, and the
-// others finish. The caller must not have used OpenMP: a copy of its process could not. Children
-// get SIGTERM when the parent dies.
-void run_side_by_side(int64_t count, const SideBySide& what);
+
+class SideBySide {
+ public:
+  explicit SideBySide(int jobs) : jobs_(jobs) {}
+
+  // Called on the thread that called run(): as each work ends, and a few times a second.
+  std::function<void(int64_t i)> done;
+  std::function<void()> tick;
+  // How often the work has been asked to stop (StopSignals::count). Once it is above 0 nothing more
+  // is started and running programs get SIGTERM; above 1, SIGKILL.
+  std::function<int()> stop;
+
+  // Calls work(0), work(1), ... work(count - 1) in this order, `jobs` at a time, each on a thread
+  // of its own, and waits for all. Once one has thrown (or `done` has) no more are started and the
+  // others finish; then the first exception is thrown. After a request to stop it returns instead:
+  // that programs end then is no failure.
+  void run(int64_t count, const std::function<void(int64_t i)>& work);
+
+  // For work: runs a program to its end. Throws why it failed: the last line of its log, or how it
+  // ended. The kernel kills the program when this process dies, however that happens.
+  void command(const Command& command);
+  bool stopping() const { return stop && stop() > 0; }
+
+ private:
+  struct State;  // of one run
+  void work_off(State& state);
+  void pass_on_stop(int* passed);
+  std::exception_ptr tell(const std::vector<int64_t>& ended);
+
+  int jobs_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<pid_t> children_;
+};
+
+// The same error with a hint of what to do, behind the one it may have.
+Error with_hint(const Error& error, const std::string& hint);
 
 }  // namespace hrm

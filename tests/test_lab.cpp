@@ -1,7 +1,5 @@
 // The laboratory: statistics against hand-worked cases, experiment files, what is made of records,
-// rollouts, processes side by side, metrics for other programs.
-#include <unistd.h>
-
+// rollouts, metrics for other programs.
 #include <cmath>
 #include <fstream>
 
@@ -10,7 +8,6 @@
 #include "hrm/lab/rollouts.h"
 #include "hrm/metrics.h"
 #include "hrm/page.h"
-#include "hrm/processes.h"
 #include "hrm/trainer.h"
 #include "tests/support/support.h"
 
@@ -289,53 +286,6 @@ TEST_CASE("evaluation: what tells a row to leave") {
   CHECK(fixed.solved.size() == 30);
   CHECK(std::count(fixed.solved.begin(), fixed.solved.end(), '1') ==
         std::lround(30 * fixed.exact_accuracy));
-}
-
-TEST_CASE("processes: work side by side, a failure says why and the others finish") {
-  const TempDir dir;
-  const auto touch = [&](int64_t i) { std::ofstream(dir / std::to_string(i)) << i; };
-  std::vector<int64_t> done;
-  std::string why;
-  SideBySide what;
-  what.jobs = 3;
-  what.work = [&](int64_t i) {
-    if (i == 4) detail::fail("[work] number 4");
-    touch(i);
-  };
-  what.done = [&](int64_t i) { done.push_back(i); };
-  what.failed = [&](int64_t i, const std::string& text) { why = std::to_string(i) + text; };
-  run_side_by_side(4, what);
-  CHECK(done.size() == 4);
-  CHECK(dir.list().size() == 4);
-  CHECK(why.empty());
-  done.clear();
-  what.jobs = 1;
-  run_side_by_side(9, what);
-  CHECK(done == std::vector<int64_t>{0, 1, 2, 3});
-  CHECK(why == "4[work] number 4");
-  // Each waits for the others: they run at the same time.
-  const TempDir meeting;
-  what.jobs = 3;
-  what.work = [&](int64_t i) {
-    std::ofstream(meeting / std::to_string(i)) << i;
-    for (int wait = 0; meeting.list().size() < 3; ++wait) {
-      if (wait > 3000) detail::fail("[work] alone for 30 s");
-      ::usleep(10000);
-    }
-  };
-  done.clear();
-  run_side_by_side(3, what);
-  CHECK(done.size() == 3);
-  // A child that dies without a word.
-  what.work = [](int64_t) { ::_exit(3); };
-  run_side_by_side(1, what);
-  CHECK(why == "0its process was stopped");
-  std::atomic<bool> stop{true};
-  what.stop = &stop;
-  done.clear();
-  what.work = touch;
-  run_side_by_side(5, what);
-  CHECK(done.empty());
 }
 
 TEST_CASE("metrics: CSV, and TensorBoard events byte by byte") {

@@ -1,6 +1,7 @@
 // hrm arc predict, show, farm; hrm adapt.
 #include <omp.h>
 
+#include <cctype>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
@@ -13,6 +14,9 @@
 #include "hrm/picture.h"
 #include "hrm/processes.h"
 #include "hrm/progress.h"
+#include "hrm/support/folder_lock.h"
+#include "hrm/support/json_lines.h"
+#include "hrm/support/stop_signals.h"
 #include "hrm/vote.h"
 
 namespace hrm {
@@ -245,6 +249,15 @@ void show(ShowSettings s) {
 // --- adapt and farm: one task, for a time
 // ---------------------------------------------------------
 
+// What a task's folder is called: its name, where that is a plain word. Names come from files, and
+// a path among them must not lead anywhere.
+std::string folder_name(const std::string& task) {
+  const bool plain = !task.empty() && task.size() <= 100 && std::ranges::all_of(task, [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_';
+  });
+  return plain ? task : format("name.%016llx", static_cast<unsigned long long>(name_hash(task)));
+}
+
 struct FitSettings {
   double budget = 60;      // seconds of training
   int64_t variants = 100;  // for training, and of them
@@ -256,7 +269,8 @@ struct FitSettings {
 
 int canvas_of(const ModelConfig& m) { return static_cast<int>(std::lround(std::sqrt(m.seq_len))); }
 
-// Trains on one task for the budget, from `start` if there is one, and votes on its tests.
+// Trains on one task for the budget, from `start` if there is one, and votes on its tests. The
+// folder `run` must not hold a run.
 TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const FitSettings& fit,
                      const Path& run, bool progress) {
   ArcData data;
@@ -273,6 +287,9 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
   CHECK(!start || train.info().seq_len == config.model.seq_len,
         "[adapt] the task needs a canvas of ", train.info().seq_len, " cells, the model has ",
         config.model.seq_len);
+  const FolderLock held(run);
+  CHECK(!fs::exists(run / "config.json"), "[adapt] ", run.string(),
+        " holds a run already. HINT: choose another --out folder");
   adopt_data(config, train);
   config.tasks.clear();
   if (!fit.network) config.train.lr = 0, config.train.weight_decay = 0;
@@ -315,6 +332,21 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
   return vote(trainer->model(), test, {}, false).at(0);
 }
 
+void add_fit_options(CLI::App& command, FitSettings& fit) {
+  command.add_option("--budget", fit.budget, "time of training: 60s, 5m, 1h (default 60s a task)")
+      ->transform(CLI::AsNumberWithUnit(
+          std::map<std::string, double>{{"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}}));
+  command.add_option("--variants", fit.variants, "of the task, to train on (default 100)")
+      ->check(CLI::Range(0, 100000));
+  command.add_option("--kinds", fit.kinds,
+                     "of variants: all (default), none, or of rotation,flip,transpose,colour,"
+                     "translation");
+  command.add_option("--pool", fit.pool, "of them, that vote (default 100)")
+      ->check(CLI::Range(0, 100000));
+  command.add_option("--set", fit.overrides, "change any setting: key=value")
+      ->type_name("KEY=VALUE");
+}
+
 struct AdaptSettings {
   std::string run, checkpoint, puzzle, out;
   FitSettings fit;
@@ -332,9 +364,8 @@ void adapt(const AdaptSettings& s) {
   Config config = run.config;
   config.train.batch_size = std::min<int64_t>(config.train.batch_size, 32);
   config.train.micro_batches = 1, config.train.refill = Refill::only_halted;
-  const Path out = s.out.empty() ? Path("runs") / ("adapt-" + tasks[0].id) : Path(s.out);
-  CHECK(!fs::exists(out / "config.json"), "[adapt] ", out.string(),
-        " holds a run already. HINT: choose another --out folder");
+  const Path out =
+      s.out.empty() ? Path("runs") / ("adapt-" + folder_name(tasks[0].id)) : Path(s.out);
   const TaskOutcome outcome = fit_task(tasks[0], config, &run, s.fit, out, true);
   write_predictions(out, {outcome});
   Sheet sheet = task_sheet(tasks[0]);
@@ -357,10 +388,25 @@ struct FarmSettings {
   FitSettings fit;
   int jobs = 0;
   CommonOptions common;
+
+  void add(CLI::App& command) {
+    command.add_option("--from", from, "folders or files of tasks")->required();
+    command.add_option("--task", tasks, "these tasks alone")->type_name("ID...");
+    command.add_option("--out", out, "folder of the runs and results.jsonl")->required();
+    command.add_option("--preset", preset, "of each model (default arc-task)");
+    command.add_option("--init", init, "adapt this run instead of starting from scratch");
+    command.add_flag("--network,!--rows-only", fit.network, "with --init: train the weights, too");
+    command.add_option("--threads", common.threads, "cores in all (default: every one)");
+    add_fit_options(command, fit);
+  }
 };
 
-// One task of a farm, in a process of its own. Returns its line.
-Json farm_task(const FarmSettings& s, const ArcTask& task, const Path& run) {
+// One task of a farm, in a process of its own; prints its line.
+void farm_task(const FarmSettings& s) {
+  s.common.apply();
+  int64_t repeated = 0;
+  std::vector<ArcTask> tasks = load_arc({s.from.begin(), s.from.end()}, &repeated);
+  keep_tasks(tasks, s.tasks);
   std::optional<LoadedRun> start;
   Config config = preset(s.preset);
   if (!s.init.empty()) {
@@ -368,50 +414,66 @@ Json farm_task(const FarmSettings& s, const ArcTask& task, const Path& run) {
     config = start->config;
   }
   const double began = seconds_now();
-  const TaskOutcome outcome = fit_task(task, config, start ? &*start : nullptr, s.fit, run, false);
+  const TaskOutcome outcome =
+      fit_task(tasks.at(0), config, start ? &*start : nullptr, s.fit, s.out, false);
   Json line = to_json(outcome);
   line["solved_at_2"] = !solved({outcome}).empty();
   line["known"] = score({outcome}).tasks == 1;
   line["seconds"] = seconds_now() - began;
-  return line;
+  std::printf("%s\n", line.dump().c_str());
 }
 
-void farm(const FarmSettings& s) {
-  std::vector<ArcTask> tasks = load_all_arc({s.from.begin(), s.from.end()});
-  if (!s.tasks.empty()) keep_tasks(tasks, s.tasks);
-  const Path out = s.out, results = out / "results.jsonl";
-  fs::create_directories(out);
-  std::set<std::string> done;
+// The words of `hrm` for one task of a farm.
+std::vector<std::string> farm_task_words(const FarmSettings& s, const std::string& task,
+                                         const Path& run, int threads) {
+  std::vector<std::string> words = {"arc",
+                                    "farm-task",
+                                    "--task=" + task,
+                                    "--out=" + run.string(),
+                                    "--preset=" + s.preset,
+                                    "--threads=" + std::to_string(threads),
+                                    "--budget=" + format("%.17gs", s.fit.budget),
+                                    "--variants=" + std::to_string(s.fit.variants),
+                                    "--kinds=" + s.fit.kinds,
+                                    "--pool=" + std::to_string(s.fit.pool)};
+  for (const std::string& from : s.from) words.push_back("--from=" + from);
+  for (const std::string& item : s.fit.overrides) words.push_back("--set=" + item);
+  if (!s.init.empty()) words.push_back("--init=" + s.init);
+  if (!s.fit.network) words.push_back("--rows-only");
+  return words;
+}
+
+constexpr const char* kFarmLog = "farm.log";  // in every folder that a farm makes
+
+// A new folder for a task. What a farm that was stopped left there is removed, and nothing else.
+void make_task_folder(const Path& folder) {
+  const Path parent = folder.parent_path();
+  CHECK(!fs::is_symlink(parent), "[farm] ", parent.string(),
+        " is a symbolic link. HINT: choose another --out folder");
+  std::error_code error, none;
+  if (fs::exists(fs::symlink_status(folder, none))) {
+    const bool ours = !fs::is_symlink(folder) && fs::exists(folder / kFarmLog, none);
+    CHECK(ours, "[farm] ", folder.string(),
+          " was not made by a farm. HINT: move it away, or choose another --out folder");
+    fs::remove_all(folder, error);
+  }
+  if (!error) fs::create_directories(folder, error);
+  CHECK(!error, "[farm] cannot make ", folder.string(), ": ", error.message(),
+        ". HINT: choose an --out folder in which you may write");
+}
+
+// The lines of a farm's results.jsonl, one for each task.
+std::vector<Json> read_farm(const Path& results) {
+  std::set<std::string> tasks;
   std::vector<Json> lines;
-  if (std::ifstream file(results); file)
-    for (std::string line; std::getline(file, line);)
-      if (const Json json = Json::parse(line, nullptr, false); json.is_object())
-        if (done.insert(json.value("task", "")).second) lines.push_back(json);
-  std::erase_if(tasks, [&](const ArcTask& t) { return done.contains(t.id); });
-  const int cores = s.common.threads > 0 ? s.common.threads
-                                         : static_cast<int>(std::thread::hardware_concurrency());
-  const int jobs = s.jobs > 0 ? s.jobs : cores, threads = std::max(1, cores / jobs);
-  const auto total = static_cast<int64_t>(tasks.size() + done.size());
-  Progress bar("farm", "tasks", total, static_cast<int64_t>(done.size()));
-  std::string failed;
-  SideBySide each;
-  each.jobs = jobs, each.threads = threads;
-  each.work = [&](int64_t i) {
-    const Path run = out / tasks[i].id;
-    fs::remove_all(run);
-    fs::create_directories(run);
-    write_file_atomically(run / "result.json", farm_task(s, tasks[i], run).dump() + "\n");
-  };
-  each.done = [&](int64_t i) {
-    lines.push_back(read_json(out / tasks[i].id / "result.json"));
-    std::ofstream(results, std::ios::app) << lines.back().dump() << '\n';
-    bar.update(static_cast<int64_t>(lines.size()),
-               tasks[i].id + (lines.back()["solved_at_2"] ? " solved" : " not solved"));
-  };
-  each.failed = [&](int64_t i, const std::string& why) { failed = tasks[i].id + ": " + why; };
-  run_side_by_side(static_cast<int64_t>(tasks.size()), each);
-  bar.finish();
-  CHECK(failed.empty(), "[farm] ", failed, ". HINT: the same command goes on with what is left");
+  std::ifstream file(results);
+  for (std::string line; std::getline(file, line);)
+    if (const Json json = Json::parse(line, nullptr, false); json.is_object())
+      if (tasks.insert(json.value("task", "")).second) lines.push_back(json);
+  return lines;
+}
+
+void print_farm(const std::vector<Json>& lines, const Path& results) {
   int64_t right = 0, known = 0;
   for (const Json& line : lines) {
     known += line.value("known", false), right += line.value("solved_at_2", false);
@@ -422,19 +484,59 @@ void farm(const FarmSettings& s) {
               static_cast<long long>(known), results.c_str());
 }
 
-void add_fit_options(CLI::App& command, FitSettings& fit) {
-  command.add_option("--budget", fit.budget, "time of training: 60s, 5m, 1h (default 60s a task)")
-      ->transform(CLI::AsNumberWithUnit(
-          std::map<std::string, double>{{"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}}));
-  command.add_option("--variants", fit.variants, "of the task, to train on (default 100)")
-      ->check(CLI::Range(0, 100000));
-  command.add_option("--kinds", fit.kinds,
-                     "of variants: all (default), none, or of rotation,flip,transpose,colour,"
-                     "translation");
-  command.add_option("--pool", fit.pool, "of them, that vote (default 100)")
-      ->check(CLI::Range(0, 100000));
-  command.add_option("--set", fit.overrides, "change any setting: key=value")
-      ->type_name("KEY=VALUE");
+// Each task in a process of its own; `lines` grows as they end, like results.jsonl.
+void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const Path& results,
+              std::vector<Json>& lines) {
+  const int cores = s.common.threads > 0
+                        ? s.common.threads
+                        : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int jobs = s.jobs > 0 ? s.jobs : cores, threads = std::max(1, cores / jobs);
+  const Path program = fs::read_symlink("/proc/self/exe");
+  const auto folder = [&](int64_t i) { return Path(s.out) / "tasks" / folder_name(tasks[i].id); };
+  const auto done = std::ssize(lines);
+  Progress bar("farm", "tasks", done + std::ssize(tasks), done);
+  SideBySide pool(jobs);
+  pool.stop = StopSignals::count;
+  pool.done = [&](int64_t i) {
+    lines.push_back(read_json(folder(i) / "result.json"));
+    append_json_line(results, lines.back().dump());
+    bar.update(
+        std::ssize(lines),
+        tasks[i].id + (lines.back().value("solved_at_2", false) ? " solved" : " not solved"));
+  };
+  pool.run(std::ssize(tasks), [&](int64_t i) {
+    const Path run = folder(i);
+    make_task_folder(run);
+    try {
+      pool.command({program, farm_task_words(s, tasks[i].id, run, threads), run / "result.json",
+                    run / kFarmLog});
+    } catch (const Error& error) {
+      detail::fail("[farm] ", tasks[i].id, ": ", error.what());
+    }
+  });
+}
+
+void farm(const FarmSettings& s) {
+  int64_t repeated = 0;
+  std::vector<ArcTask> tasks = load_arc({s.from.begin(), s.from.end()}, &repeated);
+  if (!s.tasks.empty()) keep_tasks(tasks, s.tasks);
+  const Path results = Path(s.out) / "results.jsonl";
+  const StopSignals signals;
+  const FolderLock held(s.out);
+  std::vector<Json> lines = read_farm(results);
+  std::erase_if(tasks, [&](const ArcTask& t) {
+    return std::ranges::any_of(lines, [&](const Json& l) { return l.value("task", "") == t.id; });
+  });
+  try {
+    run_farm(s, tasks, results, lines);
+  } catch (const Error& error) {
+    throw with_hint(error, "the same command goes on with what is left");
+  }
+  if (const int status = StopSignals::exit_status()) {
+    std::fprintf(stderr, "stopped; the same command goes on with what is left\n");
+    throw CLI::RuntimeError(status);
+  }
+  print_farm(lines, results);
 }
 
 }  // namespace
@@ -471,18 +573,17 @@ void add_arc_command(CLI::App& app) {
   CLI::App* f =
       arc->add_subcommand("farm", "Train a small model for each task alone, side by side");
   auto t = std::make_shared<FarmSettings>();
-  f->add_option("--from", t->from, "folders or files of tasks")->required();
-  f->add_option("--task", t->tasks, "these tasks alone")->type_name("ID...");
-  f->add_option("--out", t->out, "folder of the runs and results.jsonl")->required();
-  f->add_option("--preset", t->preset, "of each model (default arc-task)");
-  f->add_option("--init", t->init, "adapt this run instead of starting from scratch");
-  f->add_flag("--network,!--rows-only", t->fit.network, "with --init: train the weights, too");
+  t->add(*f);
   f->add_option("--jobs", t->jobs, "models at a time (default: one a core)")
       ->check(CLI::Range(1, 4096));
-  f->add_option("--threads", t->common.threads, "cores in all (default: every one)");
-  add_fit_options(*f, t->fit);
   f->footer("Run again, it goes on with what is left.");
   f->callback([t] { farm(*t); });
+
+  CLI::App* one = arc->add_subcommand("farm-task", "What farm runs for each task");
+  one->group("");  // not in the help
+  auto o = std::make_shared<FarmSettings>();
+  o->add(*one);
+  one->callback([o] { farm_task(*o); });
 }
 
 void add_adapt_command(CLI::App& app) {

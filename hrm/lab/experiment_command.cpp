@@ -1,16 +1,15 @@
 // hrm lab figure, run, list.
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
 #include "hrm/lab/commands.h"
 #include "hrm/lab/experiment_page.h"
+#include "hrm/support/folder_lock.h"
+#include "hrm/support/stop_signals.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
 namespace {
-
-std::atomic<bool> interrupted{false};
 
 struct Settings {
   std::string file, out = "runs/lab", arc, device;
@@ -49,13 +48,12 @@ void run(Settings s, const std::string& start) {
   s.how.root = fs::absolute(s.out);
   s.how.program = fs::read_symlink("/proc/self/exe");
   if (!s.device.empty()) s.how.more = {"--device", s.device};
-  interrupted = false;
-  const auto on_interrupt = [](int) { interrupted = true; };
-  std::signal(SIGINT, on_interrupt), std::signal(SIGTERM, on_interrupt);
-  const std::vector<Record> records = run_experiment(e, s.how, &interrupted);
-  if (interrupted) {
+  const StopSignals signals;
+  const FolderLock held(s.how.root / e.name);
+  const std::vector<Record> records = run_experiment(e, s.how);
+  if (const int status = StopSignals::exit_status()) {
     std::fprintf(stderr, "stopped; the same command goes on with what is left\n");
-    throw CLI::RuntimeError(130);
+    throw CLI::RuntimeError(status);
   }
   const std::vector<Row> rows = summarize(records, e.average);
   const Path own = s.how.root / e.name, page = own / "page.html";

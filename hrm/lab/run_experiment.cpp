@@ -1,13 +1,6 @@
 #include "hrm/lab/run_experiment.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -16,6 +9,9 @@
 #include "hrm/metrics.h"
 #include "hrm/processes.h"
 #include "hrm/progress.h"
+#include "hrm/support/folder_lock.h"
+#include "hrm/support/json_lines.h"
+#include "hrm/support/stop_signals.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -25,30 +21,11 @@ std::string key_of(const std::string& text) {
   return hexadecimal(name_hash(text));
 }
 
-// Runs `hrm WORDS`; its output goes to `out`, what it says to `log`. An Error holds its last line.
-void command(const Path& program, const Words& words, const Path& out, const Path& log) {
-  const pid_t child = ::fork();
-  CHECK(child >= 0, "[lab] cannot start a process");
-  if (child == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-    const auto redirect = [](const Path& file, int to) {
-      const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
-      if (fd < 0 || ::dup2(fd, to) < 0) ::_exit(126);
-    };
-    redirect(out, STDOUT_FILENO), redirect(log, STDERR_FILENO);
-    std::vector<char*> arguments = {const_cast<char*>(program.c_str())};
-    for (const std::string& w : words) arguments.push_back(const_cast<char*>(w.c_str()));
-    arguments.push_back(nullptr);
-    ::execv(program.c_str(), arguments.data());
-    ::_exit(127);
-  }
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-  std::string said = read_file(log);
-  while (!said.empty() && said.back() == '\n') said.pop_back();
-  detail::fail("[lab] `", to_string(words), "` failed: ", said.substr(said.rfind('\n') + 1));
+void make_folder(const Path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  CHECK(!error, "[lab] cannot create ", folder.string(), ": ", error.message(),
+        ". HINT: choose an --out folder in which you may write");
 }
 
 void add_shares(Record& r, const Json& evaluation) {
@@ -98,86 +75,6 @@ std::vector<Record> judged(const Record& base, const Json& found) {
   return records;
 }
 
-// Holds a model's folder, so that two experiments at the same time do not train it twice.
-class Lock {
- public:
-  explicit Lock(const Path& folder)
-      : fd_(::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
-    CHECK(fd_ >= 0 && ::flock(fd_, LOCK_EX) == 0, "[lab] cannot lock ", folder.string());
-  }
-  ~Lock() { ::close(fd_); }
-
- private:
-  int fd_;
-};
-
-// One trial with its model's folder.
-struct Job {
-  const Trial* trial;
-  Words train;  // with data and run folders
-  Path run;
-  std::string key;  // of training and judgements
-  int64_t steps = 1;
-};
-
-// Trains, or goes on, or finds the model trained.
-void train(const Job& job, const RunOptions& options) {
-  const Path evaluation = job.run / "evaluation.json";
-  if (fs::exists(evaluation) && read_json(evaluation).value("step", int64_t{0}) == job.steps)
-    return;
-  Words words = job.train;
-  words.insert(words.end(), {"--threads", std::to_string(options.threads)});
-  words.insert(words.end(), options.more.begin(), options.more.end());
-  if (fs::exists(job.run / "config.json")) words.push_back("--resume");
-  command(options.program, words, job.run / "train.out", job.run / "train.log");
-  const Json done = fs::exists(evaluation) ? read_json(evaluation) : Json::object();
-  CHECK(done.value("step", int64_t{0}) == job.steps, "[lab] stopped");
-}
-
-// All that is known of a trained model, as the line of results.jsonl.
-Json judge(const Experiment& e, const Job& job, const RunOptions& options) {
-  Record base;
-  base.labels = job.trial->labels;
-  const MetricLines lines = read_metrics(job.run);
-  CHECK(!lines.train.empty(), "[lab] ", job.run.string(), " has no metrics");
-  base.values["samples"] = lines.train.back().value("samples", 0.0);
-  base.values["train_seconds"] = lines.train.back().value("elapsed", 0.0);
-  std::vector<Record> all;
-  if (e.curve)
-    for (const Json& line : lines.eval) {
-      Record r = base;
-      r.labels.emplace_back("evaluation", "training");
-      r.labels.emplace_back("step", std::to_string(line.value("step", int64_t{0})));
-      add_shares(r, line);
-      r.values["samples"] = line.value("samples", 0.0);
-      r.values["train_seconds"] = line.value("elapsed", 0.0);
-      all.push_back(r);
-    }
-  for (const Judgement& j : job.trial->judgements) {
-    Record r = base;
-    r.labels.insert(r.labels.end(), j.labels.begin(), j.labels.end());
-    Json found;
-    if (j.words.empty()) {
-      found = read_json(job.run / "evaluation.json");
-    } else {
-      Words words = j.words;
-      words.insert(words.end(), {"--run", job.run.string(), "--json", "--threads",
-                                 std::to_string(options.threads)});
-      const Path out = job.run / "judgement.json";
-      command(options.program, words, out, job.run / "judgement.log");
-      found = read_json(out);
-    }
-    for (const Record& one : judged(r, found)) all.push_back(one);
-  }
-  Json line = {{"key", job.key}, {"model", job.run.filename().string()}};
-  line["labels"] = Json::object();
-  for (const auto& [name, value] : job.trial->labels) line["labels"][name] = value;
-  line["train"] = to_string(job.train);
-  line["records"] = Json::array();
-  for (const Record& r : all) line["records"].push_back(to_json(r));
-  return line;
-}
-
 // The last step in metrics.jsonl, read from its end.
 int64_t step_reached(const Path& run) {
   std::ifstream file(run / "metrics.jsonl");
@@ -224,119 +121,253 @@ Record record_from_json(const Json& json) {
   return r;
 }
 
-std::vector<Record> run_experiment(const Experiment& e, const RunOptions& options,
-                                   const std::atomic<bool>* stop) {
-  const Path own = options.root / e.name, results = own / "results.jsonl";
-  fs::create_directories(own), fs::create_directories(options.root / "data");
-  SideBySide pool;
-  pool.jobs =
-      options.jobs > 0 ? options.jobs : static_cast<int>(std::thread::hardware_concurrency());
-  pool.stop = stop;
-  std::string failed;
-  pool.failed = [&](int64_t, const std::string& why) {
-    if (failed.empty()) failed = why;
-  };
+namespace {
 
-  // Data sets, where they are not there yet.
-  std::map<std::string, Path> folders;
-  std::vector<std::pair<Words, Path>> missing;
-  for (const auto& [name, words] : e.data) {
-    const Path folder = options.root / "data" / key_of(to_string(words));
-    folders[name] = folder;
-    const bool asked = std::any_of(missing.begin(), missing.end(),
-                                   [&](const auto& m) { return m.second == folder; });
-    if (!fs::exists(folder) && !asked) missing.emplace_back(words, folder);
+// One trial with its model's folder.
+struct Job {
+  Trial trial;  // with data folders in its words
+  Words train;  // with data and run folders
+  Path run;
+  std::string key;  // of training and judgements
+  int64_t steps = 1;
+};
+
+// One call of run_experiment.
+class Run {
+ public:
+  Run(const Experiment& experiment, const RunOptions& options);
+  std::vector<Record> run();
+
+ private:
+  // Trials that only judge differently share a model, and are done one after the other.
+  using Model = std::vector<const Job*>;
+
+  void make_data();
+  void make_data_set(const Words& words, const Path& folder);
+  Words with_folders(Words words) const;
+  Job job_of(const Trial& trial) const;
+  std::vector<Model> unfinished() const;
+  void make_models();
+  void train(const Job& job);
+  Json judge(const Job& job);
+  Json judgement(const Job& job, const Words& words);
+  void command(const Words& words, const Path& output, const Path& log);
+  // Data sets and models belong to all experiments of a root: whoever comes second waits.
+  FolderLock lock(const std::string& key) const { return wait_for(options_.root / "locks" / key); }
+  FolderLock wait_for(const Path& folder) const {
+    return FolderLock(folder, [this] { return !pool_.stopping(); });
   }
-  pool.work = [&](int64_t i) {
-    Words words = {"data"};
-    words.insert(words.end(), missing[i].first.begin(), missing[i].first.end());
-    words.insert(words.end(), {"--out", missing[i].second.string()});
-    const Path log = missing[i].second.string() + ".log";
-    command(options.program, words, log.string() + ".out", log);
-  };
-  pool.done = [](int64_t) {};
-  run_side_by_side(static_cast<int64_t>(missing.size()), pool);
-  CHECK(failed.empty(), failed);
+  void show(Progress& bar) const;
 
-  // Models. Trials that only judge differently share one, and a process.
-  const auto with_folders = [&](Words words) {
-    for (std::string& w : words)
-      for (const auto& [name, folder] : folders)
-        for (size_t at; (at = w.find("{data:" + name + "}")) != std::string::npos;)
-          w.replace(at, name.size() + 7, folder.string());
-    return words;
-  };
-  std::map<std::string, Json> lines;
-  for (const Json& line : read_results(results)) lines[line.value("key", "")] = line;
-  std::vector<Trial> trials = e.trials;
-  std::vector<std::string> keys;            // of all trials
-  std::map<Path, std::vector<Job>> models;  // that are not done
-  std::vector<Path> order;
-  int64_t steps = 0, steps_done = 0;
-  for (Trial& t : trials) {
-    Job job;
-    job.trial = &t;
-    job.train = with_folders(t.train);
-    // Known by what it is: the same model asked for in other words is the same, and another one
-    // under the same words, as when a preset changes, is another.
-    const auto [config, words] = asked_for(job.train);
-    job.steps = config.train.total_steps;
-    std::string text = to_string(words) + config.to_json().dump();
-    job.run = options.root / "models" / key_of(text);
-    job.train.insert(job.train.end(), {"--run", job.run.string()});
-    for (Judgement& j : t.judgements) {
-      j.words = with_folders(j.words);
-      text += "\n" + to_string(j.labels) + ": " + to_string(j.words);
-    }
-    job.key = key_of(text + to_string(t.labels) + (e.curve ? " curve" : ""));
-    keys.push_back(job.key);
-    steps += job.steps;
-    if (lines.contains(job.key)) {
-      steps_done += job.steps;
-      continue;
-    }
-    if (!models.contains(job.run)) order.push_back(job.run);
-    models[job.run].push_back(job);
-  }
-  Progress bar(e.name, "steps", steps, steps_done);
-  pool.work = [&](int64_t i) {
-    fs::create_directories(order[i]);
-    const Lock lock(order[i]);
-    for (const Job& job : models[order[i]]) {
-      train(job, options);
-      write_file_atomically(order[i] / (job.key + ".json"), judge(e, job, options).dump() + "\n");
-    }
-  };
-  pool.done = [&](int64_t i) {
-    for (const Job& job : models[order[i]]) {
-      const Path found = order[i] / (job.key + ".json");
-      const Json line = lines[job.key] = read_json(found);
-      std::ofstream(results, std::ios::app) << line.dump() << '\n';
-      fs::remove(found);
-    }
-  };
-  pool.tick = [&] {
-    int64_t done = steps_done, left = 0;
-    for (const auto& [run, jobs] : models)
-      for (const Job& job : jobs) {
-        left += !lines.contains(job.key);
-        done += lines.contains(job.key) ? job.steps : std::min(job.steps, step_reached(run));
-      }
-    bar.update(done, format("%lld of %zu models done",
-                            static_cast<long long>(static_cast<int64_t>(keys.size()) - left),
-                            keys.size()));
-  };
-  run_side_by_side(static_cast<int64_t>(order.size()), pool);
-  pool.tick();
-  bar.finish();
-  const bool stopped = stop && stop->load();
-  CHECK(failed.empty() || stopped, failed, ". HINT: the same command goes on with what is left");
+  const Experiment& experiment_;
+  const RunOptions& options_;
+  const Path results_;
+  SideBySide pool_;
+  std::map<std::string, Path> folders_;  // of the data sets, by name
+  std::vector<Job> jobs_;                // of all trials
+  std::map<std::string, Json> lines_;    // of results.jsonl, by key
+};
 
+Run::Run(const Experiment& experiment, const RunOptions& options)
+    : experiment_(experiment),
+      options_(options),
+      results_(options.root / experiment.name / "results.jsonl"),
+      pool_(options.jobs > 0 ? options.jobs
+                             : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))) {
+  pool_.stop = StopSignals::count;
+}
+
+std::vector<Record> Run::run() {
+  make_folder(results_.parent_path());
+  make_folder(options_.root / "data");
+  make_data();
+  for (const Json& line : read_results(results_)) lines_[line.value("key", "")] = line;
+  for (const Trial& trial : experiment_.trials) jobs_.push_back(job_of(trial));
+  make_models();
   std::vector<Record> records;
-  for (const std::string& key : keys)
-    if (lines.contains(key))
-      for (const Json& r : lines[key].at("records")) records.push_back(record_from_json(r));
+  for (const Job& job : jobs_)
+    if (const auto line = lines_.find(job.key); line != lines_.end())
+      for (const Json& r : line->second.at("records")) records.push_back(record_from_json(r));
   return records;
+}
+
+// Runs `hrm WORDS`. An Error holds its last line.
+void Run::command(const Words& words, const Path& output, const Path& log) {
+  try {
+    pool_.command({options_.program, words, output, log});
+  } catch (const Error& error) {
+    detail::fail("[lab] `", to_string(words), "` failed: ", error.what());
+  }
+}
+
+// The data sets that are not there yet.
+void Run::make_data() {
+  std::map<Path, Words> missing;
+  for (const auto& [name, words] : experiment_.data) {
+    folders_[name] = options_.root / "data" / key_of(to_string(words));
+    if (!fs::exists(folders_[name])) missing[folders_[name]] = words;
+  }
+  const std::vector<std::pair<Path, Words>> all(missing.begin(), missing.end());
+  pool_.run(std::ssize(all), [&](int64_t i) { make_data_set(all[i].second, all[i].first); });
+}
+
+void Run::make_data_set(const Words& words, const Path& folder) {
+  const FolderLock held = lock(folder.filename());
+  if (fs::exists(folder)) return;  // made by another experiment meanwhile
+  Words all = {"data"};
+  all.insert(all.end(), words.begin(), words.end());
+  all.insert(all.end(), {"--out", folder.string()});
+  command(all, folder.string() + ".log.out", folder.string() + ".log");
+}
+
+Words Run::with_folders(Words words) const {
+  for (std::string& w : words)
+    for (const auto& [name, folder] : folders_)
+      for (size_t at; (at = w.find("{data:" + name + "}")) != std::string::npos;)
+        w.replace(at, name.size() + 7, folder.string());
+  return words;
+}
+
+Job Run::job_of(const Trial& trial) const {
+  Job job;
+  job.trial = trial;
+  job.train = with_folders(trial.train);
+  // Known by what it is: the same model asked for in other words is the same, and another one
+  // under the same words, as when a preset changes, is another.
+  const auto [config, words] = asked_for(job.train);
+  job.steps = config.train.total_steps;
+  std::string text = to_string(words) + config.to_json().dump();
+  job.run = options_.root / "models" / key_of(text);
+  job.train.insert(job.train.end(), {"--run", job.run.string()});
+  for (Judgement& j : job.trial.judgements) {
+    j.words = with_folders(j.words);
+    text += "\n" + to_string(j.labels) + ": " + to_string(j.words);
+  }
+  job.key = key_of(text + to_string(trial.labels) + (experiment_.curve ? " curve" : ""));
+  return job;
+}
+
+std::vector<Run::Model> Run::unfinished() const {
+  std::vector<Model> models;
+  std::map<Path, size_t> place;
+  for (const Job& job : jobs_) {
+    if (lines_.contains(job.key)) continue;
+    const auto [at, fresh] = place.try_emplace(job.run, models.size());
+    if (fresh) models.emplace_back();
+    models[at->second].push_back(&job);
+  }
+  return models;
+}
+
+// Trains and judges what results.jsonl does not hold.
+void Run::make_models() {
+  const std::vector<Model> models = unfinished();
+  int64_t steps = 0;
+  int64_t done = 0;
+  for (const Job& job : jobs_) {
+    steps += job.steps;
+    if (lines_.contains(job.key)) done += job.steps;
+  }
+  Progress bar(experiment_.name, "steps", steps, done);
+  std::vector<std::vector<Json>> found(models.size());
+  pool_.tick = [&] { show(bar); };
+  pool_.done = [&](int64_t i) {
+    for (const Json& line : found[i]) {
+      append_json_line(results_, line.dump());
+      lines_[line.at("key")] = line;
+    }
+  };
+  pool_.run(std::ssize(models), [&](int64_t i) {
+    const Path run = models[i].front()->run;
+    const FolderLock held = lock(run.filename());
+    for (const Job* job : models[i]) {
+      train(*job);
+      found[i].push_back(judge(*job));
+    }
+  });
+  show(bar);
+  bar.finish();
+}
+
+void Run::show(Progress& bar) const {
+  int64_t steps = 0, done = 0;
+  for (const Job& job : jobs_) {
+    const bool known = lines_.contains(job.key);
+    done += known;
+    steps += known ? job.steps : std::min(job.steps, step_reached(job.run));
+  }
+  bar.update(steps, format("%lld of %zu models done", static_cast<long long>(done), jobs_.size()));
+}
+
+// Trains, or goes on, or finds the model trained.
+void Run::train(const Job& job) {
+  const Path evaluation = job.run / "evaluation.json";
+  const auto step = [&] {
+    return fs::exists(evaluation) ? read_json(evaluation).value("step", int64_t{0}) : 0;
+  };
+  if (step() == job.steps) return;
+  // A training of somebody else, or of an experiment that was killed just now, may still be there.
+  static_cast<void>(wait_for(job.run));
+  Words words = job.train;
+  words.insert(words.end(), {"--threads", std::to_string(options_.threads)});
+  words.insert(words.end(), options_.more.begin(), options_.more.end());
+  if (fs::exists(job.run / "config.json")) words.push_back("--resume");
+  command(words, job.run / "train.out", job.run / "train.log");
+  CHECK(step() == job.steps, "[lab] the training in ", job.run.string(), " was stopped");
+}
+
+// What a judgement's command prints.
+Json Run::judgement(const Job& job, const Words& words) {
+  if (words.empty()) return read_json(job.run / "evaluation.json");
+  Words all = words;
+  all.insert(all.end(),
+             {"--run", job.run.string(), "--json", "--threads", std::to_string(options_.threads)});
+  const Path output = job.run / "judgement.json";
+  command(all, output, job.run / "judgement.log");
+  return read_json(output);
+}
+
+// All that is known of a trained model, as the line of results.jsonl.
+Json Run::judge(const Job& job) {
+  Record base;
+  base.labels = job.trial.labels;
+  const MetricLines lines = read_metrics(job.run);
+  CHECK(!lines.train.empty(), "[lab] ", job.run.string(), " has no metrics");
+  base.values["samples"] = lines.train.back().value("samples", 0.0);
+  base.values["train_seconds"] = lines.train.back().value("elapsed", 0.0);
+  std::vector<Record> all;
+  if (experiment_.curve)
+    for (const Json& line : lines.eval) {
+      Record r = base;
+      r.labels.emplace_back("evaluation", "training");
+      r.labels.emplace_back("step", std::to_string(line.value("step", int64_t{0})));
+      add_shares(r, line);
+      r.values["samples"] = line.value("samples", 0.0);
+      r.values["train_seconds"] = line.value("elapsed", 0.0);
+      all.push_back(r);
+    }
+  for (const Judgement& j : job.trial.judgements) {
+    Record r = base;
+    r.labels.insert(r.labels.end(), j.labels.begin(), j.labels.end());
+    for (const Record& one : judged(r, judgement(job, j.words))) all.push_back(one);
+  }
+  Json line = {{"key", job.key}, {"model", job.run.filename().string()}};
+  line["labels"] = Json::object();
+  for (const auto& [name, value] : job.trial.labels) line["labels"][name] = value;
+  line["train"] = to_string(job.train);
+  line["records"] = Json::array();
+  for (const Record& r : all) line["records"].push_back(to_json(r));
+  return line;
+}
+
+}  // namespace
+
+std::vector<Record> run_experiment(const Experiment& experiment, const RunOptions& options) {
+  try {
+    return Run(experiment, options).run();
+  } catch (const Error& error) {
+    throw with_hint(error, "the same command goes on with what is left");
+  }
 }
 
 }  // namespace hrm

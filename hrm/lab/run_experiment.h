@@ -2,8 +2,6 @@
 // found.
 #pragma once
 
-#include <atomic>
-
 #include "hrm/lab/experiment.h"
 
 namespace hrm {
@@ -29,9 +27,10 @@ struct RunOptions {
 };
 
 // Makes the data sets and trains and judges the models that ROOT/NAME/results.jsonl does not hold
-// yet; a line goes in as each is done. Returns the records of all trials, in order; fewer if `stop`
-// was set. An Error holds what a command said when it failed; what was done stays.
-std::vector<Record> run_experiment(const Experiment& experiment, const RunOptions& options,
-                                   const std::atomic<bool>* stop);
+// yet; a line goes in as each is done. Returns the records of all trials, in order; fewer if a
+// signal (StopSignals) has asked to stop. An Error holds what a command said when it failed; what
+// was done stays. The caller holds ROOT/NAME (FolderLock); data sets and models are held in here,
+// one at a time, because other experiments use them, too.
+std::vector<Record> run_experiment(const Experiment& experiment, const RunOptions& options);
 
 }  // namespace hrm

@@ -273,6 +273,100 @@ report $? "SIGINT writes a checkpoint and says how to go on"
 ok "resume after SIGINT" "" "$hrm" "${args[@]}" --run int --resume
 ok "the same bits again" "" cmp {whole,int}/$weights
 
+# --- lab and farm under signals: no process is left, and the same command goes on
+sed 's/"total_steps": 400/"total_steps": 1000000/' lab.json >long.json
+command_in() {  # lab|farm FOLDER: into the array `command`
+  if [[ $1 == lab ]]; then command=("$hrm" lab run long.json --out "$PWD/$2" --jobs 2); else
+    command=("$hrm" arc farm --from arc/evaluation --out "$PWD/$2" --budget 1h --jobs 2 "${tiny[@]}")
+  fi
+}
+# The processes that work in a folder, by what they were started with. (The pattern does not match
+# itself, so that grep is not among them.)
+workers() { grep -al -- "$PWD/$1/[mt]" /proc/[0-9]*/cmdline 2>/dev/null | cut -d / -f 3; }
+two_work() { (($(workers "$1" | wc -l) == 2)); }
+none_works() { [[ -z $(workers "$1") ]]; }
+within() {  # SECONDS COMMAND...: whether it succeeds in this time
+  local tries=$(($1 * 50))
+  shift
+  for _ in $(seq $tries); do "$@" && return; sleep 0.02; done
+  return 1
+}
+for what in lab farm; do
+  for signal in KILL:137 TERM:143 INT:130; do
+    folder=$what-${signal%:*}
+    command_in $what $folder
+    "${command[@]}" >out 2>err &
+    pid=$!
+    within 20 two_work $folder
+    started=$?
+    kill -${signal%:*} $pid
+    within 2 none_works $folder
+    gone=$?
+    ((gone == 0)) || kill -9 $pid $(workers $folder)
+    wait $pid 2>/dev/null
+    status=$?
+    [[ $started == 0 && $gone == 0 && $status == "${signal#*:}" ]] &&
+      { [[ $status == 137 ]] || grep -q "stopped; the same command goes on" err; }
+    report $? "$what: SIG${signal%:*} to the parent ends all (status $status)"
+  done
+  command_in $what two-$what
+  "${command[@]}" >/dev/null 2>&1 &
+  pid=$!
+  within 20 two_work two-$what
+  bad "$what: a second one in the same folder" "is in use by process $pid on" timeout 20 "${command[@]}"
+  kill $pid
+  wait $pid 2>/dev/null
+done
+# Other experiments with the same data and models may run at the same time: each is made once.
+sed 's/"total_steps": 400/"total_steps": 40/' lab.json >one.json
+cp one.json other.json
+"$hrm" lab run one.json --out both --jobs 2 >/dev/null 2>err1 &
+pid=$!
+"$hrm" lab run other.json --out both --jobs 2 >out 2>err
+status=$?
+wait $pid && ((status == 0)) && [[ $(cat both/*/results.jsonl | wc -l) == 8 && $(ls both/models | wc -l) == 4 ]]
+report $? "two experiments at the same time share data and models (status $status)"
+ok "lab: a line of results that was cut off is made again" "" bash -c "
+  truncate -s -9 both/one/results.jsonl && '$hrm' lab run one.json --out both &&
+  [[ \$(wc -l <both/one/results.jsonl) == 4 ]]"
+# Results that cannot be stored: long files of results, on a disk that is full behind them.
+last_line() { "$@" 2>lines; local status=$?; tail -n 1 lines >&2; return $status; }
+full() { bash -c 'trap "" XFSZ; ulimit -f 1000; exec "$@"' _ "$@"; }
+long_line="{\"x\": \"$(head -c 1100000 /dev/zero | tr '\0' x)\"}"
+mkdir changed
+sed 's/-9, 9/-9, 0, 9/' one.json >changed/one.json
+echo "$long_line" >>both/one/results.jsonl
+bad "lab: results that cannot be stored" "cannot write $PWD/both/one/results.jsonl: File too large" \
+  last_line full "$hrm" lab run changed/one.json --out both
+ok "lab: and nothing of them is" "" bash -c "[[ \$(wc -l <both/one/results.jsonl) == 5 ]]"
+farm=("$hrm" arc farm --from arc/evaluation --out farm --budget 0.1s --variants 2 --pool 2 "${tiny[@]}")
+echo "$long_line" >farm/results.jsonl
+bad "farm: results that cannot be stored" "cannot write farm/results.jsonl: File too large" \
+  last_line full "${farm[@]}"
+rm farm/results.jsonl
+ln -s "$PWD/precious" farm/results.jsonl
+bad "farm: results behind a link" "results.jsonl is a symbolic link. HINT: remove it" \
+  last_line "${farm[@]}"
+rm farm/results.jsonl
+ok "farm: the hint, followed" "of 2 tasks solved" "${farm[@]}"
+ok "farm and lab: nothing was written behind a link" "" test ! -e precious
+# Names of tasks are a stranger's. They lead nowhere, whether they are refused or not.
+mkdir -p victim down/farm/tasks/e2 && touch victim/thesis down/farm/thesis down/farm/tasks/e2/thesis
+for name in ../../../victim "$PWD/victim" "" ../..; do
+  printf '{"%s": %s}' "$name" "$(cat arc/evaluation/e1.json)" >down/evaluation_challenges.json
+  "$hrm" arc farm --from down/evaluation_challenges.json --out down/farm --budget 0.1s --variants 2 \
+    --pool 2 "${tiny[@]}" >out 2>err
+  "$hrm" adapt --run ra --puzzle down/evaluation_challenges.json --budget 0.1s --variants 2 --pool 2 \
+    >out 2>err
+  [[ -e victim/thesis && -e down/farm/thesis && $(ls victim) == thesis ]]
+  report $? "a task named '$name' leads nowhere"
+done
+bad "farm: a folder that it did not make" "was not made by a farm. HINT: move it away" \
+  last_line "$hrm" arc farm --from arc/evaluation/e2.json --out down/farm --budget 0.1s
+ok "farm: and it is still there" "" test -e down/farm/tasks/e2/thesis
+bad "adapt: a folder that holds a run" "adapted holds a run already. HINT: choose another --out" \
+  "$hrm" adapt --run ra --puzzle arc/evaluation/e1.json --budget 1s --out adapted
+
 # --- bad input
 bad "no command" "A subcommand is required" "$hrm"
 bad "unknown option" "--spped" "$hrm" train --spped 3

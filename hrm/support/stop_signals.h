@@ -1,0 +1,24 @@
+// Ctrl-C and `kill` as a request instead of an end.
+#pragma once
+
+namespace hrm {
+
+// While one lives, SIGINT and SIGTERM do not end the process but are noted; one at a time.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();  // they do again what they did before
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  static int count();  // how many have come
+  // The status to end with, as a shell gives it to a program that a signal ended: 130 for SIGINT,
+  // 143 for SIGTERM; 0 if none has come.
+  static int exit_status();
+
+ private:
+  using Handler = void (*)(int);
+  Handler interrupt_, terminate_;
+};
+
+}  // namespace hrm
