@@ -72,6 +72,50 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
   return close.empty() ? "" : ". HINT: did you mean '" + close + "'?";
 }
 
+// The gradient rules and what stands behind their names. What they do is in gradient_strategy.h and
+// equilibrium.h.
+struct RuleParameter {
+  const char* name;
+  double low, high;
+  bool whole;
+};
+struct RuleForm {
+  const char* name;
+  std::vector<RuleParameter> parameters;
+};
+const std::vector<RuleForm>& rule_forms() {
+  constexpr double kMost = 1e6;
+  const RuleParameter k{"K", 1, kMost, true};
+  const RuleParameter k_from_0{"K", 0, kMost, true};
+  const RuleParameter lambda{"LAMBDA", 1e-6, 1, false};
+  static const std::vector<RuleForm> forms = {
+      {"one_step", {}},     {"last_k", {k}},           {"last_cycle", {}},
+      {"full_bptt", {}},    {"checkpointed", {}},      {"neumann", {k_from_0}},
+      {"anderson", {k}},    {"broyden", {k}},          {"phantom", {lambda, k}},
+      {"damped", {lambda, k}},
+  };
+  return forms;
+}
+
+// "phantom:LAMBDA:K"
+std::string text_of(const RuleForm& form) {
+  std::string text = form.name;
+  for (const RuleParameter& p : form.parameters) text += std::string(":") + p.name;
+  return text;
+}
+
+double parse_rule_number(const std::string& word, const RuleForm& form, const RuleParameter& p,
+                         const std::string& rule) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  const bool is_number = error == std::errc() && end == word.data() + word.size();
+  const bool fits = is_number && value >= p.low && value <= p.high;
+  if (!fits || (p.whole && value != std::floor(value)))
+    reject("gradient ", text_of(form), ": ", p.name, " must be a ",
+           p.whole ? "whole number" : "number", " in ", p.low, "..", p.high, ", got '", rule, "'");
+  return value;
+}
+
 template <class Group>
 void read_group(const Json& json, const char* name, Group& group, const std::string& source) {
   CHECK(json.contains(name) && json[name].is_object(), "[config] ", source, ": needs an object '",
@@ -187,6 +231,29 @@ const std::vector<Preset>& preset_table() {
 
 }  // namespace
 
+GradientRule parse_gradient_rule(const std::string& text) {
+  std::vector<std::string> words;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find(':', at), text.size());
+    words.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  std::string list;
+  std::vector<std::string> names;
+  for (const RuleForm& form : rule_forms()) {
+    list += (list.empty() ? "" : ", ") + text_of(form);
+    names.push_back(form.name);
+    if (words[0] != form.name) continue;
+    if (words.size() != form.parameters.size() + 1)
+      reject("gradient must be of the form ", text_of(form), ", got '", text, "'");
+    GradientRule rule{form.name, {}};
+    for (size_t i = 0; i < form.parameters.size(); ++i)
+      rule.numbers.push_back(parse_rule_number(words[i + 1], form, form.parameters[i], text));
+    return rule;
+  }
+  reject("gradient must be one of ", list, ", got '", text, "'", suggestion(words[0], names));
+}
+
 int64_t ModelConfig::prefix() const {
   if (puzzle_emb_ndim == 0) return 0;
   return puzzle_emb_len > 0 ? puzzle_emb_len : (puzzle_emb_ndim + hidden_size - 1) / hidden_size;
@@ -227,6 +294,7 @@ void ModelConfig::validate() const {
            ". HINT: change num_heads or pos_encodings");
   if (continue_loss && q_head == QHead::halt_only)
     reject("continue_loss needs q_head halt_and_continue");
+  parse_gradient_rule(gradient);
 }
 
 void TrainConfig::validate() const {

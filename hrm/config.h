@@ -210,6 +210,14 @@ struct PresetInfo {
 };
 const std::vector<PresetInfo>& presets();
 
+// A gradient rule taken apart: "phantom:0.5:3" is {"phantom", {0.5, 3}}. An Error of one line if
+// there is no such rule, or its numbers are missing, no numbers or out of range.
+struct GradientRule {
+  std::string name;
+  std::vector<double> numbers;
+};
+GradientRule parse_gradient_rule(const std::string& text);
+
 // The candidate closest to `word` by edit distance, or "" if none is near.
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
 

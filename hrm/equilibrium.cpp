@@ -1,5 +1,7 @@
 #include "hrm/equilibrium.h"
 
+#include <algorithm>
+
 #include "autograd/custom_function.h"
 #include "autograd/engine.h"
 #include "autograd/grad_mode.h"
@@ -75,6 +77,12 @@ State Equilibrium::run(const Recurrence& r, State state, const Tensor& x) const 
         return unpack(solve(pack(cotangent), product), out);
       });
   return {end[0], end.size() > 1 ? end[1] : Tensor()};
+}
+
+// The updates of F are recorded once; each product goes back through both.
+GradientCost Equilibrium::cost(double updates) const {
+  const double of_map = std::min(2.0, updates);
+  return {of_map, of_map * (1 + static_cast<double>(k_))};
 }
 
 Tensor Neumann::solve(const Tensor& g, const Product& product) const {
@@ -161,6 +169,12 @@ State DampedUnrolling::run(const Recurrence& r, State state, const Tensor& x) co
     return gradient.defined() ? gradient + (value - gradient.detach()) : Tensor();
   };
   return {value_of(end.z_H, z.z_H), value_of(end.z_L, z.z_L)};
+}
+
+// Its k steps run forward beside those of the segment, which is half a product each.
+GradientCost DampedUnrolling::cost(double updates) const {
+  const double steps = std::min(2.0, updates) * static_cast<double>(k_);
+  return {steps, 1.5 * steps};
 }
 
 }  // namespace hrm

@@ -14,6 +14,7 @@ class Equilibrium : public GradientStrategy {
  public:
   explicit Equilibrium(int64_t k) : k_(k) {}  // products with J', at most
   State run(const Recurrence& recurrence, State state, const Tensor& x) const override;
+  GradientCost cost(double updates) const override;
 
   // [batch, n]: all parts of the state of a row, side by side.
   using Product = std::function<Tensor(const Tensor& u)>;  // J' u
@@ -66,6 +67,7 @@ class DampedUnrolling : public GradientStrategy {
  public:
   DampedUnrolling(double lambda, int64_t k) : lambda_(lambda), k_(k) {}
   State run(const Recurrence& recurrence, State state, const Tensor& x) const override;
+  GradientCost cost(double updates) const override;
 
  private:
   double lambda_;

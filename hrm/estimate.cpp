@@ -4,6 +4,7 @@
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/matmul.h"
+#include "hrm/gradient_strategy.h"
 #include "hrm/progress.h"
 #include "hrm/trainer.h"
 #include "kernels/cuda/runtime.h"
@@ -11,18 +12,6 @@
 namespace hrm {
 namespace fs = std::filesystem;
 namespace {
-
-// Updates that record under the configured rule.
-double recorded_updates(const ModelConfig& m) {
-  const auto all = static_cast<double>(update_list(m).size());
-  if (m.gradient == "full_bptt") return all;
-  if (m.gradient == "checkpointed") return 2 * std::sqrt(all);
-  if (m.gradient == "last_cycle") return std::min<double>(static_cast<double>(m.L_cycles) + 1, all);
-  if (m.gradient.starts_with("last_k:")) return std::min(std::stod(m.gradient.substr(7)), all);
-  if (m.gradient.starts_with("damped:"))
-    return 2 * std::stod(m.gradient.substr(m.gradient.rfind(':') + 1));
-  return std::min(2.0, all);  // one_step, and the rules at a fixed point
-}
 
 // Bytes the machine can still give: the smaller of what the kernel and the container allow.
 double available_memory() {
@@ -89,9 +78,11 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   // of the projections, gate_up and its product.
   const double kept = (m.mlp_t ? 3 * inter : 4 * d) + 3 * d + 3 * inter;
   const double micro = static_cast<double>(t.step_rows()) / t.micro_batches;
+  const auto updates = static_cast<double>(update_list(m).size());
+  const GradientCost gradient = make_gradient_strategy(m)->cost(updates);
   const double layers = m.levels == Levels::two ? (H + L) / 2 : H + L;
   e.memory_bytes +=
-      micro * positions * bytes * (recorded_updates(m) * layers * kept + 12 * d + 6 * inter);
+      micro * positions * bytes * (gradient.recorded * layers * kept + 12 * d + 6 * inter);
   e.memory_bytes += t.batch_size * positions * d * bytes * 4;
   e.available_bytes = available_memory();
   if constexpr (kBuiltWithCuda)
@@ -107,11 +98,10 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
 
   // One segment forward, one more for the q target, twice the forward again for what is recorded:
   // 16 module forwards for HRM. Attention is two products of positions^2 x hidden a layer.
-  const double updates = update_list(m).size();
   const double attention = m.mlp_t ? 0 : 2 * positions * d;
   const double segment = 2 * positions * (per_layer + attention) * layers * updates;
   const bool target = m.continue_loss && m.halt_max_steps > 1;
-  e.flops_per_sample = segment * (1 + (target ? 1 : 0) + 2 * recorded_updates(m) / updates);
+  e.flops_per_sample = segment * (1 + (target ? 1 : 0) + 2 * gradient.products / updates);
   e.seconds = e.flops_per_sample * (t.step_rows() * t.total_steps) / measured_flops(m, device);
   return e;
 }

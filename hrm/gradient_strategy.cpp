@@ -1,8 +1,7 @@
 #include "hrm/gradient_strategy.h"
 
-#include <charconv>
+#include <algorithm>
 #include <cmath>
-#include <sstream>
 
 #include "autograd/checkpoint.h"
 #include "autograd/grad_mode.h"
@@ -16,6 +15,11 @@ State LastK::run(const Recurrence& recurrence, State state, const Tensor& x) con
   state = recurrence.advance(state, x, static_cast<size_t>(first));
   for (int64_t i = first; i < total; ++i) state = recurrence.apply(recurrence.updates[i], state, x);
   return state;
+}
+
+GradientCost LastK::cost(double updates) const {
+  const double recorded = std::min(static_cast<double>(k_), updates);
+  return {recorded, recorded};
 }
 
 State FullBptt::run(const Recurrence& recurrence, State state, const Tensor& x) const {
@@ -47,44 +51,26 @@ State Checkpointed::run(const Recurrence& recurrence, State state, const Tensor&
   return state;
 }
 
+// A stretch is recorded at a time, beside the states between stretches; every update runs forward
+// once more, which is half a product.
+GradientCost Checkpointed::cost(double updates) const {
+  return {2 * std::sqrt(updates), 1.5 * updates};
+}
+
 std::unique_ptr<GradientStrategy> make_gradient_strategy(const ModelConfig& config) {
-  // "name:number:number"
-  std::vector<std::string> words;
-  std::istringstream text(config.gradient);
-  for (std::string word; std::getline(text, word, ':');) words.push_back(word);
-  const auto number = [&](size_t i, double low, double high, bool whole) {
-    double value = 0;
-    if (words.empty()) return value;
-    const char* end = words[i].data() + words[i].size();
-    const auto [rest, error] = std::from_chars(words[i].data(), end, value);
-    const bool fits = error == std::errc() && rest == end && value >= low && value <= high &&
-                      (!whole || value == std::floor(value));
-    if (!fits) words.clear();  // no rule
-    return fits ? value : 0;
-  };
-  const auto is = [&](const char* name, size_t numbers) {
-    return words.size() == numbers + 1 && words[0] == name;
-  };
-  const auto lambda = [&] { return number(1, 1e-6, 1, false); };
-  const auto count = [&](size_t i, int64_t low) {
-    return static_cast<int64_t>(number(i, static_cast<double>(low), 1e6, true));
-  };
-  std::unique_ptr<GradientStrategy> rule;
-  if (is("one_step", 0)) rule = std::make_unique<LastK>(2);
-  if (is("last_cycle", 0)) rule = std::make_unique<LastK>(config.L_cycles + 1);
-  if (is("full_bptt", 0)) rule = std::make_unique<FullBptt>();
-  if (is("checkpointed", 0)) rule = std::make_unique<Checkpointed>();
-  if (is("last_k", 1)) rule = std::make_unique<LastK>(count(1, 1));
-  if (is("neumann", 1)) rule = std::make_unique<Neumann>(count(1, 0));
-  if (is("anderson", 1)) rule = std::make_unique<Anderson>(count(1, 1));
-  if (is("broyden", 1)) rule = std::make_unique<Broyden>(count(1, 1));
-  if (is("phantom", 2)) rule = std::make_unique<Phantom>(lambda(), count(2, 1));
-  if (is("damped", 2)) rule = std::make_unique<DampedUnrolling>(lambda(), count(2, 1));
-  CHECK(rule && !words.empty(),
-        "[config] gradient must be one_step, last_k:K, last_cycle, full_bptt, checkpointed, "
-        "neumann:K, phantom:LAMBDA:K, damped:LAMBDA:K, anderson:K or broyden:K, got '",
-        config.gradient, "'");
-  return rule;
+  const auto [name, numbers] = parse_gradient_rule(config.gradient);
+  const int64_t k = numbers.empty() ? 0 : static_cast<int64_t>(numbers.back());  // K comes last
+  if (name == "one_step") return std::make_unique<LastK>(2);
+  if (name == "last_cycle") return std::make_unique<LastK>(config.L_cycles + 1);
+  if (name == "last_k") return std::make_unique<LastK>(k);
+  if (name == "full_bptt") return std::make_unique<FullBptt>();
+  if (name == "checkpointed") return std::make_unique<Checkpointed>();
+  if (name == "neumann") return std::make_unique<Neumann>(k);
+  if (name == "anderson") return std::make_unique<Anderson>(k);
+  if (name == "broyden") return std::make_unique<Broyden>(k);
+  if (name == "phantom") return std::make_unique<Phantom>(numbers[0], k);
+  if (name == "damped") return std::make_unique<DampedUnrolling>(numbers[0], k);
+  detail::fail("[gradient] nothing makes the rule ", name);
 }
 
 }  // namespace hrm

@@ -157,10 +157,40 @@ TEST_CASE("equilibrium: the rules give the same gradients on every device") {
 }
 
 TEST_CASE("equilibrium: a rule that does not exist is refused") {
-  for (const char* rule : {"neumann", "neumann:-1", "neumann:1.5", "phantom:2:3", "phantom:0.5",
-                           "anderson:0", "damped:x:1", "one_step:2", "", "last_k:0", ":"}) {
+  for (const auto& [rule, message] : std::vector<std::pair<std::string, const char*>>{
+           {"", "gradient must be one of one_step, last_k:K"},
+           {":", "gradient must be one of one_step, last_k:K"},
+           {"one_stpe", "did you mean 'one_step'?"},
+           {"neumann", "must be of the form neumann:K, got 'neumann'"},
+           {"one_step:2", "must be of the form one_step, got 'one_step:2'"},
+           {"last_k:2:", "must be of the form last_k:K, got 'last_k:2:'"},
+           {"phantom:0.5", "must be of the form phantom:LAMBDA:K"},
+           {"last_k:", "last_k:K: K must be a whole number in 1..1e+06, got 'last_k:'"},
+           {"last_k:abc", "K must be a whole number"},
+           {"last_k:0", "K must be a whole number in 1.."},
+           {"neumann:-1", "K must be a whole number in 0.."},
+           {"neumann:1.5", "K must be a whole number"},
+           {"anderson:0", "K must be a whole number"},
+           {"phantom:2:3", "LAMBDA must be a number in 1e-06..1, got 'phantom:2:3'"},
+           {"damped:nan:1", "LAMBDA must be a number"},
+           {"damped:x:y", "damped:LAMBDA:K: LAMBDA must be a number"}}) {
     CAPTURE(rule);
-    expect_error([&] { make_gradient_strategy(tiny(rule)); },
-                 "gradient must be one_step, last_k:K");
+    expect_error([&] { make_gradient_strategy(tiny(rule)); }, message);
+    expect_error([&] { tiny(rule).validate(); }, message);
   }
+}
+
+TEST_CASE("the cost of a rule is what it records and multiplies by") {
+  const auto cost = [](const char* rule, double updates) {
+    const GradientCost c = make_gradient_strategy(tiny(rule))->cost(updates);
+    return std::pair(c.recorded, c.products);
+  };
+  CHECK(cost("one_step", 6) == std::pair(2.0, 2.0));
+  CHECK(cost("one_step", 1) == std::pair(1.0, 1.0));
+  CHECK(cost("last_k:4", 6) == std::pair(4.0, 4.0));
+  CHECK(cost("full_bptt", 6) == std::pair(6.0, 6.0));
+  CHECK(cost("checkpointed", 9) == std::pair(6.0, 13.5));
+  CHECK(cost("neumann:0", 6) == cost("one_step", 6));
+  CHECK(cost("broyden:5", 6) == std::pair(2.0, 12.0));
+  CHECK(cost("damped:0.5:3", 6) == std::pair(6.0, 9.0));
 }
