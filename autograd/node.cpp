@@ -89,7 +89,7 @@ Saved::Saved(std::string op, const Tensors& unnamed) : op_(std::move(op)) {
 void Saved::check_version(const Entry& entry) const {
   CHECK(!entry.tensor.defined() || entry.tensor.storage().version() == entry.version, "[", op_,
         "] the saved tensor '", entry.name,
-        "' was modified in place before backward. HINT: clone() it before writing to it");
+        "' was modified in place before backward. HINT: write to a detach().clone() of it");
 }
 
 void Saved::check_versions() const {
@@ -139,11 +139,32 @@ void record_node(const char* name, const Tensors& outputs, const Tensors& inputs
   for (const Tensor& output : outputs) {
     auto state = std::make_shared<AutogradState>();
     state->requires_grad = is_floating(output.dtype());
+    state->is_leaf = false;
     state->node = node;
     state->output_index = static_cast<int>(node->outputs.size());
     output.autograd() = std::move(state);
     node->outputs.push_back({output.shape(), output.dtype(), output.device()});
   }
+}
+
+namespace {
+// The members of Tensor record themselves through this.
+[[maybe_unused]] const bool hooks_are_set = [] {
+  autograd_hooks().enabled = grad_enabled;
+  autograd_hooks().record = [](const char* name, const Tensor& result, const Tensor& input,
+                               std::function<Tensor(const Tensor&)> adjoint) {
+    record_node(name, {result}, {input}, Saved(name, Tensors{}),
+                [adjoint = std::move(adjoint)](const Saved&, const Tensors& grads) {
+                  return Tensors{adjoint(grads[0])};
+                });
+  };
+  return true;
+}();
+}  // namespace
+
+Tensor dense(const Tensor& x) {
+  const NoGradGuard no_grad;
+  return x.contiguous();
 }
 
 void accumulate(Tensor& total, const Tensor& g) {

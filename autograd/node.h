@@ -107,6 +107,9 @@ Tensor record(const char* name, const Tensor& output, const Inputs& inputs,
   return output;
 }
 
+// x.contiguous() inside an operation that records itself: without a node of its own.
+Tensor dense(const Tensor& x);
+
 // total += g; takes g itself if total is undefined, writes in place only where nobody else can see.
 void accumulate(Tensor& total, const Tensor& g);
 

@@ -16,14 +16,14 @@ struct Parameter {
 
   const Tensor& compute() const { return copy.defined() ? copy : value; }
   void refresh() {
-    if (copy.defined()) copy.copy_from(value);
+    if (copy.defined()) copy.copy_from(value.detach());
   }
   // A trainable parameter of compute type `dtype` with these initial values.
   static Parameter make(const Tensor& initial, DType dtype) {
     Parameter p;
-    p.value = initial.to(accumulate_type(dtype));
+    p.value = initial.detach().to(accumulate_type(dtype));
     p.value.set_requires_grad();
-    if (dtype == DType::bf16) p.copy = p.value.to(DType::bf16);
+    if (dtype == DType::bf16) p.copy = p.value.detach().to(DType::bf16);
     p.group = "weights";
     return p;
   }

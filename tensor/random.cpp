@@ -23,12 +23,20 @@ Random Random::fork(uint64_t number) const {
 
 Random Random::fork(const char* name) const { return fork(name_hash(name) >> 1); }
 
+namespace {
+void check_writable(const Tensor& t, const char* op) {
+  CHECK(t.is_contiguous(), "[", op, "] tensor must be contiguous, got strides ", t.strides());
+  t.check_in_place(op);
+}
+}  // namespace
+
 Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype, Device device) {
   Tensor t(shape, dtype, device);
   uniform_into(t, low, high);
   return t;
 }
 void Random::uniform_into(Tensor& t, double low, double high) {
+  check_writable(t, "uniform_into");
   HRM_DISPATCH(fill_uniform, t.context(), t.dtype(), t.data(), t.numel(), low, high,
                take(t.numel()));
   t.storage().bump_version();
@@ -50,6 +58,7 @@ Tensor Random::randint(const Shape& shape, int32_t low, int32_t high, Device dev
   return t;
 }
 void Random::randint_into(Tensor& t, int32_t low, int32_t high) {
+  check_writable(t, "randint_into");
   HRM_DISPATCH(fill_randint, t.context(), t.data<int32_t>(), t.numel(), low, high, take(t.numel()));
   t.storage().bump_version();
 }

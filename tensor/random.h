@@ -34,7 +34,7 @@ class Random {
   Tensor truncated_normal(const Shape& shape, double std, DType dtype = DType::f32,
                           Device device = Device::cpu);
   Tensor randint(const Shape& shape, int32_t low, int32_t high, Device device = Device::cpu);
-  // The same into a contiguous tensor that exists.
+  // The same into a contiguous tensor that exists: in-place writes (tensor/tensor.h).
   void uniform_into(Tensor& t, double low, double high);
   void randint_into(Tensor& t, int32_t low, int32_t high);
 

@@ -1,5 +1,7 @@
 #include "tensor/shape.h"
 
+#include <limits>
+
 namespace hrm {
 
 Shape::Shape(std::span<const int64_t> dims) : ndim_(static_cast<int>(dims.size())) {
@@ -8,8 +10,15 @@ Shape::Shape(std::span<const int64_t> dims) : ndim_(static_cast<int>(dims.size()
 }
 
 int64_t Shape::numel() const {
-  int64_t n = 1;
-  for (int64_t d : *this) n *= d;
+  // So many that their bytes and the strides can be counted too, also where a size is 0.
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 8;
+  int64_t n = 1, without_zeros = 1;
+  for (int64_t d : *this) {
+    CHECK(d >= 0, "[shape] sizes must be 0 or more, got ", *this);
+    CHECK(d <= kMost / without_zeros, "[shape] too many elements to count in ", *this);
+    without_zeros *= std::max<int64_t>(d, 1);
+    n *= d;
+  }
   return n;
 }
 

@@ -24,7 +24,8 @@ class Shape {
   const int64_t* begin() const { return dims_; }
   const int64_t* end() const { return dims_ + ndim_; }
   int64_t back() const { return dims_[ndim_ - 1]; }
-  // Number of elements; 1 for ndim 0.
+  // Number of elements; 1 for ndim 0. An Error if a size is negative or there are more than an
+  // int64 can count in bytes: every tensor asks this of its shape.
   int64_t numel() const;
   // Row-major strides of a contiguous tensor of this shape.
   Shape contiguous_strides() const;

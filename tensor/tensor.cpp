@@ -4,8 +4,27 @@
 
 #include "kernels/cast.h"
 #include "kernels/cuda/runtime.h"
+#include "kernels/reduce.h"
 
 namespace hrm {
+
+AutogradHooks& autograd_hooks() {
+  static AutogradHooks hooks;
+  return hooks;
+}
+
+// Whether autograd wants to know what is made of this tensor.
+bool Tensor::recording() const {
+  const AutogradHooks& hooks = autograd_hooks();
+  return requires_grad() && hooks.enabled && hooks.enabled();
+}
+
+// What a member returns: `result`, recorded if need be.
+template <class Adjoint>
+Tensor Tensor::recorded(const char* name, const Tensor& result, const Adjoint& adjoint) const {
+  if (recording()) autograd_hooks().record(name, result, *this, adjoint);
+  return result;
+}
 
 Tensor::Tensor(const Shape& shape, DType dtype, Device device)
     : Tensor(Storage(static_cast<size_t>(shape.numel()) * size_of(dtype), device), 0, shape,
@@ -31,7 +50,7 @@ double Tensor::item() const {
 }
 
 std::vector<double> Tensor::to_vector() const {
-  const Tensor host = to(Device::cpu).to(DType::f64).contiguous();
+  const Tensor host = detach().to(Device::cpu).to(DType::f64).contiguous();
   const double* values = host.data<double>();
   return {values, values + host.numel()};
 }
@@ -39,75 +58,124 @@ std::vector<double> Tensor::to_vector() const {
 Tensor Tensor::view(const Shape& wanted) const {
   CHECK(is_contiguous(), "[view] tensor must be contiguous, got shape ", shape(), " with strides ",
         strides(), ". HINT: call contiguous() first");
+  CHECK(std::count(wanted.begin(), wanted.end(), -1) <= 1,
+        "[reshape] only one dimension may be -1, got ", wanted);
   Shape result = wanted;
-  int64_t known = 1;
-  int unknown = -1;
-  for (int i = 0; i < wanted.ndim(); ++i) {
-    if (wanted[i] == -1 && unknown < 0)
-      unknown = i;
-    else
-      known *= wanted[i];
+  const auto* unknown = std::find(wanted.begin(), wanted.end(), -1);
+  if (unknown != wanted.end()) {
+    const auto dim = static_cast<int>(unknown - wanted.begin());
+    result[dim] = 1;
+    const int64_t known = result.numel();
+    result[dim] = known > 0 ? numel() / known : 0;
   }
-  if (unknown >= 0) result[unknown] = known > 0 ? numel() / known : 0;
   CHECK(result.numel() == numel(), "[reshape] number of elements must stay ", numel(), " (shape ",
         shape(), "), got shape ", wanted);
-  return Tensor(storage(), offset(), result, result.contiguous_strides(), dtype());
+  return recorded("reshape",
+                  Tensor(storage(), offset(), result, result.contiguous_strides(), dtype()),
+                  [from = shape()](const Tensor& dy) { return dy.dense().view(from); });
 }
 
 Tensor Tensor::transposed(int a, int b) const {
   a = wrap_dim(a, ndim(), "transpose"), b = wrap_dim(b, ndim(), "transpose");
   Shape s = shape(), t = strides();
   std::swap(s[a], s[b]), std::swap(t[a], t[b]);
-  return Tensor(storage(), offset(), s, t, dtype());
+  return recorded("transpose", Tensor(storage(), offset(), s, t, dtype()),
+                  [a, b](const Tensor& dy) { return dy.transposed(a, b); });
 }
 
 Tensor Tensor::sliced(int dim, int64_t start, int64_t end) const {
   dim = wrap_dim(dim, ndim(), "slice");
   CHECK(0 <= start && start <= end && end <= shape()[dim], "[slice] range must lie in 0..",
         shape()[dim], " of dimension ", dim, " of ", shape(), ", got ", start, "..", end);
-  return Tensor(storage(), offset() + start * strides()[dim], shape().with(dim, end - start),
-                strides(), dtype());
+  const Tensor part(storage(), offset() + start * strides()[dim], shape().with(dim, end - start),
+                    strides(), dtype());
+  return recorded("slice", part, [from = shape(), dim, start, end](const Tensor& dy) {
+    const Tensor dx = zeros(from, dy.dtype(), dy.device());
+    dx.sliced(dim, start, end).copy_from(dy);
+    return dx;
+  });
 }
 
 Tensor Tensor::expanded(const Shape& wanted) const {
   CHECK(broadcast_shapes(shape(), wanted, "expand") == wanted, "[expand] ", shape(),
         " does not broadcast to ", wanted);
   const Layout layout = layout_of(wanted, {this});
-  return Tensor(storage(), offset(), wanted,
-                Shape(std::span<const int64_t>(layout.strides[0], wanted.ndim())), dtype());
+  const Shape strides(std::span<const int64_t>(layout.strides[0], wanted.ndim()));
+  return recorded("expand", Tensor(storage(), offset(), wanted, strides, dtype()),
+                  [from = shape()](const Tensor& dy) { return dy.summed_to(from); });
 }
 
-Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }
-
-Tensor Tensor::clone() const {
+// A fresh, contiguous copy, never recorded.
+Tensor Tensor::copied() const {
   Tensor copy(shape(), dtype(), device());
   HRM_DISPATCH(copy_strided, context(), dtype(), copy.data(), data(),
                layout_of(shape(), {&copy, this}));
   return copy;
 }
 
+Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }
+
+Tensor Tensor::clone() const {
+  return recorded("clone", copied(), [](const Tensor& dy) { return dy; });
+}
+
 Tensor Tensor::to(DType wanted) const {
   if (wanted == dtype()) return *this;
-  const Tensor source = contiguous();
+  const Tensor source = dense();
   Tensor copy(shape(), wanted, device());
   HRM_DISPATCH(cast, context(), wanted, copy.data(), dtype(), source.data(), numel());
-  return copy;
+  if (!is_floating(wanted)) return copy;
+  return recorded("cast", copy, [from = dtype()](const Tensor& dy) { return dy.to(from); });
 }
 
 Tensor Tensor::to(Device wanted) const {
   if (wanted == device()) return *this;
   if constexpr (!kBuiltWithCuda) no_cuda_backend("to");
-  const Tensor source = contiguous();
+  const Tensor source = dense();
   Tensor copy(shape(), dtype(), wanted);
   if constexpr (kBuiltWithCuda)
     cuda::copy(copy.data(), source.data(), nbytes(),
                wanted == Device::cuda ? cuda::Copy::to_device : cuda::Copy::to_host, {});
-  return copy;
+  return recorded("to", copy, [from = device()](const Tensor& dy) { return dy.to(from); });
+}
+
+Tensor Tensor::summed(int dim, bool keepdim) const {
+  dim = wrap_dim(dim, ndim(), "sum");
+  int64_t outer = 1, inner = 1;
+  for (int i = 0; i < dim; ++i) outer *= shape()[i];
+  for (int i = dim + 1; i < ndim(); ++i) inner *= shape()[i];
+  const Tensor x = dense();
+  const Tensor y(keepdim ? shape().with(dim, 1) : shape().without(dim), dtype(), device());
+  HRM_DISPATCH(sum, context(), dtype(), y.data(), x.data(), outer, shape()[dim], inner);
+  return recorded("sum", y, [from = shape(), dim](const Tensor& dy) {
+    return dy.dense().view(from.with(dim, 1)).expanded(from);
+  });
+}
+
+Tensor Tensor::summed_to(const Shape& wanted) const {
+  if (shape() == wanted) return *this;
+  CHECK(broadcast_shapes(shape(), wanted, "sum") == shape(), "[sum] ", wanted,
+        " does not broadcast to ", shape());
+  Tensor result = contiguous();
+  while (result.ndim() > wanted.ndim()) result = result.summed(0, false);
+  for (int i = 0; i < wanted.ndim(); ++i)
+    if (wanted[i] == 1 && result.shape()[i] != 1) result = result.summed(i, true);
+  return result;
+}
+
+void Tensor::check_in_place(const char* op) const {
+  CHECK(!recording() || autograd()->is_leaf, "[", op,
+        "] would change a tensor that was recorded, and so make its gradient wrong. HINT: write to "
+        "a detach().clone()");
 }
 
 void Tensor::copy_from(const Tensor& source) {
   CHECK(source.shape() == shape(), "[copy_from] shapes must be equal, got ", shape(), " and ",
         source.shape());
+  check_in_place("copy_from");
+  CHECK(!source.recording(),
+        "[copy_from] would cut the gradient of its source. HINT: put the result together with "
+        "concat(), pad() or where(), or copy from source.detach()");
   const Tensor converted = source.to(dtype()).to(device());
   HRM_DISPATCH(copy_strided, context(), dtype(), data(), converted.data(),
                layout_of(shape(), {this, &converted}));
@@ -116,6 +184,7 @@ void Tensor::copy_from(const Tensor& source) {
 
 void Tensor::fill(double value) {
   CHECK(is_contiguous(), "[fill] tensor must be contiguous, got strides ", strides());
+  check_in_place("fill");
   HRM_DISPATCH(fill, context(), dtype(), data(), numel(), value);
   storage().bump_version();
 }
@@ -131,16 +200,16 @@ bool Tensor::requires_grad() const {
 Tensor& Tensor::set_requires_grad(bool value) {
   CHECK(!value || is_floating(dtype()),
         "[requires_grad] only floating tensors have gradients, got ", dtype());
-  if (!impl_->autograd) impl_->autograd = std::make_shared<AutogradState>();
-  impl_->autograd->requires_grad = value;
+  if (!autograd()) autograd() = std::make_shared<AutogradState>();
+  autograd()->requires_grad = value;
   return *this;
 }
 
-Tensor Tensor::grad() const { return impl_->autograd ? impl_->autograd->grad : Tensor(); }
+Tensor Tensor::grad() const { return autograd() ? autograd()->grad : Tensor(); }
 
 void Tensor::set_grad(const Tensor& grad) const {
-  if (!impl_->autograd) impl_->autograd = std::make_shared<AutogradState>();
-  impl_->autograd->grad = grad;
+  if (!autograd()) autograd() = std::make_shared<AutogradState>();
+  autograd()->grad = grad;
 }
 
 Tensor empty(const Shape& shape, DType dtype, Device device) {
@@ -179,6 +248,7 @@ Tensor from_values(const std::vector<double>& values, const Shape& shape, DType 
 }
 
 Tensor arange(int64_t n, DType dtype) {
+  CHECK(n >= 0, "[arange] the number of elements must be 0 or more, got ", n);
   std::vector<double> values(n);
   for (int64_t i = 0; i < n; ++i) values[i] = static_cast<double>(i);
   return from_values(values, {n}, dtype);

@@ -1,9 +1,10 @@
 // Tensor: a cheap handle to (storage, offset, shape, strides, dtype, device), in PyTorch's
-// dimension order and names. The members here never record gradients; the differentiable
-// operations, views included, are in autograd/ops. A Tensor carries its autograd state as an opaque
-// pointer, so there is one tensor type in the whole program.
+// dimension order and names. Views and copies made here are differentiable like the operations of
+// autograd/ops: where a gradient is wanted, autograd records them. A Tensor carries its autograd
+// state as an opaque pointer, so there is one tensor type in the whole program.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,22 +26,22 @@ class Tensor {
 
   bool defined() const { return impl_ != nullptr; }
   explicit operator bool() const { return defined(); }
-  const Shape& shape() const { return impl_->shape; }
-  const Shape& strides() const { return impl_->strides; }
-  int64_t size(int dim) const { return impl_->shape[wrap_dim(dim, ndim(), "size")]; }
-  int ndim() const { return impl_->shape.ndim(); }
-  int64_t numel() const { return impl_->numel; }
+  const Shape& shape() const { return impl().shape; }
+  const Shape& strides() const { return impl().strides; }
+  int64_t size(int dim) const { return impl().shape[wrap_dim(dim, ndim(), "size")]; }
+  int ndim() const { return impl().shape.ndim(); }
+  int64_t numel() const { return impl().numel; }
   size_t nbytes() const { return static_cast<size_t>(numel()) * size_of(dtype()); }
-  DType dtype() const { return impl_->dtype; }
-  Device device() const { return impl_->storage.device(); }
+  DType dtype() const { return impl().dtype; }
+  Device device() const { return impl().storage.device(); }
   Context context() const { return {device(), nullptr}; }
-  const Storage& storage() const { return impl_->storage; }
-  int64_t offset() const { return impl_->offset; }
-  bool is_contiguous() const { return impl_->contiguous; }
+  const Storage& storage() const { return impl().storage; }
+  int64_t offset() const { return impl().offset; }
+  bool is_contiguous() const { return impl().contiguous; }
 
   // First element. The typed form checks the dtype.
   void* data() const {
-    return static_cast<std::byte*>(impl_->storage.data()) + impl_->offset * size_of(dtype());
+    return static_cast<std::byte*>(storage().data()) + offset() * size_of(dtype());
   }
   template <class T>
   T* data() const {
@@ -52,20 +53,26 @@ class Tensor {
   // All elements as doubles, row-major, on the host (tests, printing).
   std::vector<double> to_vector() const;
 
-  // Views of the same storage, without gradient.
+  // Views of the same storage. They are recorded where a gradient is wanted, as the copies are.
   Tensor view(const Shape& shape) const;  // contiguous only; one dimension may be -1
   Tensor transposed(int a, int b) const;
   Tensor sliced(int dim, int64_t start, int64_t end) const;
   Tensor expanded(const Shape& shape) const;  // broadcast by stride 0
-  // Copies, without gradient.
+  // Copies. One of integers has no gradient.
   Tensor contiguous() const;  // itself if it already is
   Tensor clone() const;       // always fresh and contiguous
   Tensor to(DType dtype) const;
   Tensor to(Device device) const;
-  // In-place writes; they bump the storage version.
+  // Sums: over one dimension; and over all along which `shape` would have to be repeated to give
+  // this one (what expanded() does to a tensor, it undoes to its gradient).
+  Tensor summed(int dim, bool keepdim) const;
+  Tensor summed_to(const Shape& shape) const;
+  // In-place writes; they bump the storage version. While autograd records, neither a tensor that
+  // it has seen being made can be written to, nor one that requires a gradient be the source.
   void copy_from(const Tensor& source);  // same shape; converts dtype and device
   void fill(double value);
   void zero() { fill(0); }
+  void check_in_place(const char* op) const;  // throws if this tensor must not be written to
 
   // The same data without its history.
   Tensor detach() const;
@@ -75,7 +82,7 @@ class Tensor {
   Tensor grad() const;  // undefined if there is none
   void set_grad(const Tensor& grad) const;
 
-  std::shared_ptr<AutogradState>& autograd() const { return impl_->autograd; }
+  std::shared_ptr<AutogradState>& autograd() const { return impl().autograd; }
   bool same_as(const Tensor& other) const { return impl_ == other.impl_; }
   // True if no other tensor or view can see a write to this one.
   bool is_unique() const { return impl_.use_count() == 1 && impl_->storage.is_unique(); }
@@ -90,6 +97,18 @@ class Tensor {
     bool contiguous = true;
     std::shared_ptr<AutogradState> autograd;
   };
+  Impl& impl() const {
+    CHECK(impl_,
+          "[tensor] a tensor was used before it had a value (it is undefined). HINT: make it with "
+          "zeros(), from_vector() or an operation first, or ask defined()");
+    return *impl_;
+  }
+  bool recording() const;
+  template <class Adjoint>
+  Tensor recorded(const char* name, const Tensor& result, const Adjoint& adjoint) const;
+  Tensor copied() const;
+  Tensor dense() const { return is_contiguous() ? *this : copied(); }
+
   std::shared_ptr<Impl> impl_;
 };
 
@@ -97,12 +116,24 @@ class Tensor {
 // or, for a leaf, the node that accumulates into `grad`; null if nothing was recorded.
 struct AutogradState {
   bool requires_grad = false;
+  bool is_leaf = true;  // false: an operation made it
   Tensor grad;
   std::shared_ptr<Node> node;
   int output_index = 0;  // which output of `node` this tensor is
 };
 
-// Factories.
+// How autograd, a layer above, takes part in what the members do; autograd/node.cpp sets it when a
+// program starts. Without autograd nothing is recorded.
+struct AutogradHooks {
+  bool (*enabled)() = nullptr;
+  // Records that `result` was made of `input`. `adjoint` turns the gradient of the one into that of
+  // the other.
+  void (*record)(const char* name, const Tensor& result, const Tensor& input,
+                 std::function<Tensor(const Tensor& grad)> adjoint) = nullptr;
+};
+AutogradHooks& autograd_hooks();
+
+// Factories. An Error if the shape has a negative size or more elements than can be counted.
 Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
 Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
 Tensor ones(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);

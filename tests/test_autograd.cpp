@@ -85,8 +85,80 @@ TEST_CASE("a saved tensor modified in place is an error") {
   Tensor x = ones({3}, DType::f64).set_requires_grad();
   Tensor h = x * 2.0;
   const Tensor y = sum(h * h);
-  h.fill(0);
+  h.detach().fill(0);
   expect_error([&] { backward(y); }, "was modified in place before backward");
+}
+
+TEST_CASE("a write that would make a gradient wrong is refused") {
+  Tensor x = ones({3}, DType::f64).set_requires_grad();
+  Tensor h = x * 2.0, buffer = zeros({3}, DType::f64);
+  const auto hint = "HINT: write to a detach().clone()";
+  expect_error([&] { h.fill(0); }, hint);
+  expect_error([&] { h.copy_from(buffer); }, hint);
+  expect_error([&] { Random(1).uniform_into(h, 0, 1); }, hint);
+  expect_error([&] { buffer.copy_from(h); }, "[copy_from] would cut the gradient of its source");
+  Tensor copy = h.detach().clone();
+  copy.fill(0);
+  buffer.copy_from(h.detach());
+  CHECK(buffer.to_vector() == std::vector<double>{2, 2, 2});
+  x.fill(5);  // a leaf takes a new value, and gradients from there on are of that value
+  backward(sum(x * x));
+  CHECK(x.grad().to_vector() == std::vector<double>{10, 10, 10});
+}
+
+TEST_CASE("members of a tensor carry the gradient") {
+  Tensor x = ones({2, 3}).set_requires_grad();
+  const auto y = [&] { return x * 2.0; };
+  backward(sum(y().view({6})) + sum(x));
+  CHECK(x.grad().to_vector() == std::vector<double>(6, 3));
+  x.set_grad({});
+  backward(sum(y().to(DType::f64)) + sum(x).to(DType::f64));
+  CHECK(x.grad().to_vector() == std::vector<double>(6, 3));
+  x.set_grad({});
+  backward(sum(y().detach().view({6})) + sum(x));
+  CHECK(x.grad().to_vector() == std::vector<double>(6, 1));
+  const NoGradGuard no_grad;
+  CHECK_FALSE(y().view({6}).requires_grad());
+}
+
+TEST_CASE("an operation is one node, also of operands that lie across") {
+  Random random(2);
+  const auto across = [&](const Shape& shape) {
+    const Shape turned = {shape[1], shape[0]};
+    return transpose(random.normal(turned, 1, DType::f64).set_requires_grad(), 0, 1);
+  };
+  const Tensor x = across({4, 6}), w = across({8, 6}), half = across({8, 3}), r = across({4, 8});
+  Tensor b = random.normal({8}, 1, DType::f64).set_requires_grad();
+  const auto sequence = [&] { return gradient_node(b * 1.0)->sequence(); };
+  sequence();  // the leaf b gets its node now
+  const auto one_node = [&](const std::string& name, const std::function<Tensor()>& op) {
+    const uint64_t before = sequence();
+    CHECK_MESSAGE(op().requires_grad(), name);
+    CHECK_MESSAGE(sequence() - before == 2, name);
+  };
+  const auto packed = std::make_shared<PackedWeight>();
+  const Tensor labels = zeros({4}, DType::i32), batch = select(expand(x, {2, 1, 4, 6}), 1, 0);
+  one_node("exp", [&] { return exp(x); });
+  one_node("add", [&] { return x + x; });
+  one_node("affine", [&] { return x * 2.0; });
+  one_node("sum", [&] { return sum(x); });
+  one_node("sum of a dimension", [&] { return sum(x, 0); });
+  one_node("max", [&] { return max(x, 1); });
+  one_node("softmax", [&] { return softmax(x); });
+  one_node("cast", [&] { return cast(x, DType::f32); });
+  one_node("concat", [&] { return concat({x, x}, 0); });
+  one_node("pad", [&] { return pad(x, 0, 1, 1); });
+  one_node("matmul", [&] { return matmul(x, w.detach().transposed(0, 1)); });
+  one_node("linear", [&] { return linear(x, w, {}, b, packed); });
+  one_node("linear of a batch", [&] { return linear(batch, w); });
+  one_node("swiglu_linear", [&] { return swiglu_linear(x, half, {}, packed); });
+  one_node("swiglu", [&] { return swiglu(x); });
+  one_node("rms_norm", [&] { return rms_norm(x); });
+  one_node("add_rms_norm", [&] { return add_rms_norm(x, x); });
+  one_node("attention", [&] { return attention(batch, 1, nullptr); });
+  one_node("embedding", [&] { return embedding(x, labels); });
+  one_node("cross_entropy",
+           [&] { return cross_entropy(LossType::softmax_cross_entropy, x, labels); });
 }
 
 TEST_CASE("hooks see and replace gradients, at leaves once with the full sum") {

@@ -1,4 +1,5 @@
 // Tensors: views, strides, copies, allocator, printing.
+#include "autograd/engine.h"
 #include "autograd/ops/ops.h"
 #include "tensor/random.h"
 #include "tensor/tensor.h"
@@ -63,6 +64,63 @@ TEST_CASE("empty tensors and zero dimensions work") {
   CHECK(sum(none).item() == 0);
   CHECK(concat({none, ones({2, 3})}, 0).shape() == Shape({2, 3}));
   CHECK(full({}, 4).item() == 4);
+}
+
+TEST_CASE("an undefined tensor is one clear error wherever a value is needed") {
+  const Tensor x, y, z = zeros({2});
+  const auto undefined = [](const std::function<void()>& use) {
+    expect_error(use, "[tensor] a tensor was used before it had a value");
+  };
+  undefined([&] { x + y; });
+  undefined([&] { z* x; });
+  undefined([&] { x.shape(); });
+  undefined([&] { x.ndim(); });
+  undefined([&] { x.data(); });
+  undefined([&] { x.item(); });
+  undefined([&] { x.grad(); });
+  undefined([&] { x.set_grad(z); });
+  undefined([&] { x.to(DType::f64); });
+  undefined([&] { x.to(Device::cpu); });
+  undefined([&] { x.view({1}); });
+  undefined([&] { x.contiguous(); });
+  undefined([&] { Tensor(x).fill(1); });
+  undefined([&] { Tensor(z).copy_from(x); });
+  undefined([&] { Tensor(x).set_requires_grad(); });
+  undefined([&] { concat({z, x}, 0); });
+  undefined([&] { linear(x, z); });
+  undefined([&] { linear(z, x); });
+  undefined([&] { embedding(z, x); });
+  undefined([&] { cross_entropy(LossType::softmax_cross_entropy, x, z); });
+  undefined([&] { attention(x, 1, nullptr); });
+  undefined([&] { zeros_like(x); });
+  expect_error([&] { backward(x); }, "[backward] the output requires no gradient");
+  CHECK_FALSE(x.defined());
+  CHECK_FALSE(x.requires_grad());
+  CHECK_FALSE(x.detach().defined());
+}
+
+TEST_CASE("shapes that no tensor can have are refused") {
+  constexpr int64_t kHuge = int64_t{1} << 32;
+  expect_error(
+      [] {
+        zeros({kHuge, kHuge});
+      },
+      "[shape] too many elements to count in (4294967296, ");
+  expect_error([] { empty({kHuge, 0, kHuge, 2}); }, "[shape] too many elements to count");
+  expect_error([] { empty({int64_t{1} << 61}, DType::u8); }, "[shape] too many elements to count");
+  expect_error([] { zeros({-1, 2}); }, "[shape] sizes must be 0 or more, got (-1, 2)");
+  expect_error([] { from_vector<float>({}, {-1, 0}); }, "[shape] sizes must be 0 or more");
+  expect_error([] { Random(1).normal({-3}, 1); }, "[shape] sizes must be 0 or more, got (-3)");
+  expect_error([] { arange(-1); }, "[arange] the number of elements must be 0 or more, got -1");
+  const Tensor t = zeros({2, 3});
+  expect_error([&] { t.view({-1, -1}); }, "[reshape] only one dimension may be -1, got (-1, -1)");
+  expect_error([&] { t.view({-2, 3}); }, "[shape] sizes must be 0 or more, got (-2, 3)");
+  expect_error([&] { t.view({-1, kHuge, kHuge}); }, "[shape] too many elements to count");
+  expect_error([&] { t.expanded({-1, 2, 3}); }, "[shape] sizes must be 0 or more");
+  expect_error([&] { expand(zeros({1, 1}), {kHuge, kHuge}); }, "[shape] too many elements");
+  expect_error([&] { pad(t, 0, 0, int64_t{1} << 61); }, "[shape] too many elements");
+  CHECK(t.view({3, -1}).shape() == Shape({3, 2}));
+  CHECK(zeros({0, 3}).view({-1, 3}).shape() == Shape({0, 3}));
 }
 
 TEST_CASE("printing") {

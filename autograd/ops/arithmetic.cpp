@@ -1,7 +1,5 @@
 #include "autograd/ops/arithmetic.h"
 
-#include "autograd/ops/reduce.h"
-
 namespace hrm {
 namespace {
 
@@ -17,26 +15,17 @@ Tensor run_binary(BinaryOp op, const char* name, const Tensor& a, const Tensor& 
 
 }  // namespace
 
-Tensor sum_to(const Tensor& g, const Shape& shape) {
-  if (g.shape() == shape) return g;
-  Tensor result = g.contiguous();
-  while (result.ndim() > shape.ndim()) result = reduce_sum(result, 0, false);
-  for (int i = 0; i < shape.ndim(); ++i)
-    if (shape[i] == 1 && result.shape()[i] != 1) result = reduce_sum(result, i, true);
-  return result;
-}
-
 Tensor add(const Tensor& a, const Tensor& b) {
   return record("add", run_binary(BinaryOp::add, "add", a, b), {a, b}, {},
                 [sa = a.shape(), sb = b.shape()](const Saved&, const Tensor& dy) {
-                  return Tensors{sum_to(dy, sa), sum_to(dy, sb)};
+                  return Tensors{dy.summed_to(sa), dy.summed_to(sb)};
                 });
 }
 
 Tensor sub(const Tensor& a, const Tensor& b) {
   return record("sub", run_binary(BinaryOp::sub, "sub", a, b), {a, b}, {},
                 [sa = a.shape(), sb = b.shape()](const Saved&, const Tensor& dy) {
-                  return Tensors{sum_to(dy, sa), sum_to(-dy, sb)};
+                  return Tensors{dy.summed_to(sa), (-dy).summed_to(sb)};
                 });
 }
 
@@ -44,8 +33,8 @@ Tensor mul(const Tensor& a, const Tensor& b) {
   return record("mul", run_binary(BinaryOp::mul, "mul", a, b), {a, b}, {{"a", a}, {"b", b}},
                 [](const Saved& saved, const Tensor& dy) {
                   const Tensor &a = saved["a"], &b = saved["b"];
-                  return Tensors{saved.needs(0) ? sum_to(dy * b, a.shape()) : Tensor(),
-                                 saved.needs(1) ? sum_to(dy * a, b.shape()) : Tensor()};
+                  return Tensors{saved.needs(0) ? (dy * b).summed_to(a.shape()) : Tensor(),
+                                 saved.needs(1) ? (dy * a).summed_to(b.shape()) : Tensor()};
                 });
 }
 
@@ -54,8 +43,9 @@ Tensor div(const Tensor& a, const Tensor& b) {
                 [](const Saved& saved, const Tensor& dy) {
                   const Tensor &a = saved["a"], &b = saved["b"];
                   const Tensor da = dy / b;
-                  return Tensors{sum_to(da, a.shape()),
-                                 saved.needs(1) ? sum_to(-(da * (a / b)), b.shape()) : Tensor()};
+                  return Tensors{
+                      da.summed_to(a.shape()),
+                      saved.needs(1) ? (-(da * (a / b))).summed_to(b.shape()) : Tensor()};
                 });
 }
 
@@ -65,15 +55,15 @@ Tensor maximum(const Tensor& a, const Tensor& b) {
                   const Tensor &a = saved["a"], &b = saved["b"];
                   const Tensor mask = compare(CompareOp::ge, a, b),
                                zero = zeros({}, dy.dtype(), dy.device());
-                  return Tensors{sum_to(where(mask, dy, zero), a.shape()),
-                                 sum_to(where(mask, zero, dy), b.shape())};
+                  return Tensors{where(mask, dy, zero).summed_to(a.shape()),
+                                 where(mask, zero, dy).summed_to(b.shape())};
                 });
 }
 
 Tensor affine(const Tensor& x, double scale, double shift) {
-  const Tensor dense = x.contiguous();
-  Tensor y = empty_like(dense);
-  HRM_DISPATCH(affine, y.context(), y.dtype(), y.data(), dense.data(), y.numel(), scale, shift);
+  const Tensor source = dense(x);
+  Tensor y = empty_like(source);
+  HRM_DISPATCH(affine, y.context(), y.dtype(), y.data(), source.data(), y.numel(), scale, shift);
   return record("affine", y, {x}, {}, [scale](const Saved&, const Tensor& dy) {
     return Tensors{scale == 1 ? dy : affine(dy, scale)};
   });
@@ -114,8 +104,8 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
                   const Tensor& condition = saved["condition"];
                   const Tensor zero = zeros({}, dy.dtype(), dy.device());
                   return Tensors{
-                      saved.needs(0) ? sum_to(where(condition, dy, zero), sa) : Tensor(),
-                      saved.needs(1) ? sum_to(where(condition, zero, dy), sb) : Tensor()};
+                      saved.needs(0) ? where(condition, dy, zero).summed_to(sa) : Tensor(),
+                      saved.needs(1) ? where(condition, zero, dy).summed_to(sb) : Tensor()};
                 });
 }
 

@@ -34,8 +34,4 @@ Tensor compare(CompareOp op, const Tensor& a, double b);
 // condition ? a : b, all three broadcast; condition is u8.
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 
-// Sums `g` over the dimensions along which `shape` was broadcast (no recording): the adjoint of
-// broadcasting.
-Tensor sum_to(const Tensor& g, const Shape& shape);
-
 }  // namespace hrm

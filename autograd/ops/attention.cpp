@@ -24,7 +24,7 @@ Tensor attention(const Tensor& input, int64_t heads, const RopeTables* tables) {
         "[attention] rotary tables must be ", accumulate_type(input.dtype()), ", got ",
         tables->cos.dtype());
   if (!fusion_enabled()) return attention_reference(input, heads, tables);
-  const Tensor qkv = input.contiguous();
+  const Tensor qkv = dense(input);
   const Tensor cos = tables ? tables->cos : Tensor(), sin = tables ? tables->sin : Tensor();
   check_same_device("attention", {&qkv, &cos, &sin});
   Tensor out = empty({shape.batch, shape.seq, heads * shape.head_dim}, qkv.dtype(), qkv.device());

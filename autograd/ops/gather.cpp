@@ -18,7 +18,7 @@ void check_ids(const Tensor& ids, int64_t limit, const char* op) {
 }  // namespace
 
 Tensor embedding(const Tensor& table, const Tensor& indices, double scale, const Tensor& copy) {
-  const Tensor rows = (copy.defined() ? copy : table).contiguous(), ids = indices.contiguous();
+  const Tensor rows = dense(copy.defined() ? copy : table), ids = indices.contiguous();
   CHECK(table.ndim() == 2 && rows.shape() == table.shape() &&
             accumulate_type(rows.dtype()) == accumulate_type(table.dtype()),
         "[embedding] needs a table [n, dim] and a copy like it, got ", table.dtype(), table.shape(),
@@ -41,7 +41,7 @@ Tensor embedding(const Tensor& table, const Tensor& indices, double scale, const
 }
 
 Tensor gather_last(const Tensor& input, const Tensor& indices) {
-  const Tensor x = input.contiguous(), index = indices.contiguous();
+  const Tensor x = dense(input), index = indices.contiguous();
   CHECK(x.ndim() >= 1 && x.ndim() == index.ndim() &&
             x.shape().with(x.ndim() - 1, 0) == index.shape().with(x.ndim() - 1, 0),
         "[gather_last] input and index must agree in all but the last dimension, got ", x.shape(),
@@ -64,7 +64,7 @@ Tensor gather_last(const Tensor& input, const Tensor& indices) {
 }
 
 Tensor scatter_add(const Tensor& input, const Tensor& indices, int64_t rows) {
-  const Tensor source = input.contiguous(), ids = indices.contiguous();
+  const Tensor source = dense(input), ids = indices.contiguous();
   CHECK(source.ndim() == 2 && ids.ndim() == 1 && source.size(0) == ids.size(0),
         "[scatter_add] needs source [n, dim] and ids [n], got ", source.shape(), " and ",
         ids.shape());

@@ -15,7 +15,7 @@ Tensor cross_entropy(LossType kind, const Tensor& input, const Tensor& targets) 
         "[cross_entropy] needs logits [..., vocab] and i32 labels [...], got ", input.dtype(),
         input.shape(), " and ", targets.dtype(), targets.shape());
   check_same_device("cross_entropy", {&input, &targets});
-  const Tensor logits = input.contiguous(), labels = targets.contiguous();
+  const Tensor logits = dense(input), labels = targets.contiguous();
   const int64_t vocab = logits.shape().back(), rows = labels.numel();
   if (labels.device() == Device::cpu)
     for (int64_t r = 0; r < rows; ++r) {
@@ -68,7 +68,7 @@ Tensor bce_with_logits(const Tensor& input, const Tensor& targets) {
         " and ", targets.dtype(), targets.shape());
   check_same_device("bce_with_logits", {&input, &targets});
   require_not_recording("bce_with_logits target", {targets});
-  const Tensor logits = input.contiguous(), target = targets.contiguous();
+  const Tensor logits = dense(input), target = targets.contiguous();
   Tensor loss = empty_like(logits);
   HRM_DISPATCH(bce_with_logits, loss.context(), loss.dtype(), loss.data(), logits.data(),
                target.data(), loss.numel());

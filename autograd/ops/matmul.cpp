@@ -40,6 +40,7 @@ Gemm product_of(const Tensor& a, const Tensor& b) {
 // PackedWeight::get returned it; `add`: what the sums start from, on a GPU.
 Tensor multiply(const Tensor& a, const Tensor& b, DType dtype, const void* packed_b = nullptr,
                 const void* add = nullptr) {
+  const NoGradGuard no_grad;
   check_same_device("matmul", {&a, &b});
   const Batched left(a), right(b);
   Gemm g = product_of(left.tensor, right.tensor);
@@ -52,7 +53,16 @@ Tensor multiply(const Tensor& a, const Tensor& b, DType dtype, const void* packe
 }
 
 // [..., k] as one matrix [rows, k].
-Tensor as_rows(const Tensor& x) { return x.contiguous().view({-1, x.shape().back()}); }
+Tensor as_rows(const Tensor& x) {
+  const NoGradGuard no_grad;
+  return x.contiguous().view({-1, x.shape().back()});
+}
+
+// What the product reads: the weight in the type of x.
+Tensor in_type_of(const Tensor& x, const Tensor& weight, const Tensor& copy) {
+  const NoGradGuard no_grad;
+  return copy.defined() ? copy : weight.to(x.dtype());
+}
 
 }  // namespace
 
@@ -78,6 +88,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 }
 
 const void* PackedWeight::get(const Tensor& weight) {
+  const NoGradGuard no_grad;
   const std::lock_guard lock(mutex_);
   const uint64_t version = weight.storage().version();
   const bool same = weight_.defined() && weight_.storage().same_as(weight.storage()) &&
@@ -122,7 +133,7 @@ LinearGradients linear_gradients(const Saved& saved, const Tensor& dy, const Ten
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const Tensor& bias,
               std::shared_ptr<PackedWeight> packed, const Tensor& residual) {
-  const Tensor w = copy.defined() ? copy : weight.to(x.dtype());
+  const Tensor w = in_type_of(x, weight, copy);
   CHECK(x.ndim() >= 1 && weight.ndim() == 2 && x.shape().back() == weight.shape()[1],
         "[linear] needs x [..., in] and weight [out, in], got ", x.shape(), " and ",
         weight.shape());
@@ -138,14 +149,15 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const T
         residual.shape());
   if (residual.defined() && (on_cpu || bias.defined() || !fusion_enabled()))
     return linear(x, weight, copy, bias, packed) + residual;
-  const Tensor start = residual.defined() ? residual.contiguous() : Tensor();
-  Tensor y = multiply(rows, w.transposed(0, 1), bias.defined() ? wide : x.dtype(),
-                      keeps ? packed->get(w) : nullptr, start.defined() ? start.data() : nullptr);
-  if (bias.defined()) {
+  Tensor y;
+  {
     const NoGradGuard no_grad;
-    y = (y + bias.to(x.dtype()).to(wide)).to(x.dtype());
+    const Tensor start = residual.defined() ? residual.contiguous() : Tensor();
+    y = multiply(rows, w.transposed(0, 1), bias.defined() ? wide : x.dtype(),
+                 keeps ? packed->get(w) : nullptr, start.defined() ? start.data() : nullptr);
+    if (bias.defined()) y = (y + bias.to(x.dtype()).to(wide)).to(x.dtype());
+    y = y.view(shape);
   }
-  y = y.view(shape);
   Tensors inputs = {x, weight};
   if (bias.defined()) inputs.push_back(bias);
   if (residual.defined()) inputs.push_back(residual);
@@ -158,7 +170,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const T
                   Tensors grads(saved.inputs());
                   if (saved.needs(0)) grads[0] = d.x.view(shape);
                   grads[1] = d.weight;
-                  if (has_bias && saved.needs(2)) grads[2] = reduce_sum(dy.to(wide), 0, false);
+                  if (has_bias && saved.needs(2)) grads[2] = dy.to(wide).summed(0, false);
                   if (grads.size() > (has_bias ? 3 : 2)) grads.back() = grad;  // the residual's
                   return grads;
                 });
@@ -168,8 +180,8 @@ Tensor swiglu_linear(const Tensor& input, const Tensor& weight, const Tensor& co
                      std::shared_ptr<PackedWeight> packed, const Tensor& residual) {
   if (!fusion_enabled() || !recording({input, weight}))
     return linear(swiglu(input), weight, copy, {}, packed, residual);
-  const Tensor gate_up = input.contiguous();
-  const Tensor w = copy.defined() ? copy : weight.to(input.dtype());
+  const Tensor gate_up = dense(input);
+  const Tensor w = in_type_of(input, weight, copy);
   Tensor y;
   {
     const NoGradGuard no_grad;

@@ -1,5 +1,6 @@
 #include "autograd/ops/reduce.h"
 
+#include "autograd/grad_mode.h"
 #include "autograd/ops/arithmetic.h"
 #include "kernels/reduce.h"
 
@@ -21,7 +22,7 @@ Shape reduced_shape(const Shape& shape, int dim, bool keepdim) {
 
 Tensor softmax_impl(const Tensor& input, bool log) {
   CHECK(input.ndim() >= 1, "[softmax] input must have a dimension, got shape ", input.shape());
-  const Tensor x = input.contiguous();
+  const Tensor x = dense(input);
   const int64_t cols = x.shape().back(), rows = cols ? x.numel() / cols : 0;
   Tensor y = empty_like(x);
   HRM_DISPATCH(softmax, x.context(), x.dtype(), y.data(), x.data(), rows, cols, log);
@@ -37,28 +38,18 @@ Tensor softmax_impl(const Tensor& input, bool log) {
 
 }  // namespace
 
-Tensor reduce_sum(const Tensor& input, int dim, bool keepdim) {
-  const Tensor x = input.contiguous();
-  const Span s(x.shape(), dim);
-  Tensor y = empty(reduced_shape(x.shape(), dim, keepdim), x.dtype(), x.device());
-  HRM_DISPATCH(sum, x.context(), x.dtype(), y.data(), x.data(), s.outer, s.reduced, s.inner);
-  return y;
-}
-
 Tensor sum(const Tensor& x) {
-  const Tensor y = reduce_sum(x.contiguous().view({x.numel()}), 0, false);
+  Tensor y;
+  {
+    const NoGradGuard no_grad;
+    y = x.contiguous().view({x.numel()}).summed(0, false);
+  }
   return record("sum", y, {x}, {}, [shape = x.shape()](const Saved&, const Tensor& dy) {
     return Tensors{dy.expanded(shape)};
   });
 }
 
-Tensor sum(const Tensor& x, int dim, bool keepdim) {
-  dim = wrap_dim(dim, x.ndim(), "sum");
-  return record("sum", reduce_sum(x, dim, keepdim), {x}, {},
-                [shape = x.shape(), dim](const Saved&, const Tensor& dy) {
-                  return Tensors{dy.contiguous().view(shape.with(dim, 1)).expanded(shape)};
-                });
-}
+Tensor sum(const Tensor& x, int dim, bool keepdim) { return x.summed(dim, keepdim); }
 
 Tensor mean(const Tensor& x, int dim, bool keepdim) {
   return affine(sum(x, dim, keepdim), 1.0 / static_cast<double>(x.size(dim)));
@@ -66,7 +57,7 @@ Tensor mean(const Tensor& x, int dim, bool keepdim) {
 
 Tensor max(const Tensor& input, int dim, bool keepdim) {
   dim = wrap_dim(dim, input.ndim(), "max");
-  const Tensor x = input.contiguous();
+  const Tensor x = dense(input);
   const Span s(x.shape(), dim);
   CHECK(s.reduced >= 1, "[max] dimension ", dim, " of ", x.shape(), " is empty");
   Tensor y = empty(reduced_shape(x.shape(), dim, keepdim), x.dtype(), x.device());
@@ -86,7 +77,7 @@ Tensor max(const Tensor& input, int dim, bool keepdim) {
 Tensor argmax(const Tensor& input) {
   CHECK(input.ndim() >= 1 && input.shape().back() >= 1,
         "[argmax] the last dimension must not be empty, got shape ", input.shape());
-  const Tensor x = input.contiguous();
+  const Tensor x = dense(input);
   const Span s(x.shape(), x.ndim() - 1);
   Tensor value = empty(reduced_shape(x.shape(), x.ndim() - 1, false), x.dtype(), x.device());
   Tensor index = empty(value.shape(), DType::i32, x.device());

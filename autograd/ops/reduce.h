@@ -16,7 +16,4 @@ Tensor argmax(const Tensor& x);
 Tensor softmax(const Tensor& x);
 Tensor log_softmax(const Tensor& x);
 
-// The sum without recording; `x` is made contiguous.
-Tensor reduce_sum(const Tensor& x, int dim, bool keepdim);
-
 }  // namespace hrm

@@ -37,7 +37,7 @@ std::pair<Tensor, Tensor> forward(const Tensor& x, const Tensor& residual, doubl
 
 Tensor rms_norm(const Tensor& h, double eps) {
   if (!fusion_enabled()) return rms_norm_reference(h, eps);
-  const auto [y, rstd] = forward(h.contiguous(), {}, eps);
+  const auto [y, rstd] = forward(dense(h), {}, eps);
   return record(
       "rms_norm", y, {h}, {{"y", y}, {"rstd", rstd}},
       [](const Saved& saved, const Tensor& dy) { return Tensors{backward_rule(saved, dy)}; });
@@ -48,7 +48,7 @@ Tensor add_rms_norm(const Tensor& x, const Tensor& residual, double eps) {
         "[add_rms_norm] both inputs must have one shape and dtype, got ", x.dtype(), x.shape(),
         " and ", residual.dtype(), residual.shape());
   if (!fusion_enabled()) return rms_norm_reference(x + residual, eps);
-  const auto [y, rstd] = forward(x.contiguous(), residual.contiguous(), eps);
+  const auto [y, rstd] = forward(dense(x), dense(residual), eps);
   return record("add_rms_norm", y, {x, residual}, {{"y", y}, {"rstd", rstd}},
                 [](const Saved& saved, const Tensor& dy) {
                   const Tensor dh = backward_rule(saved, dy);

@@ -28,7 +28,7 @@ RopeTables make_tables(int64_t seq, int64_t head_dim, T theta) {
 
 Tensor rotate(const Tensor& input, const RopeTables& tables, bool inverse) {
   check_same_device("rope", {&input, &tables.cos, &tables.sin});
-  const Tensor x = input.contiguous();
+  const Tensor x = dense(input);
   Tensor y = empty_like(x);
   HRM_DISPATCH(rope, x.context(), x.dtype(), y.data(), x.data(), tables.cos.data(),
                tables.sin.data(), x.size(0), x.size(1), x.size(2), x.size(3), inverse);

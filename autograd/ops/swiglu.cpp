@@ -12,7 +12,7 @@ Tensor swiglu(const Tensor& input) {
   CHECK(input.ndim() >= 1 && input.shape().back() > 0 && input.shape().back() % 2 == 0,
         "[swiglu] the last dimension must be even, got ", input.shape());
   if (!fusion_enabled()) return swiglu_reference(input);
-  const Tensor gate_up = input.contiguous();
+  const Tensor gate_up = dense(input);
   const int64_t inter = gate_up.shape().back() / 2, rows = gate_up.numel() / (2 * inter);
   Tensor y =
       empty(gate_up.shape().with(gate_up.ndim() - 1, inter), gate_up.dtype(), gate_up.device());
@@ -24,6 +24,7 @@ Tensor swiglu(const Tensor& input) {
 }
 
 Tensor swiglu_gradient(const Tensor& gate_up, const Tensor& grad) {
+  require_not_recording("swiglu_gradient", {gate_up, grad});
   const Tensor dy = grad.contiguous();
   const int64_t inter = gate_up.shape().back() / 2, rows = gate_up.numel() / (2 * inter);
   Tensor dgate_up = empty_like(gate_up);

@@ -3,7 +3,7 @@
 namespace hrm {
 
 Tensor unary(UnaryOp op, const Tensor& input) {
-  const Tensor x = input.contiguous();
+  const Tensor x = dense(input);
   Tensor y = empty_like(x);
   HRM_DISPATCH(unary, x.context(), op, x.dtype(), y.data(), x.data(), x.numel());
   // The derivative needs either the input or the output; only that one is kept.
@@ -21,13 +21,6 @@ Tensor unary(UnaryOp op, const Tensor& input) {
                 });
 }
 
-Tensor cast(const Tensor& x, DType dtype) {
-  if (x.dtype() == dtype) return x;
-  const Tensor y = x.to(dtype);
-  if (!is_floating(dtype)) return y;
-  return record("cast", y, {x}, {}, [from = x.dtype()](const Saved&, const Tensor& dy) {
-    return Tensors{dy.to(from)};
-  });
-}
+Tensor cast(const Tensor& x, DType dtype) { return x.to(dtype); }
 
 }  // namespace hrm

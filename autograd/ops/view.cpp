@@ -1,29 +1,15 @@
 #include "autograd/ops/view.h"
 
-#include "autograd/ops/arithmetic.h"
+#include "autograd/grad_mode.h"
 
 namespace hrm {
 
-Tensor reshape(const Tensor& x, const Shape& shape) {
-  return record("reshape", x.contiguous().view(shape), {x}, {},
-                [from = x.shape()](const Saved&, const Tensor& dy) {
-                  return Tensors{dy.contiguous().view(from)};
-                });
-}
+Tensor reshape(const Tensor& x, const Shape& shape) { return x.contiguous().view(shape); }
 
-Tensor transpose(const Tensor& x, int a, int b) {
-  return record("transpose", x.transposed(a, b), {x}, {},
-                [a, b](const Saved&, const Tensor& dy) { return Tensors{dy.transposed(a, b)}; });
-}
+Tensor transpose(const Tensor& x, int a, int b) { return x.transposed(a, b); }
 
 Tensor slice(const Tensor& x, int dim, int64_t start, int64_t end) {
-  dim = wrap_dim(dim, x.ndim(), "slice");
-  return record("slice", x.sliced(dim, start, end), {x}, {},
-                [from = x.shape(), dim, start, end](const Saved&, const Tensor& dy) {
-                  Tensor dx = zeros(from, dy.dtype(), dy.device());
-                  dx.sliced(dim, start, end).copy_from(dy);
-                  return Tensors{dx};
-                });
+  return x.sliced(dim, start, end);
 }
 
 Tensor select(const Tensor& x, int dim, int64_t index) {
@@ -31,11 +17,7 @@ Tensor select(const Tensor& x, int dim, int64_t index) {
   return reshape(slice(x, dim, index, index + 1), x.shape().without(dim));
 }
 
-Tensor expand(const Tensor& x, const Shape& shape) {
-  return record(
-      "expand", x.expanded(shape), {x}, {},
-      [from = x.shape()](const Saved&, const Tensor& dy) { return Tensors{sum_to(dy, from)}; });
-}
+Tensor expand(const Tensor& x, const Shape& shape) { return x.expanded(shape); }
 
 Tensor concat(const Tensors& parts, int dim) {
   CHECK(!parts.empty(), "[concat] needs at least one tensor");
@@ -52,9 +34,12 @@ Tensor concat(const Tensors& parts, int dim) {
     total += sizes.back();
   }
   const Tensor y = empty(parts[0].shape().with(dim, total), parts[0].dtype(), parts[0].device());
-  int64_t at = 0;
-  for (size_t i = 0; i < parts.size(); at += sizes[i++])
-    y.sliced(dim, at, at + sizes[i]).copy_from(parts[i]);
+  {
+    const NoGradGuard no_grad;
+    int64_t at = 0;
+    for (size_t i = 0; i < parts.size(); at += sizes[i++])
+      y.sliced(dim, at, at + sizes[i]).copy_from(parts[i]);
+  }
   if (recording(parts))
     record_node("concat", {y}, parts, Saved("concat", {}),
                 [dim, sizes](const Saved&, const Tensors& grads) {
@@ -75,7 +60,10 @@ Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after) {
         after);
   const int64_t size = x.size(dim);
   const Tensor y = zeros(x.shape().with(dim, before + size + after), x.dtype(), x.device());
-  y.sliced(dim, before, before + size).copy_from(x);
+  {
+    const NoGradGuard no_grad;
+    y.sliced(dim, before, before + size).copy_from(x);
+  }
   return record("pad", y, {x}, {}, [dim, before, size](const Saved&, const Tensor& dy) {
     return Tensors{dy.sliced(dim, before, before + size)};
   });

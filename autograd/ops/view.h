@@ -1,4 +1,5 @@
-// Views and rearrangements. reshape, transpose, slice and expand share memory where strides allow.
+// Views and rearrangements. reshape, transpose, slice and expand share memory where strides allow;
+// all but reshape are the members of Tensor under the names of the operations.
 #pragma once
 
 #include "autograd/node.h"

@@ -1,11 +1,13 @@
 #include "nn/optim/ema.h"
 
+#include "autograd/grad_mode.h"
 #include "kernels/optimizer.h"
 
 namespace hrm {
 
 Ema::Ema(std::vector<std::pair<std::string, Parameter*>> parameters, double rate) : rate_(rate) {
-  for (auto& [name, p] : parameters) slots_.push_back({std::move(name), p, p->value.clone()});
+  for (auto& [name, p] : parameters)
+    slots_.push_back({std::move(name), p, p->value.detach().clone()});
 }
 
 void Ema::update(const Tensor& skip) {
@@ -17,6 +19,7 @@ void Ema::update(const Tensor& skip) {
 }
 
 void Ema::swap() {
+  const NoGradGuard no_grad;
   for (Slot& slot : slots_) {
     const Tensor live = slot.parameter->value.clone();
     slot.parameter->value.copy_from(slot.shadow);
