@@ -9,6 +9,7 @@ DEBUG ?=#              1: -O0 -g
 WERROR ?=#             1: a warning is an error (what continuous integration asks for)
 SAN ?=#                address or thread, with CUDA=emulate also check: instrumented build
 FUZZ_SECONDS ?= 5#     of each fuzz target
+SEED ?= 1#             of make torture
 PREFIX ?= /usr/local
 V ?=#                  1: full command lines
 CXX := $(if $(filter default undefined,$(origin CXX)),g++,$(CXX))
@@ -117,6 +118,7 @@ TEST_CU_SRC := $(if $(filter-out 0,$(CUDA)),$(wildcard tests/cuda/*.cu)) \
                $(if $(filter emulate,$(CUDA)),$(wildcard tests/emulate/*.cu))
 # The command line's own parts are tested too; only its main() is not.
 TEST_CLI_SRC := $(filter-out hrm/cli/main.cpp,$(CLI_SRC))
+TORTURE_SRC := $(wildcard tests/torture/*.cpp)
 PARITY_SRC := tests/parity.cpp tests/parity_arc.cpp tests/support/sha256.cpp
 # The parsers and all they touch.
 FUZZ_SRC := $(LIB_SRC)
@@ -144,6 +146,7 @@ LIB := $(BUILD)/libhrm.a
 HRM := $(BUILD)/hrm
 UNIT := $(BUILD)/tests/unit
 DEVICES := $(BUILD)/tests/devices
+TORTURE := $(BUILD)/tests/torture
 PARITY := $(BUILD)/tests/parity
 EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp))
 BENCH := $(BUILD)/bench/bench
@@ -156,7 +159,7 @@ Q := $(if $(V),,@)
 say = @printf '  %-6s %s\n' $(1) $(2)
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run \
+.PHONY: all hrm run test test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run torture torture-short \
         install format format-check loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -225,6 +228,12 @@ sanitize: deps  ## unit tests under address+undefined (g++) and thread (clang++)
 fuzz: deps  ## every parser for FUZZ_SECONDS
 	@if command -v $(CLANGXX) >/dev/null; then $(MAKE) fuzz-run; \
 	else echo 'SKIPPED fuzz: needs $(CLANGXX). HINT: apt-get install clang libomp-dev'; fi
+
+TORTURE_ARGS = --hrm $(HRM) --work build/torture --seed $(SEED) $(if $(SAN)$(filter 1,$(CUDA)),--memory 0)
+torture: $(HRM) $(TORTURE)  ## kill, damage, share, stop and mislead the program for some minutes (SEED=1)
+	$(TORTURE) $(TORTURE_ARGS)
+torture-short: $(HRM) $(TORTURE)  ## a part of it, in about a minute
+	$(TORTURE) $(TORTURE_ARGS) --short
 
 install: hrm  ## program, library, headers and a pkg-config file under PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig
@@ -314,13 +323,14 @@ $(HRM): $(call objects,$(CLI_SRC)) $(LIB)
 $(UNIT): $(call objects,$(TEST_SRC) $(TEST_CU_SRC) $(TEST_CLI_SRC)) $(LIB)
 $(DEVICES): $(call objects,$(DEVICE_TEST_SRC) $(TEST_CU_SRC)) $(LIB)
 $(PARITY): $(call objects,$(PARITY_SRC)) $(LIB)
+$(TORTURE): $(call objects,$(TORTURE_SRC))
 $(EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 $(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
 $(CUDA_LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.cu.o $(LIB)
 $(GPU_BENCH): $(call objects,bench/gpu/main.cpp) $(LIB)
 $(LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call objects,bench/machine.cpp bench/measure.cpp) $(LIB)
 # build/hrm is a link to the newest program of all build trees.
-$(HRM) $(UNIT) $(DEVICES) $(PARITY) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER):
+$(HRM) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER):
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $^ $(LDFLAGS) -o $@
@@ -348,4 +358,4 @@ fuzz-run: $(FUZZERS)
 	  else tail -n 40 $$f.log; echo "FAILED $$f (the input is kept in build/fuzz)"; exit 1; fi; done
 
 -include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) \
-  $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))
+  $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))
