@@ -13,18 +13,6 @@ constexpr const char* kBest = "SIGKILL at a random time: best is absent or compl
 constexpr const char* kSame = "SIGKILL at random times: the same files in the end";
 constexpr int64_t kMostKills = 12;  // of one run; then it may finish
 
-struct Reference {
-  Outcome outcome;
-  double seconds;
-};
-
-Reference train_whole(const Training& training) {
-  const double began = now();
-  const Result whole = run(training.begin("whole") + Words{"--threads", "1"});
-  if (!whole.succeeded()) throw std::runtime_error("a whole training: " + whole.describe());
-  return {outcome_of("whole", training.steps), now() - began};
-}
-
 // Whether the run is just writing something that it will rename when it is complete.
 bool is_writing(const Path& run) {
   for (const Path& folder : {run, run / "checkpoints"}) {
@@ -53,14 +41,13 @@ void count_what_was_hit(Ledger& ledger, const Path& run) {
 }
 
 // Kills one training up to `most` times and lets it finish. Returns the number of kills.
-int64_t torture_run(Torture& torture, const Reference& reference, const Path& folder, int64_t most,
-                    Random& random) {
+int64_t torture_run(Torture& torture, const Path& folder, int64_t most, Random& random) {
   Ledger& ledger = torture.ledger;
   int64_t kills = 0;
   while (true) {
     const Words threads = {"--threads", random.chance(0.25) ? "2" : "1"};
     // Short enough that a run is killed several times before it is done.
-    const double patience = random.uniform() * 0.6 * reference.seconds;
+    const double patience = random.uniform() * 0.6 * torture.whole_seconds;
     Process process(kLongTraining.go_on(folder) + threads);
     if (kills < most && still_runs(process, folder, patience, random)) {
       process.send(SIGKILL);
@@ -78,7 +65,7 @@ int64_t torture_run(Torture& torture, const Reference& reference, const Path& fo
     // Every kill but the last was followed by a call that was killed in its turn.
     for (int64_t i = 1; i < kills && end.succeeded(); ++i) ledger.record(kGoesOn, "");
     if (end.succeeded())
-      ledger.record(kSame, difference(reference.outcome, outcome_of(folder, kLongTraining.steps)),
+      ledger.record(kSame, difference(torture.whole, outcome_of(folder, kLongTraining.steps)),
                     folder);
     return kills;
   }
@@ -88,13 +75,12 @@ int64_t torture_run(Torture& torture, const Reference& reference, const Path& fo
 
 void kill_at_random_times(Torture& torture) {
   const int64_t wanted = torture.cases(100, 8);
-  const Reference reference = train_whole(kLongTraining);
   Random random = torture.random("kills");
   int64_t kills = 0;
   for (int64_t index = 0; kills < wanted; ++index) {
     const Path folder = "killed-" + std::to_string(index);
     const int64_t most = std::min(kMostKills, wanted - kills);
-    const int64_t more = torture_run(torture, reference, folder, most, random);
+    const int64_t more = torture_run(torture, folder, most, random);
     kills += more;
     say("  " + std::to_string(kills) + " of " + std::to_string(wanted) + " kills");
     fs::remove_all(folder);

@@ -115,9 +115,10 @@ bool torture(const Options& options) {
 
   const double began = now();
   Ledger ledger(work / "failures");
-  Torture torture{ledger, options.seed, options.brief};
   say("seed " + std::to_string(options.seed) + ", program " + launch.program.string());
-  make_stage();
+  const double seconds = make_stage();
+  Torture torture{ledger, options.seed, options.brief, outcome_of("whole", kLongTraining.steps),
+                  seconds};
   for (const Part& part : kParts) {
     if (!wanted(options, part)) continue;
     say(std::string("== ") + part.title);

@@ -10,6 +10,10 @@ namespace hrm::torture {
 namespace fs = std::filesystem;
 namespace {
 
+// Members of state.json that may differ: times, and how far the rows were read ahead.
+const std::vector<std::string> kFree = {"elapsed", "window_started", "metrics_bytes",
+                                        "sampler", "checksum",       "checksums"};
+
 std::string bytes_of(const Path& file) { return fs::exists(file) ? read_file(file) : "missing"; }
 
 // A JSON file without some of its members.
@@ -20,10 +24,6 @@ std::string without(const Path& file, const std::vector<std::string>& members) {
   for (const std::string& member : members) json.erase(member);
   return json.dump();
 }
-
-// What state.json may hold otherwise: times, and how far the rows were read ahead.
-const std::vector<std::string> kFree = {"elapsed", "window_started", "metrics_bytes",
-                                        "sampler", "checksum",       "checksums"};
 
 void add_metrics(const Path& file, Outcome& outcome) {
   if (!fs::exists(file)) {

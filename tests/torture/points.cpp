@@ -42,12 +42,11 @@ std::string name_of(const SystemCall& call, const Path& folder) {
   return call.name + " of " + call.path.lexically_relative(fs::absolute(folder)).string();
 }
 
-void kill_at(Torture& torture, const Words& one_thread, const Outcome& expected, int64_t point,
-             const SystemCall& call) {
+void kill_at(Torture& torture, const Outcome& expected, int64_t point, const SystemCall& call) {
   Ledger& ledger = torture.ledger;
   const Path folder = "point";
   fs::remove_all(folder);
-  const Trace killed = trace(kShortTraining.begin(folder) + one_thread, folder, point);
+  const Trace killed = trace(kShortTraining.begin(folder) + kOneThread, folder, point);
   const std::string where = "at " + name_of(call, folder) + " (call " + std::to_string(point) + ")";
   if (!killed.killed) {
     ledger.record(kGoesOn, where + ": was not reached, " + killed.result.describe(), folder);
@@ -58,7 +57,7 @@ void kill_at(Torture& torture, const Words& one_thread, const Outcome& expected,
     const Result eval = run({"eval", "--run", folder.string(), "--max", "1"});
     ledger.record(kBest, eval.succeeded() ? "" : where + ": " + eval.describe(), folder);
   }
-  const Result end = run(kShortTraining.go_on(folder) + one_thread);
+  const Result end = run(kShortTraining.go_on(folder) + kOneThread);
   ledger.record(kGoesOn, end.succeeded() ? "" : where + ": " + end.describe(), folder);
   if (!end.succeeded()) return;
   const std::string why = difference(expected, outcome_of(folder, kShortTraining.steps));
@@ -72,8 +71,7 @@ void kill_at_system_calls(Torture& torture) {
     for (const char* what : {kGoesOn, kBest, kSame}) torture.ledger.skip(what, why);
     return;
   }
-  const Words one_thread = {"--threads", "1"};
-  const Trace whole = trace(kShortTraining.begin("point") + one_thread, "point", kNever);
+  const Trace whole = trace(kShortTraining.begin("point") + kOneThread, "point", kNever);
   if (!whole.result.succeeded())
     throw std::runtime_error("a traced training: " + whole.result.describe());
   const Outcome expected = outcome_of("point", kShortTraining.steps);
@@ -82,7 +80,7 @@ void kill_at_system_calls(Torture& torture) {
       std::to_string(points.size()) + " of them points to kill at");
   if (torture.brief) points = some_of(points, whole.calls, 20, torture.random("points"));
   for (size_t i = 0; i < points.size(); ++i) {
-    kill_at(torture, one_thread, expected, points[i], whole.calls[points[i]]);
+    kill_at(torture, expected, points[i], whole.calls[points[i]]);
     if ((i + 1) % 20 == 0)
       say("  " + std::to_string(i + 1) + " of " + std::to_string(points.size()) + " points");
   }

@@ -82,16 +82,20 @@ Words Training::go_on(const Path& run) const {
   return fs::exists(run / "config.json") ? resume(run) : begin(run);
 }
 
-void make_stage() {
+double make_stage() {
   // Puzzles so easy that a few steps make the model better: `best` is replaced several times.
   must({"data", "sudoku", "--side", "4", "--count", "400", "--test", "60", "--givens", "13-15",
         "--out", "d4"});
-  must(kSavedTraining.begin("base") + Words{"--threads", "1", "--set", "keep_checkpoints=3"});
+  const double began = now();
+  must(kLongTraining.begin("whole") + kOneThread);
+  const double seconds = now() - began;
+  must(kSavedTraining.begin("base") + kOneThread + Words{"--set", "keep_checkpoints=3"});
   copy_folder("base", "at40");
   fs::remove_all(checkpoint_of("at40", 60));
   must({"export", "base", "--out", "w.safetensors", "--compiled"});
   make_arc();
   write_file("lab.json", kExperiment);
+  return seconds;
 }
 
 }  // namespace hrm::torture

@@ -25,27 +25,31 @@ inline constexpr Training kLongTraining = {300, 7, 20};
 inline constexpr Training kShortTraining = {60, 15, 10};
 inline constexpr Training kSavedTraining = {60, 20, 20};  // of the run `base`
 
+inline const Words kOneThread = {"--threads", "1"};
 // The settings of the smallest model.
 Words tiny_model();
 // `words` and then `more`.
 Words operator+(Words words, const Words& more);
 
-// Made once, before the drivers. All names are relative to the working folder:
+// Makes what the drivers start from. All names are relative to the working folder:
 //   d4            a Sudoku data set
 //   arc           task files: arc/training/t1.json, arc/evaluation/e1.json and e2.json
 //   da, do        the tasks as data sets, compact and in the official form
+//   whole         a finished run of kLongTraining; returns the seconds that it took
 //   base          a finished run of kSavedTraining that kept all its checkpoints
 //   at40          the same run as it was after step 40
 //   ra, ro        runs on da and do; ra has predictions
 //   w.safetensors exported weights
 //   lab.json      an experiment
-void make_stage();
+double make_stage();
 
 // What all drivers share.
 struct Torture {
   Ledger& ledger;
   uint64_t seed;
-  bool brief;  // the form of a minute
+  bool brief;            // the form of a minute
+  Outcome whole;         // of a kLongTraining that nobody disturbed
+  double whole_seconds;  // that it took
 
   // A number of cases: in the long form, in the brief form.
   int64_t cases(int64_t full, int64_t few) const { return brief ? few : full; }
