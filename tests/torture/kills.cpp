@@ -46,8 +46,9 @@ int64_t torture_run(Torture& torture, const Path& folder, int64_t most, Random& 
   int64_t kills = 0;
   while (true) {
     const Words threads = {"--threads", random.chance(0.25) ? "2" : "1"};
-    // Short enough that a run is killed several times before it is done.
-    const double patience = random.uniform() * 0.6 * torture.whole_seconds;
+    // Mostly short: a run is killed several times before it is done, and some before its first
+    // checkpoint.
+    const double patience = 0.6 * torture.whole_seconds * random.uniform() * random.uniform();
     Process process(kLongTraining.go_on(folder) + threads);
     if (kills < most && still_runs(process, folder, patience, random)) {
       process.send(SIGKILL);

@@ -21,10 +21,10 @@ std::string folder_name(const std::string& what) {
   return name;
 }
 
-// A program's message in a line of ours: on one line, without control characters.
+// A program's message in a line of ours: on one line, and nothing that a terminal might obey.
 std::string one_line(std::string text) {
   for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    if (c < 0x20 || c > 0x7e) c = '?';
   constexpr size_t kMost = 400;
   if (text.size() > kMost) text = text.substr(0, kMost) + " ...";
   return text;

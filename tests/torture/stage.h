@@ -21,7 +21,7 @@ struct Training {
   Words go_on(const Path& run) const;
 };
 
-inline constexpr Training kLongTraining = {300, 7, 20};
+inline constexpr Training kLongTraining = {300, 11, 20};
 inline constexpr Training kShortTraining = {60, 15, 10};
 inline constexpr Training kSavedTraining = {60, 20, 20};  // of the run `base`
 
