@@ -89,10 +89,9 @@ const std::vector<RuleForm>& rule_forms() {
   const RuleParameter k_from_0{"K", 0, kMost, true};
   const RuleParameter lambda{"LAMBDA", 1e-6, 1, false};
   static const std::vector<RuleForm> forms = {
-      {"one_step", {}},     {"last_k", {k}},           {"last_cycle", {}},
-      {"full_bptt", {}},    {"checkpointed", {}},      {"neumann", {k_from_0}},
-      {"anderson", {k}},    {"broyden", {k}},          {"phantom", {lambda, k}},
-      {"damped", {lambda, k}},
+      {"one_step", {}},         {"last_k", {k}},         {"last_cycle", {}}, {"full_bptt", {}},
+      {"checkpointed", {}},     {"neumann", {k_from_0}}, {"anderson", {k}},  {"broyden", {k}},
+      {"phantom", {lambda, k}}, {"damped", {lambda, k}},
   };
   return forms;
 }

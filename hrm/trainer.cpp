@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <sstream>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
+#include "hrm/support/json_lines.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/reduce.h"
@@ -415,9 +415,10 @@ Resumed Trainer::resume() {
     }
     all.pop_back();
   }
-  CHECK(checkpoint, "[resume] no checkpoint of ", run_.string(), " is whole, the newest: ",
-        resumed.damaged.front(), ". HINT: start anew in another folder, from the weights in ",
-        run_.string(), " with --init if best/ is whole");
+  CHECK(checkpoint, "[resume] no checkpoint of ", run_.string(),
+        " is whole, the newest: ", resumed.damaged.front(),
+        ". HINT: start anew in another folder, from the weights in ", run_.string(),
+        " with --init if best/ is whole");
   resumed.changes = check_same_run(checkpoint->state);
   restore(*checkpoint);
   Json changed;
@@ -427,14 +428,7 @@ Resumed Trainer::resume() {
   return resumed;
 }
 
-void Trainer::append_line(const Json& line) {
-  const Path path = run_ / kMetricsFile;
-  std::ofstream file(path, std::ios::app);
-  file << line.dump() << '\n';
-  file.flush();
-  CHECK(file.good(), "[train] cannot write ", path.string(),
-        ". HINT: is the disk full? --resume goes on from the last checkpoint");
-}
+void Trainer::append_line(const Json& line) { append_json_line(run_ / kMetricsFile, line.dump()); }
 
 // Lines that a killed run wrote behind its last checkpoint come again.
 void Trainer::cut_metrics(int64_t bytes) {
@@ -525,7 +519,7 @@ TrainOutcome Trainer::evaluate_now(const TrainCallbacks& callbacks) {
 // One step with all that follows from it.
 TrainOutcome Trainer::train_step(const TrainCallbacks& callbacks) {
   const TrainConfig& t = config_.train;
-  const auto stopping = [&] { return callbacks.stop && callbacks.stop->load(); };
+  const auto stopping = [&] { return callbacks.stop && callbacks.stop(); };
   const double started = now();
   step();
   const bool last = step_ == t.total_steps;

@@ -2,7 +2,6 @@
 // on bit for bit.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <optional>
 
@@ -42,7 +41,7 @@ struct TrainCallbacks {
   std::function<void(const EvalResult&, bool best)> on_eval;
   std::function<void(const Path&)> on_checkpoint;
   // Set: finish the step, write a checkpoint, return. An evaluation that is due is left for later.
-  const std::atomic<bool>* stop = nullptr;
+  std::function<bool()> stop;
 };
 
 // An Error if a data set has other sizes than the model.

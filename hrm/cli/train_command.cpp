@@ -1,10 +1,6 @@
 // hrm train, hrm demo.
-#include <unistd.h>
-
 #include <cmath>
-#include <csignal>
 #include <cstdio>
-#include <cstring>
 
 #include "hrm/cli/commands.h"
 #include "hrm/cli/grid.h"
@@ -13,29 +9,13 @@
 #include "hrm/progress.h"
 #include "hrm/report.h"
 #include "hrm/run_folder.h"
+#include "hrm/support/stop_signals.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/profile.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
 namespace {
-
-// Ctrl-C and SIGTERM: the training finishes its step and writes a checkpoint. During an evaluation
-// the checkpoint is there already, and the program ends at once.
-std::atomic<bool> stop{false};
-std::atomic<int> stop_signal{0};
-std::atomic<bool> may_leave{false};
-char farewell[200];  // what it says then
-
-void on_stop(int signal) {
-  if (may_leave) {
-    if (::write(STDERR_FILENO, farewell, std::strlen(farewell)) >= 0) ::_exit(128 + signal);
-    ::_exit(128 + signal);
-  }
-  stop_signal = signal;
-  stop = true;
-  std::signal(signal, SIG_DFL);  // a second one ends the program at once
-}
 
 struct Settings {
   std::string preset, config_file, data, run, dtype, init;
@@ -95,39 +75,35 @@ std::string where_the_time_went(const KernelTimes& before) {
   return text;
 }
 
-// Trains with a progress bar; what it will need, the evaluations and the report page are printed.
+// Trains with a progress bar; what it will need, and every evaluation, are printed.
 // A stopped training ends the program with the status of its signal.
 void train_with_progress(Trainer& trainer, RunFolder& folder) {
   const TrainConfig& t = trainer.config().train;
   const int64_t total = t.total_steps * t.step_rows();
   print_estimate(trainer.config(), trainer.model(), folder.path());
-  stop = false;
-  may_leave = false;
-  std::signal(SIGINT, on_stop);
-  std::signal(SIGTERM, on_stop);
+  std::string farewell;
+  const StopSignals signals(StopSignals::Second::ends_the_process);
   const auto before = kernel_times();
   TrainOutcome outcome;
   {
     Progress progress("train", "samples", total, trainer.steps_done() * t.step_rows());
     TrainCallbacks callbacks;
-    callbacks.stop = &stop;
+    callbacks.stop = [] { return StopSignals::count() > 0; };
     callbacks.on_metrics = [&](const TrainMetrics& m) { progress.update(m.samples, status(m)); };
     callbacks.on_eval_start = [&](int64_t step) {
-      std::snprintf(farewell, sizeof farewell,
-                    "\nstopped in the evaluation after step %s; the checkpoint is written. Go on "
-                    "with --resume\n",
-                    format_count(step).c_str());
-      may_leave = true;
+      farewell = "\nstopped in the evaluation after step " + format_count(step) +
+                 "; the checkpoint is written. Go on with --resume\n";
+      StopSignals::leave_with(farewell.c_str());
     };
     callbacks.on_eval = [&](const EvalResult& r, bool best) {
-      may_leave = false;
+      StopSignals::leave_with(nullptr);
       progress.message("step " + format_count(r.step) + "  " + describe(r) +
                        (best ? "  (best)" : ""));
     };
     try {
       outcome = trainer.run(callbacks);
     } catch (const Error& error) {
-      may_leave = false;
+      StopSignals::leave_with(nullptr);
       if (!std::string(error.what()).starts_with("[allocate] out of memory")) throw;
       // Nothing was trained: the folder is free for the same command with a smaller batch.
       if (list_checkpoints(folder.path()).empty()) folder.discard();
@@ -137,19 +113,13 @@ void train_with_progress(Trainer& trainer, RunFolder& folder) {
                   " should fit), or more micro_batches");
     }
   }
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
   if (const std::string text = where_the_time_went(before); !text.empty())
     std::fprintf(stderr, "Where the time went: %s\n", text.c_str());
   write_report(folder.path());
-  if (outcome != TrainOutcome::stopped) {
-    std::printf("run folder %s; report %s\n", folder.path().c_str(),
-                (folder.path() / "report.html").c_str());
-    return;
-  }
+  if (outcome != TrainOutcome::stopped) return;
   std::fprintf(stderr, "stopped after step %s; the checkpoint is written. Go on with --resume\n",
                format_count(trainer.steps_done()).c_str());
-  throw CLI::RuntimeError(128 + stop_signal);
+  throw CLI::RuntimeError(StopSignals::exit_status());
 }
 
 // The configuration that a run folder holds, with what the command line changes. Throws one line
@@ -234,6 +204,10 @@ Path run_folder(const Settings& s, const std::string& preset_name) {
   return !s.run.empty() ? Path(s.run) : Path("runs") / (preset_name.empty() ? "run" : preset_name);
 }
 
+void say_where(const Path& run) {
+  std::printf("run folder %s; report %s\n", run.c_str(), (run / "report.html").c_str());
+}
+
 // A run that is there already, held from before its configuration is read.
 void resume_training(const Settings& s) {
   CHECK(!s.run.empty() || !s.preset.empty(),
@@ -255,6 +229,7 @@ void resume_training(const Settings& s) {
   resume(trainer, s, run);
   update_run_config(run, config);
   train_with_progress(trainer, folder);
+  say_where(run);
 }
 
 // The folder is made last, so that a start that fails leaves none.
@@ -286,6 +261,7 @@ void start_training(const Settings& s) {
   check_free();  // once more, now that no other process can start one
   write_run_config(run, config, train_data.task(), init);
   train_with_progress(trainer, folder);
+  say_where(run);
 }
 
 void train(const Settings& s) {

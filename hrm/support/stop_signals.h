@@ -6,7 +6,8 @@ namespace hrm {
 // While one lives, SIGINT and SIGTERM do not end the process but are noted; one at a time.
 class StopSignals {
  public:
-  StopSignals();
+  enum class Second { is_noted, ends_the_process };
+  explicit StopSignals(Second second = Second::is_noted);
   ~StopSignals();  // they do again what they did before
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
@@ -15,6 +16,10 @@ class StopSignals {
   // The status to end with, as a shell gives it to a program that a signal ended: 130 for SIGINT,
   // 143 for SIGTERM; 0 if none has come.
   static int exit_status();
+
+  // From now on a signal ends the process at once, with that status and `farewell` (which must stay
+  // where it is) on standard error: for work that may be lost. Null: signals are noted again.
+  static void leave_with(const char* farewell);
 
  private:
   using Handler = void (*)(int);
