@@ -1,4 +1,7 @@
 // Memory, disk and time of a run, before it starts.
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <cmath>
 #include <fstream>
 
@@ -10,7 +13,6 @@
 #include "kernels/cuda/runtime.h"
 
 namespace hrm {
-namespace fs = std::filesystem;
 namespace {
 
 // Bytes the machine can still give: the smaller of what the kernel and the container allow.
@@ -23,7 +25,14 @@ double available_memory() {
   if (std::ifstream("/sys/fs/cgroup/memory.max") >> limit &&
       std::ifstream("/sys/fs/cgroup/memory.current") >> used)
     available = std::min(available, limit - used);
-  return available;
+  // A limit of the shell (ulimit -v) on addresses; those in use come first in statm, in pages.
+  rlimit addresses{};
+  double pages = 0;
+  if (::getrlimit(RLIMIT_AS, &addresses) == 0 && addresses.rlim_cur != RLIM_INFINITY &&
+      std::ifstream("/proc/self/statm") >> pages)
+    available = std::min(available, static_cast<double>(addresses.rlim_cur) -
+                                        pages * static_cast<double>(::sysconf(_SC_PAGESIZE)));
+  return std::max(0.0, available);
 }
 
 // Floating-point operations per second of one mid-sized product.
@@ -48,6 +57,15 @@ double measured_flops(const ModelConfig& m, Device device) {
     seconds = seconds_now() - start;
   }
   return 2.0 * static_cast<double>(runs * rows * 3 * d * d) / seconds;
+}
+
+// An estimate is not exact, and a process needs a little beside what is counted.
+constexpr double kSafeShare = 0.9;
+
+// The largest batch within so many bytes, from an estimate for a batch of `batch`.
+int64_t batch_within(double bytes, const Estimate& e, int64_t batch) {
+  const double row = (e.memory_bytes - e.fixed_bytes) / static_cast<double>(batch);
+  return static_cast<int64_t>(std::max(0.0, (bytes - e.fixed_bytes) / row));
 }
 
 }  // namespace
@@ -87,14 +105,11 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   e.available_bytes = available_memory();
   if constexpr (kBuiltWithCuda)
     if (device == Device::cuda) e.available_bytes = cuda::free_memory();
-  const double row = (e.memory_bytes - fixed) / t.batch_size;
-  e.fitting_batch = static_cast<int64_t>(std::max(0.0, (e.available_bytes - fixed) / row));
+  e.fixed_bytes = fixed;
+  e.fitting_batch = batch_within(kSafeShare * e.available_bytes, e, t.batch_size);
   e.disk_bytes = (weights * (3 + (t.ema > 0 ? 1 : 0)) + table) * master * (t.keep_checkpoints + 1) +
                  (weights + table) * master;
-  std::error_code ignored;
-  Path existing = fs::absolute(run, ignored);
-  while (!existing.empty() && !fs::exists(existing, ignored)) existing = existing.parent_path();
-  e.free_disk_bytes = fs::space(existing, ignored).available;
+  e.free_disk_bytes = free_disk_bytes(run, &e.disk);
 
   // One segment forward, one more for the q target, twice the forward again for what is recorded:
   // 16 module forwards for HRM. Attention is two products of positions^2 x hidden a layer.
@@ -106,17 +121,25 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   return e;
 }
 
+int64_t batch_after_failure(const Config& config, const Path& run, Device device) {
+  const Estimate e = estimate(config, run, device);
+  const AllocatorStats stats = allocator_stats(device);
+  const auto held = static_cast<double>(stats.in_use + stats.cached);
+  const int64_t batch = config.train.batch_size;
+  return std::min(batch_within((e.available_bytes + held) / 2, e, batch), batch / 2);
+}
+
 void check_fits(const Estimate& e) {
-  const auto gib = [](double b) { return std::round(b / (1 << 30) * 10) / 10; };
   const bool fits = e.memory_bytes < e.available_bytes;
   const int64_t batch = e.fitting_batch;
-  CHECK(fits, "[train] the run needs about ", gib(e.memory_bytes), " GiB of memory, ",
-        gib(e.available_bytes), " GiB are free. HINT: ",
+  CHECK(fits, "[train] the run needs about ", format_bytes(e.memory_bytes), " of memory, ",
+        format_bytes(e.available_bytes), " are free. HINT: ",
         batch ? "batch_size " + std::to_string(batch) + " would fit" : "a smaller model",
         "; more micro_batches save memory, too");
-  CHECK(e.disk_bytes < e.free_disk_bytes, "[train] the checkpoints need about ", gib(e.disk_bytes),
-        " GiB of disk, ", gib(e.free_disk_bytes),
-        " GiB are free. HINT: a smaller keep_checkpoints or another --run folder");
+  CHECK(e.disk_bytes < e.free_disk_bytes, "[train] the checkpoints need about ",
+        format_bytes(e.disk_bytes), " of disk, ", e.disk.string(), " has ",
+        format_bytes(e.free_disk_bytes),
+        " free. HINT: a smaller keep_checkpoints or another --run folder");
 }
 
 }  // namespace hrm

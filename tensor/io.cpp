@@ -516,6 +516,15 @@ std::string read_file(const Path& path) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
+double free_disk_bytes(const Path& path, Path* folder) {
+  std::error_code ignored;
+  Path existing = std::filesystem::absolute(path, ignored);
+  while (existing.has_relative_path() && !std::filesystem::exists(existing, ignored))
+    existing = existing.parent_path();
+  if (folder) *folder = existing;
+  return static_cast<double>(std::filesystem::space(existing, ignored).available);
+}
+
 namespace {
 constexpr uint64_t kFnvStart = 0xcbf29ce484222325u, kFnvPrime = 0x100000001b3u;
 }  // namespace

@@ -82,6 +82,9 @@ void write_output(const Path& path, const std::string& text);
 // Makes a folder and those above it, where they are missing.
 void create_folder(const Path& path);
 std::string read_file(const Path& path);
+// Bytes that can still be written where `path` is or would be made; `*folder`, if given, is the
+// folder that was asked.
+double free_disk_bytes(const Path& path, Path* folder = nullptr);
 
 // 64-bit FNV-1a of a text, for names.
 uint64_t name_hash(std::string_view name);

@@ -680,12 +680,23 @@ TEST_CASE("clipping rescales the joint gradient norm; AdamW follows its formula"
 TEST_CASE("a run that does not fit is refused before it starts") {
   Config c = preset("hrm-27m");
   c.train.batch_size = 1 << 20;
-  expect_error([&] { check_fits(estimate(c, "/tmp")); }, "GiB of memory");
+  expect_error([&] { check_fits(estimate(c, "/tmp")); }, "of memory");
+  const Estimate first = estimate(c, "/tmp");
+  c.train.batch_size = first.fitting_batch;
+  Estimate advised = estimate(c, "/tmp");
+  advised.available_bytes = first.available_bytes;  // other programs take and give back
+  check_fits(advised);
+  CHECK(batch_after_failure(c, "/tmp", Device::cpu) <= c.train.batch_size / 2);
   c.train.batch_size = 8;
   const Estimate e = estimate(c, "/tmp");
   CHECK(e.flops_per_sample == doctest::Approx(35.8e9).epsilon(0.03));
   CHECK(e.memory_bytes > 4e8);
   CHECK(e.memory_bytes < 4e9);
+  // A rule that multiplies more often takes longer, in the same memory.
+  c.model.gradient = "neumann:4";
+  const Estimate longer = estimate(c, "/tmp");
+  CHECK(longer.flops_per_sample > 1.5 * e.flops_per_sample);
+  CHECK(longer.memory_bytes == e.memory_bytes);
 }
 
 TEST_CASE("the report holds what happened, and says what is missing") {

@@ -378,7 +378,7 @@ bad "no value" "--set takes key=value" "$hrm" train --data d4 --set batch_size
 bad "batch out of range" "batch_size must be in" "$hrm" train --data d4 --run x --set batch_size=0
 bad "threads out of range" "must be in 1..1024" "$hrm" train --data d4 --run x --threads 5000
 bad "dtype" "dtype must be one of" "$hrm" train --data d4 --run x --dtype f16
-bad "too large for the memory" "GiB of memory" "$hrm" train --preset hrm-27m --data d4 --run x \
+bad "too large for the memory" "of memory" "$hrm" train --preset hrm-27m --data d4 --run x \
   --set batch_size=1000000
 ok "nothing half-written" "" test ! -e x
 bad "another configuration" "another configuration" "$hrm" train --data d4 --run run --steps 10 --seed 5
