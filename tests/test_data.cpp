@@ -315,3 +315,40 @@ TEST_CASE("durations, sizes and counts read well; no bar without a terminal") {
   CHECK(log.find('\r') == std::string::npos);
   CHECK(log.find("train 100 %  loss 1") == 0);
 }
+
+TEST_CASE("fields of a CSV line may be quoted") {
+  using Fields = std::vector<std::string>;
+  CHECK(csv_fields("a,,b", "here") == Fields{"a", "", "b"});
+  CHECK(csv_fields("", "here") == Fields{""});
+  CHECK(csv_fields(R"("1 2","a,b","say ""hi""",)", "here") ==
+        Fields{"1 2", "a,b", "say \"hi\"", ""});
+  CHECK(csv_fields(R"("",x)", "here") == Fields{"", "x"});
+  expect_error([] { csv_fields("\"a", "line 3"); }, "line 3: a quoted field has no closing quote");
+  expect_error([] { csv_fields("\"a\"b", "line 3"); }, "a comma must follow the closing quote");
+  expect_error([] { csv_fields("a\"b\"", "line 3"); }, "only stand at the start of a field");
+}
+
+TEST_CASE("a data set that cannot be stored is refused before it is made") {
+  const TempDir dir;
+  check_size(1000, 81, dir / "d");
+  expect_error([&] { check_size(3e9, 81, dir / "d"); }, "holds at most 2147483647 examples");
+  const double too_many = free_disk_bytes(dir.path()) / 2 / (1 << 20) + 1e6;
+  if (too_many < 2e9)
+    expect_error([&] { check_size(too_many, 1 << 20, dir / "d"); }, "GiB of disk");
+  SudokuBuild build = small(4, 1000);
+  build.augment = 1 << 30;
+  expect_error([&] { build_sudoku(build, dir / "d"); }, "HINT: a smaller --count or --augment");
+  CHECK_FALSE(fs::exists(dir / "d"));
+  CHECK_FALSE(fs::exists(dir / "d.tmp"));
+}
+
+TEST_CASE("what a killed build left is removed, and what it was replacing comes back") {
+  const TempDir dir;
+  build_sudoku(small(4, 50), dir / "d");
+  // Killed between the two renames of the end: the old one is away, the new one not yet here.
+  fs::create_directories(dir / "d.tmp" / "new" / "train");
+  fs::rename(dir / "d", dir / "d.tmp" / "old");
+  expect_error([&] { build_sudoku(small(4, 60), dir / "d"); }, "exists already. HINT: --replace");
+  CHECK(PuzzleDataset(dir / "d", "test").num_examples() == 10);
+  CHECK_FALSE(fs::exists(dir / "d.tmp"));
+}

@@ -1,9 +1,16 @@
 #include "hrm/data/build.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <limits>
 #include <map>
 #include <set>
+#include <sstream>
 
 namespace hrm {
 namespace {
@@ -77,6 +84,63 @@ std::vector<std::string_view> split(std::string_view line, char separator) {
   }
 }
 
+std::vector<std::string> csv_fields(std::string_view line, const std::string& where) {
+  std::vector<std::string> fields(1);
+  bool quoted = false;
+  for (size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    const bool pair = quoted && c == '"' && i + 1 < line.size() && line[i + 1] == '"';
+    if (c == '"' && !pair) {
+      CHECK(quoted || fields.back().empty(), "[csv] ", where,
+            ": a quote may only stand at the start of a field");
+      CHECK(!quoted || i + 1 == line.size() || line[i + 1] == ',', "[csv] ", where,
+            ": a comma must follow the closing quote of a field");
+      quoted = !quoted;
+    } else if (c == ',' && !quoted) {
+      fields.emplace_back();
+    } else {
+      fields.back() += c;
+      if (pair) ++i;  // "" within quotes is one quote
+    }
+  }
+  CHECK(!quoted, "[csv] ", where, ": a quoted field has no closing quote");
+  return fields;
+}
+
+std::string input_name(const Path& path) {
+  return path == "-" ? std::string("standard input") : path.string();
+}
+
+std::string read_input(const Path& path) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const fs::file_status status = fs::status(path, ignored);
+  const bool pipe = fs::is_fifo(status) || fs::is_character_file(status);
+  if (path != "-" && !pipe) return read_file(path);
+  std::ostringstream text;
+  if (path == "-") {
+    text << std::cin.rdbuf();
+    CHECK(!std::cin.bad(), "[read] cannot read standard input");
+  } else {
+    std::ifstream file(path);
+    CHECK(file, "[read] cannot open ", path.string(), ": ", std::strerror(errno));
+    text << file.rdbuf();
+  }
+  return text.str();
+}
+
+void check_size(double examples, int64_t seq_len, const Path& out) {
+  constexpr double kMost = std::numeric_limits<int32_t>::max();
+  CHECK(examples <= kMost, "[data] a data set holds at most ", static_cast<int64_t>(kMost),
+        " examples, not ", static_cast<int64_t>(examples),
+        ". HINT: a smaller --count or --augment; training draws copies on the fly");
+  const auto gib = [](double n) { return std::round(n / (1 << 30) * 10) / 10; };
+  // Inputs and labels, a byte a token.
+  const double bytes = 2 * static_cast<double>(seq_len) * examples, free = free_disk_bytes(out);
+  CHECK(bytes < free, "[data] the data set needs about ", gib(bytes), " GiB of disk, ", gib(free),
+        " GiB are free. HINT: a smaller --count or --augment, or another --out");
+}
+
 std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const SudokuBuild& build,
                                             const std::string& name) {
   std::vector<Line> lines = lines_of(text);
@@ -84,7 +148,8 @@ std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const Sudok
   // A CSV is recognised by its header.
   size_t question = 0, answer = 0;
   const bool csv = lines[0].text.find(',') != std::string_view::npos;
-  const std::vector<std::string_view> header = split(lines[0].text, ',');
+  const std::vector<std::string> header =
+      csv_fields(lines[0].text, name + " line " + std::to_string(lines[0].number));
   if (csv) {
     const auto column = [&](std::string_view wanted) {
       const auto at = std::ranges::find(header, wanted);
@@ -100,7 +165,7 @@ std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const Sudok
   if (build.count > 0) total = std::min(total, build.count);
   for (int64_t i = 0; i < total; ++i) {
     const std::string where = name + " line " + std::to_string(lines[i].number);
-    const auto fields = split(lines[i].text, ',');
+    const std::vector<std::string> fields = csv_fields(lines[i].text, where);
     CHECK(!csv || fields.size() == header.size(), "[sudoku] ", where, " must have ", header.size(),
           " columns, got ", fields.size());
     puzzles.push_back(checked_puzzle(csv ? fields[question] : lines[i].text, build, where));
@@ -112,7 +177,7 @@ std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const Sudok
 }
 
 std::vector<SudokuPuzzle> read_sudoku_file(const SudokuBuild& build) {
-  return parse_sudoku_file(read_file(build.from), build, build.from.string());
+  return parse_sudoku_file(read_input(build.from), build, input_name(build.from));
 }
 
 std::vector<SudokuPuzzle> generate_sudoku(const SudokuBuild& build) {
@@ -150,6 +215,14 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
   info.vocab_size = rules.side + 2;
   DatasetWriter writer(out, info, {"sudoku", rules.side, rules.box_rows, rules.box_cols},
                        build.replace);
+  const auto copies = static_cast<double>(build.augment);
+  if (build.from.empty()) {
+    CHECK(build.test_count < build.count, "[sudoku] all ", build.count,
+          " puzzles would be needed for the test split of ", build.test_count,
+          ". HINT: more puzzles or a smaller --test");
+    const auto train = static_cast<double>(build.count - build.test_count);
+    check_size(train * (1 + copies), info.seq_len, out);
+  }
   std::vector<SudokuPuzzle> puzzles =
       build.from.empty() ? generate_sudoku(build) : read_sudoku_file(build);
   BuildSummary summary;
@@ -206,12 +279,15 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
     for (const SudokuPuzzle* p : train) left.insert(p->symmetry);
     summary.train_classes = std::ssize(left);
   }
+  const auto total = static_cast<double>(std::ssize(train)) * (1 + copies);
+  check_size(total, info.seq_len, out);
   int64_t group = 0;
   for (const SudokuPuzzle* p : train) {
     writer.add("train", to_tokens(p->puzzle), to_tokens(p->solution), ++group);
     for (int64_t copy = 0; copy < build.augment; ++copy) {
       const SudokuTransform t = SudokuTransform::draw(rules, random);
       writer.add("train", to_tokens(t.apply(p->puzzle)), to_tokens(t.apply(p->solution)), group);
+      if (build.on_write) build.on_write(writer.count("train"), static_cast<int64_t>(total));
     }
   }
   for (const SudokuPuzzle* p : test)
@@ -222,14 +298,15 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
 }
 
 BuildSummary build_tokens(const Path& csv, const Path& out, bool replace) {
-  return build_tokens_text(read_file(csv), csv.string(), out, replace);
+  return build_tokens_text(read_input(csv), input_name(csv), out, replace);
 }
 
 BuildSummary build_tokens_text(const std::string& text, const std::string& name, const Path& out,
                                bool replace) {
   const std::vector<Line> lines = lines_of(text);
   CHECK(lines.size() >= 2, "[tokens] ", name, " must have a header and at least one row");
-  const std::vector<std::string_view> header = split(lines[0].text, ',');
+  const std::vector<std::string> header =
+      csv_fields(lines[0].text, name + " line " + std::to_string(lines[0].number));
   const auto column = [&](std::string_view wanted, bool required) {
     const auto at = std::ranges::find(header, wanted);
     CHECK(at != header.end() || !required, "[tokens] ", name, " line ", lines[0].number,
@@ -251,19 +328,19 @@ BuildSummary build_tokens_text(const std::string& text, const std::string& name,
   int largest = 1;
   for (size_t i = 1; i < lines.size(); ++i) {
     const std::string where = name + " line " + std::to_string(lines[i].number);
-    const auto fields = split(lines[i].text, ',');
+    const std::vector<std::string> fields = csv_fields(lines[i].text, where);
     CHECK(fields.size() == header.size(), "[tokens] ", where, " must have ", header.size(),
           " columns, got ", fields.size());
     Row row;
     row.inputs = parse_tokens(fields[inputs_at], where);
     row.labels = parse_tokens(fields[labels_at], where);
-    row.split = split_at < 0 ? "train" : std::string(fields[split_at]);
+    row.split = split_at < 0 ? "train" : fields[split_at];
     CHECK(row.split == "train" || row.split == "test", "[tokens] ", where,
           ": split must be train or test, got '", row.split, "'");
     row.puzzle = 0;
     if (puzzle_at >= 0) {
       const auto [it, fresh] =
-          ids.try_emplace(std::string(fields[puzzle_at]), static_cast<int32_t>(identifiers.size()));
+          ids.try_emplace(fields[puzzle_at], static_cast<int32_t>(identifiers.size()));
       if (fresh) identifiers.push_back(it->first);
       row.puzzle = it->second;
     }

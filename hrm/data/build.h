@@ -16,6 +16,15 @@ struct Line {
 // left out.
 std::vector<Line> lines_of(const std::string& text);
 std::vector<std::string_view> split(std::string_view line, char separator);
+// The fields of a CSV line: separated by commas, and quoted ("a, ""b""") where they hold one.
+// Errors name `where`.
+std::vector<std::string> csv_fields(std::string_view line, const std::string& where);
+// The text of a file; "-" and pipes such as /dev/stdin are read to their end.
+std::string read_input(const Path& path);
+// What errors call it.
+std::string input_name(const Path& path);
+// An Error unless so many examples of seq_len tokens can be stored in `out`.
+void check_size(double examples, int64_t seq_len, const Path& out);
 
 struct SudokuPuzzle {
   Grid puzzle, solution;
@@ -41,6 +50,7 @@ struct SudokuBuild {
   uint64_t seed = 0;
   bool replace = false;
   ProgressCallback on_progress;
+  ProgressCallback on_write;  // of examples, if there are copies to store
 };
 
 struct BuildSummary {

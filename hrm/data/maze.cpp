@@ -76,7 +76,7 @@ Puzzle checked(std::string_view text, const std::string& where) {
 }
 
 std::vector<Puzzle> read_csv(const Path& file) {
-  const std::string text = read_file(file), name = file.string();
+  const std::string text = read_input(file), name = input_name(file);
   const std::vector<Line> lines = lines_of(text);
   CHECK(lines.empty() || lines[0].text == "source,question,answer,rating", "[maze] ", name,
         " line ", lines[0].number, " must be the header source,question,answer,rating");
@@ -209,6 +209,13 @@ std::string check_maze(const Maze& maze, const std::string& answer) {
 MazeSummary build_maze(const MazeBuild& build, const Path& out) {
   MazeSummary summary;
   int64_t tried = 0;
+  if (build.from.empty() && build.test_from.empty())
+    CHECK(build.test_count < build.count, "[maze] all ", build.count,
+          " mazes would be needed for the test split of ", build.test_count,
+          ". HINT: a larger --count or a smaller --test");
+  const Path csv_folder = build.csv.parent_path();
+  CHECK(csv_folder.empty() || std::filesystem::is_directory(csv_folder),
+        "[maze] there is no folder ", csv_folder.string(), " to write ", build.csv.string(), " in");
   std::vector<Puzzle> puzzles = build.from.empty() ? generate(build, &tried) : read_csv(build.from);
   int64_t test_count = build.test_count;
   Random random = Random(build.seed).fork("split");
@@ -244,8 +251,9 @@ MazeSummary build_maze(const MazeBuild& build, const Path& out) {
                          {"unique_share", summary.unique_share},
                          {"acceptance", summary.acceptance},
                          {"seed", build.seed}};
-  writer.finish({"<blank>"}, {{"maze.json", recorded.dump() + "\n"}});
+  // First, so that no data set is left where it cannot be written.
   if (!build.csv.empty()) write_output(build.csv, csv_text(puzzles));
+  writer.finish({"<blank>"}, {{"maze.json", recorded.dump() + "\n"}});
   return summary;
 }
 

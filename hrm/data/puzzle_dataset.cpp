@@ -119,7 +119,9 @@ PuzzleDataset::PuzzleDataset(const Path& folder, const std::string& split, const
   }
   const Path root = folder / split, description = root / "dataset.json";
   CHECK(fs::exists(description), "[data] ", folder.string(), " is not a data set: there is no ",
-        description.string(), ". HINT: `hrm data sudoku --out ", folder.string(), "` makes one");
+        description.string(),
+        fs::exists(folder) ? ". HINT: give a folder that `hrm data` has made"
+                           : ". HINT: `hrm data sudoku --out " + folder.string() + "` makes one");
   CHECK(conditioning_ == Conditioning::variant || conditioning_ == Conditioning::blank,
         "[data] conditioning ", to_string(conditioning_), " needs the compact ARC form, not ",
         folder.string(), ". HINT: `hrm data arc --out ...`");
@@ -351,17 +353,18 @@ DatasetWriter::DatasetWriter(Path folder, DatasetInfo info, TaskInfo task, bool 
   CHECK(!folder_.empty(), "[data] the folder to write needs a name");
   wide_ = wide || info_.vocab_size > 256;
   std::error_code error;
+  // The real name, without a slash at the end: the temporary folder must lie beside it, not in it.
+  target_ = fs::weakly_canonical(folder_, error);
+  CHECK(!error, "[data] cannot write ", folder_.string(), ": ", error.message());
+  if (!target_.has_filename()) target_ = target_.parent_path();
+  temporary_ = target_.string() + ".tmp";
+  clean_up();  // what a call that was killed has left
   const bool free = !fs::exists(folder_, error) || fs::is_empty(folder_, error);
   CHECK(!error, "[data] cannot look into ", folder_.string(), ": ", error.message());
   const bool is_dataset =
       fs::exists(folder_ / "train" / "dataset.json") || fs::exists(folder_ / kArcFile);
   CHECK(free || (replace && is_dataset), "[data] ", folder_.string(), " exists already. HINT: ",
         is_dataset ? "--replace writes it anew" : "choose another --out folder");
-  // The real name, without a slash at the end: the temporary folder must lie beside it, not in it.
-  target_ = fs::weakly_canonical(folder_, error);
-  CHECK(!error, "[data] cannot write ", folder_.string(), ": ", error.message());
-  if (!target_.has_filename()) target_ = target_.parent_path();
-  temporary_ = target_.string() + ".tmp";
 }
 
 DatasetWriter::~DatasetWriter() { clean_up(); }
