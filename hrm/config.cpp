@@ -23,7 +23,10 @@ T parse(const std::string& key, const std::string& text) {
     if (text == "false" || text == "0" || text == "off") return false;
     reject(key, " must be true or false, got '", text, "'");
   } else if constexpr (std::is_enum_v<T>) {
-    const auto& names = EnumNames<T>::names;
+    std::vector<std::string> names = EnumNames<T>::names;
+    // Tensors have more types than a model computes in.
+    if constexpr (std::is_same_v<T, DType>)
+      std::erase_if(names, [](const std::string& name) { return name == "i32" || name == "u8"; });
     for (size_t i = 0; i < names.size(); ++i)
       if (names[i] == text) return static_cast<T>(i);
     std::string list;
@@ -170,13 +173,15 @@ struct Preset {
 };
 const std::vector<Preset>& preset_table() {
   static const std::vector<Preset> table = {
-      {{"sudoku4", "4x4 Sudoku, hidden 128, 2+2 layers: minutes on a laptop (hrm demo)"},
+      {{"sudoku4", "4x4 Sudoku, hidden 128, 2+2 layers: minutes on a laptop (hrm demo)", "sudoku"},
        [] { return sudoku(4, 4, 64, 1720); }},
-      {{"sudoku6", "6x6 Sudoku (boxes 2x3), hidden 128, 2+2 layers"},
+      {{"sudoku6", "6x6 Sudoku (boxes 2x3), hidden 128, 2+2 layers", "sudoku"},
        [] { return sudoku(6, 6, 64, 3600); }},
-      {{"sudoku9", "9x9 Sudoku on easy generated puzzles, hidden 128: an hour with --dtype bf16"},
+      {{"sudoku9", "9x9 Sudoku on easy generated puzzles, hidden 128: an hour with --dtype bf16",
+        "sudoku"},
        [] { return sudoku(9, 8, 64, 15000); }},
-      {{"maze10", "10x10 mazes, hidden 64, 1+1 layers, an MLP over positions: minutes on a laptop"},
+      {{"maze10", "10x10 mazes, hidden 64, 1+1 layers, an MLP over positions: minutes on a laptop",
+        "maze"},
        [] {
          Config c = sudoku(10, 4, 32, 2500);
          ModelConfig& m = c.model;
@@ -186,7 +191,7 @@ const std::vector<Preset>& preset_table() {
          c.train.lr = 2e-3, c.train.lr_warmup_steps = 20;
          return c;
        }},
-      {{"arc-task", "one ARC task, or a few, on a small canvas: hidden 128, 1+1 layers"},
+      {{"arc-task", "one ARC task, or a few, on a small canvas: hidden 128, 1+1 layers", "arc"},
        [] {
          Config c = sudoku(30, 4, 32, 4000);
          c.model.vocab_size = 12;
@@ -195,7 +200,7 @@ const std::vector<Preset>& preset_table() {
          c.train.eval_every = 0, c.train.checkpoint_every = 500;
          return c;
        }},
-      {{"hrm-arc", "the HRM of the paper with the ARC recipe, for `hrm data arc`"},
+      {{"hrm-arc", "the HRM of the paper with the ARC recipe, for `hrm data arc`", "arc"},
        [] {
          Config c = full_size();
          c.model.seq_len = 900, c.model.vocab_size = 12;
@@ -204,9 +209,9 @@ const std::vector<Preset>& preset_table() {
          c.train.total_steps = 450000, c.train.eval_every = 10000;
          return c;
        }},
-      {{"hrm-27m", "the HRM of the paper, 27,275,266 parameters, Sudoku-Extreme recipe"},
+      {{"hrm-27m", "the HRM of the paper, 27,275,266 parameters, Sudoku-Extreme recipe", ""},
        [] { return full_size(); }},
-      {{"trm-5m", "TRM with an MLP over positions, 5,028,866 parameters, Sudoku recipe"},
+      {{"trm-5m", "TRM with an MLP over positions, 5,028,866 parameters, Sudoku recipe", ""},
        [] {
          Config c = full_size();
          ModelConfig& m = c.model;
@@ -216,7 +221,7 @@ const std::vector<Preset>& preset_table() {
          c.train.ema = 0.999, c.train.total_steps = 65104;
          return c;
        }},
-      {{"transformer-27m", "a plain Transformer in the same outer loop, 27,144,194 parameters"},
+      {{"transformer-27m", "a plain Transformer in the same outer loop, 27,144,194 parameters", ""},
        [] {
          Config c = full_size();
          ModelConfig& m = c.model;

@@ -207,6 +207,7 @@ bool may_change_on_resume(const std::string& key);
 Config preset(const std::string& name);
 struct PresetInfo {
   std::string name, description;
+  std::string task;  // the kind of data it was made for, as in task.json; empty: any
 };
 const std::vector<PresetInfo>& presets();
 
