@@ -9,7 +9,7 @@ void result_fields(Result& r, const F& f) {
   f("step", r.step), f("count", r.count);
   f("accuracy", r.accuracy), f("exact_accuracy", r.exact_accuracy);
   f("mean_steps", r.mean_steps), f("q_halt_accuracy", r.q_halt_accuracy);
-  f("valid_accuracy", r.valid_accuracy), f("seconds", r.seconds);
+  f("seconds", r.seconds);
   f("exact_by_segment", r.exact_by_segment), f("accuracy_by_segment", r.accuracy_by_segment);
   f("halt_histogram", r.halt_histogram);
   f("lost_accuracy", r.lost_accuracy), f("solved", r.solved);
@@ -38,6 +38,7 @@ auto reader(const Json& json) {
 Json to_json(const EvalResult& result) {
   Json json;
   result_fields(result, writer(json));
+  if (result.valid_accuracy) json["valid_accuracy"] = *result.valid_accuracy;
   json["calibration"] = Json::array(), json["traces"] = Json::array();
   for (const CalibrationBin& bin : result.calibration)
     bin_fields(bin, writer(json["calibration"].emplace_back()));
@@ -50,6 +51,8 @@ EvalResult eval_result_from_json(const Json& json, const std::string& source) {
   EvalResult result;
   try {
     result_fields(result, reader(json));
+    if (json.contains("valid_accuracy"))
+      result.valid_accuracy = json["valid_accuracy"].get<double>();
     for (const Json& bin : json.value("calibration", Json::array()))
       bin_fields(result.calibration.emplace_back(), reader(bin));
     for (const Json& trace : json.value("traces", Json::array()))

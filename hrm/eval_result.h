@@ -1,6 +1,7 @@
 // What an evaluation found. Written to evaluation.json; the report page is drawn from it.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "hrm/config.h"
@@ -27,8 +28,8 @@ struct EvalResult {
   double accuracy = 0, exact_accuracy = 0;
   double mean_steps = 0;  // segments run per puzzle
   double q_halt_accuracy = 0;
-  double valid_accuracy = 0;  // mazes: a shortest path, stored or not
-  double lost_accuracy = 0;   // right after some segment, wrong in the end
+  std::optional<double> valid_accuracy;  // mazes: a shortest path, stored or not
+  double lost_accuracy = 0;              // right after some segment, wrong in the end
   double seconds = 0;
   std::string solved;  // by example, '1': solved exactly
   std::vector<double> exact_by_segment, accuracy_by_segment;

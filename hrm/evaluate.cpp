@@ -74,6 +74,7 @@ class Evaluation {
     result_.calibration.resize(kCalibrationBins);
     result_.traces.resize(std::min(options.traces, total_));
     result_.solved.assign(total_, '0');
+    if (data.task().task == "maze") result_.valid_accuracy = 0;
     back_.resize(options.rename.size());
     for (size_t i = 0; i < back_.size(); ++i) back_[options.rename[i]] = static_cast<int32_t>(i);
   }
@@ -181,7 +182,7 @@ class Evaluation {
     int32_t id;
     data_.read(example, inputs.data(), labels.data(), &id);
     const Maze puzzle{data_.task().side, maze_cells(inputs)};
-    result_.valid_accuracy += check_maze(puzzle, maze_cells(tokens)).empty();
+    *result_.valid_accuracy += check_maze(puzzle, maze_cells(tokens)).empty();
   }
 
   void trace(PuzzleTrace& trace, int64_t b, const SegmentView& view) {
@@ -237,8 +238,9 @@ class Evaluation {
   EvalResult summary(double seconds) {
     const auto n = static_cast<double>(result_.count);
     for (double* mean : {&result_.exact_accuracy, &result_.accuracy, &result_.mean_steps,
-                         &result_.q_halt_accuracy, &result_.valid_accuracy, &result_.lost_accuracy})
+                         &result_.q_halt_accuracy, &result_.lost_accuracy})
       *mean /= n;
+    if (result_.valid_accuracy) *result_.valid_accuracy /= n;
     for (double& v : result_.exact_by_segment) v /= n;
     for (double& v : result_.accuracy_by_segment) v /= n;
     for (CalibrationBin& bin : result_.calibration)

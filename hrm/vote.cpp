@@ -94,9 +94,12 @@ std::vector<TaskOutcome> judge_submission(const Json& submission, const std::vec
   std::vector<TaskOutcome> outcomes;
   for (const ArcTask& task : tasks) {
     if (!task.evaluated) continue;
-    CHECK(submission.contains(task.id) && submission[task.id].is_array() &&
-              submission[task.id].size() == task.test.size(),
-          "[arc] ", where, " must hold a list of ", task.test.size(), " answers to task ", task.id);
+    CHECK(submission.contains(task.id), "[arc] ", where, " has no answers to task ", task.id,
+          ". HINT: --from with the tasks that it answers alone");
+    const Json& answers = submission[task.id];
+    CHECK(answers.is_array() && answers.size() == task.test.size(), "[arc] ", where, ": task ",
+          task.id, " has ", task.test.size(), " tests and needs a list of as many answers, got ",
+          answers.is_array() ? std::to_string(answers.size()) : answers.type_name());
     TaskOutcome outcome{task.id, {}};
     for (size_t i = 0; i < task.test.size(); ++i) {
       CHECK(!task.test[i].output.empty(), "[arc] test ", i, " of ", task.id, " in ", task.set,
@@ -104,7 +107,7 @@ std::vector<TaskOutcome> judge_submission(const Json& submission, const std::vec
       Votes votes;
       for (const int64_t k : {1, 2}) {
         const std::string attempt = "attempt_" + std::to_string(k);
-        const Json& answer = submission[task.id][i];
+        const Json& answer = answers[i];
         if (!answer.is_object() || !answer.contains(attempt)) continue;
         const std::string place = where + ": " + task.id + "[" + std::to_string(i) + "]." + attempt;
         votes.add(parse_grid(answer[attempt], place), 0, k);

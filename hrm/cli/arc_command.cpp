@@ -38,16 +38,16 @@ struct PredictSettings {
     command
         .add_option("--variants", variants,
                     "that vote, besides each task itself (default: all of the data set)")
-        ->check(CLI::Range(0, 1000000));
+        ->check(whole_number(0, 1000000));
     command.add_option("--kinds", kinds,
                        "of variants that vote: all, none, or rotation,flip,... (not with "
                        "conditioning=variant, which knows those of training alone)");
-    command.add_option("--seed", seed, "of variants (likewise)");
+    command.add_option("--seed", seed, "of variants (likewise)")->check(whole_number(0));
     command.add_option("--segments", options.segments, "per puzzle (default: as trained)")
-        ->check(CLI::Range(0, 100000));
+        ->check(whole_number(1, 100000));
     command.add_flag("--halt", options.halting, "stop a puzzle when the q head says so");
     command.add_option("--batch", options.batch_size, "puzzles at once")
-        ->check(CLI::Range(1, 1 << 20));
+        ->check(whole_number(1, 1 << 20));
     common.add(command);
   }
 };
@@ -137,11 +137,27 @@ void shuffle_puzzle_rows(LoadedRun& run) {
   run.model->replace_puzzle_rows(rows);
 }
 
+// The stored variants are all that a model with conditioning=variant knows.
+void check_pool(const PredictSettings& s, const PuzzleDataset& data) {
+  if (s.variants < 0) return;
+  CHECK(data.arc(), "[arc] --variants chooses among those of the compact form; ",
+        data.folder().string(),
+        " is in the official form, and all of its variants vote. HINT: leave "
+        "it out");
+  int64_t most = 0;
+  for (int64_t t = 0; t < std::ssize(data.arc()->tasks()); ++t)
+    most = std::max(most, data.arc()->num_variants(t) - 1);
+  if (s.variants > most)
+    std::fprintf(stderr, "note: there are %s variants of a task; these vote, not %s\n",
+                 format_count(most).c_str(), format_count(s.variants).c_str());
+}
+
 void predict(const PredictSettings& s) {
   s.common.apply();
   LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
   const PuzzleDataset data = open_data(run, s.data, "test", pool_of(s, run.config));
   CHECK(data.num_examples() > 0, "[arc] ", data.folder().string(), " has no evaluated tasks");
+  check_pool(s, data);
   if (s.shuffle) shuffle_puzzle_rows(run);
   const auto outcomes = vote(*run.model, data, s.options, true);
   const Path out = s.out.empty() ? Path(s.run) / "predictions" : Path(s.out);
@@ -205,6 +221,12 @@ void add_predictions(Sheet& sheet, const Model& model, const PuzzleDataset& data
   sheet = std::move(with);
 }
 
+std::vector<ArcTask> tasks_of_data(const Path& folder) {
+  CHECK(fs::exists(folder / kArcFile), "[arc] ", folder.string(),
+        " is no ARC data set in the compact form. HINT: --from FOLDER with the files of its tasks");
+  return read_arc_data(folder / kArcFile).tasks;
+}
+
 struct ShowSettings : PredictSettings {
   std::string task;
   std::vector<std::string> from;
@@ -221,7 +243,7 @@ void show(ShowSettings s) {
   if (!s.from.empty())
     tasks = load_all_arc({s.from.begin(), s.from.end()});
   else if (!s.data.empty())
-    tasks = read_arc_data(Path(s.data) / kArcFile).tasks;
+    tasks = tasks_of_data(s.data);
   else
     detail::fail("[arc] show needs tasks. HINT: --from FOLDER, --data DIR or --run RUN");
   keep_tasks(tasks, {s.task});
@@ -334,15 +356,14 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
 
 void add_fit_options(CLI::App& command, FitSettings& fit) {
   command.add_option("--budget", fit.budget, "time of training: 60s, 5m, 1h (default 60s a task)")
-      ->transform(CLI::AsNumberWithUnit(
-          std::map<std::string, double>{{"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}}));
+      ->transform(duration());
   command.add_option("--variants", fit.variants, "of the task, to train on (default 100)")
-      ->check(CLI::Range(0, 100000));
+      ->check(whole_number(0, 100000));
   command.add_option("--kinds", fit.kinds,
                      "of variants: all (default), none, or of rotation,flip,transpose,colour,"
                      "translation");
   command.add_option("--pool", fit.pool, "of them, that vote (default 100)")
-      ->check(CLI::Range(0, 100000));
+      ->check(whole_number(0, 100000));
   command.add_option("--set", fit.overrides, "change any setting: key=value")
       ->type_name("KEY=VALUE");
 }
@@ -396,7 +417,8 @@ struct FarmSettings {
     command.add_option("--preset", preset, "of each model (default arc-task)");
     command.add_option("--init", init, "adapt this run instead of starting from scratch");
     command.add_flag("--network,!--rows-only", fit.network, "with --init: train the weights, too");
-    command.add_option("--threads", common.threads, "cores in all (default: every one)");
+    command.add_option("--threads", common.threads, "cores in all (default: every one)")
+        ->check(whole_number(1, 1024));
     add_fit_options(command, fit);
   }
 };
@@ -575,9 +597,12 @@ void add_arc_command(CLI::App& app) {
   auto t = std::make_shared<FarmSettings>();
   t->add(*f);
   f->add_option("--jobs", t->jobs, "models at a time (default: one a core)")
-      ->check(CLI::Range(1, 4096));
+      ->check(whole_number(1, 4096));
   f->footer("Run again, it goes on with what is left.");
-  f->callback([t] { farm(*t); });
+  f->callback([t] {
+    check_settings(t->fit.overrides);
+    farm(*t);
+  });
 
   CLI::App* one = arc->add_subcommand("farm-task", "What farm runs for each task");
   one->group("");  // not in the help
@@ -598,8 +623,12 @@ void add_adapt_command(CLI::App& app) {
   command->add_flag("--network", s->fit.network,
                     "train the weights, too, not only the puzzle's rows");
   add_fit_options(*command, s->fit);
-  command->add_option("--threads", s->common.threads, "CPU threads (default: all cores)");
-  command->callback([s] { adapt(*s); });
+  command->add_option("--threads", s->common.threads, "CPU threads (default: all cores)")
+      ->check(whole_number(1, 1024));
+  command->callback([s] {
+    check_settings(s->fit.overrides);
+    adapt(*s);
+  });
 }
 
 }  // namespace hrm

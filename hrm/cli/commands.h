@@ -4,12 +4,18 @@
 
 #include <CLI/CLI.hpp>
 
+#include "hrm/cli/options.h"
 #include "hrm/evaluate.h"
 #include "hrm/trainer.h"
 
 namespace hrm {
 
 inline constexpr const char* kVersion = "0.1.0";
+// Exit statuses beside 0. A script can tell an answer that is "no" (not solved, something is
+// shared) from an error.
+inline constexpr int kExitError = 1;
+inline constexpr int kExitUsage = 2;
+inline constexpr int kExitNo = 3;
 
 void add_demo_command(CLI::App& app);
 void add_train_command(CLI::App& app);
@@ -29,12 +35,13 @@ void add_metrics_command(CLI::App& app);
 
 // An option that takes the names of an enum. `value` must outlive the command.
 template <class E>
-void add_choice(CLI::App& command, const std::string& name, E& value, const std::string& help) {
+CLI::Option* add_choice(CLI::App& command, const std::string& name, E& value,
+                        const std::string& help) {
   const auto& names = EnumNames<E>::names;
   const auto set = [&](const std::string& text) {
     value = static_cast<E>(std::find(names.begin(), names.end(), text) - names.begin());
   };
-  command.add_option_function<std::string>(name, set, help)->check(CLI::IsMember(names));
+  return command.add_option_function<std::string>(name, set, help)->check(one_of(names));
 }
 
 // Options that several commands share.
@@ -66,8 +73,14 @@ PuzzleDataset open_data(LoadedRun& run, const std::string& data, const std::stri
                         const DataView& view);
 void arrange_puzzle_rows(LoadedRun& run, const PuzzleDataset& data);
 
-// Sets seq_len, vocab_size and num_puzzle_identifiers from a data set.
+// Sets seq_len, vocab_size and num_puzzle_identifiers from a data set; a line on stderr says so if
+// the preset was made for puzzles of another kind.
 void adopt_data(Config& config, const PuzzleDataset& data);
+// The items KEY=VALUE of --set, for a command that takes its sizes from a data set: an Error for
+// one that the data would overwrite (check_settings says so before any work), or a number of heads
+// that does not divide the width.
+void check_settings(const std::vector<std::string>& items);
+void apply_settings(Config& config, const std::vector<std::string>& items);
 // config.json of a new run folder: the configuration, the command line, the task, and `init`, what
 // the run started from.
 void write_run_config(const Path& run, const Config& config, const TaskInfo& task,

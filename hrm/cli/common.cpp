@@ -1,8 +1,11 @@
 #include <omp.h>
 
+#include <cstdio>
+#include <numeric>
 #include <set>
 
 #include "hrm/cli/commands.h"
+#include "hrm/data/arc.h"
 #include "hrm/page.h"
 #include "hrm/progress.h"
 #include "kernels/cuda/gemm.h"
@@ -33,14 +36,14 @@ void set_command_line(int argc, char** argv) {
 }
 
 void CommonOptions::add(CLI::App& command) {
-  command.add_option("--threads", threads, "CPU threads (default: all cores)");
+  command.add_option("--threads", threads, "CPU threads (default: all cores)")
+      ->check(whole_number(1, 1024));
   command.add_option("--device", device_name, "cpu (default) or cuda")
-      ->check(CLI::IsMember({"cpu", "cuda"}));
+      ->check(one_of({"cpu", "cuda"}));
   command.add_flag("--tf32", tf32, "on a GPU: f32 products on the tensor cores, 10-bit operands");
 }
 
 void CommonOptions::apply() const {
-  CHECK(threads >= 0 && threads <= 1024, "[threads] must be in 1..1024, got ", threads);
   if (threads > 0) omp_set_num_threads(threads);
   if (device() == Device::cpu) return;
   if constexpr (kBuiltWithCuda) {
@@ -114,7 +117,56 @@ void arrange_puzzle_rows(LoadedRun& run, const PuzzleDataset& data) {
   run.puzzle_names = names;
 }
 
+namespace {
+
+// What kind of puzzles a data set holds, as far as it says; ARC in the official form shows it by
+// its vocabulary and the names of its puzzles.
+std::string kind_of(const PuzzleDataset& data) {
+  if (!data.task().task.empty()) return data.task().task;
+  return data.info().vocab_size == kArcVocab && data.info().num_puzzle_identifiers > 1 ? "arc" : "";
+}
+
+// A line on stderr if the preset of `config`, whose sizes are still its own, was made for others.
+void note_other_kind(const Config& config, const PuzzleDataset& data) {
+  const std::string kind = kind_of(data);
+  for (const PresetInfo& p : presets()) {
+    if (p.name != config.preset || p.task.empty() || kind.empty()) continue;
+    const bool same_size = kind == "arc" || config.model.seq_len == data.info().seq_len;
+    if (p.task == kind && same_size) continue;
+    std::fprintf(stderr,
+                 "note: the preset %s is made for other data (%s) than %s, which holds %s of %s "
+                 "cells; its settings may not suit\n",
+                 p.name.c_str(), p.description.substr(0, p.description.find(',')).c_str(),
+                 data.folder().c_str(), kind.c_str(), format_count(data.info().seq_len).c_str());
+  }
+}
+
+}  // namespace
+
+void check_settings(const std::vector<std::string>& items) {
+  for (const std::string& item : items) {
+    const std::string key = item.substr(0, item.find('='));
+    for (const char* size : {"seq_len", "vocab_size", "num_puzzle_identifiers"})
+      CHECK(key != size, "[config] ", key, " is a size of the data set and cannot be set, got '",
+            item, "'. HINT: leave it out");
+  }
+}
+
+void apply_settings(Config& config, const std::vector<std::string>& items) {
+  check_settings(items);
+  bool heads = false;
+  for (const std::string& item : items) {
+    config.set_from(item);
+    heads |= item.starts_with("num_heads=") || item.starts_with("hidden_size=");
+  }
+  const ModelConfig& m = config.model;
+  CHECK(!heads || m.num_heads < 1 || m.hidden_size % m.num_heads == 0,
+        "[config] num_heads must divide hidden_size ", m.hidden_size, ", got ", m.num_heads,
+        ". HINT: --set num_heads=", std::gcd(m.num_heads, m.hidden_size));
+}
+
 void adopt_data(Config& config, const PuzzleDataset& data) {
+  note_other_kind(config, data);
   config.model.seq_len = data.info().seq_len;
   config.model.vocab_size = data.info().vocab_size;
   config.model.num_puzzle_identifiers = data.info().num_puzzle_identifiers;
@@ -149,7 +201,8 @@ void print_json(const Json& json) { std::printf("%s\n", json.dump(2).c_str()); }
 std::string describe(const EvalResult& r) {
   std::string text = format_count(r.count);
   text += format(" puzzles: %.1f %% solved exactly, ", 100 * r.exact_accuracy);
-  if (r.valid_accuracy > 0) text += format("%.1f %% valid and shortest, ", 100 * r.valid_accuracy);
+  if (r.valid_accuracy.value_or(0) > 0)
+    text += format("%.1f %% valid and shortest, ", 100 * *r.valid_accuracy);
   text += format("%.2f %% of tokens right, %.2f segments each, ", 100 * r.accuracy, r.mean_steps);
   return text + format_duration(r.seconds);
 }

@@ -1,4 +1,5 @@
 // hrm data sudoku, maze, arc, tokens, show.
+#include <charconv>
 #include <cstdio>
 
 #include "hrm/cli/commands.h"
@@ -30,12 +31,26 @@ void print_summary(const BuildSummary& s, const std::string& out, const std::str
   std::printf("\nNext: hrm train --preset %s --data %s\n", preset.c_str(), out.c_str());
 }
 
+// More would take days and tens of GiB of memory.
+constexpr int64_t kMostPuzzles = 10000000;
+
 struct SudokuOptions {
   int side = 9;
   std::string from, givens, out;
   SudokuBuild build;
   bool json = false;
 };
+
+// What stored copies come to, said before the work.
+void note_size(const SudokuBuild& build, const Path& out) {
+  const int64_t examples =
+      std::max<int64_t>(0, build.count - build.test_count) * (1 + build.augment);
+  check_size(static_cast<double>(examples), build.rules.cells(), out);
+  const double bytes = 2.0 * static_cast<double>(examples) * build.rules.cells();
+  std::fprintf(stderr, "%s copies of each training puzzle: %s examples, about %s\n",
+               format_count(build.augment).c_str(), format_count(examples).c_str(),
+               format_bytes(bytes).c_str());
+}
 
 void make_sudoku(SudokuOptions o) {
   o.build.rules = SudokuRules::of_side(o.side);
@@ -50,10 +65,20 @@ void make_sudoku(SudokuOptions o) {
     o.build.givens_low = low, o.build.givens_high = high;
   }
   if (o.build.count < 0) o.build.count = o.from.empty() ? 10000 : 0;
+  if (o.build.augment > 0 && o.from.empty()) note_size(o.build, o.out);
   Progress bar(o.from.empty() ? "generate" : "solve", "puzzles");
   o.build.on_progress = bar.callback();
+  std::optional<Progress> writing;  // its clock starts with the writing
+  o.build.on_write = [&](int64_t done, int64_t total) {
+    if (!writing) {
+      bar.finish();
+      writing.emplace("write", "examples", total);
+    }
+    writing->update(done);
+  };
   const BuildSummary summary = build_sudoku(o.build, o.out);
   bar.finish();
+  if (writing) writing->finish();
   print_summary(summary, o.out, o.side == 4 ? "sudoku4" : (o.side == 6 ? "sudoku6" : "hrm-27m"),
                 o.json);
 }
@@ -99,13 +124,22 @@ struct ArcOptions {
   bool json = false;
 };
 
+// "auto" is 0.
+int canvas_side(const std::string& text) {
+  if (text == "auto") return 0;
+  int side = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, side);
+  CHECK(error == std::errc() && rest == end && side >= 1 && side <= kArcSide,
+        "[arc] --canvas must be auto or a side of 1 to ", kArcSide, ", got '", text, "'");
+  return side;
+}
+
 void make_arc(ArcOptions o) {
   o.build.from.assign(o.from.begin(), o.from.end());
   o.build.official = o.form == "official", o.build.only_evaluation = o.only == "evaluation";
   o.build.options.kinds = ArcKinds::parse(o.kinds);
-  o.build.options.canvas = o.canvas == "auto" ? 0 : std::atoi(o.canvas.c_str());
-  CHECK(o.canvas == "auto" || (o.build.options.canvas >= 1 && o.build.options.canvas <= kArcSide),
-        "[arc] --canvas must be auto or a side of 1 to ", kArcSide, ", got '", o.canvas, "'");
+  o.build.options.canvas = canvas_side(o.canvas);
   Progress bar("write", "examples");
   o.build.on_progress = bar.callback();
   const ArcSummary s = build_arc(o.build, o.out);
@@ -144,7 +178,7 @@ void make_arc(ArcOptions o) {
       s.side == kArcSide ? "hrm-arc" : "arc-task", o.out.c_str());
 }
 
-// Exit status 1 if training knows something of what is evaluated.
+// Exit status 3 if training knows something of what is evaluated.
 void audit(const std::vector<std::string>& from, bool json) {
   std::vector<ArcTask> tasks;
   if (from.size() == 1 && std::filesystem::exists(Path(from[0]) / kArcFile))
@@ -176,7 +210,7 @@ void audit(const std::vector<std::string>& from, bool json) {
         format_count(a.checked).c_str(), format_count(a.pairs.size()).c_str(),
         format_count(a.tasks.size()).c_str(), format_count(a.equal_outputs).c_str());
   }
-  if (!clean) throw CLI::RuntimeError(1);
+  if (!clean) throw CLI::RuntimeError(kExitNo);
 }
 
 void show(const std::string& folder, const std::string& split, int64_t index, int64_t count) {
@@ -235,49 +269,64 @@ void add_data_command(CLI::App& app) {
   auto o = std::make_shared<SudokuOptions>();
   o->build.count = -1;
   sudoku->add_option("--out", o->out, "folder to make")->required();
-  sudoku->add_option("--side", o->side, "4, 6 or 9 (default 9)")->check(CLI::IsMember({4, 6, 9}));
-  sudoku->add_option("--from", o->from,
-                     "one puzzle a line ('.' blank), or CSV source,question,answer,rating");
-  sudoku->add_option("--count", o->build.count,
-                     "puzzles to generate (default 10000), or the most to read (default all)");
-  sudoku->add_option("--givens", o->givens, "range of givens of generated puzzles: LOW-HIGH");
-  sudoku->add_flag("--minimal", o->build.minimal, "generate puzzles with no given to spare");
-  sudoku->add_option("--min-rating", o->build.min_rating, "only puzzles of so many guesses");
-  sudoku->add_option("--test", o->build.test_count, "test puzzles, in whole symmetry classes")
-      ->check(CLI::NonNegativeNumber);
+  sudoku->add_option("--side", o->side, "4, 6 or 9 (default 9)")->check(one_of({"4", "6", "9"}));
+  CLI::Option* from = sudoku->add_option(
+      "--from", o->from,
+      "one puzzle a line ('.' blank), or CSV source,question,answer,rating; - is "
+      "standard input");
+  sudoku
+      ->add_option("--count", o->build.count,
+                   "puzzles to generate (default 10000), or the most to read (default all)")
+      ->check(whole_number(1, kMostPuzzles));
+  sudoku->add_option("--givens", o->givens, "range of givens of generated puzzles: LOW-HIGH")
+      ->excludes(from);
+  sudoku->add_flag("--minimal", o->build.minimal, "generate puzzles with no given to spare")
+      ->excludes(from);
+  sudoku->add_option("--min-rating", o->build.min_rating, "only puzzles of so many guesses")
+      ->check(whole_number(0));
+  sudoku
+      ->add_option("--test", o->build.test_count,
+                   "test puzzles, in whole symmetry classes (default 1000)")
+      ->check(whole_number(0));
   sudoku
       ->add_option("--subsample-train", o->build.subsample_train,
                    "keep so many training puzzles, drawn at random (default all)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0));
   sudoku
       ->add_option("--augment", o->build.augment,
                    "symmetric copies to store per puzzle (training also draws them on the fly)")
-      ->check(CLI::Range(0, 1000000));
-  sudoku->add_option("--seed", o->build.seed, "seed of puzzles and split");
+      ->check(whole_number(0, 1000000));
+  sudoku->add_option("--seed", o->build.seed, "seed of puzzles and split")->check(whole_number(0));
   sudoku->add_flag("--replace", o->build.replace, "write an existing data set anew");
   sudoku->add_flag("--json", o->json, "print the summary as JSON");
   sudoku->footer(
       "Symmetric copies of a puzzle (relabelled, turned, bands swapped) are one class "
-      "and stay on one side of the split.");
+      "and stay on one side of the split.\n"
+      "A call that is killed leaves OUT.tmp; the next one with the same --out removes it.");
   sudoku->callback([o] { make_sudoku(*o); });
 
   CLI::App* maze = data->add_subcommand("maze", "Mazes, generated or from a CSV");
   auto m = std::make_shared<MazeOptions>();
   maze->add_option("--out", m->out, "folder to make")->required();
-  maze->add_option("--size", m->build.side, "cells a side (default 30)")->check(CLI::Range(3, 200));
+  maze->add_option("--size", m->build.side, "cells a side (default 30)")
+      ->check(whole_number(3, 200));
   maze->add_option("--count", m->build.count, "mazes to generate (default 2000)")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1, kMostPuzzles));
   maze->add_option("--test", m->build.test_count, "of them in the test split (default 1000)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0));
   maze->add_option("--min-path", m->build.min_path,
                    "steps from S to G, at least (default size^2 / 8.2)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0));
   maze->add_flag("--unique", m->build.unique, "only mazes with one shortest path");
   maze->add_option("--walls", m->walls, "share of walls, LOW-HIGH (default 0.3-0.5)");
-  maze->add_option("--from", m->from, "read a CSV source,question,answer,rating instead");
-  maze->add_option("--test-from", m->test_from, "a CSV of the test mazes");
+  CLI::Option* from_csv = maze->add_option(
+      "--from", m->from, "read a CSV source,question,answer,rating (- is standard input)");
+  for (const char* generated : {"--size", "--count", "--min-path", "--unique", "--walls"})
+    maze->get_option(generated)->excludes(from_csv);
+  maze->add_option("--test-from", m->test_from, "a CSV of the test mazes")
+      ->excludes(maze->get_option("--test"));
   maze->add_option("--csv", m->csv, "write the mazes as such a CSV, too");
-  maze->add_option("--seed", m->build.seed, "seed of mazes and split");
+  maze->add_option("--seed", m->build.seed, "seed of mazes and split")->check(whole_number(0));
   maze->add_flag("--replace", m->build.replace, "write an existing data set anew");
   maze->add_flag("--json", m->json, "print the summary as JSON");
   maze->callback([m] { make_mazes(*m); });
@@ -289,18 +338,19 @@ void add_data_command(CLI::App& app) {
   arc->add_option("--out", a->out, "folder to make")->required();
   arc->add_option("--form", a->form,
                   "compact (default): variants made on the fly; official: arrays")
-      ->check(CLI::IsMember({"compact", "official"}));
+      ->check(one_of({"compact", "official"}));
   arc->add_option("--variants", a->build.options.variants, "of each task (default 1000)")
-      ->check(CLI::Range(0, 1000000));
+      ->check(whole_number(0, 1000000));
   arc->add_option("--kinds", a->kinds,
                   "all (default), none, or of rotation,flip,transpose,colour,translation");
   arc->add_option("--only", a->only, "evaluation: leave out training tasks")
-      ->check(CLI::IsMember({"all", "evaluation"}));
+      ->check(one_of({"all", "evaluation"}));
   arc->add_option("--task", a->build.only_tasks, "these tasks alone")->type_name("ID...");
   arc->add_option("--without", a->build.without, "leave out these tasks")->type_name("ID...");
   arc->add_option("--canvas", a->canvas,
                   "its side: 30 (default, official), a smaller one, or auto: as small as fits");
-  arc->add_option("--seed", a->build.options.seed, "seed of variants and translations");
+  arc->add_option("--seed", a->build.options.seed, "seed of variants and translations")
+      ->check(whole_number(0));
   arc->add_flag("--replace", a->build.replace, "write an existing data set anew");
   arc->add_flag("--json", a->json, "print the summary as JSON");
   arc->footer(
@@ -314,15 +364,20 @@ void add_data_command(CLI::App& app) {
     bool replace = false, json = false;
   };
   auto t = std::make_shared<TokenOptions>();
-  tokens->add_option("--from", t->from, "CSV with columns inputs, labels (split, puzzle)")
+  tokens
+      ->add_option("--from", t->from,
+                   "CSV with columns inputs, labels (split, puzzle); - is standard input")
       ->required();
   tokens->add_option("--out", t->out, "folder to make")->required();
   tokens->add_flag("--replace", t->replace, "write an existing data set anew");
   tokens->add_flag("--json", t->json, "print the summary as JSON");
   tokens->footer(
-      "Example row: \"1 2 3 0,3 2 1 -100,train,reverse\". A label of -100 is not supervised.");
+      "Its lines:  inputs,labels,split,puzzle\n"
+      "            1 2 3 0,3 2 1 -100,train,reverse\n"
+      "A label of -100 is not supervised. A field may stand in quotes.");
   tokens->callback([t] {
     print_summary(build_tokens(t->from, t->out, t->replace), t->out, "sudoku4", t->json);
+    if (!t->json) std::printf("sudoku4 is a small model of any tokens; `hrm info` lists others\n");
   });
 
   CLI::App* view = data->add_subcommand("show", "Print examples of a data set");
@@ -332,9 +387,9 @@ void add_data_command(CLI::App& app) {
   };
   auto v = std::make_shared<ShowOptions>();
   view->add_option("folder", v->folder, "data set")->required();
-  view->add_option("--split", v->split, "train or test")->check(CLI::IsMember({"train", "test"}));
-  view->add_option("--index", v->index, "first example");
-  view->add_option("--count", v->count, "how many")->check(CLI::PositiveNumber);
+  view->add_option("--split", v->split, "train or test")->check(one_of({"train", "test"}));
+  view->add_option("--index", v->index, "first example")->check(whole_number(0));
+  view->add_option("--count", v->count, "how many")->check(whole_number(1));
   view->callback([v] { show(v->folder, v->split, v->index, v->count); });
 }
 
@@ -345,7 +400,7 @@ void add_audit_command(CLI::App& app) {
   auto json = std::make_shared<bool>(false);
   command->add_option("dir", *from, "an ARC data set, or folders of tasks")->required();
   command->add_flag("--json", *json, "print JSON");
-  command->footer("Exit status 1 if anything is shared.");
+  command->footer("Exit status 3 if anything is shared, 1 for an error.");
   command->callback([=] { audit(*from, *json); });
 }
 

@@ -1,22 +1,104 @@
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <iostream>
 #include <new>
 
 #include "hrm/cli/commands.h"
+#include "hrm/cli/options.h"
+
+namespace hrm {
+namespace {
 
 // OpenMP threads spin at barriers, by default for so long that two programs on the same cores bring
 // each other almost to a halt (measured: 7 samples/s instead of 100). A short spin costs 2 % alone.
 // The runtime reads the limit before main, so the program starts itself once more with it.
-static void limit_spinning(char** argv) {
+void limit_spinning(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") || std::getenv("OMP_WAIT_POLICY")) return;
   ::setenv("GOMP_SPINCOUNT", "10000", 1);
   std::error_code none;
   const auto self = std::filesystem::read_symlink("/proc/self/exe", none);
   ::execv(self.c_str(), argv);  // returns only on failure; then we go on as we are
 }
+
+void add_commands(CLI::App& app) {
+  add_demo_command(app);
+  add_train_command(app);
+  add_eval_command(app);
+  add_solve_command(app);
+  add_report_command(app);
+  add_compare_command(app);
+  add_metrics_command(app);
+  add_data_command(app);
+  add_arc_command(app);
+  add_adapt_command(app);
+  add_audit_command(app);
+  add_lab_command(app);
+  add_info_command(app);
+  add_import_command(app);
+  add_export_command(app);
+}
+
+// The words of the command line, last first, as CLI11 wants them. `hrm help train` is `hrm train
+// --help`, and `hrm` alone `hrm --help`.
+std::vector<std::string> words_of(int argc, char** argv) {
+  std::vector<std::string> words(argv + 1, argv + argc);
+  const bool help = words.empty() || words[0] == "help";
+  if (!words.empty() && help) words.erase(words.begin());
+  if (help) words.push_back("--help");
+  return {words.rbegin(), words.rend()};
+}
+
+// Runs the command and returns the exit status; every error is one line on stderr.
+int run(CLI::App& app, int argc, char** argv) {
+  std::string message;
+  try {
+    app.parse(words_of(argc, argv));
+    return 0;
+  } catch (const CLI::Success& request) {  // --help, --version
+    if (message = explain(app, request); message.empty()) return app.exit(request);
+    std::fprintf(stderr, "hrm: %s\n", message.c_str());
+    return kExitUsage;
+  } catch (const CLI::RuntimeError& error) {  // a command's own exit status
+    return error.get_exit_code();
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "hrm: %s\n", explain(app, error).c_str());
+    return kExitUsage;
+  } catch (const Error& error) {
+    message = error.what();
+  } catch (const std::bad_alloc&) {
+    message = "[allocate] out of memory. HINT: use a smaller batch";
+  } catch (const std::filesystem::filesystem_error& error) {
+    message = "[file] cannot use " + error.path1().string() + ": " + error.code().message();
+  } catch (const nlohmann::json::exception&) {
+    message = "[json] a file that was read holds a value of the wrong type. HINT: is it damaged?";
+  } catch (const std::exception& error) {
+    message = std::string("[hrm] internal error: ") + error.what();
+  }
+  std::fprintf(stderr, "hrm: %s\n", message.c_str());
+  return kExitError;
+}
+
+// What was printed may still lie in a buffer. False, with a line on stderr, if it cannot be
+// written.
+bool flush_output() {
+  std::cout.flush();
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout) && std::cout.good()) return true;
+  // An earlier write may have failed: another one tells the reason.
+  errno = 0;
+  std::fputc('\n', stdout);
+  std::fflush(stdout);
+  std::fprintf(stderr, "hrm: [write] cannot write to standard output: %s\n",
+               errno ? std::strerror(errno) : "a part of it is lost");
+  return false;
+}
+
+}  // namespace
+}  // namespace hrm
 
 int main(int argc, char** argv) {
   using namespace hrm;
@@ -34,40 +116,13 @@ int main(int argc, char** argv) {
       "hrm");
   app.set_version_flag("--version", std::string("hrm ") + kVersion);
   app.require_subcommand(1);
-  app.footer("`hrm COMMAND --help` explains a command. Presets: `hrm info`.");
+  app.footer(
+      "`hrm help COMMAND` explains a command. Presets: `hrm info`.\n"
+      "Exit status: 0 done; 1 an error; 2 a command line that makes no sense; 3 the answer is no\n"
+      "(solve: not solved; audit: something is shared).");
   app.get_formatter()->column_width(34);
-  add_demo_command(app);
-  add_train_command(app);
-  add_eval_command(app);
-  add_solve_command(app);
-  add_report_command(app);
-  add_compare_command(app);
-  add_metrics_command(app);
-  add_data_command(app);
-  add_arc_command(app);
-  add_adapt_command(app);
-  add_audit_command(app);
-  add_lab_command(app);
-  add_info_command(app);
-  add_import_command(app);
-  add_export_command(app);
-  try {
-    app.parse(argc, argv);
-    return 0;
-  } catch (const CLI::Success& request) {  // --help, --version
-    return app.exit(request);
-  } catch (const CLI::RuntimeError& error) {  // a command's own exit status
-    return error.get_exit_code();
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "hrm: %s. HINT: hrm %s--help\n", error.what(),
-                 argc > 1 && argv[1][0] != '-' ? (std::string(argv[1]) + " ").c_str() : "");
-    return 2;
-  } catch (const Error& error) {
-    std::fprintf(stderr, "hrm: %s\n", error.what());
-  } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "hrm: out of memory. HINT: use a smaller batch\n");
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "hrm: %s\n", error.what());
-  }
-  return 1;
+  add_commands(app);
+  const int status = run(app, argc, argv);
+  if (flush_output()) return status;
+  return status == 0 ? kExitError : status;
 }

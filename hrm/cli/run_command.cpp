@@ -1,4 +1,5 @@
 // hrm eval, solve, report, info: what is done with a run.
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 
@@ -23,18 +24,24 @@ struct EvalSettings {
   CommonOptions common;
 };
 
-void add_run_options(CLI::App& command, EvalSettings& s) {
+// Returns --halt, which other options need.
+CLI::Option* add_run_options(CLI::App& command, EvalSettings& s) {
   command.add_option("--run", s.run, "run folder")->required();
   command.add_option("--checkpoint", s.checkpoint, "best (default), last, or a checkpoint folder");
   command
       .add_option("--segments", s.options.segments,
                   "most segments per puzzle (default: as trained; more or fewer are fine)")
-      ->check(CLI::Range(0, 100000));
-  command.add_flag("--halt", s.options.halting, "stop a puzzle when the q head says so");
-  command.add_option("--halt-threshold", s.options.threshold,
-                     "how far q_halt must exceed q_continue (halt-only models: 0) to stop");
+      ->check(whole_number(1, 100000));
+  CLI::Option* halt =
+      command.add_flag("--halt", s.options.halting, "stop a puzzle when the q head says so");
+  command
+      .add_option("--halt-threshold", s.options.threshold,
+                  "how far q_halt must exceed q_continue (halt-only models: 0) to stop")
+      ->check(finite_number())
+      ->needs(halt);
   command.add_flag("--json", s.json, "print JSON");
   s.common.add(command);
+  return halt;
 }
 
 int64_t puzzles_of(const EvalSettings& s, const PuzzleDataset& data) {
@@ -56,12 +63,26 @@ void run_rollouts(const EvalSettings& s, const Model& model, const PuzzleDataset
               s.json ? to_json(result).dump(2).c_str() : describe(result, s.select).c_str());
 }
 
+// What a combination of options would leave without effect.
+void check_eval_options(const CLI::App& command, const EvalSettings& s) {
+  const bool several = s.rollouts.rollouts > 1, noise = s.options.noise > 0;
+  CHECK(!several || noise || s.rollouts.relabel, "[eval] all ", s.rollouts.rollouts,
+        " rollouts would be the same. HINT: --noise 0.3, or --relabel for Sudoku");
+  CHECK(command.count("--seed") == 0 || noise || s.rollouts.relabel,
+        "[eval] --seed is of noise and relabelling, and there is neither. HINT: add --noise or "
+        "leave it out");
+  CHECK(command.count("--variants") == 0 || s.split == "test",
+        "[eval] --variants needs the test split. HINT: leave out --split train");
+}
+
 void run_eval(const EvalSettings& s) {
   s.common.apply();
   LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
   DataView view = view_of(run.config);
   if (s.split == "test") view.pool = s.variants;
   const PuzzleDataset data = open_data(run, s.data, s.split, view);
+  CHECK(s.variants == 0 || data.arc(), "[eval] --variants are of ARC tasks in the compact form, ",
+        data.folder().string(), " has none. HINT: leave it out");
   if (s.rollouts.rollouts > 1) return run_rollouts(s, *run.model, data);
   EvalResult result;
   {
@@ -93,40 +114,43 @@ LoadedRun run_for(const SolveSettings& s, int64_t cells, int64_t vocabulary) {
   const ModelConfig& m = run.config.model;
   CHECK(m.input_len() == cells && m.vocab_size == vocabulary, "[solve] the model of ", s.run,
         " was trained on ", m.seq_len, " tokens of vocabulary ", m.vocab_size, ", this puzzle has ",
-        cells, " cells. HINT: train a model for this size");
+        cells, " cells of vocabulary ", vocabulary, ". HINT: train a model for this size");
   return run;
 }
 
-void solve_maze_file(const SolveSettings& s) {
-  const Maze maze = parse_maze(read_file(s.puzzle));
+// The last word about an answer, and the exit status.
+void judge(const SolveSettings& s, const Json& json, const std::string& wrong) {
+  if (s.json)
+    print_json(json);
+  else
+    std::printf("%s\n", wrong.empty() ? "solved" : ("not solved: " + wrong).c_str());
+  if (!wrong.empty()) throw CLI::RuntimeError(kExitNo);
+}
+
+void solve_a_maze(const SolveSettings& s, const std::string& text) {
+  const Maze maze = parse_maze(text);
   const MazePath path = solve_maze(maze);
-  CHECK(path.length > 0, "[solve] no path leads from S to G in ", s.puzzle);
+  CHECK(path.length > 0, "[solve] no path leads from S to G in ", input_name(s.puzzle));
   const LoadedRun run = run_for(s, maze.side * maze.side, kMazeVocab);
   const PuzzleTrace trace = solve_one(*run.model, maze_tokens(maze.cells), 0, s.options);
   const std::string answer = maze_cells(trace.predictions.back());
   const std::string wrong = check_maze(maze, answer);
-  if (s.json) {
-    Json json = {{"puzzle", maze.cells}, {"answer", answer},        {"solved", wrong.empty()},
-                 {"error", wrong},       {"shortest", path.length}, {"segments", Json::array()}};
-    for (size_t i = 0; i < trace.predictions.size(); ++i)
-      json["segments"].push_back({{"maze", maze_cells(trace.predictions[i])},
-                                  {"q_halt", trace.q_halt[i]},
-                                  {"q_continue", trace.q_continue[i]}});
-    std::printf("%s\n", json.dump(2).c_str());
-  } else {
-    for (size_t i = 0; i < trace.predictions.size(); ++i)
+  Json json = {{"puzzle", maze.cells}, {"answer", answer},        {"solved", wrong.empty()},
+               {"error", wrong},       {"shortest", path.length}, {"segments", Json::array()}};
+  for (size_t i = 0; i < trace.predictions.size(); ++i) {
+    const std::string cells = maze_cells(trace.predictions[i]);
+    json["segments"].push_back(
+        {{"maze", cells}, {"q_halt", trace.q_halt[i]}, {"q_continue", trace.q_continue[i]}});
+    if (!s.json)
       std::printf("segment %zu, halt %.0f %%\n%s\n", i + 1, 100 * trace.q_halt[i],
-                  format_maze({maze.side, maze_cells(trace.predictions[i])}).c_str());
-    std::printf("%s\n", wrong.empty() ? "solved" : ("not solved: " + wrong).c_str());
+                  format_maze({maze.side, cells}).c_str());
   }
-  if (!wrong.empty()) throw CLI::RuntimeError(1);
+  judge(s, json, wrong);
 }
 
-void run_solve(const SolveSettings& s) {
-  s.common.apply();
-  if (fs::is_regular_file(s.puzzle)) return solve_maze_file(s);
+void solve_a_sudoku(const SolveSettings& s, const std::string& text) {
   SudokuRules rules;
-  const Grid puzzle = parse_sudoku(s.puzzle, &rules);
+  const Grid puzzle = parse_sudoku(text, &rules);
   const SudokuSolution solution = solve_sudoku(rules, puzzle);
   CHECK(solution.count == 1, "[solve] the puzzle has ",
         solution.count == 0 ? "no solution" : "several solutions",
@@ -136,23 +160,55 @@ void run_solve(const SolveSettings& s) {
   trace.labels = to_tokens(solution.grid);
   const Grid answer = from_tokens(trace.predictions.back());
   const std::string wrong = check_solution(rules, puzzle, answer);
-  if (s.json) {
-    Json json = {{"puzzle", format_sudoku(puzzle)},
-                 {"answer", format_sudoku(answer)},
-                 {"solved", wrong.empty()},
-                 {"error", wrong},
-                 {"segments", Json::array()}};
-    for (size_t i = 0; i < trace.predictions.size(); ++i)
-      json["segments"].push_back({{"grid", format_sudoku(from_tokens(trace.predictions[i]))},
-                                  {"q_halt", trace.q_halt[i]},
-                                  {"q_continue", trace.q_continue[i]}});
-    std::printf("%s\n", json.dump(2).c_str());
-  } else {
+  Json json = {{"puzzle", format_sudoku(puzzle)},
+               {"answer", format_sudoku(answer)},
+               {"solved", wrong.empty()},
+               {"error", wrong},
+               {"segments", Json::array()}};
+  for (size_t i = 0; i < trace.predictions.size(); ++i)
+    json["segments"].push_back({{"grid", format_sudoku(from_tokens(trace.predictions[i]))},
+                                {"q_halt", trace.q_halt[i]},
+                                {"q_continue", trace.q_continue[i]}});
+  if (!s.json)
     std::printf("%s\n%s\n", render_trace(trace, rules, use_colour(stdout)).c_str(),
                 format_sudoku(answer).c_str());
-    std::printf("%s\n", wrong.empty() ? "solved" : ("not solved: " + wrong).c_str());
+  judge(s, json, wrong);
+}
+
+// Whether a person meant a file: a path, or a name that ends like .txt.
+bool looks_like_file(const std::string& given) {
+  const std::string ending = Path(given).extension();
+  return given.find('/') != std::string::npos ||
+         (ending.size() > 1 && std::isalpha(static_cast<unsigned char>(ending[1])));
+}
+
+// The text of the puzzle: what was given itself, or the file or standard input that it names.
+std::string puzzle_text(const std::string& given) {
+  std::error_code none;
+  const fs::file_status status = fs::status(given, none);
+  CHECK(!fs::is_directory(status), "[solve] ", given,
+        " is a folder. HINT: a puzzle, a file with one, or - for standard input");
+  if (given != "-" && !fs::exists(status)) {
+    CHECK(!looks_like_file(given), "[solve] there is no file ", given,
+          ". HINT: give the puzzle itself, a file with it, or - for standard input");
+    return given;
   }
-  if (!wrong.empty()) throw CLI::RuntimeError(1);
+  std::string text = read_input(given);
+  CHECK(!text.starts_with("\xFF\xFE") && !text.starts_with("\xFE\xFF"), "[solve] ",
+        input_name(given), " is UTF-16 text. HINT: save it as UTF-8");
+  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // the byte order mark of UTF-8
+  CHECK(text.find_first_not_of(" \r\n\t") != std::string::npos, "[solve] ", input_name(given),
+        " is empty. HINT: it must hold a Sudoku or a maze");
+  return text;
+}
+
+void run_solve(const SolveSettings& s) {
+  s.common.apply();
+  std::string text = puzzle_text(s.puzzle);
+  if (text.find_first_of("#SG") != std::string::npos) return solve_a_maze(s, text);
+  // A Sudoku may be written in groups and lines.
+  std::erase_if(text, [](unsigned char c) { return std::isspace(c); });
+  solve_a_sudoku(s, text);
 }
 
 Json model_info(const Config& c) {
@@ -187,8 +243,29 @@ void list_presets() {
   c.model.fields(show), c.train.fields(show);
 }
 
+// Presets, and every setting with the group it is in, its default and what it is.
+Json presets_and_settings() {
+  Json json = {{"presets", Json::array()}, {"settings", Json::array()}};
+  for (const PresetInfo& p : presets())
+    json["presets"].push_back({{"name", p.name}, {"description", p.description}});
+  Config c;
+  const Json defaults = c.to_json();
+  const auto lister = [&](const char* group) {
+    return [&json, &defaults, group](const char* key, auto&, const char* help) {
+      json["settings"].push_back(
+          {{"group", group}, {"key", key}, {"default", defaults[group][key]}, {"help", help}});
+    };
+  };
+  c.model.fields(lister("model"));
+  c.train.fields(lister("train"));
+  return json;
+}
+
 void run_info(const std::string& run, const std::string& name, bool as_json) {
-  if (run.empty() && name.empty()) return list_presets();
+  CHECK(run.empty() || name.empty(),
+        "[info] either a run or a --preset, got both. HINT: leave one out");
+  if (run.empty() && name.empty())
+    return as_json ? print_json(presets_and_settings()) : list_presets();
   Config config;
   Json json;
   if (!name.empty()) {
@@ -229,34 +306,45 @@ void run_info(const std::string& run, const std::string& name, bool as_json) {
 void add_eval_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("eval", "Evaluate a run on a data set");
   auto s = std::make_shared<EvalSettings>();
-  add_run_options(*command, *s);
+  CLI::Option* halt = add_run_options(*command, *s);
   command->add_option("--data", s->data, "data set folder (default: the one trained on)");
-  command->add_option("--split", s->split, "train or test")
-      ->check(CLI::IsMember({"train", "test"}));
+  command->add_option("--split", s->split, "train or test")->check(one_of({"train", "test"}));
   command->add_option("--variants", s->variants, "ARC: of each task, besides itself")
-      ->check(CLI::Range(0, 1000000));
-  command->add_option("--max", s->options.max_puzzles, "first so many puzzles only")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0, 1000000));
+  command->add_option("--max", s->options.max_puzzles, "first so many puzzles only (default: all)")
+      ->check(whole_number(1));
   command->add_option("--batch", s->options.batch_size, "puzzles at once")
-      ->check(CLI::Range(1, 1 << 20));
+      ->check(whole_number(1, 1 << 20));
   add_choice(*command, "--halt-by", s->options.halt_by,
              "rule of --halt: q (default); residual: z_H moved by less than "
-             "--halt-threshold of its norm; oracle: the answer is right");
+             "--halt-threshold of its norm; oracle: the answer is right")
+      ->needs(halt);
+  CLI::Option* noise =
+      command
+          ->add_option("--noise", s->options.noise,
+                       "standard deviation of noise on the states each puzzle starts from")
+          ->check(number_from(0));
   command
-      ->add_option("--noise", s->options.noise,
-                   "standard deviation of noise on the states each puzzle starts from")
-      ->check(CLI::NonNegativeNumber);
-  command->add_flag("--noise-every-segment", s->options.noise_every_segment,
-                    "on the states of every segment");
-  command->add_option("--seed", s->options.seed, "of noise and relabelling");
-  command->add_option("--rollouts", s->rollouts.rollouts, "solve every puzzle so many times")
-      ->check(CLI::Range(1, 1 << 20));
-  command->add_flag("--relabel", s->rollouts.relabel,
-                    "each rollout but the first with other names for the digits (Sudoku)");
+      ->add_flag("--noise-every-segment", s->options.noise_every_segment,
+                 "on the states of every segment")
+      ->needs(noise);
+  command->add_option("--seed", s->options.seed, "of noise and relabelling")
+      ->check(whole_number(0));
+  CLI::Option* rollouts =
+      command->add_option("--rollouts", s->rollouts.rollouts, "solve every puzzle so many times")
+          ->check(whole_number(1, 1 << 20));
+  command
+      ->add_flag("--relabel", s->rollouts.relabel,
+                 "each rollout but the first with other names for the digits (Sudoku)")
+      ->needs(rollouts);
   add_choice(*command, "--select", s->select,
              "which answer counts: q (the surest, default), residual (the one that moved "
-             "least), vote, verify (the first that keeps the rules)");
-  command->callback([s] { run_eval(*s); });
+             "least), vote, verify (the first that keeps the rules)")
+      ->needs(rollouts);
+  command->callback([s, command] {
+    check_eval_options(*command, *s);
+    run_eval(*s);
+  });
 }
 
 void add_solve_command(CLI::App& app) {
@@ -264,11 +352,13 @@ void add_solve_command(CLI::App& app) {
       app.add_subcommand("solve", "Solve one Sudoku or maze and show every segment");
   auto s = std::make_shared<SolveSettings>();
   command
-      ->add_option("puzzle", s->puzzle,
-                   "16, 36 or 81 characters, '.' or 0 for blank; or a file with a maze")
+      ->add_option(
+          "puzzle", s->puzzle,
+          "a Sudoku of 16, 36 or 81 characters, '.' or 0 for blank; or a file with a Sudoku "
+          "or a maze, - for standard input")
       ->required();
   add_run_options(*command, *s);
-  command->footer("Exit status 1 if the answer is wrong.");
+  command->footer("Exit status 3 if the answer is wrong, 1 for an error.");
   command->callback([s] { run_solve(*s); });
 }
 

@@ -28,14 +28,17 @@ struct Settings {
     command.add_option("--run", run, "run folder (default: runs/NAME)");
     command.add_option("--set", overrides, "change any setting: key=value (see hrm info)")
         ->type_name("KEY=VALUE");
-    command.add_option("--seed", seed, "seed of weights, order and exploration");
-    command.add_option("--steps", steps, "optimizer steps of the whole run");
-    command.add_option("--dtype", dtype, "f32 (default), bf16 or f64");
+    command.add_option("--seed", seed, "seed of weights, order and exploration")
+        ->check(whole_number(0));
+    command.add_option("--steps", steps, "optimizer steps of the whole run")
+        ->check(whole_number(1));
+    command.add_option("--dtype", dtype, "f32 (default), bf16 or f64")
+        ->check(one_of({"f32", "bf16", "f64"}));
     command.add_flag("--no-cuda-graph", no_graph, "on a GPU: launch every kernel of every step");
     common.add(command);
   }
   void apply_overrides(Config& c) const {
-    for (const std::string& item : overrides) c.set_from(item);
+    apply_settings(c, overrides);
     if (!dtype.empty()) c.set("dtype", dtype);
     if (seed >= 0) c.set("seed", std::to_string(seed));
     if (steps >= 0) c.set("total_steps", std::to_string(steps));
@@ -107,10 +110,11 @@ void train_with_progress(Trainer& trainer, RunFolder& folder) {
       if (!std::string(error.what()).starts_with("[allocate] out of memory")) throw;
       // Nothing was trained: the folder is free for the same command with a smaller batch.
       if (list_checkpoints(folder.path()).empty()) folder.discard();
-      const Estimate e = estimate(trainer.config(), folder.path(), trainer.model().H_init.device());
-      throw Error(std::string(error.what()) + " (batch_size " +
-                  std::to_string(std::min(e.fitting_batch, t.batch_size / 2)) +
-                  " should fit), or more micro_batches");
+      const Device device = trainer.model().H_init.device();
+      const int64_t batch = batch_after_failure(trainer.config(), folder.path(), device);
+      throw Error(std::string(error.what()) +
+                  (batch > 0 ? " (batch_size " + std::to_string(batch) + " should fit)" : "") +
+                  ", or more micro_batches");
     }
   }
   if (const std::string text = where_the_time_went(before); !text.empty())
@@ -380,7 +384,8 @@ void add_demo_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "demo", "Make Sudoku puzzles, train on them, watch the model solve others");
   auto s = std::make_shared<Settings>();
-  command->add_option("--preset", s->preset, "sudoku4 (default), sudoku6 or sudoku9");
+  command->add_option("--preset", s->preset, "sudoku4 (default), sudoku6 or sudoku9")
+      ->check(one_of({"sudoku4", "sudoku6", "sudoku9"}));
   s->add_common(*command);
   command->footer("Run again, it continues, or shows the finished run.");
   command->callback([s] { demo(*s); });

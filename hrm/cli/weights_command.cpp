@@ -1,4 +1,6 @@
 // hrm import, hrm export: official checkpoints in and out.
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "hrm/cli/commands.h"
@@ -41,11 +43,45 @@ void adopt_shapes(ModelConfig& m, const NamedTensors& tensors) {
   }
 }
 
+// A weight that is not finite makes every answer meaningless.
+void check_finite(const NamedTensors& tensors, const std::string& file) {
+  for (const auto& [name, tensor] : tensors) {
+    if (!is_floating(tensor.dtype())) continue;
+    const std::vector<double> values = tensor.to_vector();
+    const auto bad =
+        std::ranges::find_if(values, [](double value) { return !std::isfinite(value); });
+    CHECK(bad == values.end(), "[import] ", file, ": '", name, "' must hold finite numbers, got ",
+          *bad, " at element ", bad - values.begin(),
+          ". HINT: the training diverged; import an earlier checkpoint");
+  }
+}
+
+// Tells what the weights do not, unless the user did.
+void note_preset(const Config& config, const std::vector<std::string>& overrides) {
+  const Json model = config.to_json()["model"];
+  std::string text;
+  for (const char* key : {"num_heads", "H_cycles", "L_cycles", "halt_max_steps", "q_head"}) {
+    const bool given = std::ranges::any_of(overrides, [&](const std::string& item) {
+      return item.starts_with(std::string(key) + "=");
+    });
+    if (given) continue;
+    const Json& value = model[key];
+    text += (text.empty() ? "" : ", ") + std::string(key) + "=" +
+            (value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  if (!text.empty())
+    std::fprintf(stderr,
+                 "note: the weights do not tell %s; these are of the preset %s. HINT: --set "
+                 "KEY=VALUE if the model was trained with others\n",
+                 text.c_str(), config.preset.c_str());
+}
+
 void run_import(const std::string& file, const std::string& run, const std::string& name,
                 const std::string& data, const std::vector<std::string>& overrides) {
   CHECK(!fs::exists(Path(run) / "config.json"), "[import] ", run,
         " is a run folder already. HINT: choose another --run folder");
   const NamedTensors tensors = from_official(read_safetensors(file).tensors);
+  check_finite(tensors, file);
   Config config = preset(name);
   adopt_shapes(config.model, tensors);
   for (const std::string& item : overrides) config.set_from(item);
@@ -64,6 +100,7 @@ void run_import(const std::string& file, const std::string& run, const std::stri
   checkpoint.state = {{"step", 0}, {"imported_from", file}};
   write_run_config(run, config, task);
   write_checkpoint(Path(run) / "best", checkpoint);
+  note_preset(config, overrides);
   std::printf("%s: %s parameters. Next: hrm eval --run %s --data DIR\n", run.c_str(),
               format_count(model.parameter_count()).c_str(), run.c_str());
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <sstream>
 
 #include "hrm/support/json.h"
@@ -219,6 +220,16 @@ class Reader {
     }
   }
 
+  // "loops=1, loops=2, seed=0": what --only can ask for.
+  static std::string labels_of(const Experiment& e) {
+    std::set<std::string> labels;
+    for (const Trial& t : e.trials)
+      for (const auto& [name, value] : t.labels) labels.insert(name + "=" + value);
+    std::string text;
+    for (const std::string& label : labels) text += (text.empty() ? "" : ", ") + label;
+    return text;
+  }
+
   void keep_only(Experiment& e) const {
     e.partial = !options_.only.empty();
     std::istringstream in(options_.only);
@@ -228,6 +239,7 @@ class Reader {
         items.push_back(part);
       else
         items.back() += "," + part;
+    const std::string known = labels_of(e);
     for (const std::string& item : items) {
       const size_t at = item.find('=');
       check(at != std::string::npos, "--only takes label=value, got '", item, "'");
@@ -235,7 +247,7 @@ class Reader {
       std::erase_if(e.trials, [&](const Trial& t) {
         return std::find(t.labels.begin(), t.labels.end(), wanted) == t.labels.end();
       });
-      check(!e.trials.empty(), "no model has ", item, ". HINT: `hrm lab list` names the values");
+      check(!e.trials.empty(), "no model has ", item, ". HINT: labels are ", known);
     }
   }
 

@@ -24,11 +24,11 @@ struct Settings {
     command.add_option("--set", what.settings, "change any setting of every model: key=value")
         ->type_name("KEY=VALUE");
     command.add_option("--jobs", how.jobs, "models at a time (default: one a core)")
-        ->check(CLI::Range(1, 4096));
+        ->check(whole_number(1, 4096));
     command.add_option("--threads", how.threads, "of each model (default 1)")
-        ->check(CLI::Range(1, 1024));
+        ->check(whole_number(1, 1024));
     command.add_option("--device", device, "cpu (default) or cuda, for the training")
-        ->check(CLI::IsMember({"cpu", "cuda"}));
+        ->check(one_of({"cpu", "cuda"}));
     command.footer("Run again, it goes on with what is left and draws its page anew.");
   }
 };

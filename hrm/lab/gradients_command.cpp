@@ -34,7 +34,7 @@ struct WorkFolder {
 
 Config configuration(const Settings& s) {
   Config config = s.run.empty() ? preset(s.preset) : read_config(s.run);
-  for (const std::string& item : s.overrides) config.set_from(item);
+  apply_settings(config, s.overrides);
   if (s.seed >= 0) config.set("seed", std::to_string(s.seed));
   if (s.batch > 0) config.set("batch_size", std::to_string(s.batch));
   if (!s.data.empty()) config.data = s.data;
@@ -131,13 +131,14 @@ void add_gradients_command(CLI::App& lab) {
   command->add_option("--data", s->data, "data set folder (default: Sudoku puzzles made anew)");
   command->add_option("--steps", s->steps, "where to measure (default: 0,100,400)")
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0));
   command->add_option("--rules", s->rules, "rules, and unrolled:S for S segments (default: all)")
       ->delimiter(',');
   command->add_option("--set", s->overrides, "change any setting: key=value (see hrm info)")
       ->type_name("KEY=VALUE");
-  command->add_option("--seed", s->seed, "seed of weights, order and exploration");
-  command->add_option("--batch", s->batch, "puzzles of the carry");
+  command->add_option("--seed", s->seed, "seed of weights, order and exploration")
+      ->check(whole_number(0));
+  command->add_option("--batch", s->batch, "puzzles of the carry")->check(whole_number(1, 1 << 20));
   command->add_flag("--json", s->json, "print JSON");
   s->common.add(*command);
   command->footer("Example: hrm lab gradients --steps 0,400 --rules one_step,full_bptt,unrolled:2");

@@ -80,11 +80,11 @@ ok "lab gradients" "spectral radius" "$hrm" lab gradients --steps 0,2 --rules on
   "${tiny[@]}"
 ok "lab gradients of a run, as JSON" '"step": 10' "$hrm" lab gradients --run run --json \
   --rules neumann:1
-bad "lab gradients: no such rule" "gradient must be one_step" "$hrm" lab gradients --run run \
+bad "lab gradients: no such rule" "gradient must be one of one_step" "$hrm" lab gradients --run run \
   --rules onestep
 bad "lab gradients: steps of the past" "must be at least 10" "$hrm" lab gradients --run run --steps 3
 bad "lab gradients: no puzzles to make" "HINT: --data DIR" "$hrm" lab gradients --preset maze10
-bad "lab: no experiment" "A subcommand is required" "$hrm" lab
+bad "lab: no experiment" "[lab] needs a command" "$hrm" lab
 
 # --- ARC: from task files to a submission
 mkdir -p arc/training arc/evaluation
@@ -100,7 +100,7 @@ ok "data arc, official" '"side": 30' \
   "$hrm" data arc --from arc --form official --variants 2 --out do --json
 ok "data show, ARC" "output" "$hrm" data show da
 "$hrm" audit da >out 2>err
-[[ $? == 1 ]] && grep -q "test 0 of e2 occurs in t1" out
+[[ $? == 3 ]] && grep -q "test 0 of e2 occurs in t1" out
 report $? "audit finds a shared pair"
 ok "audit of a clean set" "0 occur in training" "$hrm" audit arc/evaluation/e2.json
 ok "train on ARC" "run folder ra" \
@@ -108,7 +108,7 @@ ok "train on ARC" "run folder ra" \
 ok "arc predict" "pass@1000" "$hrm" arc predict --run ra
 ok "arc predict: Kaggle's file" '"e1":[{"attempt_1":[[' cat ra/predictions/submission.json
 ok "arc score" "2 tasks, 2 test outputs" "$hrm" arc score ra/predictions/submission.json --from arc
-bad "arc score: a task without an answer" "must hold a list of 1 answers to task e2" bash -c "
+bad "arc score: a task without an answer" "has no answers to task e2. HINT: --from" bash -c "
   echo '{\"e1\":[{\"attempt_1\":[[1]]}]}' >s.json; '$hrm' arc score s.json --from arc"
 bad "arc score: a task without outputs" "test 0 of e9 in evaluation has no output" bash -c "
   mkdir -p evaluation; sed 's/\(.*\), \"output\": [^}]*/\1/' arc/evaluation/e1.json >evaluation/e9.json
@@ -166,7 +166,7 @@ ok "eval of mazes" '"valid_accuracy"' "$hrm" eval --run rm --json
 sed -n 2p m.csv | cut -d , -f 2 | fold -w 8 >maze.txt
 "$hrm" solve maze.txt --run rm >out 2>err
 status=$?
-[[ $status == 0 || $status == 1 && $(tail -n 1 out) == "not solved: "* ]]
+[[ $status == 0 || $status == 3 && $(tail -n 1 out) == "not solved: "* ]]
 report $? "solve a maze file ($status)"
 bad "maze: no goal" "has one G, got 0" bash -c "printf 'S   ' >g.txt; '$hrm' solve g.txt --run rm"
 
@@ -174,7 +174,7 @@ bad "maze: no goal" "has one G, got 0" bash -c "printf 'S   ' >g.txt; '$hrm' sol
 "$hrm" solve 1.34341221434321 --run run >out 2>err
 status=$?
 last=$(tail -n 1 out)
-[[ $status == 0 && $last == solved || $status == 1 && $last == "not solved: "* ]]
+[[ $status == 0 && $last == solved || $status == 3 && $last == "not solved: "* ]]
 report $? "solve says whether it is solved, and so does its exit status ($status)"
 bad "solve: length" "must have 16, 36 or 81 characters, got 3" "$hrm" solve 123 --run run
 bad "solve: character" "character 2 must be" "$hrm" solve 1x34341221434321 --run run
@@ -243,7 +243,7 @@ bad "eval: an unknown rule" "--halt-by" "$hrm" eval --run run --halt --halt-by l
 bad "eval: relabelling is for Sudoku" "this data set is arc" \
   "$hrm" eval --run ra --data da --rollouts 2 --relabel
 bad "eval: no rules to verify by" "needs the rules of Sudoku or mazes" \
-  "$hrm" eval --run ra --data da --rollouts 2 --select verify
+  "$hrm" eval --run ra --data da --rollouts 2 --noise 0.1 --select verify
 
 # --- killed and resumed: the same weights, bit for bit. The training is long enough that a machine
 # under load still sees the first checkpoint before the last step.
@@ -368,7 +368,6 @@ bad "adapt: a folder that holds a run" "adapted holds a run already. HINT: choos
   "$hrm" adapt --run ra --puzzle arc/evaluation/e1.json --budget 1s --out adapted
 
 # --- bad input
-bad "no command" "A subcommand is required" "$hrm"
 bad "unknown option" "--spped" "$hrm" train --spped 3
 bad "no data set" "hrm data sudoku" "$hrm" train
 bad "not a data set" "is not a data set" "$hrm" train --data nowhere
@@ -376,8 +375,8 @@ bad "unknown preset" "did you mean 'sudoku4'" "$hrm" train --preset sudoku44 --d
 bad "unknown key" "did you mean 'batch_size'" "$hrm" train --data d4 --set batchsize=3
 bad "no value" "--set takes key=value" "$hrm" train --data d4 --set batch_size
 bad "batch out of range" "batch_size must be in" "$hrm" train --data d4 --run x --set batch_size=0
-bad "threads out of range" "must be in 1..1024" "$hrm" train --data d4 --run x --threads 5000
-bad "dtype" "dtype must be one of" "$hrm" train --data d4 --run x --dtype f16
+bad "threads out of range" "--threads must be a whole number in 1..1024" "$hrm" train --data d4 --run x --threads 5000
+bad "dtype" "--dtype must be f32, bf16 or f64" "$hrm" train --data d4 --run x --dtype f16
 bad "too large for the memory" "of memory" "$hrm" train --preset hrm-27m --data d4 --run x \
   --set batch_size=1000000
 ok "nothing half-written" "" test ! -e x
@@ -416,8 +415,294 @@ report $? "full disk (status $status)"
 ok "full disk: nothing half-written" "" bash -c '[[ -z $(find full -name "*.tmp" 2>/dev/null) ]]'
 mkdir locked && chmod 555 locked
 if [[ -w locked ]]; then skip "no permission" "this user may write everywhere"; else
-  bad "no permission" "ermission denied" "$hrm" data sudoku --side 4 --count 50 --out locked/d
+  bad "no permission" "ermission denied" "$hrm" data sudoku --side 4 --count 50 --test 5 --out locked/d
 fi
+
+# --- exit status: 0 done, 1 error, 2 a command line that makes no sense, 3 the answer is no
+exits() {  # STATUS NAME COMMAND...
+  local want=$1 name=$2
+  shift 2
+  "$@" >out 2>err
+  local status=$?
+  ((status == want))
+  report $? "$name (status $status)"
+}
+ok "an untrained run" "" "$hrm" train --preset sudoku4 --data d4 --run untrained --steps 1 "${tiny[@]}"
+exits 3 "audit: a leak is 3" "$hrm" audit da
+exits 1 "audit: an unreadable folder is 1" "$hrm" audit nowhere
+exits 2 "an unknown option is 2" "$hrm" eval --run run --nope
+exits 1 "a run that is none is 1" "$hrm" eval --run nowhere
+exits 3 "solve: a wrong answer is 3" "$hrm" solve 1.34341221434321 --run untrained
+exits 1 "solve: no solution is 1" "$hrm" solve 11.............. --run untrained
+exits 3 "solve: a wrong answer as JSON is 3" "$hrm" solve 1.34341221434321 --run untrained --json
+
+# --- words that are no commands or options
+ok "hrm alone is the help" "hrm data sudoku" "$hrm"
+ok "hrm help" "hrm data sudoku" "$hrm" help
+ok "hrm help of a command" "--halt-threshold" "$hrm" help eval
+ok "hrm help of a command below" "--min-path" "$hrm" help data maze
+bad "a misspelt command" "[hrm] there is no command trian. HINT: did you mean train?" "$hrm" trian
+bad "a misspelt command below" "[arc] there is no command shwo. HINT: did you mean show?" "$hrm" arc shwo
+bad "help of no command" "did you mean train?" "$hrm" help trian
+bad "an option of no command" "[hrm] there is no option --nope. HINT: hrm --help" "$hrm" --nope
+bad "a misspelt option" "[eval] there is no option --segment. HINT: did you mean --segments?" \
+  "$hrm" eval --run run --segment 2
+bad "a misspelt option that is required" "there is no option --runs. HINT: did you mean --run?" \
+  "$hrm" eval --runs run
+bad "a misspelt option with its value" "did you mean --segments?" "$hrm" eval --run run --segmens=2
+bad "a word too many" "[eval] takes no further argument 'run'" "$hrm" eval run --run run
+bad "a group without a command" "[data] needs a command: sudoku, maze, arc, tokens or show. HINT: hrm data --help" \
+  "$hrm" data
+bad "the help that is named exists" "HINT: hrm data sudoku --help" "$hrm" data sudoku --side 4
+bad "an option without its value" "--run" "$hrm" eval --run
+
+# --- numbers out of range, one short line each
+range() {  # TEXT COMMAND...
+  local text=$1
+  shift
+  bad "$*" "$text" "$hrm" "$@"
+  (($(wc -c <err) < 200)) || report 1 "$*: a short line"
+}
+range "[train] --steps must be a whole number of at least 1, got '-5'" train --data d4 --steps -5
+range "[train] --seed must be a whole number of at least 0, got '-1'" train --data d4 --seed -1
+range "--seed must be a whole number" demo --seed x
+range "--seed must be a whole number" lab gradients --seed -1
+range "--steps must be a whole number" lab gradients --steps -1
+range "--count must be a whole number in 1..10000000, got '-5'" data sudoku --count -5 --out z
+range "--count must be" data sudoku --count 0 --out z
+range "--count must be" data sudoku --count 99999999999 --out z
+range "--count must be" data maze --count 99999999999 --out z
+range "--test must be" data sudoku --test -1 --out z
+range "--seed must be" data sudoku --seed -1 --out z
+range "--seed must be" data maze --seed -1 --out z
+range "--seed must be" data arc --seed -1 --from arc --out z
+range "--side must be 4, 6 or 9, got '5'" data sudoku --side 5 --out z
+range "--canvas must be auto or a side" data arc --canvas 12x --from arc --out z
+range "--index must be" data show d4 --index -1
+range "--budget must be a time such as 60s, 5m or 1h" adapt --run ra --puzzle arc/evaluation/e1.json --budget -5s --out z
+range "--budget must be a time such as 60s, 5m or 1h" adapt --run ra --puzzle arc/evaluation/e1.json --budget nan --out z
+range "--noise must be a number of at least 0, got 'nan'" eval --run run --noise nan
+range "--noise must be" eval --run run --noise inf
+range "--halt-threshold must be a number, got 'nan'" eval --run run --halt --halt-threshold nan
+range "--max must be a whole number of at least 1, got '0'" eval --run run --max 0
+range "--max must be" eval --run run --max -3
+range "--segments must be" eval --run run --segments 0
+range "--split must be train or test" eval --run run --split tset
+range "--select must be q, residual, vote or verify" eval --run run --rollouts 2 --select best
+range "--dtype must be f32, bf16 or f64, got 'fp32'" train --data d4 --dtype fp32
+range "dtype must be one of f32, bf16, f64, got 'i32'" train --data d4 --set dtype=i32
+
+# --- settings and options that would have no effect
+bad "a size of the data" "seq_len is a size of the data set and cannot be set" \
+  "$hrm" train --data d4 --run x --set seq_len=5
+bad "a size of the data, demo" "vocab_size is a size of the data set" "$hrm" demo --set vocab_size=2
+bad "a size of the data, adapt" "seq_len is a size" "$hrm" adapt --run ra \
+  --puzzle arc/evaluation/e1.json --set seq_len=5 --out z
+bad "heads that do not divide" "num_heads must divide hidden_size 128, got 3" \
+  "$hrm" train --data d4 --run x --set num_heads=3
+bad "select without rollouts" "--select requires --rollouts" "$hrm" eval --run run --select vote
+bad "relabel without rollouts" "--relabel requires --rollouts" "$hrm" eval --run run --relabel
+bad "halt-by without halt" "--halt-by requires --halt" "$hrm" eval --run run --halt-by residual
+bad "threshold without halt" "--halt-threshold requires --halt" "$hrm" eval --run run --halt-threshold 1
+bad "noise in every segment without noise" "requires --noise" "$hrm" eval --run run --noise-every-segment
+bad "rollouts that are all the same" "all 3 rollouts would be the same" "$hrm" eval --run run --rollouts 3
+bad "a seed of nothing" "--seed is of noise and relabelling" "$hrm" eval --run run --seed 3
+bad "variants of Sudoku" "--variants are of ARC tasks" "$hrm" eval --run run --variants 3
+bad "variants of the official form" "all of its variants vote" "$hrm" arc predict --run ro --variants 1
+ok "more variants than there are" "note: there are 3 variants of a task; these vote, not 99" \
+  "$hrm" arc predict --run ra --variants 99
+bad "info of two things" "either a run or a --preset" "$hrm" info run --preset sudoku4
+ok "info as JSON" '"key": "num_heads"' "$hrm" info --json
+bad "generated puzzles from a file" "--from excludes --givens" \
+  "$hrm" data sudoku --from t.csv --givens 4-6 --out z
+ok "a preset on other data: mazes" "note: the preset sudoku4 is made for other data (4x4 Sudoku) than dm" \
+  "$hrm" train --preset sudoku4 --data dm --run kind1 --steps 1 "${tiny[@]}"
+ok "a preset on other data: Sudoku" "note: the preset arc-task" \
+  "$hrm" train --preset arc-task --data d4 --run kind2 --steps 1 "${tiny[@]}"
+ok "a preset on its own data: no note" "" bash -c \
+  "! '$hrm' train --preset sudoku4 --data d4 --run kind3 --steps 1 ${tiny[*]} 2>&1 | grep note:"
+bad "resume of nothing" "--resume needs the folder of the run" "$hrm" train --resume
+
+# --- gradient rules: nothing is written before they are read
+for rule in one_stpe last_k: last_k:abc last_k:2: damped:x:y neumann; do
+  bad "gradient=$rule" "[config] gradient" "$hrm" train --preset sudoku4 --data d4 --run rules --set gradient=$rule
+done
+ok "gradient rules: nothing written" "" test ! -e rules
+ok "the rule spelt right, in the same folder" "run folder rules" "$hrm" train --preset sudoku4 \
+  --data d4 --run rules --steps 1 "${tiny[@]}" --set gradient=neumann:2
+
+# --- import: what the weights do not tell, and weights that are no numbers
+ok "import: a note" "note: the weights do not tell num_heads=4, H_cycles=2" \
+  "$hrm" import w.safetensors --run noted --preset sudoku4 --data d4
+ok "import: no note of what is given" "" bash -c "! '$hrm' import w.safetensors --run noted2 \
+  --preset sudoku4 --data d4 --set num_heads=2 2>&1 | grep -q num_heads="
+# The last four bytes of the file are a weight: make it a NaN.
+head -c -4 w.safetensors >nan.safetensors && printf '\000\000\300\177' >>nan.safetensors
+bad "import: a weight that is no number" "must hold finite numbers, got nan at element" \
+  "$hrm" import nan.safetensors --run nan --preset sudoku4 --data d4 --set num_heads=2
+ok "import: nothing written" "" test ! -e nan
+
+# --- solve: files, standard input, text in lines
+trained=(--run untrained)
+echo "1.34 3412 2143 4321" >grid.txt
+printf '\xEF\xBB\xBF1.34\r\n3412\r\n2143\r\n4321\r\n' >bom.txt
+exits 3 "solve: a file with a Sudoku" "$hrm" solve grid.txt "${trained[@]}"
+exits 3 "solve: blanks in a Sudoku" "$hrm" solve "1.34 3412 2143 4321" "${trained[@]}"
+exits 3 "solve: a byte order mark and lines of Windows" "$hrm" solve bom.txt "${trained[@]}"
+exits 3 "solve: standard input" bash -c "'$hrm' solve - ${trained[*]} <grid.txt"
+exits 3 "solve: a pipe" bash -c "'$hrm' solve <(cat grid.txt) ${trained[*]}"
+bad "solve: UTF-16" "is UTF-16 text" bash -c "printf '\xFF\xFE1\0.\0' >wide.txt; '$hrm' solve wide.txt --run run"
+bad "solve: no such file" "there is no file missing.txt" "$hrm" solve missing.txt --run run
+bad "solve: no such file of 16 letters" "there is no file maze_missing.txt" "$hrm" solve maze_missing.txt --run run
+bad "solve: a folder" "is a folder" "$hrm" solve run --run run
+bad "solve: an empty file" "is empty" bash -c ": >empty.txt; '$hrm' solve empty.txt --run run"
+bad "solve: a long argument" "must have 16, 36 or 81 characters" "$hrm" solve "$(printf '1%.0s' {1..5000})" --run run
+
+# --- data: pipes, quotes, copies, what is left behind
+ok "data sudoku from standard input" "2 training and 0 test" bash -c \
+  "printf '1.34341221434321\n.234341221434321\n' | '$hrm' data sudoku --side 4 --from - --test 0 --out dpipe"
+ok "data maze from standard input" "40 training" bash -c "
+  '$hrm' data maze --size 5 --min-path 3 --count 60 --test 20 --out dmc --csv mazes.csv >/dev/null
+  '$hrm' data maze --from - --test 20 --out dmpipe <mazes.csv"
+ok "data tokens from standard input" "1 training" bash -c "'$hrm' data tokens --from - --out dtpipe <t.csv"
+ok "data tokens: quoted fields" '1, "one"' bash -c "
+  printf 'inputs,labels,puzzle\n\"1 2\",\"2 1\",\"1, \"\"one\"\"\"\n' >q.csv
+  '$hrm' data tokens --from q.csv --out dq >/dev/null && '$hrm' data show dq"
+bad "data tokens: an open quote" "q2.csv line 2: a quoted field has no closing quote" bash -c "
+  printf 'inputs,labels\n\"1 2,2 1\n' >q2.csv; '$hrm' data tokens --from q2.csv --out z"
+bad "errors of standard input name it" "standard input line 2" bash -c \
+  "printf 'inputs,labels\n1 2,1\n' | '$hrm' data tokens --from - --out z"
+bad "data maze: no folder for the CSV" "there is no folder nodir" "$hrm" data maze --size 5 \
+  --min-path 3 --count 40 --test 5 --out z --csv nodir/m.csv
+bad "more copies than a data set holds" "a data set holds at most 2147483647 examples" \
+  "$hrm" data sudoku --side 4 --count 4000 --test 10 --augment 1000000 --out z 2>/dev/null
+ok "copies: their size is said before" "10 copies of each training puzzle: 440 examples, about" \
+  "$hrm" data sudoku --side 4 --count 50 --test 10 --augment 10 --out dcopies
+bad "test puzzles of too few" "would be needed for the test split of 1000" \
+  "$hrm" data sudoku --side 4 --count 300 --out z
+bad "test mazes of too few" "would be needed for the test split of 1000" \
+  "$hrm" data maze --size 5 --count 300 --out z
+ok "nothing is left behind" "" bash -c '[[ ! -e z && ! -e z.tmp ]]'
+"$hrm" data sudoku --side 4 --count 30 --test 10 --augment 1000000 --out dkill >/dev/null 2>&1 &
+pid=$!
+for _ in $(seq 1000); do [[ -e dkill.tmp/new/train/all__inputs.npy ]] && break; sleep 0.02; done
+kill -9 $pid
+wait $pid 2>/dev/null
+[[ -e dkill.tmp && ! -e dkill ]]
+report $? "data sudoku killed: nothing but OUT.tmp"
+ok "the next call removes it" "" bash -c "
+  '$hrm' data sudoku --side 4 --count 50 --test 10 --out dkill && [[ ! -e dkill.tmp ]]"
+ok "valid_accuracy is of mazes alone" "" bash -c "! '$hrm' eval --run run --json | grep valid_accuracy"
+bad "arc show: data that is not ARC" "d4 is no ARC data set in the compact form" "$hrm" arc show e1 --run run
+bad "a folder where none can be" "/proc has 0 B free" "$hrm" train --preset sudoku4 --data d4 --run /proc/x
+bad "a folder in a file" "t.csv: Not a directory" "$hrm" metrics run --tensorboard t.csv
+bad "a name that is too long" "File name too long" "$hrm" eval --run "$(printf 'x%.0s' {1..300})"
+
+# --- output that cannot be written is an error
+full() {  # COMMAND...
+  "$@" >/dev/full 2>err
+  local status=$?
+  ((status == 1)) && grep -qF "hrm: [write] cannot write to standard output: No space left on device" err
+  report $? "output on a full disk: $* (status $status)"
+}
+if [[ -c /dev/full ]]; then
+  full "$hrm" --help
+  full "$hrm" --version
+  full "$hrm" info
+  full "$hrm" info --json
+  full "$hrm" info run
+  full "$hrm" eval --run run
+  full "$hrm" eval --run run --json
+  full "$hrm" data show d4 --count 40
+  full "$hrm" report run
+  full "$hrm" arc predict --run ra --json
+  full "$hrm" train --run run --resume
+  full "$hrm" lab list
+  exits 3 "solve says no, also on a full disk" bash -c "'$hrm' solve grid.txt --run untrained >/dev/full"
+else
+  skip "output on a full disk" "there is no /dev/full"
+fi
+exits 141 "SIGPIPE stays quiet" bash -c "
+  (sleep 0.5; exec '$hrm' data show d4 --count 360) | true; exit \${PIPESTATUS[0]}"
+
+last_line() {  # COMMAND...: of its stderr, without the progress of the work before it
+  "$@" 2>lines
+  local status=$?
+  tail -n 1 lines >&2
+  return $status
+}
+
+# --- hints, followed: a mistake is made, then what its hint says is done, and works
+bad "hint: make a data set" 'HINT: `hrm data sudoku --side 4 --out data/sudoku4`' "$hrm" train
+ok "followed: make a data set" "" "$hrm" data sudoku --side 4 --out data/sudoku4
+ok "followed: train on it" "run folder runs/sudoku4" "$hrm" train --preset sudoku4 \
+  --data data/sudoku4 "${tiny[@]}" --steps 1 --set eval_puzzles=16
+bad "hint: a folder that is no data set yet" 'HINT: `hrm data sudoku --out fresh` makes one' \
+  "$hrm" train --data fresh
+ok "followed: made" "" "$hrm" data sudoku --out fresh --count 20 --test 2
+bad "hint: a folder of something else" "HINT: give a folder that \`hrm data\` has made" "$hrm" train --data arc
+printf '1.34341221434321\n12..34..21..43..\n' >four.txt
+bad "hint: another side" "HINT: --side 4" "$hrm" data sudoku --from four.txt --count 1 --test 0 --out hside
+ok "followed: another side" "" "$hrm" data sudoku --side 4 --from four.txt --count 1 --test 0 --out hside
+bad "hint: a data set that exists" "HINT: --replace writes it anew" \
+  "$hrm" data sudoku --side 4 --count 50 --test 5 --out hside
+ok "followed: --replace" "" "$hrm" data sudoku --side 4 --count 50 --test 5 --out hside --replace
+bad "hint: a folder that holds something" "HINT: choose another --out folder" \
+  "$hrm" data sudoku --side 4 --count 50 --test 5 --out arc
+bad "hint: too many puzzles asked for" "HINT: a smaller --count, a wider range of --givens" \
+  last_line "$hrm" data sudoku --side 4 --givens 16-16 --count 2000 --test 5 --out hgivens
+ok "followed: a smaller count" "" "$hrm" data sudoku --side 4 --givens 16-16 --count 100 --test 5 --out hgivens
+ok "followed: a wider range" "" "$hrm" data sudoku --side 4 --givens 8-16 --count 2000 --test 5 --out hwider
+bad "hint: a rating that none has" "HINT: a lower --min-rating" \
+  last_line "$hrm" data sudoku --side 4 --from four.txt --count 1 --min-rating 9 --test 0 --out hrating
+ok "followed: a lower rating" "" \
+  "$hrm" data sudoku --side 4 --from four.txt --count 1 --min-rating 0 --test 0 --out hrating
+bad "hint: too few for the test split" "HINT: more puzzles or a smaller --test" \
+  "$hrm" data sudoku --side 4 --count 60 --test 60 --out hsplit
+ok "followed: more puzzles" "" "$hrm" data sudoku --side 4 --count 120 --test 60 --out hsplit
+bad "hint: mazes too long" "HINT: a smaller --min-path than 24" \
+  "$hrm" data maze --size 5 --min-path 24 --count 20 --test 5 --out hmaze
+ok "followed: a shorter path" "" "$hrm" data maze --size 5 --min-path 5 --count 20 --test 5 --out hmaze
+bad "hint: heads" "HINT: --set num_heads=1" "$hrm" train --preset sudoku4 --data d4 --run hheads \
+  "${tiny[@]}" --steps 1 --set num_heads=3
+ok "followed: heads" "run folder hheads" "$hrm" train --preset sudoku4 --data d4 --run hheads \
+  "${tiny[@]}" --steps 1 --set num_heads=1
+bad "hint: odd heads" "HINT: change num_heads or pos_encodings" "$hrm" train --preset sudoku4 \
+  --data d4 --run hodd "${tiny[@]}" --steps 1 --set num_heads=16
+ok "followed: other positions" "run folder hodd" "$hrm" train --preset sudoku4 --data d4 --run hodd \
+  "${tiny[@]}" --steps 1 --set num_heads=16 --set pos_encodings=learned
+# No test puzzles, so no best checkpoint.
+ok "a run without a best checkpoint" "" "$hrm" train --preset sudoku4 --data dpipe --run hbest "${tiny[@]}" --steps 1
+bad "hint: no best checkpoint" "HINT: --checkpoint last" "$hrm" eval --run hbest --checkpoint best --split train
+ok "followed: the last one" "2 puzzles" "$hrm" eval --run hbest --checkpoint last --split train
+bad "hint: rollouts" "HINT: --noise 0.3" "$hrm" eval --run run --rollouts 2
+ok "followed: with noise" "" "$hrm" eval --run run --rollouts 2 --noise 0.3
+ok "followed: relabelled" "" "$hrm" eval --run run --rollouts 2 --relabel
+bad "hint: import into a run" "HINT: choose another --run folder" \
+  "$hrm" import w.safetensors --run run --preset sudoku4 --data d4 --set num_heads=2
+bad "hint: adapt into a run" "HINT: choose another --out folder" \
+  "$hrm" adapt --run ra --puzzle arc/evaluation/e1.json --out adapted
+bad "hint: a task without a source" "HINT: --from FOLDER, --data DIR or --run RUN" "$hrm" arc show e1
+ok "followed: a folder" "truth" "$hrm" arc show e1 --from arc
+ok "followed: a data set" "truth" "$hrm" arc show e1 --data da
+bad "hint: stored variants" "leave out --kinds and --seed" "$hrm" arc predict --run ra --seed 3
+ok "followed: another conditioning" "pass@2" "$hrm" arc predict --run rc-task --seed 3 --variants 2
+bad "hint: variants that the run does not know" "HINT: fewer --variants" "$hrm" arc predict --run ra --data da6
+ok "followed: fewer variants" "pass@2" "$hrm" arc predict --run ra --data da6 --variants 3
+bad "hint: a submission of some tasks" "HINT: --from with the tasks that it answers alone" bash -c "
+  echo '{\"e1\":[{\"attempt_1\":[[1]]}]}' >s.json; '$hrm' arc score s.json --from arc"
+ok "followed: these tasks" "1 test outputs" "$hrm" arc score s.json --from arc/evaluation/e1.json
+bad "hint: the labels of an experiment" "HINT: labels are loops=1, loops=2, seed=0, seed=1" \
+  "$hrm" lab run lab.json --out whole-lab --only foo=1
+bad "hint: metrics of nothing" "HINT: --csv FILE" "$hrm" metrics run
+# Memory: the advice is followed under the same limit.
+memory=(train --preset sudoku4 --data d4 --steps 2 --threads 2 --set eval_puzzles=16 --set eval_every=0)
+limited() { (ulimit -v 600000; exec "$@"); }
+limited "$hrm" "${memory[@]}" --run hmemory --set batch_size=8192 >out 2>err
+fitting=$(sed -n 's/.*HINT: batch_size \([0-9]*\) would fit.*/\1/p' err)
+[[ $fitting -ge 64 && $fitting -lt 8192 && ! -e hmemory ]]
+report $? "hint: a batch that fits (${fitting:-none})"
+ok "followed: that batch" "run folder hmemory" limited "$hrm" "${memory[@]}" --run hmemory --set batch_size="$fitting"
 
 # --- real puzzles
 if [[ -e $data/sudoku/forum_hardest_train.txt ]]; then
