@@ -130,14 +130,15 @@ Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleD
 
 struct Trainer::Recording {
 #if HRM_WITH_CUDA
+  PrivateCache memory{Device::cuda};
   cuda::Graph graph;
-  int warm_steps = 0;
+  int steps = 0;         // before it was recorded
+  bool settled = false;  // the last of them found all memory in the cache
   ~Recording() {
     try {
       cuda::synchronize();
     } catch (const Error&) {  // what failed has been reported already
     }
-    empty_private_cache(Device::cuda);
   }
 #endif
 };
@@ -227,26 +228,56 @@ void Trainer::run_step() {
   }
 }
 
-// run_step as a CUDA graph. Two ordinary steps, so that every algorithm is chosen; a third with
-// memory of its own, so that recording finds in the cache what it needs; then it is recorded.
+// run_step as a CUDA graph. Two ordinary steps, so that every algorithm is chosen; then steps with
+// memory of their own, until one has asked the system for nothing. The next asks for the same, in
+// the same order, and is recorded. Where no step gets so far, all of them stay launches.
 void Trainer::replay_step() {
 #if HRM_WITH_CUDA
+  constexpr int kOrdinary = 2, kTries = 4;
   if (!recording_) recording_ = std::make_unique<Recording>();
-  if (recording_->graph.recorded()) {
-    recording_->graph.launch();
+  Recording& r = *recording_;
+  if (r.graph.recorded()) {
+    r.graph.launch();
     return adam_.advance();
   }
-  if (++recording_->warm_steps <= 2) return run_step();
-  if (recording_->warm_steps == 3) {
-    empty_cache(Device::cuda);
-    const PrivateCache own;
-    return run_step();
-  }
-  const PrivateCache own;
-  recording_->graph.begin();
+  if (r.settled) return record_step();
+  if (++r.steps <= kOrdinary) return run_step();
+  if (r.steps > kOrdinary + kTries) return launch_from_now_on();
+  if (r.steps == kOrdinary + 1) empty_cache(Device::cuda);
+  const uint64_t before = allocator_stats(Device::cuda).allocations;
+  const PrivateCache::Use own(r.memory);
   run_step();
-  recording_->graph.end();
+  r.settled = allocator_stats(Device::cuda).allocations == before;
+#endif
+}
+
+// Records the step and runs it. If that fails, nothing of it has run, and it is launched instead.
+void Trainer::record_step() {
+#if HRM_WITH_CUDA
+  const Adam before = adam_;  // what it has counted; the moments are shared
+  try {
+    const PrivateCache::Use own(recording_->memory);
+    recording_->graph.record([this] { run_step(); });
+  } catch (const Error&) {
+    adam_ = before;
+    adam_.zero_grad();
+    return launch_from_now_on();
+  }
   recording_->graph.launch();
+#endif
+}
+
+void Trainer::launch_from_now_on() {
+  use_graph_ = false;
+  recording_.reset();
+  run_step();
+}
+
+bool Trainer::replays() const {
+#if HRM_WITH_CUDA
+  return recording_ && recording_->graph.recorded();
+#else
+  return false;
 #endif
 }
 

@@ -59,6 +59,7 @@ class Trainer {
 
   // On a GPU: record the launches of a step once and replay them together (the default there).
   void use_cuda_graph(bool on) { use_graph_ = on; }
+  bool replays() const;  // whether steps are replayed by now
   // Starts from the weights of another run, with the puzzle rows of the same name and the mean of
   // all for the others; tables without names are taken row by row. Returns how many were found.
   // run() then begins with a checkpoint, so that the run never depends on that other one again.
@@ -90,6 +91,8 @@ class Trainer {
   std::string nonfinite_message(const std::string& what, int64_t step) const;
   void run_step();
   void replay_step();
+  void record_step();
+  void launch_from_now_on();
   void apply_gradients(const std::vector<SegmentResult>& parts);
   void settle(size_t under_way);
   TrainOutcome train_step(const TrainCallbacks& callbacks);

@@ -55,7 +55,8 @@ void* host_block(size_t bytes) {
   return std::aligned_alloc(alignment_of(Device::cpu), bytes);
 }
 
-bool private_cache = false;
+// The free lists of the private cache in use; 0 if there is none.
+int private_lane = 0;
 
 class Allocator {
  public:
@@ -94,15 +95,19 @@ class Allocator {
   void release(void* block, size_t bytes) {
     const std::lock_guard lock(mutex_);
     stats_.in_use -= bytes;
-    if (!kCaching && !private_cache && device_ == Device::cuda) return to_system(block);
+    if (!kCaching && private_lane == 0 && device_ == Device::cuda) return to_system(block);
     stats_.cached += bytes;
     free_[lane()][bytes].push_back(block);
     // A recorded step goes on using the blocks that it gave back.
-    if (!private_cache) ASAN_POISON_MEMORY_REGION(block, bytes);
+    if (private_lane == 0) ASAN_POISON_MEMORY_REGION(block, bytes);
   }
-  void empty_cache(bool only_private = false) {
+  void empty_cache() {
     const std::lock_guard lock(mutex_);
-    clear(only_private);
+    clear();
+  }
+  void empty_private_cache(int lane) {
+    const std::lock_guard lock(mutex_);
+    clear(lane);
   }
   AllocatorStats stats() {
     const std::lock_guard lock(mutex_);
@@ -129,10 +134,11 @@ class Allocator {
     else if constexpr (kBuiltWithCuda)
       cuda::release(block);
   }
-  // Frees the private lists, or all others.
-  void clear(bool only_private = false) {
+  // Frees the lists of one private cache, or of all threads.
+  void clear(int lane = 0) {
     for (auto lists = free_.begin(); lists != free_.end();) {
-      if ((lists->first == kPrivate) != only_private) {
+      const bool wanted = lane < 0 ? lists->first == lane : lists->first >= 0;
+      if (!wanted) {
         ++lists;
         continue;
       }
@@ -146,12 +152,11 @@ class Allocator {
     }
   }
   // Threads that work side by side keep their blocks apart: what one of them finds in the cache
-  // then does not depend on how far the others are.
+  // then does not depend on how far the others are. Private caches have negative numbers.
   static int lane() {
-    if (private_cache) return kPrivate;
+    if (private_lane != 0) return private_lane;
     return omp_in_parallel() ? 1 + omp_get_thread_num() : 0;
   }
-  static constexpr int kPrivate = -1;
   const Device device_;
   std::mutex mutex_;
   using FreeLists = std::map<size_t, std::vector<void*>>;  // by size
@@ -173,9 +178,14 @@ Allocator& allocator_of(Device device) {
 AllocatorStats allocator_stats(Device device) { return allocator_of(device).stats(); }
 void reset_peak(Device device) { allocator_of(device).reset_peak(); }
 void empty_cache(Device device) { allocator_of(device).empty_cache(); }
-void empty_private_cache(Device device) { allocator_of(device).empty_cache(true); }
-PrivateCache::PrivateCache() { private_cache = true; }
-PrivateCache::~PrivateCache() { private_cache = false; }
+
+PrivateCache::PrivateCache(Device device) : device_(device) {
+  static std::atomic<int> last_lane{0};
+  lane_ = --last_lane;
+}
+PrivateCache::~PrivateCache() { allocator_of(device_).empty_private_cache(lane_); }
+PrivateCache::Use::Use(const PrivateCache& cache) { private_lane = cache.lane_; }
+PrivateCache::Use::~Use() { private_lane = 0; }
 
 Storage::Storage(size_t bytes, Device device) : block_(std::make_shared<Block>()) {
   const size_t alignment = alignment_of(device);

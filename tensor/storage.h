@@ -23,17 +23,30 @@ AllocatorStats allocator_stats(Device device = Device::cpu);
 void reset_peak(Device device = Device::cpu);
 void empty_cache(Device device = Device::cpu);
 
-// While it lives, blocks come from and go back to free lists of their own, which empty_cache leaves
-// alone: for work that is recorded with its addresses (a CUDA graph). One at a time.
+// Free lists of its own, which empty_cache leaves alone: for work that is recorded with its
+// addresses (a CUDA graph), which goes on using blocks that it has given back. Each recording has
+// one.
 class PrivateCache {
  public:
-  PrivateCache();
+  explicit PrivateCache(Device device);
+  // Gives its blocks back to the system: nothing that was recorded with them may run again.
   ~PrivateCache();
   PrivateCache(const PrivateCache&) = delete;
   PrivateCache& operator=(const PrivateCache&) = delete;
+
+  // While it lives, all blocks come from and go back to the cache. One at a time.
+  class Use {
+   public:
+    explicit Use(const PrivateCache& cache);
+    ~Use();
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+  };
+
+ private:
+  Device device_;
+  int lane_;
 };
-// Gives the private cache's blocks back, when nothing that was recorded will run again.
-void empty_private_cache(Device device);
 
 // Bytes with a version: in-place writers bump it, and a saved tensor whose version has changed is
 // an error in backward rather than a wrong gradient.

@@ -66,6 +66,28 @@ TEST_CASE("empty tensors and zero dimensions work") {
   CHECK(full({}, 4).item() == 4);
 }
 
+TEST_CASE("a private cache keeps its blocks to itself, and frees no others") {
+  empty_cache();
+  auto one = std::make_unique<PrivateCache>(Device::cpu),
+       two = std::make_unique<PrivateCache>(Device::cpu);
+  const auto address_in = [](const PrivateCache& cache) {
+    const PrivateCache::Use own(cache);
+    return empty({5000}).data();
+  };
+  const void *first = address_in(*one), *second = address_in(*two);
+  CHECK(first != second);
+  const size_t both = allocator_stats().cached;
+  empty_cache();
+  CHECK(allocator_stats().cached == both);
+  one.reset();
+  CHECK(allocator_stats().cached == both / 2);
+  const uint64_t before = allocator_stats().allocations;
+  CHECK(address_in(*two) == second);
+  CHECK(allocator_stats().allocations == before);
+  two.reset();
+  CHECK(allocator_stats().cached == 0);
+}
+
 TEST_CASE("an undefined tensor is one clear error wherever a value is needed") {
   const Tensor x, y, z = zeros({2});
   const auto undefined = [](const std::function<void()>& use) {

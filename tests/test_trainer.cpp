@@ -13,6 +13,9 @@
 #include "hrm/trainer.h"
 #include "nn/optim/schedule.h"
 #include "tests/support/support.h"
+#ifdef HRM_EMULATE
+#include "kernels/cuda/emulate/emulate.h"
+#endif
 
 using namespace hrm;
 using namespace hrm::test;
@@ -291,7 +294,7 @@ TEST_CASE("a step allocates nothing once it is warm, on every device") {
     for (const Device device : devices()) {
       s.config.train.unroll_segments = unroll;
       const auto trainer = s.trainer("warm", device);
-      for (int i = 0; i < 3; ++i) trainer->step();
+      for (int i = 0; i < 6; ++i) trainer->step();
       const uint64_t before = allocator_stats(device).allocations;
       for (int i = 0; i < 3; ++i) trainer->step();
 #ifdef HRM_EMULATE_CHECK
@@ -319,6 +322,70 @@ TEST_CASE("cuda: a recorded step gives the bits of its launches") {
     CHECK(same_weights(graph->model(), plain->model()));
   }
 }
+
+TEST_CASE("cuda: one recorded trainer may go while another goes on") {
+  Setup s, other;
+  other.config.train.batch_size = 12;
+  auto leaves = other.trainer("leaves", Device::cuda);
+  const auto stays = s.trainer("stays", Device::cuda), plain = s.trainer("plain", Device::cuda);
+  plain->use_cuda_graph(false);
+  const auto steps = [&](int n) {
+    for (int i = 0; i < n; ++i) {
+      if (leaves) leaves->step();
+      stays->step();
+      plain->step();
+    }
+  };
+  steps(8);
+  leaves.reset();
+  // What it had is used for something else now.
+  Tensors garbage;
+  for (int64_t n = 1; n < 40000; n += n / 4 + 1)
+    for (int i = 0; i < 4; ++i) garbage.push_back(full({n}, NAN, DType::f32, Device::cuda));
+  steps(3);
+  CHECK(same_weights(stays->model(), plain->model()));
+}
+
+TEST_CASE("cuda: a step is recorded once it asks the system for no memory") {
+  Setup s;
+  const auto trainer = s.trainer("graph", Device::cuda);
+  const auto asked = [&] {
+    const uint64_t before = allocator_stats(Device::cuda).allocations;
+    trainer->step();
+    return allocator_stats(Device::cuda).allocations - before;
+  };
+  uint64_t last = 1;
+  for (int i = 0; !trainer->replays() && i < 8; ++i) {
+    const uint64_t now = asked();
+    if (trainer->replays()) CHECK(last + now == 0);
+    last = now;
+  }
+  CHECK(trainer->replays());
+  CHECK(asked() == 0);
+}
+
+#ifdef HRM_EMULATE
+TEST_CASE("cuda: a step that cannot be recorded is launched") {
+  Setup s;
+  // The whole first: how many calls there are.
+  const auto whole = s.trainer("whole", Device::cuda), plain = s.trainer("plain", Device::cuda);
+  plain->use_cuda_graph(false);
+  for (int i = 0; i < 7; ++i) {
+    whole->step();
+    plain->step();
+  }
+  CHECK(whole->replays());
+  const int64_t calls = emulate::recorded_calls();
+  for (const int64_t at : {int64_t{0}, calls / 2, calls - 1}) {
+    emulate::fail_recording_at(at);
+    const auto broken = s.trainer("broken", Device::cuda);
+    for (int i = 0; i < 7; ++i) broken->step();
+    CHECK_FALSE(broken->replays());
+    CHECK_MESSAGE(same_weights(broken->model(), plain->model()), at);
+  }
+  emulate::fail_recording_at(-1);
+}
+#endif
 
 TEST_CASE("cuda: training follows the CPU, and a run moves between the devices") {
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {

@@ -117,7 +117,7 @@ void copy(void* to, const void* from, size_t bytes, Copy kind, const Context&) {
                                                            : cudaMemcpyDeviceToDevice;
   const auto queue = static_cast<cudaStream_t>(stream());
   gpu::check(cudaMemcpyAsync(to, from, bytes, direction, queue), "copy");
-  if (kind == Copy::to_host) gpu::check(cudaStreamSynchronize(queue), "copy to the host");
+  if (kind != Copy::within) gpu::check(cudaStreamSynchronize(queue), "copy");
 }
 
 void synchronize() {
@@ -155,6 +155,11 @@ void wait_for_uploads() {
   gpu::check(cudaEventRecord(uploads().done, uploads().queue), "record an event");
   gpu::check(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream()), uploads().done),
              "wait for uploads");
+}
+void send(void* to, const void* pinned, size_t bytes) {
+  gpu::check(cudaMemcpyAsync(to, pinned, bytes, cudaMemcpyHostToDevice,
+                             static_cast<cudaStream_t>(stream())),
+             "send");
 }
 void download(void* pinned, const void* from, size_t bytes) {
   gpu::check(cudaMemcpyAsync(pinned, from, bytes, cudaMemcpyDeviceToHost,
@@ -214,15 +219,21 @@ double Timer::seconds() const {
   return 1e-3 * static_cast<double>(ms);
 }
 
-void Graph::begin() {
-  gpu::check(
-      cudaStreamBeginCapture(static_cast<cudaStream_t>(stream()), cudaStreamCaptureModeThreadLocal),
-      "begin to record a graph");
-}
-void Graph::end() {
+void Graph::record(const std::function<void()>& work) {
+  const auto queue = static_cast<cudaStream_t>(stream());
+  gpu::check(cudaStreamBeginCapture(queue, cudaStreamCaptureModeThreadLocal),
+             "begin to record a graph");
   cudaGraph_t recorded = nullptr;
-  gpu::check(cudaStreamEndCapture(static_cast<cudaStream_t>(stream()), &recorded),
-             "record a graph");
+  try {
+    work();
+  } catch (...) {
+    // The capture must end, or every later call on the stream would fail.
+    cudaStreamEndCapture(queue, &recorded);
+    if (recorded) cudaGraphDestroy(recorded);
+    cudaGetLastError();
+    throw;
+  }
+  gpu::check(cudaStreamEndCapture(queue, &recorded), "record a graph");
   cudaGraphExec_t made = nullptr;
   const cudaError_t status = cudaGraphInstantiate(&made, recorded, 0);
   cudaGraphDestroy(recorded);

@@ -2,6 +2,7 @@
 // runtime.cu implements it over the CUDA runtime, emulate/runtime.cpp on the CPU.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -26,8 +27,8 @@ void release(void* block);
 // when more is asked for (never in a step after the first). Uninitialised.
 void* workspace(size_t bytes);
 
-// Copies in the order of the stream. Host memory may be reused when copy() returns; `to_host` waits
-// until the data are there.
+// Copies in the order of the stream. Host memory may be reused when copy() returns, and `to_host`
+// means that the data are there.
 enum class Copy { to_device, to_host, within };
 void copy(void* to, const void* from, size_t bytes, Copy kind, const Context& context);
 // Waits until everything queued has been done, and throws if any of it failed.
@@ -37,10 +38,11 @@ void synchronize();
 void* allocate_pinned(size_t bytes);
 void release_pinned(void* block);
 // Copies that return at once; pinned memory belongs to them until they are done. Uploads run beside
-// the kernels: what is queued after wait_for_uploads() sees them. Downloads run in the order of the
-// stream.
+// the kernels: what is queued after wait_for_uploads() sees them. send() and downloads run in the
+// order of the stream.
 void upload(void* to, const void* pinned, size_t bytes);
 void wait_for_uploads();
+void send(void* to, const void* pinned, size_t bytes);
 void download(void* pinned, const void* from, size_t bytes);
 
 // A point in the stream.
@@ -93,15 +95,15 @@ class ProfileScope {
 };
 
 // Launches (and copies within the device) that are recorded once and then replayed together.
-// Between begin() and end() nothing runs, and nothing may be allocated or read by the host.
 class Graph {
  public:
   Graph() = default;
   ~Graph();
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
-  void begin();
-  void end();
+  // Records what `work` queues. Nothing of it runs now, so nothing may be allocated in it, nor read
+  // by the host. If it throws, the recording is dropped and the device is as before.
+  void record(const std::function<void()>& work);
   bool recorded() const { return graph_ != nullptr; }
   void launch() const;
 

@@ -135,6 +135,7 @@ struct Machine {
   std::set<std::string> launched;
   bool recording = false;
   std::vector<std::function<void()>> calls;  // recorded
+  int64_t fails_at = -1, recorded_calls = 0;
   Order order = Order::forward;
   uint64_t random = 1;
 #ifdef __SANITIZE_ADDRESS__
@@ -433,6 +434,8 @@ void fail(const std::string& what) {
 // What gpu.h calls -------------------------------------------------------------------------------
 
 void set_order(Order order) { machine().order = order; }
+void fail_recording_at(int64_t call) { machine().fails_at = call; }
+int64_t recorded_calls() { return machine().recorded_calls; }
 
 std::set<std::string> take_launched_kernels() { return std::exchange(machine().launched, {}); }
 
@@ -463,11 +466,18 @@ void begin_recording() {
 }
 bool recording() { return machine().recording; }
 bool record_call(std::function<void()> call) {
-  if (machine().recording) machine().calls.push_back(std::move(call));
-  return machine().recording;
+  Machine& m = machine();
+  if (!m.recording) return false;
+  if (m.fails_at == static_cast<int64_t>(m.calls.size())) {
+    m.fails_at = -1;
+    hrm::detail::fail("[emulate] the recording fails here, as a test has asked");
+  }
+  m.calls.push_back(std::move(call));
+  return true;
 }
 std::vector<std::function<void()>> end_recording() {
   machine().recording = false;
+  machine().recorded_calls = static_cast<int64_t>(machine().calls.size());
   return std::move(machine().calls);
 }
 

@@ -47,6 +47,10 @@ using Site = std::source_location;
 // In what order blocks, warps and threads run when more than one could.
 enum class Order { forward, reverse, random };
 void set_order(Order order);
+// The next recording of a graph throws at this call (the first is 0).
+void fail_recording_at(int64_t call);
+// How many calls the last recording took.
+int64_t recorded_calls();
 // Every kernel that was launched since the last call, by name: its template and arguments.
 std::set<std::string> take_launched_kernels();
 

@@ -2,6 +2,8 @@
 // that the checkers know where it ends.
 #include "kernels/cuda/runtime.h"
 
+#include <malloc.h>
+
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -29,6 +31,7 @@ void* allocate(size_t bytes) {
   return block;
 }
 void release(void* block) {
+  if (block) std::memset(block, 0xff, malloc_usable_size(block));  // so that a later use shows
   emulate::checker::released(block);
   std::free(block);
 }
@@ -88,6 +91,9 @@ void wait_for_uploads() {
   for (const Pending& p : pending_uploads) copy(p.to, p.from, p.data.size(), Copy::to_device, {});
   pending_uploads.clear();
 }
+void send(void* to, const void* pinned, size_t bytes) {
+  copy(to, pinned, bytes, Copy::to_device, {});
+}
 void download(void* pinned, const void* from, size_t bytes) {
   const auto* begin = static_cast<const std::byte*>(from);
   pending_downloads.push_back({pinned, from, {begin, begin + bytes}});
@@ -116,8 +122,16 @@ double Timer::seconds() const {
   return *static_cast<double*>(end_) - *static_cast<double*>(begin_);
 }
 
-void Graph::begin() { emulate::begin_recording(); }
-void Graph::end() { graph_ = new std::vector<std::function<void()>>(emulate::end_recording()); }
+void Graph::record(const std::function<void()>& work) {
+  emulate::begin_recording();
+  try {
+    work();
+  } catch (...) {
+    emulate::end_recording();
+    throw;
+  }
+  graph_ = new std::vector<std::function<void()>>(emulate::end_recording());
+}
 void Graph::launch() const {
   for (const auto& call : *static_cast<std::vector<std::function<void()>>*>(graph_)) call();
 }
