@@ -17,10 +17,11 @@ RowQueue::RowQueue(TrainSampler& sampler, int64_t batch, const ModelConfig& mode
   const Device device = head.device();
   const Shape in = {capacity_, model.input_len()}, out = {capacity_, model.seq_len};
   const Shape line = {capacity_};
-  rows_ = {zeros(in, DType::i32, device), zeros(out, DType::i32, device),
-           zeros(line, DType::i32, device), head};
+  rows_ = {empty(in, DType::i32, device), empty(out, DType::i32, device),
+           empty(line, DType::i32, device), head};
   inputs_ = pinned(in, DType::i32, device), labels_ = pinned(out, DType::i32, device);
   puzzle_ids_ = pinned(line, DType::i32, device);
+  wait_for_device(device);  // uploads do not wait for who had this memory before
 }
 
 void RowQueue::prepare() {
@@ -65,6 +66,7 @@ void RowQueue::restore(const Json& state) {
   filled_ = taken_ = 0;
   marks_.clear();
   rows_.head.fill(0);
+  wait_for_device(rows_.head.device());  // nobody reads the rows that uploads will overwrite
 }
 
 }  // namespace hrm

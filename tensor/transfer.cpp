@@ -79,13 +79,16 @@ void upload(const Tensor& to, const Tensor& from) {
 void send(const Tensor& to, const Tensor& from) {
   check_sizes(to, from);
   if constexpr (kBuiltWithCuda)
-    if (to.device() == Device::cuda)
-      return cuda::copy(to.data(), from.data(), from.nbytes(), cuda::Copy::to_device, {});
+    if (to.device() == Device::cuda) return cuda::send(to.data(), from.data(), from.nbytes());
   std::memcpy(to.data(), from.data(), from.nbytes());
 }
 void wait_for_uploads(Device device) {
   if constexpr (kBuiltWithCuda)
     if (device == Device::cuda) cuda::wait_for_uploads();
+}
+void wait_for_device(Device device) {
+  if constexpr (kBuiltWithCuda)
+    if (device == Device::cuda) cuda::synchronize();
 }
 
 }  // namespace hrm

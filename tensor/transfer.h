@@ -29,9 +29,11 @@ class Readback {
 // to (contiguous) = the values of a pinned tensor, queued beside the kernels: they are there for
 // what follows wait_for_uploads(to.device()). Until then `from` must stay as it is. On the CPU a
 // copy.
-
 void upload(const Tensor& to, const Tensor& from);
 void wait_for_uploads(Device device);
 // The same in the order of the kernels: to is read by what was queued before, too.
 void send(const Tensor& to, const Tensor& from);
+// Waits until everything queued has been done.
+void wait_for_device(Device device);
+
 }  // namespace hrm
