@@ -119,6 +119,8 @@ TEST_CU_SRC := $(if $(filter-out 0,$(CUDA)),$(wildcard tests/cuda/*.cu)) \
 # The command line's own parts are tested too; only its main() is not.
 TEST_CLI_SRC := $(filter-out hrm/cli/main.cpp,$(CLI_SRC))
 TORTURE_SRC := $(wildcard tests/torture/*.cpp)
+# What the CUDA backend asks of cuBLASLt, against a stand-in for it: needs its headers, but no GPU.
+HOST_SIDE_SRC := $(wildcard tests/cuda/host_side/*.cpp) kernels/cuda/gemm_cublaslt.cpp tests/main.cpp
 PARITY_SRC := tests/parity.cpp tests/parity_arc.cpp tests/support/sha256.cpp
 # The parsers and all they touch.
 FUZZ_SRC := $(LIB_SRC)
@@ -147,6 +149,7 @@ HRM := $(BUILD)/hrm
 UNIT := $(BUILD)/tests/unit
 DEVICES := $(BUILD)/tests/devices
 TORTURE := $(BUILD)/tests/torture
+HOST_SIDE := $(BUILD)/tests/host_side
 PARITY := $(BUILD)/tests/parity
 EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp))
 BENCH := $(BUILD)/bench/bench
@@ -159,7 +162,7 @@ Q := $(if $(V),,@)
 say = @printf '  %-6s %s\n' $(1) $(2)
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run torture torture-short \
+.PHONY: all hrm run test test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run torture torture-short \
         install format format-check loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -169,6 +172,7 @@ all: hrm  ## the program build/cpu/hrm and the library build/cpu/libhrm.a (the d
 hrm: $(HRM) | print-config
 unit: $(UNIT)
 devices: $(DEVICES)
+host-side: $(HOST_SIDE)
 parity: $(PARITY)
 bench-build: $(BENCH) $(LADDER) $(CUDA_LADDER)
 
@@ -329,6 +333,11 @@ $(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
 $(CUDA_LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.cu.o $(LIB)
 $(GPU_BENCH): $(call objects,bench/gpu/main.cpp) $(LIB)
 $(LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call objects,bench/machine.cpp bench/measure.cpp) $(LIB)
+# Without the libraries that it stands in for.
+$(HOST_SIDE): $(call objects,$(HOST_SIDE_SRC))
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $^ -fopenmp -o $@
 # build/hrm is a link to the newest program of all build trees.
 $(HRM) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER):
 	$(call say,LINK,$@)
@@ -357,5 +366,5 @@ fuzz-run: $(FUZZERS)
 	  then grep number_of_executed $$f.log; \
 	  else tail -n 40 $$f.log; echo "FAILED $$f (the input is kept in build/fuzz)"; exit 1; fi; done
 
--include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) \
+-include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(HOST_SIDE_SRC) \
   $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))

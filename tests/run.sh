@@ -104,8 +104,9 @@ if [[ $build == build/cpu ]]; then
   parity build/emulate --cuda ops hrm_train hrm_eval trm_train gradients
   echo "== CUDA kernels, compiled by nvcc"
   if [[ -x ${NVCC:-} ]]; then
-    if make -s CUDA=1 cuda-objects 2>&1 | tee "$log" && ((PIPESTATUS[0] == 0)); then
+    if make -s CUDA=1 cuda-objects host-side 2>&1 | tee "$log" && ((PIPESTATUS[0] == 0)); then
       add 1 0 0
+      unit_tests build/cuda/tests/host_side
     else
       echo "FAILED nvcc: see above"
       add 0 1 0

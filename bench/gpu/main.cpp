@@ -129,7 +129,7 @@ void sweep(const char* name, const char* form, int64_t m, int64_t n, int64_t k,
            const Ceilings& top) {
   // TN: x w'; NN: dy w; NT: dy' x, in f32.
   const std::string f = form;
-  const Tensor a = normal({m, k}), b = normal({k, n});
+  const Tensor a = normal({m, k}), b = normal({k, n}), residual = normal({m, n});
   Tensor c = f == "NT" ? normal({m, n}, DType::f32) : normal({m, n});
   Gemm g;
   g.type = DType::bf16, g.c_type = c.dtype();
@@ -137,6 +137,12 @@ void sweep(const char* name, const char* form, int64_t m, int64_t n, int64_t k,
   g.a = a.data(), g.b = b.data(), g.c = c.data(), g.c_row = n;
   g.a_row = f == "NT" ? 1 : k, g.a_col = f == "NT" ? m : 1;
   g.b_row = f == "TN" ? 1 : n, g.b_col = f == "TN" ? k : 1;
+  // In a step these two start from the residual.
+  const std::string layer = name;
+  if (f == "TN" && (layer == "o" || layer == "down")) {
+    g.add = residual.data();
+    g.beta = 1;
+  }
   const cuda::GemmTuning t = cuda::tune_gemm(g, 64, 20);
   if (t.tried == 0) return;
   const double flops = 2.0 * static_cast<double>(m * n * k);

@@ -21,8 +21,8 @@ void set_tf32(bool on);
 std::string gemm_plans();
 bool load_gemm_plans(const std::string& text);
 
-// Times up to `most` algorithms for this product (medians of `repeats`, in microseconds) and keeps
-// the fastest for its shape. C is read, never written.
+// Times up to `most` algorithms for this product (medians of `repeats`, in microseconds; infinite
+// if it fails) and keeps the fastest for its shape. C is read, never written.
 struct GemmTuning {
   double first_us = 0, best_us = 0;
   int best = 0, tried = 0;

@@ -4,18 +4,23 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <memory>
+#include <sstream>
 #include <tuple>
+#include <vector>
 
-#include "kernels/cuda/check.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
 
 namespace hrm::cuda {
 namespace {
 
+// The alignment that cuBLASLt takes for granted where nothing is said; the allocator's.
+constexpr int kAlignment = 256;
 // What splits over k may use; cuBLASLt's default is nothing.
 constexpr size_t kWorkspace = size_t{192} << 20;
 
@@ -42,7 +47,7 @@ struct Shape {
   int64_t m, n, k, batch;
   int64_t a_ld, b_ld, c_ld, a_batch, b_batch, c_batch;
   bool a_transposed, b_transposed, add, fast;
-  int a_align, b_align, c_align;  // bytes, at most 16
+  int a_align, b_align, c_align;  // bytes, at most kAlignment
   auto tie() const {
     return std::tie(type, c_type, m, n, k, batch, a_ld, b_ld, c_ld, a_batch, b_batch, c_batch,
                     a_transposed, b_transposed, add, fast, a_align, b_align, c_align);
@@ -61,7 +66,7 @@ struct Shape {
 };
 
 int alignment(const void* p) {
-  int bytes = 16;
+  int bytes = kAlignment;
   while (reinterpret_cast<uintptr_t>(p) % static_cast<uintptr_t>(bytes)) bytes /= 2;
   return bytes;
 }
@@ -78,11 +83,12 @@ Shape shape_of(const Gemm& g) {
   s.a_ld = std::max(s.a_ld, s.a_transposed ? g.m : g.k);
   s.b_ld = std::max(s.b_ld, s.b_transposed ? g.k : g.n);
   s.c_ld = std::max(s.c_ld, g.n);
-  s.a_batch = g.a_batch, s.b_batch = g.b_batch, s.c_batch = g.c_batch;
+  // From one matrix to the next there is no way, where there is only one.
+  if (g.batch > 1) s.a_batch = g.a_batch, s.b_batch = g.b_batch, s.c_batch = g.c_batch;
   s.add = g.beta != 0;
   s.fast = tf32 && g.type == DType::f32;
   s.a_align = alignment(g.a), s.b_align = alignment(g.b),
-  s.c_align = std::min(alignment(g.c), g.add ? alignment(g.add) : 16);
+  s.c_align = std::min(alignment(g.c), g.add ? alignment(g.add) : kAlignment);
   return s;
 }
 
@@ -136,7 +142,7 @@ cublasLtMatrixLayout_t layout(DType t, int64_t rows, int64_t cols, int64_t ld, i
   return made;
 }
 
-// Candidates for a plan, best first by the library's own estimate.
+// Candidates for a plan that the library can run, best first by its own estimate.
 std::vector<cublasLtMatmulHeuristicResult_t> candidates(const Plan& plan, const Shape& s,
                                                         int count) {
   cublasLtMatmulPreference_t preference;
@@ -160,6 +166,8 @@ std::vector<cublasLtMatmulHeuristicResult_t> candidates(const Plan& plan, const 
                                      preference, count, found.data(), &got);
   cublasLtMatmulPreferenceDestroy(preference);
   found.resize(status == CUBLAS_STATUS_SUCCESS ? static_cast<size_t>(got) : 0);
+  std::erase_if(found,
+                [](const auto& candidate) { return candidate.state != CUBLAS_STATUS_SUCCESS; });
   return found;
 }
 
@@ -218,9 +226,16 @@ const Plan& plan_of(const Gemm& g) {
   return at->second;
 }
 
+// Whether a matrix lies as cuBLASLt wants it: rows (or columns) that are dense and do not overlap.
+// A repeated one, with a stride of 0, does not.
+bool lies_well(int64_t rows, int64_t columns, int64_t row_stride, int64_t column_stride) {
+  return (column_stride == 1 && (rows == 1 || row_stride >= columns)) ||
+         (row_stride == 1 && (columns == 1 || column_stride >= rows));
+}
+
 // Whether cuBLASLt can take the operands as they lie.
 bool fits(const Gemm& g) {
-  const bool a = g.a_col == 1 || g.a_row == 1, b = g.b_col == 1 || g.b_row == 1;
+  const bool a = lies_well(g.m, g.k, g.a_row, g.a_col), b = lies_well(g.k, g.n, g.b_row, g.b_col);
   return a && b && g.k > 0 &&
          (g.c_type == g.type || (g.type == DType::bf16 && g.c_type == DType::f32));
 }
@@ -259,43 +274,56 @@ bool load_gemm_plans(const std::string& text) {
   return true;
 }
 
+namespace {
+
+// One run of an algorithm on the device. Its sums go to `d`.
+double microseconds(const Plan& plan, const Gemm& g, const cublasLtMatmulAlgo_t& algorithm,
+                    void* d) {
+  Timer timer;
+  timer.start();
+  run(plan, g, algorithm, d, {});
+  timer.stop();
+  return 1e6 * timer.seconds();
+}
+
+// The median of several. Infinite for an algorithm that fails, and for one that is far from the
+// best so far.
+double median_microseconds(const Plan& plan, const Gemm& g, const cublasLtMatmulAlgo_t& algorithm,
+                           void* d, int repeats, double best) try {
+  microseconds(plan, g, algorithm, d);
+  if (microseconds(plan, g, algorithm, d) > 3 * best) return INFINITY;
+  std::vector<double> times;
+  for (int i = 0; i < repeats; ++i) times.push_back(microseconds(plan, g, algorithm, d));
+  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return *middle;
+} catch (const Error&) {
+  return INFINITY;
+}
+
+}  // namespace
+
 GemmTuning tune_gemm(const Gemm& g, int most, int repeats) {
   CHECK(fits(g), "[gemm] cuBLASLt cannot take these strides");
   const Shape s = shape_of(g);
   Plan plan = plan_of(g);
+  const auto all = candidates(plan, s, most);
   // Sums of candidates go elsewhere: C is read again by the next.
   const size_t bytes = static_cast<size_t>(g.batch * g.c_batch + g.m * g.c_row) * size_of(g.c_type);
-  void* d = allocate(bytes);
+  const std::unique_ptr<void, void (*)(void*)> d(allocate(bytes), release);
   CHECK(d, "[gemm] out of memory for the sums of candidates");
-  const auto queue = static_cast<cudaStream_t>(stream());
-  cudaEvent_t begin, end;
-  gpu::check(cudaEventCreate(&begin), "create an event");
-  gpu::check(cudaEventCreate(&end), "create an event");
   GemmTuning result;
-  for (const auto& candidate : candidates(plan, s, most)) {
-    std::vector<float> times;
-    for (int i = -2; i < repeats; ++i) {
-      gpu::check(cudaEventRecord(begin, queue), "record an event");
-      run(plan, g, candidate.algo, d, {});
-      gpu::check(cudaEventRecord(end, queue), "record an event");
-      gpu::check(cudaEventSynchronize(end), "run a candidate");
-      float ms = 0;
-      gpu::check(cudaEventElapsedTime(&ms, begin, end), "time a candidate");
-      if (i >= 0) times.push_back(ms);
-    }
-    std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
-    const double us = 1e3 * times[times.size() / 2];
-    if (result.tried == 0) result.first_us = us;
-    if (result.tried == 0 || us < result.best_us) {
-      result.best_us = us, result.best = result.tried;
-      plan.algorithm = candidate.algo;
-    }
+  result.best_us = INFINITY;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const double us = median_microseconds(plan, g, all[i].algo, d.get(), repeats, result.best_us);
+    if (i == 0) result.first_us = us;
     ++result.tried;
+    if (us >= result.best_us) continue;
+    result.best_us = us;
+    result.best = static_cast<int>(i);
+    plan.algorithm = all[i].algo;
+    plans[s] = plan;
   }
-  cudaEventDestroy(begin);
-  cudaEventDestroy(end);
-  release(d);
-  plans[s] = plan;
   return result;
 }
 
