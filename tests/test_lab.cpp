@@ -160,9 +160,70 @@ TEST_CASE("experiment: every mistake in a file is one line that names it") {
   ExperimentOptions options;
   options.only = "loops=3";
   const Path file = write(dir, kFile);
-  expect_error([&] { read_experiment(file, options); }, "no model has loops=3");
+  expect_error(
+      [&] { read_experiment(file, options); },
+      "no model has loops=3. HINT: there are loops=1, loops=4, count=100, count=200, seed=0, "
+      "seed=3");
+  options.only = "foo=1";
+  expect_error([&] { read_experiment(file, options); },
+               "no model has foo=1. HINT: there are loops=1");
+  options.only = "loops=1,seed=1";
+  expect_error([&] { read_experiment(file, options); }, "no model has loops=1 and seed=1. HINT");
   options.only = "loops=1,4,seed=0";
   expect_error([&] { read_experiment(file, options); }, "no model has loops=1,4.");
+}
+
+TEST_CASE("experiment: a folder of tasks may have a blank in its name") {
+  const TempDir dir;
+  std::string text = kFile;
+  text.replace(text.find("sudoku --side 4"), 15, "arc --from {arc}/x");
+  text.replace(text.find(" --count {count}"), 16, "");
+  ExperimentOptions options;
+  options.arc = dir / "a b";
+  const Experiment e = read_experiment(write(dir, text), options);
+  CHECK(e.data.at("d") == Words{"arc", "--from", (dir / "a b/x").string()});
+}
+
+TEST_CASE("experiment: the words of a file write nowhere but below --out") {
+  const TempDir dir;
+  const auto refused = [&](const Json& change, const std::string& message) {
+    Json json = Json::parse(kFile);
+    json.merge_patch(change);
+    const Path file = write(dir, json.dump());
+    expect_error([&] { read_experiment(file, {}); }, "try.json: " + message);
+  };
+  const auto data = [](const std::string& words) { return Json{{"data", {{"d", words}}}}; };
+  const auto train = [](const std::string& words) { return Json{{"train", words}}; };
+  const auto evaluate = [](const Json& how) { return Json{{"evaluate", {{"test", how}}}}; };
+  refused(data("maze --size 5 --csv /any/file"),
+          "data: d: an experiment may not pass --csv to `hrm data maze`. HINT: it may pass --size");
+  refused(data("maze --csv=/any/file"), "data: d: an experiment may not pass --csv to");
+  refused(data("sudoku --out /any"), "data: d: an experiment may not pass --out to");
+  refused(data("sudoku --replace"), "data: d: an experiment may not pass --replace to");
+  refused(data("sudoku --count 5 -- x"), "data: d: an experiment may not pass -- to");
+  refused(data("show /any"),
+          "data: d: an experiment may not run `hrm data show`. HINT: it may run");
+  refused(data(""), "data: d: an experiment may not run `hrm data`");
+  refused(train("--preset sudoku4 --run /any"),
+          "train: an experiment may not pass --run to `hrm train`");
+  refused(train("--preset sudoku4 --resume"), "train: an experiment may not pass --resume");
+  refused(evaluate("arc predict --out /any"), "evaluate: test: an experiment may not pass --out");
+  refused(evaluate("export /any --out /any"),
+          "evaluate: test: an experiment may not run `hrm export`");
+  refused(evaluate("arc farm --out /any"),
+          "evaluate: test: an experiment may not run `hrm arc farm`");
+  refused(evaluate("demo"), "evaluate: test: an experiment may not run `hrm demo`");
+  // Also where a value brings the word in.
+  refused(evaluate({{"run", "eval {x}"}, {"x", {"--run /any"}}}),
+          "evaluate: test: an experiment may not pass --run");
+  refused(Json{{"set", {{"--run", "/any"}}}}, "[config] unknown key '--run'");
+  // Numbers may be negative, and a file's name becomes a folder.
+  const Path file = write(dir, kFile);
+  CHECK_NOTHROW(read_experiment(file, {}));
+  for (const std::string name : {"...json", "..json", "models.json", "data.json", "locks.json"}) {
+    fs::copy_file(file, dir / name);
+    expect_error([&] { read_experiment(dir / name, {}); }, "an experiment may not be called");
+  }
 }
 
 TEST_CASE("experiment: records of one setting become a row; tables and pages hold them") {

@@ -1,8 +1,8 @@
 #include "hrm/lab/experiment.h"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
-#include <set>
 #include <sstream>
 
 #include "hrm/support/json.h"
@@ -21,6 +21,35 @@ void replace_all(std::string& text, const std::string& what, const std::string& 
     text.replace(at, what.size(), with);
 }
 
+// What an experiment may pass to which command. Not among it is what the lab passes itself, and
+// what writes anywhere else than below --out: a file may come from a stranger.
+const std::map<std::string, Words> kAllowed = {
+    {"data sudoku",
+     {"--side", "--from", "--count", "--givens", "--minimal", "--min-rating", "--test",
+      "--subsample-train", "--augment", "--seed"}},
+    {"data maze",
+     {"--size", "--count", "--test", "--min-path", "--unique", "--walls", "--from", "--test-from",
+      "--seed"}},
+    {"data arc",
+     {"--from", "--form", "--variants", "--kinds", "--only", "--task", "--without", "--canvas",
+      "--seed"}},
+    {"data tokens", {"--from"}},
+    {"train",
+     {"--preset", "--data", "--task", "--init", "--set", "--dtype", "--tf32", "--no-cuda-graph"}},
+    {"eval",
+     {"--checkpoint", "--data", "--split", "--variants", "--max", "--batch", "--segments", "--halt",
+      "--halt-threshold", "--halt-by", "--noise", "--noise-every-segment", "--seed", "--rollouts",
+      "--select", "--relabel", "--device", "--tf32"}},
+    {"arc predict",
+     {"--checkpoint", "--data", "--variants", "--kinds", "--seed", "--segments", "--halt",
+      "--batch", "--task", "--shuffle", "--device", "--tf32"}}};
+
+std::string join(const Words& words, const std::string& between) {
+  std::string text;
+  for (const std::string& w : words) text += (text.empty() ? "" : between) + w;
+  return text;
+}
+
 // Reads one file; every error names it.
 class Reader {
  public:
@@ -37,6 +66,8 @@ class Reader {
   Experiment read() {
     Experiment e;
     e.name = file_.stem();
+    check(!e.name.starts_with('.') && e.name != "data" && e.name != "models" && e.name != "locks",
+          "an experiment may not be called '", e.name, "'. HINT: rename the file");
     e.title = text("title"), e.question = text("question"), e.article = text("article");
     e.curve = json_.value("curve", false);
     e.average = {"seed"};
@@ -133,20 +164,44 @@ class Reader {
     return all;
   }
 
+  std::string arc_folder() const {
+    check(!options_.arc.empty(),
+          "needs ARC tasks. HINT: git clone https://github.com/fchollet/ARC-AGI, then "
+          "--arc ARC-AGI/data");
+    // Spelled one way, so that the same folder is the same data set.
+    return fs::weakly_canonical(options_.arc).string();
+  }
+
   // Splits at blanks, after {label} was replaced by its value.
   Words words(std::string command, const Labels& labels) const {
     for (const auto& [name, value] : labels) replace_all(command, "{" + name + "}", value);
-    if (command.find("{arc}") != std::string::npos) {
-      check(!options_.arc.empty(),
-            "needs ARC tasks. HINT: git clone https://github.com/fchollet/ARC-AGI, then "
-            "--arc ARC-AGI/data");
-      // Spelled one way, so that the same folder is the same data set.
-      replace_all(command, "{arc}", fs::weakly_canonical(options_.arc).string());
-    }
     std::istringstream in(command);
     Words out;
-    for (std::string w; in >> w;) out.push_back(w);
+    for (std::string w; in >> w;) {
+      if (w.find("{arc}") != std::string::npos) replace_all(w, "{arc}", arc_folder());
+      out.push_back(w);
+    }
     return out;
+  }
+
+  void check_words(const Words& words, const std::string& where) const {
+    const bool two = words.size() > 1 && (words[0] == "data" || words[0] == "arc");
+    const std::string command = words[0] + (two ? " " + words[1] : "");
+    const auto allowed = kAllowed.find(command);
+    Words commands;
+    for (const auto& [name, options] : kAllowed) commands.push_back(name);
+    check(allowed != kAllowed.end(), where, "an experiment may not run `hrm ", command,
+          "`. HINT: it may run ", join(commands, ", "));
+    for (const std::string& w : words) {
+      const std::string option = w.substr(0, w.find('='));
+      const bool number =
+          w.size() > 1 && (std::isdigit(static_cast<unsigned char>(w[1])) || w[1] == '.');
+      if (!w.starts_with('-') || number) continue;
+      const Words& options = allowed->second;
+      check(std::find(options.begin(), options.end(), option) != options.end(), where,
+            "an experiment may not pass ", option, " to `hrm ", command, "`. HINT: it may pass ",
+            join(options, ", "));
+    }
   }
 
   void add_trial(Experiment& e, Labels labels, const Json& run, const Json& seed) const {
@@ -160,6 +215,9 @@ class Reader {
     for (const auto& [name, command] : run["data"].items()) {
       check(command.is_string(), "data: ", name, " must be the words behind `hrm data`");
       const Words made = words(command, labels);
+      Words whole = {"data"};
+      whole.insert(whole.end(), made.begin(), made.end());
+      check_words(whole, "data: " + name + ": ");
       names[name] = name;
       for (int i = 2; e.data.contains(names[name]) && e.data[names[name]] != made; ++i)
         names[name] = name + "-" + std::to_string(i);
@@ -171,6 +229,7 @@ class Reader {
           replace_all(w, "{data:" + name + "}", "{data:" + unique + "}");
     };
     t.train = words("train " + word(run["train"]), labels);
+    check_words(t.train, "train: ");
     if (std::find(t.train.begin(), t.train.end(), "--data") == t.train.end())
       t.train.insert(t.train.end(), {"--data", "{data:" + run["data"].begin().key() + "}"});
     place(t.train);
@@ -208,6 +267,8 @@ class Reader {
       Labels known = t.labels;
       known.insert(known.end(), labels.begin(), labels.end());
       t.judgements.push_back({labels, words(word(how.is_object() ? how["run"] : how), known)});
+      if (!t.judgements.back().words.empty())
+        check_words(t.judgements.back().words, "evaluate: " + name + ": ");
     }
   }
 
@@ -220,34 +281,49 @@ class Reader {
     }
   }
 
-  // "loops=1, loops=2, seed=0": what --only can ask for.
-  static std::string labels_of(const Experiment& e) {
-    std::set<std::string> labels;
-    for (const Trial& t : e.trials)
-      for (const auto& [name, value] : t.labels) labels.insert(name + "=" + value);
-    std::string text;
-    for (const std::string& label : labels) text += (text.empty() ? "" : ", ") + label;
-    return text;
+  // Every label of the trials with each of its values, as --only takes them.
+  static std::string known_labels(const std::vector<Trial>& trials) {
+    std::vector<std::pair<std::string, Words>> known;
+    for (const Trial& t : trials)
+      for (const auto& [name, value] : t.labels) {
+        const auto same = [&](const auto& k) { return k.first == name; };
+        auto at = std::find_if(known.begin(), known.end(), same);
+        if (at == known.end()) at = known.insert(at, {name, {}});
+        const std::string item = name + "=" + value;
+        if (std::find(at->second.begin(), at->second.end(), item) == at->second.end())
+          at->second.push_back(item);
+      }
+    Words all;
+    for (const auto& [name, items] : known) all.insert(all.end(), items.begin(), items.end());
+    return join(all, ", ");
   }
 
-  void keep_only(Experiment& e) const {
-    e.partial = !options_.only.empty();
+  // The items of --only. A value may hold commas.
+  Words only_items() const {
     std::istringstream in(options_.only);
-    Words items;  // a value may hold commas
+    Words items;
     for (std::string part; std::getline(in, part, ',');)
       if (items.empty() || part.find('=') != std::string::npos)
         items.push_back(part);
       else
         items.back() += "," + part;
-    const std::string known = labels_of(e);
-    for (const std::string& item : items) {
+    return items;
+  }
+
+  void keep_only(Experiment& e) const {
+    e.partial = !options_.only.empty();
+    const std::string known = known_labels(e.trials);
+    std::string asked;
+    for (const std::string& item : only_items()) {
       const size_t at = item.find('=');
-      check(at != std::string::npos, "--only takes label=value, got '", item, "'");
+      check(at != std::string::npos, "--only takes label=value, got '", item, "'. HINT: there are ",
+            known);
       const std::pair<std::string, std::string> wanted(item.substr(0, at), item.substr(at + 1));
       std::erase_if(e.trials, [&](const Trial& t) {
         return std::find(t.labels.begin(), t.labels.end(), wanted) == t.labels.end();
       });
-      check(!e.trials.empty(), "no model has ", item, ". HINT: labels are ", known);
+      asked += (asked.empty() ? "" : " and ") + item;
+      check(!e.trials.empty(), "no model has ", asked, ". HINT: there are ", known);
     }
   }
 

@@ -18,7 +18,7 @@ std::string to_string(const Words& words);  // as a shell reads it
 // What the words behind `hrm train` ask for: the configuration (--preset, --set), and the others.
 std::pair<Config, Words> asked_for(const Words& train);
 
-// A way to judge a trained model: eval, solve or arc predict, without --run and --json; without
+// A way to judge a trained model: eval or arc predict, without --run and --json; without
 // words it is the evaluation at the end of training.
 struct Judgement {
   Labels labels;

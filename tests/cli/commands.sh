@@ -224,6 +224,12 @@ bad "lab: ARC without tasks" "arc ARC-AGI/data" "$hrm" lab figure 6
 bad "lab: not JSON" "is not valid JSON" bash -c "echo '{' >bad.json; '$hrm' lab run bad.json"
 bad "lab: an unknown setting" "lab4.json: [config] unknown key 'loops'" bash -c "
   sed 's/set.halt_max_steps/set.loops/' lab.json >lab4.json; '$hrm' lab run lab4.json --out lab4"
+bad "lab: a word that writes elsewhere" "data: s: an experiment may not pass --csv to" bash -c "
+  sed 's/sudoku --side 4/maze --size 5 --csv precious.csv/' lab.json >lab8.json; '$hrm' lab run lab8.json"
+ok "lab: and nothing is written" "" test ! -e precious.csv
+bad "one command at a time" "not expected: demo" "$hrm" eval --run run demo
+bad "lab: no such models" "no model has foo=1. HINT: there are loops=1, loops=2, seed=0, seed=1" \
+  "$hrm" lab run lab.json --only foo=1
 bad "lab: a command that fails" "failed: hrm:" bash -c "
   sed 's/eval --rollouts 2/eval --rollouts x/' lab.json >lab5.json
   '$hrm' lab run lab5.json --out whole-lab 2>lines; status=\$?; tail -n 1 lines >&2; exit \$status"
@@ -314,7 +320,7 @@ for what in lab farm; do
   pid=$!
   within 20 two_work two-$what
   bad "$what: a second one in the same folder" "is in use by process $pid on" timeout 20 "${command[@]}"
-  kill $pid
+  kill -9 $pid
   wait $pid 2>/dev/null
 done
 # Other experiments with the same data and models may run at the same time: each is made once.
