@@ -286,10 +286,10 @@ command_in() {  # lab|farm FOLDER: into the array `command`
     command=("$hrm" arc farm --from arc/evaluation --out "$PWD/$2" --budget 1h --jobs 2 "${tiny[@]}")
   fi
 }
-# The processes that work in a folder, by what they were started with. (The pattern does not match
-# itself, so that grep is not among them.)
-workers() { grep -al -- "$PWD/$1/[mt]" /proc/[0-9]*/cmdline 2>/dev/null | cut -d / -f 3; }
-two_work() { (($(workers "$1" | wc -l) == 2)); }
+# The processes that were started with the name of a folder: the parent and its children. (The pattern
+# does not match itself, so that grep is not among them.)
+workers() { grep -al -- "$PWD/[${1:0:1}]${1:1}" /proc/[0-9]*/cmdline 2>/dev/null | cut -d / -f 3; }
+three_work() { (($(workers "$1" | wc -l) == 3)); }
 none_works() { [[ -z $(workers "$1") ]]; }
 within() {  # SECONDS COMMAND...: whether it succeeds in this time
   local tries=$(($1 * 50))
@@ -303,12 +303,12 @@ for what in lab farm; do
     command_in $what $folder
     "${command[@]}" >out 2>err &
     pid=$!
-    within 20 two_work $folder
+    within 20 three_work $folder
     started=$?
     kill -${signal%:*} $pid
     within 2 none_works $folder
     gone=$?
-    ((gone == 0)) || kill -9 $pid $(workers $folder)
+    ((gone == 0)) || kill -9 $(workers $folder)
     wait $pid 2>/dev/null
     status=$?
     [[ $started == 0 && $gone == 0 && $status == "${signal#*:}" ]] &&
@@ -318,7 +318,7 @@ for what in lab farm; do
   command_in $what two-$what
   "${command[@]}" >/dev/null 2>&1 &
   pid=$!
-  within 20 two_work two-$what
+  within 20 three_work two-$what
   bad "$what: a second one in the same folder" "is in use by process $pid on" timeout 20 "${command[@]}"
   kill -9 $pid
   wait $pid 2>/dev/null
