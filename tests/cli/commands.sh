@@ -35,6 +35,13 @@ bad() {  # NAME TEXT COMMAND...
   ((status != 0 && status < 126)) && (($(wc -l <err) == 1)) && grep -qF -- "$text" err
   report $? "$name (status $status)"
 }
+last_line() {  # COMMAND...: of its stderr, without the progress of the work before it
+  "$@" 2>lines
+  local status=$?
+  tail -n 1 lines >&2
+  return $status
+}
+
 skip() { echo "SKIPPED $1: $2"; skipped=$((skipped + 1)); }
 
 tiny=(--set hidden_size=16 --set puzzle_emb_ndim=16 --set num_heads=2 --set H_layers=1
@@ -274,10 +281,119 @@ pid=$!
 first_checkpoint int
 kill -INT $pid
 wait $pid
-grep -q "Go on with --resume" err
-report $? "SIGINT writes a checkpoint and says how to go on"
-ok "resume after SIGINT" "" "$hrm" "${args[@]}" --run int --resume
+status=$?
+((status == 130)) && grep -q "Go on with --resume" err
+report $? "SIGINT writes a checkpoint, says how to go on, ends with 130 (status $status)"
+"$hrm" train --run int --resume >out 2>err &
+pid=$!
+sleep 0.3
+kill -TERM $pid
+wait $pid
+status=$?
+((status == 143)) && grep -q "Go on with --resume" err
+report $? "SIGTERM does the same, with 143 (status $status)"
+ok "resume after SIGINT and SIGTERM" "" "$hrm" "${args[@]}" --run int --resume
 ok "the same bits again" "" cmp {whole,int}/$weights
+
+# --- one run folder, one run
+"$hrm" "${args[@]}" --run held >/dev/null 2>&1 &
+pid=$!
+first_checkpoint held
+bad "a run that another process holds" "held is in use by process $pid on" "$hrm" train --run held --resume
+wait $pid
+ok "the run that was held is the whole one" "" cmp {whole,held}/$weights
+# Killed before the first checkpoint: it starts anew, and no line is there twice.
+"$hrm" "${args[@]}" --run early --set checkpoint_every=1500 >/dev/null 2>&1 &
+pid=$!
+for _ in $(seq 1000); do
+  [[ $(wc -l <early/metrics.jsonl 2>/dev/null || echo 0) -gt 5 ]] && break
+  sleep 0.02
+done
+kill -9 $pid
+wait $pid 2>/dev/null
+ok "resume before the first checkpoint" "" "$hrm" train --run early --resume
+ok "the same bits from the start" "" cmp {whole,early}/$weights
+steps_of() { grep -o '"step":[0-9]*' "$1/metrics.jsonl" | sort | uniq -c | sort -rn | head -n 1; }
+ok "no line of metrics twice" "" test "$(steps_of early)" == "$(steps_of whole)"
+# A signal in an evaluation ends the program at once; the evaluation is made up for.
+slow=(train --preset sudoku4 --data d4 --steps 2 --set eval_every=1 --set hidden_size=128
+  --set eval_puzzles=0 --set halt_max_steps=400)
+"$hrm" "${slow[@]}" --run evaluating >out 2>err &
+pid=$!
+first_checkpoint evaluating
+started=$SECONDS
+kill -TERM $pid
+wait $pid
+status=$?
+((status == 143 && SECONDS - started <= 2)) && grep -q "stopped in the evaluation after step" err
+report $? "SIGTERM in an evaluation (status $status, $((SECONDS - started)) s)"
+ok "the checkpoint came before it" "" test -s evaluating/checkpoints/step_00000001/state.json
+
+# --- a run that starts from another, and one that goes on with other settings
+ok "start from another run" "of 0 puzzle rows found" "$hrm" train --preset sudoku4 --data d4 --init run \
+  --run begun --steps 6 "${tiny[@]}"
+"$hrm" train --preset sudoku4 --data d4 --init run --run begun2 --steps 6 "${tiny[@]}" >/dev/null 2>&1
+rm -r begun2/checkpoints begun2/best  # as when it is killed before the first checkpoint
+ok "resume without a checkpoint: from that run again" "starts from" "$hrm" train --run begun2 --resume
+ok "the same bits as begun" "" cmp begun{,2}/checkpoints/step_00000006/model.safetensors
+bad "resume from another start" "holds a run that started from" \
+  "$hrm" train --run begun --resume --init killed
+bad "start from a model of another shape" "HINT" "$hrm" train --preset sudoku6 --data d4 --init run --run x
+ok "no folder of a start that failed" "" test ! -e x
+ok "longer, with other rates" "run folder begun" "$hrm" train --run begun --resume --steps 8 --set lr=1e-4 \
+  --set clip_norm=1
+ok "the change is on record" '"total_steps":[6,8]' cat begun/metrics.jsonl
+ok "and is the run's setting now" '"lr": 0.0001' "$hrm" info begun --json
+bad "a setting that may not change" "begun holds a run with hidden_size = 16, not 32" \
+  "$hrm" train --run begun --resume --set hidden_size=32
+bad "a preset that is another" "holds a run of the preset 'sudoku4', not 'maze10'" \
+  "$hrm" train --run begun --resume --preset maze10
+"$hrm" data sudoku --side 4 --count 400 --test 40 --seed 9 --out d4other >/dev/null 2>&1
+bad "another data set of the same shape" "is not the one that the run was trained on" last_line \
+  "$hrm" train --run begun --resume --steps 9 --data d4other
+cp -r d4 d4moved
+ok "the data set in another place" "run folder begun" "$hrm" train --run begun --resume --steps 9 --data d4moved
+# Runs can be moved, and used from everywhere.
+cp -r runs/demo-sudoku4 moved
+ok "a demo that was moved" "puzzles" "$hrm" eval --run moved --max 8
+ok "from another folder" "puzzles" bash -c "cd / && '$hrm' eval --run '$PWD/moved' --max 8"
+ok "a run from another folder" "puzzles" bash -c "cd / && '$hrm' eval --run '$PWD/run'"
+mv d4moved d4gone
+bad "the data set is gone" "HINT: --data DIR says where it is now" "$hrm" train --run begun --resume
+ok "followed: --data" "" "$hrm" train --run begun --resume --data d4gone
+
+# --- the hint of a training that diverged, followed
+diverging=(train --preset sudoku4 --data d4 --steps 200 "${tiny[@]}" --set lr=1000 --set lr_warmup_steps=200)
+bad "hint: a lower rate" "HINT: a lower rate may help, \`hrm train --run diverged --resume --set lr=" \
+  last_line "$hrm" "${diverging[@]}" --run diverged
+ok "followed: a lower rate" "run folder diverged" "$hrm" train --run diverged --resume --set lr=1e-4 --steps 30
+bad "hint: clipping, before the first checkpoint" "there is no checkpoint yet" \
+  last_line "$hrm" "${diverging[@]}" --run diverged2 --set checkpoint_every=200 --set lr_warmup_steps=20
+ok "followed: clipping and a lower rate" "run folder diverged2" \
+  "$hrm" train --run diverged2 --resume --set clip_norm=1 --set lr=1e-3 --steps 30
+
+# --- links in a run folder are not followed
+mkdir outside && printf 'mine\n' >outside/mail
+cp -r run linked
+rm linked/metrics.jsonl && ln -s "$PWD/outside/mail" linked/metrics.jsonl
+bad "metrics.jsonl is a link" "metrics.jsonl is a link" "$hrm" train --run linked --resume
+rm linked/metrics.jsonl && ln -s "$PWD/outside/mail" linked/report.html.tmp
+ok "report beside a link" "report.html" "$hrm" report linked
+ok "what the links led to is as it was" "" bash -c '[[ $(cat outside/mail) == mine ]]'
+
+# --- what the user names is written to, not replaced
+ok "metrics to standard output" "kind,step" "$hrm" metrics run --csv -
+ln -s target.csv link.csv
+ok "metrics through a link" "" bash -c "'$hrm' metrics run --csv link.csv && [[ -L link.csv && -s target.csv ]]"
+mkfifo pipe
+cat pipe >piped &
+ok "metrics into a pipe" "" "$hrm" metrics run --csv pipe
+wait $!
+ok "the pipe handed them on" "" bash -c '[[ -p pipe ]] && grep -q "^kind,step" piped'
+if [[ -c /dev/full ]]; then
+  bad "metrics on a full device" "No space left on device" "$hrm" metrics run --csv /dev/full
+  ok "which is still a device" "" test -c /dev/full
+fi
 
 # --- lab and farm under signals: no process is left, and the same command goes on
 sed 's/"total_steps": 400/"total_steps": 1000000/' lab.json >long.json
@@ -386,10 +502,9 @@ bad "dtype" "--dtype must be f32, bf16 or f64" "$hrm" train --data d4 --run x --
 bad "too large for the memory" "of memory" "$hrm" train --preset hrm-27m --data d4 --run x \
   --set batch_size=1000000
 ok "nothing half-written" "" test ! -e x
-bad "another configuration" "another configuration" "$hrm" train --data d4 --run run --steps 10 --seed 5
 bad "a run that exists" "--resume goes on" "$hrm" train --preset sudoku4 --data d4 --run run --steps 10 "${tiny[@]}"
-bad "nothing to resume" "is not a run folder" "$hrm" train --data d4 --run y --resume
-bad "resume of another model" "another configuration" "$hrm" train --preset sudoku4 --data d4 --run run \
+bad "nothing to resume" "there is no run in y to resume" "$hrm" train --data d4 --run y --resume
+bad "resume of another model" "holds a run with H_layers = 1, not 2" "$hrm" train --preset sudoku4 --data d4 --run run \
   --resume --steps 10 "${tiny[@]}" --set H_layers=2
 bad "not a run" "is not a run folder" "$hrm" eval --run d4
 bad "no such checkpoint" "is no checkpoint" "$hrm" eval --run run --checkpoint nowhere
@@ -411,7 +526,11 @@ cp run/config.json hurt/
 printf 'x' >>hurt/best/model.safetensors
 bad "checkpoint damaged" "its checksum is wrong" "$hrm" eval --run hurt
 cp run/config.json hurt/ && printf 'x' >>hurt/checkpoints/step_00000010/model.safetensors
-bad "resume from a damaged checkpoint" "its checksum is wrong" "$hrm" train --run hurt --resume
+ok "resume from the checkpoint before a damaged one" "step_00000010/model.safetensors is damaged: its checksum is wrong: going on from step 5" \
+  "$hrm" train --run hurt --resume
+ok "which comes to the same weights" "" cmp {run,hurt}/checkpoints/step_00000010/model.safetensors
+for step in hurt/checkpoints/step_*; do printf 'x' >>$step/training.safetensors; done
+bad "no checkpoint is whole" "no checkpoint of hurt is whole" "$hrm" train --run hurt --resume
 # A disk that is full after 8 KiB.
 bash -c 'trap "" XFSZ; ulimit -f 8; exec "$@"' _ \
   "$hrm" train --preset sudoku4 --data d4 --run full --steps 3 "${tiny[@]}" >out 2>err
@@ -527,7 +646,7 @@ ok "a preset on other data: Sudoku" "note: the preset arc-task" \
   "$hrm" train --preset arc-task --data d4 --run kind2 --steps 1 "${tiny[@]}"
 ok "a preset on its own data: no note" "" bash -c \
   "! '$hrm' train --preset sudoku4 --data d4 --run kind3 --steps 1 ${tiny[*]} 2>&1 | grep note:"
-bad "resume of nothing" "--resume needs the folder of the run" "$hrm" train --resume
+bad "resume of nothing" "--resume needs a run. HINT: --run RUN" "$hrm" train --resume
 
 # --- gradient rules: nothing is written before they are read
 for rule in one_stpe last_k: last_k:abc last_k:2: damped:x:y neumann; do
@@ -631,13 +750,6 @@ fi
 exits 141 "SIGPIPE stays quiet" bash -c "
   (sleep 0.5; exec '$hrm' data show d4 --count 360) | true; exit \${PIPESTATUS[0]}"
 
-last_line() {  # COMMAND...: of its stderr, without the progress of the work before it
-  "$@" 2>lines
-  local status=$?
-  tail -n 1 lines >&2
-  return $status
-}
-
 # --- hints, followed: a mistake is made, then what its hint says is done, and works
 bad "hint: make a data set" 'HINT: `hrm data sudoku --side 4 --out data/sudoku4`' "$hrm" train
 ok "followed: make a data set" "" "$hrm" data sudoku --side 4 --out data/sudoku4
@@ -698,7 +810,7 @@ ok "followed: fewer variants" "pass@2" "$hrm" arc predict --run ra --data da6 --
 bad "hint: a submission of some tasks" "HINT: --from with the tasks that it answers alone" bash -c "
   echo '{\"e1\":[{\"attempt_1\":[[1]]}]}' >s.json; '$hrm' arc score s.json --from arc"
 ok "followed: these tasks" "1 test outputs" "$hrm" arc score s.json --from arc/evaluation/e1.json
-bad "hint: the labels of an experiment" "HINT: labels are loops=1, loops=2, seed=0, seed=1" \
+bad "hint: the labels of an experiment" "HINT: there are loops=1, loops=2, seed=0, seed=1" \
   "$hrm" lab run lab.json --out whole-lab --only foo=1
 bad "hint: metrics of nothing" "HINT: --csv FILE" "$hrm" metrics run
 # Memory: the advice is followed under the same limit.
