@@ -285,11 +285,11 @@ class Reader {
   static std::string known_labels(const std::vector<Trial>& trials) {
     std::vector<std::pair<std::string, Words>> known;
     for (const Trial& t : trials)
-      for (const auto& [name, value] : t.labels) {
-        const auto same = [&](const auto& k) { return k.first == name; };
+      for (const auto& label : t.labels) {
+        const auto same = [&](const auto& k) { return k.first == label.first; };
         auto at = std::find_if(known.begin(), known.end(), same);
-        if (at == known.end()) at = known.insert(at, {name, {}});
-        const std::string item = name + "=" + value;
+        if (at == known.end()) at = known.insert(at, {label.first, {}});
+        const std::string item = label.first + "=" + label.second;
         if (std::find(at->second.begin(), at->second.end(), item) == at->second.end())
           at->second.push_back(item);
       }
