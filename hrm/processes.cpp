@@ -15,6 +15,8 @@
 #include <thread>
 #include <utility>
 
+#include "hrm/support/stop_signals.h"
+
 namespace hrm {
 namespace fs = std::filesystem;
 namespace {
@@ -53,6 +55,9 @@ pid_t start(const Command& command) {
   if (child > 0) return child;
   // The parent may have died before the kernel was told what to do then.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent) ::_exit(kCannotStart);
+  // A shell may have had this process ignore them.
+  ::signal(SIGINT, SIG_DFL);
+  ::signal(SIGTERM, SIG_DFL);
   ::dup2(input.descriptor(), STDIN_FILENO);
   ::dup2(output.descriptor(), STDOUT_FILENO);
   ::dup2(log.descriptor(), STDERR_FILENO);
@@ -86,7 +91,7 @@ void SideBySide::command(const Command& command) {
   pid_t child = 0;
   {
     const std::lock_guard lock(mutex_);
-    CHECK(!stopping(), "[processes] stopped");
+    CHECK(StopSignals::count() == 0, "[processes] stopped");
     child = start(command);
     children_.insert(child);
   }
@@ -117,7 +122,7 @@ struct SideBySide::State {
 // What one thread does.
 void SideBySide::work_off(State& state) {
   std::unique_lock lock(mutex_);
-  while (state.next < state.count && !state.failed && !stopping()) {
+  while (state.next < state.count && !state.failed && StopSignals::count() == 0) {
     const int64_t i = state.next++;
     lock.unlock();
     std::exception_ptr failed;
@@ -136,11 +141,11 @@ void SideBySide::work_off(State& state) {
 }
 
 // `*passed` counts the requests that the children know of.
-void SideBySide::pass_on_stop(int* passed) {
-  const int asked = stop ? stop() : 0;
-  if (asked == *passed) return;
-  for (const pid_t child : children_) ::kill(child, asked > 1 ? SIGKILL : SIGTERM);
-  *passed = asked;
+void SideBySide::pass_on_signals(int* passed) {
+  const int received = StopSignals::count();
+  if (received == *passed) return;
+  *passed = received;
+  for (const pid_t child : children_) ::kill(child, received > 1 ? SIGKILL : SIGTERM);
 }
 
 // Calls `done` and `tick`; returns the first exception.
@@ -174,7 +179,7 @@ void SideBySide::run(int64_t count, const std::function<void(int64_t i)>& work) 
   int passed = 0;
   while (state.working > 0 || !state.ended.empty()) {
     if (state.ended.empty()) changed_.wait_for(lock, kTick);
-    pass_on_stop(&passed);
+    pass_on_signals(&passed);
     const std::vector<int64_t> ended = std::exchange(state.ended, {});
     lock.unlock();
     const std::exception_ptr failed = tell(ended);
@@ -183,7 +188,7 @@ void SideBySide::run(int64_t count, const std::function<void(int64_t i)>& work) 
   }
   lock.unlock();
   for (std::thread& thread : threads) thread.join();
-  if (state.failed && !stopping()) std::rethrow_exception(state.failed);
+  if (state.failed && StopSignals::count() == 0) std::rethrow_exception(state.failed);
 }
 
 Error with_hint(const Error& error, const std::string& hint) {

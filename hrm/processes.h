@@ -30,25 +30,22 @@ class SideBySide {
   // Called on the thread that called run(): as each work ends, and a few times a second.
   std::function<void(int64_t i)> done;
   std::function<void()> tick;
-  // How often the work has been asked to stop (StopSignals::count). Once it is above 0 nothing more
-  // is started and running programs get SIGTERM; above 1, SIGKILL.
-  std::function<int()> stop;
 
   // Calls work(0), work(1), ... work(count - 1) in this order, `jobs` at a time, each on a thread
   // of its own, and waits for all. Once one has thrown (or `done` has) no more are started and the
-  // others finish; then the first exception is thrown. After a request to stop it returns instead:
-  // that programs end then is no failure.
+  // others finish; then the first exception is thrown.
+  // After a signal (StopSignals) no more are started, running programs get SIGTERM, and it returns:
+  // that they end then is no failure. After a second request they are killed.
   void run(int64_t count, const std::function<void(int64_t i)>& work);
 
   // For work: runs a program to its end. Throws why it failed: the last line of its log, or how it
   // ended. The kernel kills the program when this process dies, however that happens.
   void command(const Command& command);
-  bool stopping() const { return stop && stop() > 0; }
 
  private:
   struct State;  // of one run
   void work_off(State& state);
-  void pass_on_stop(int* passed);
+  void pass_on_signals(int* passed);
   std::exception_ptr tell(const std::vector<int64_t>& ended);
 
   int jobs_;

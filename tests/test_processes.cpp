@@ -22,6 +22,22 @@ Command shell(const TempDir& dir, const std::string& text) {
       .program = "/bin/sh", .words = {"-c", text}, .output = dir / "output", .log = dir / "log"};
 }
 
+// How a process ends that raises signals, so many milliseconds apart: its status, or less than 0
+int status_after(const std::vector<int>& signals, int apart) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const StopSignals noted(StopSignals::Second::ends_the_process);
+    for (const int signal : signals) {
+      std::raise(signal);
+      ::usleep(1000 * apart);
+    }
+    ::_exit(StopSignals::exit_status());
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
 // Waits up to 30 s for a condition.
 bool comes_true(const std::function<bool()>& condition) {
   for (int i = 0; i < 3000 && !condition(); ++i) ::usleep(10000);
@@ -95,20 +111,23 @@ TEST_CASE("processes: a command writes its files, and says why it failed") {
   CHECK(!fs::exists(dir / "precious"));
 }
 
-TEST_CASE("processes: a request to stop is passed on to the children, a second one kills them") {
+TEST_CASE("processes: a signal is passed on to the children, a second one kills them") {
   const TempDir dir;
-  std::atomic<int> asked{0};
-  std::string ended;
   SideBySide pool(1);
-  pool.stop = [&] { return asked.load(); };
-  const auto run = [&](const std::string& on_term) {
+  // The child's own `trap`; the signals that come once it is set. Returns why it ended.
+  const auto run = [&](const std::string& trap, const std::vector<int>& signals) {
+    const StopSignals noted;
     fs::remove(dir / "here");
-    asked = 0;
+    pool.tick = [&] {
+      const auto come = static_cast<size_t>(StopSignals::count());
+      if (fs::exists(dir / "here") && come < signals.size()) std::raise(signals[come]);
+    };
     int64_t worked = 0;
+    std::string ended;
     pool.run(5, [&](int64_t) {
       ++worked;
       try {
-        pool.command(shell(dir, "trap '" + on_term + "' TERM; echo > " + (dir / "here").string() +
+        pool.command(shell(dir, "trap " + trap + "; echo > " + (dir / "here").string() +
                                     "; while :; do sleep 0.05; done"));
       } catch (const Error& error) {
         ended = error.what();
@@ -116,16 +135,17 @@ TEST_CASE("processes: a request to stop is passed on to the children, a second o
       }
     });
     CHECK(worked == 1);  // nothing more is started, and the end of the first is no failure
+    expect_error([&] { pool.command(shell(dir, "")); }, "[processes] stopped");
+    return ended;
   };
-  pool.tick = [&] { asked = fs::exists(dir / "here"); };
-  run("echo bye; exit 1");
-  CHECK(ended.starts_with("its exit status was 1"));
+  CHECK(run("'echo bye; exit 1' TERM", {SIGTERM}).starts_with("its exit status was 1"));
   CHECK(read_file(dir / "output") == "bye\n");
-  pool.tick = [&] { asked = fs::exists(dir / "here") ? std::min(asked + 1, 2) : 0; };
-  run("");
-  CHECK(ended.starts_with("it was ended by a signal (Killed)"));
-  CHECK(pool.stopping());
-  expect_error([&] { pool.command(shell(dir, "")); }, "[processes] stopped");
+  CHECK(run("'exit 2' TERM", {SIGINT}).starts_with("its exit status was 2"));
+  CHECK(run("'' TERM", {SIGTERM, SIGTERM}).starts_with("it was ended by a signal (Killed)"));
+  // Ignored by this process, as in the background of a shell, it still ends a child.
+  const auto old = std::signal(SIGTERM, SIG_IGN);
+  CHECK(run("'' HUP", {SIGINT}).starts_with("it was ended by a signal (Terminated)"));
+  std::signal(SIGTERM, old);
 }
 
 TEST_CASE("processes: a hint joins the one that an error has") {
@@ -165,16 +185,26 @@ TEST_CASE("stop signals: noted instead of an end, the first one gives the status
     CHECK(StopSignals::count() == 0);
     CHECK(StopSignals::exit_status() == 0);
     std::raise(SIGTERM);
+    std::raise(SIGINT);  // the same request, passed on by a parent
+    CHECK(StopSignals::count() == 1);
+    ::usleep(1100000);
     std::raise(SIGINT);
     CHECK(StopSignals::count() == 2);
     CHECK(StopSignals::exit_status() == 143);
   }
   const bool restored = std::signal(SIGTERM, old) == SIG_IGN;
   CHECK(restored);
+  CHECK(StopSignals::count() == 0);
   {
     const StopSignals again;
-    CHECK(StopSignals::count() == 0);
     std::raise(SIGINT);
     CHECK(StopSignals::exit_status() == 130);
   }
+}
+
+TEST_CASE("stop signals: a second request may end the process, one that comes twice does not") {
+  CHECK(status_after({SIGTERM, SIGTERM}, 10) == 143);
+  CHECK(status_after({SIGINT, SIGTERM}, 10) == 130);
+  CHECK(status_after({SIGINT, SIGINT}, 1100) == -SIGINT);
+  CHECK(status_after({SIGINT, SIGTERM}, 1100) == -SIGTERM);
 }

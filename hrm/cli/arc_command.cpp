@@ -518,7 +518,6 @@ void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const Pa
   const auto done = std::ssize(lines);
   Progress bar("farm", "tasks", done + std::ssize(tasks), done);
   SideBySide pool(jobs);
-  pool.stop = StopSignals::count;
   pool.done = [&](int64_t i) {
     lines.push_back(read_json(folder(i) / "result.json"));
     append_json_line(results, lines.back().dump());

@@ -155,7 +155,7 @@ class Run {
   // Data sets and models belong to all experiments of a root: whoever comes second waits.
   FolderLock lock(const std::string& key) const { return wait_for(options_.root / "locks" / key); }
   FolderLock wait_for(const Path& folder) const {
-    return FolderLock(folder, [this] { return !pool_.stopping(); });
+    return FolderLock(folder, [] { return StopSignals::count() == 0; });
   }
   void show(Progress& bar) const;
 
@@ -174,7 +174,6 @@ Run::Run(const Experiment& experiment, const RunOptions& options)
       results_(options.root / experiment.name / "results.jsonl"),
       pool_(options.jobs > 0 ? options.jobs
                              : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))) {
-  pool_.stop = StopSignals::count;
 }
 
 std::vector<Record> Run::run() {

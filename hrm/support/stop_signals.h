@@ -3,16 +3,19 @@
 
 namespace hrm {
 
-// While one lives, SIGINT and SIGTERM do not end the process but are noted; one at a time.
+// While one lives, SIGINT and SIGTERM do not end the process but are noted; one at a time. Signals
+// within a second are one request: a terminal sends Ctrl-C to all programs of a command, `kill
+// -PID` and service managers do the same, and a parent passes on to its children what it has
+// received.
 class StopSignals {
  public:
   enum class Second { is_noted, ends_the_process };
   explicit StopSignals(Second second = Second::is_noted);
-  ~StopSignals();  // they do again what they did before
+  ~StopSignals();  // they do again what they did before, and none is noted
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
 
-  static int count();  // how many have come
+  static int count();  // how many requests have come
   // The status to end with, as a shell gives it to a program that a signal ended: 130 for SIGINT,
   // 143 for SIGTERM; 0 if none has come.
   static int exit_status();

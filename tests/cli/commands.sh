@@ -402,10 +402,14 @@ command_in() {  # lab|farm FOLDER: into the array `command`
     command=("$hrm" arc farm --from arc/evaluation --out "$PWD/$2" --budget 1h --jobs 2 "${tiny[@]}")
   fi
 }
-# The processes that were started with the name of a folder: the parent and its children. (The pattern
-# does not match itself, so that grep is not among them.)
+# The processes that were started with the name of a folder: the parent and its two children. (The
+# pattern does not match itself, so that grep is not among them.)
 workers() { grep -al -- "$PWD/[${1:0:1}]${1:1}" /proc/[0-9]*/cmdline 2>/dev/null | cut -d / -f 3; }
-three_work() { (($(workers "$1" | wc -l) == 3)); }
+three_work() {  # lab|farm FOLDER: a lab's trainings are so far that they have written a checkpoint
+  (($(workers "$2" | wc -l) == 3)) || return
+  [[ $1 == farm ]] && return
+  (($(ls -d "$2"/models/*/checkpoints/step_* 2>/dev/null | cut -d / -f 3 | uniq | wc -l) == 2))
+}
 none_works() { [[ -z $(workers "$1") ]]; }
 within() {  # SECONDS COMMAND...: whether it succeeds in this time
   local tries=$(($1 * 50))
@@ -419,7 +423,7 @@ for what in lab farm; do
     command_in $what $folder
     "${command[@]}" >out 2>err &
     pid=$!
-    within 20 three_work $folder
+    within 20 three_work $what $folder
     started=$?
     kill -${signal%:*} $pid
     within 2 none_works $folder
@@ -430,11 +434,14 @@ for what in lab farm; do
     [[ $started == 0 && $gone == 0 && $status == "${signal#*:}" ]] &&
       { [[ $status == 137 ]] || grep -q "stopped; the same command goes on" err; }
     report $? "$what: SIG${signal%:*} to the parent ends all (status $status)"
+    [[ $what == lab && $status != 137 ]] || continue
+    (($(grep -l "checkpoint is written" $folder/models/*/train.log | wc -l) == 2))
+    report $? "lab: SIG${signal%:*}: both trainings have written a checkpoint"
   done
   command_in $what two-$what
   "${command[@]}" >/dev/null 2>&1 &
   pid=$!
-  within 20 three_work two-$what
+  within 20 three_work $what two-$what
   bad "$what: a second one in the same folder" "is in use by process $pid on" timeout 20 "${command[@]}"
   kill -9 $pid
   wait $pid 2>/dev/null
