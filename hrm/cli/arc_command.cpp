@@ -17,6 +17,7 @@
 #include "hrm/support/folder_lock.h"
 #include "hrm/support/json_lines.h"
 #include "hrm/support/stop_signals.h"
+#include "hrm/support/text.h"
 #include "hrm/vote.h"
 
 namespace hrm {
@@ -499,7 +500,7 @@ void print_farm(const std::vector<Json>& lines, const Path& results) {
   int64_t right = 0, known = 0;
   for (const Json& line : lines) {
     known += line.value("known", false), right += line.value("solved_at_2", false);
-    std::printf("%-12s %s\n", line.value("task", "").c_str(),
+    std::printf("%-12s %s\n", printable(line.value("task", "")).c_str(),
                 line.value("solved_at_2", false) ? "solved" : "not solved");
   }
   std::printf("%lld of %lld tasks solved at pass@2; %s\n", static_cast<long long>(right),

@@ -8,6 +8,7 @@
 #include "hrm/data/maze.h"
 #include "hrm/picture.h"
 #include "hrm/progress.h"
+#include "hrm/support/text.h"
 
 namespace hrm {
 namespace {
@@ -199,11 +200,12 @@ void audit(const std::vector<std::string>& from, bool json) {
     print_json(out);
   } else {
     for (const auto& leak : a.tasks)
-      std::printf("task %s is evaluated, and trained on in %s\n", leak.task.c_str(),
-                  leak.found_in.c_str());
+      std::printf("task %s is evaluated, and trained on in %s\n", printable(leak.task).c_str(),
+                  printable(leak.found_in).c_str());
     for (const auto& leak : a.pairs)
       std::printf("test %lld of %s occurs in %s, up to augmentation\n",
-                  static_cast<long long>(leak.test), leak.task.c_str(), leak.found_in.c_str());
+                  static_cast<long long>(leak.test), printable(leak.task).c_str(),
+                  printable(leak.found_in).c_str());
     std::printf(
         "%s test pairs checked: %s occur in training, %s evaluated tasks are trained on; %s test "
         "outputs equal a training output\n",
@@ -228,7 +230,7 @@ void show(const std::string& folder, const std::string& split, int64_t index, in
     int32_t id;
     data.read(i, inputs.data(), labels.data(), &id);
     std::printf("\nexample %lld, puzzle id %d %s\n", static_cast<long long>(i), id,
-                data.puzzle_name(id).c_str());
+                printable(data.puzzle_name(id)).c_str());
     if (data.task().task == "maze") {
       for (const auto* tokens : {&inputs, &labels})
         std::printf("%s\n", format_maze({data.task().side, maze_cells(*tokens)}).c_str());

@@ -10,6 +10,7 @@
 
 #include "hrm/cli/commands.h"
 #include "hrm/cli/options.h"
+#include "hrm/support/text.h"
 
 namespace hrm {
 namespace {
@@ -61,12 +62,12 @@ int run(CLI::App& app, int argc, char** argv) {
     return 0;
   } catch (const CLI::Success& request) {  // --help, --version
     if (message = explain(app, request); message.empty()) return app.exit(request);
-    std::fprintf(stderr, "hrm: %s\n", message.c_str());
+    std::fprintf(stderr, "hrm: %s\n", printable(message).c_str());
     return kExitUsage;
   } catch (const CLI::RuntimeError& error) {  // a command's own exit status
     return error.get_exit_code();
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "hrm: %s\n", explain(app, error).c_str());
+    std::fprintf(stderr, "hrm: %s\n", printable(explain(app, error)).c_str());
     return kExitUsage;
   } catch (const Error& error) {
     message = error.what();
@@ -79,7 +80,7 @@ int run(CLI::App& app, int argc, char** argv) {
   } catch (const std::exception& error) {
     message = std::string("[hrm] internal error: ") + error.what();
   }
-  std::fprintf(stderr, "hrm: %s\n", message.c_str());
+  std::fprintf(stderr, "hrm: %s\n", printable(message).c_str());
   return kExitError;
 }
 

@@ -9,6 +9,7 @@
 #include "hrm/lab/rollouts.h"
 #include "hrm/progress.h"
 #include "hrm/report.h"
+#include "hrm/support/text.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -227,7 +228,7 @@ void print_settings(const Json& json) {
     std::printf("\n%s\n", group);
     for (const auto& [key, value] : json[group].items())
       std::printf("  %-26s %s\n", key.c_str(),
-                  (value.is_string() ? value.get<std::string>() : value.dump()).c_str());
+                  printable(value.is_string() ? value.get<std::string>() : value.dump()).c_str());
   }
 }
 
