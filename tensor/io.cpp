@@ -16,6 +16,8 @@
 #include <set>
 #include <tuple>
 
+#include "tensor/mapped_files.h"
+
 namespace hrm {
 namespace {
 
@@ -99,18 +101,30 @@ constexpr const char* safetensors_name(DType dtype) {
   return "";
 }
 
-// The header as JSON. nlohmann keeps the last of two equal keys; here a second one is an error.
+// What the library says about a text that is no JSON, without the tag in front.
+std::string reason_of(const json::exception& error) {
+  const std::string what = error.what();
+  const size_t at = what.find("] ");
+  return at == std::string::npos ? what : what.substr(at + 2);
+}
+
+// The header as JSON. nlohmann keeps the last of two equal keys and has no limit of depth; here
+// both are errors.
 json parse_header(const char* begin, const char* end, const std::string& name) {
-  std::set<std::string> keys;
-  std::string twice;
+  constexpr int kDeepest = 8;                 // a shape has depth 3
+  std::map<int, std::set<std::string>> keys;  // of the objects that are open, by depth
   const auto on_event = [&](int depth, json::parse_event_t event, json& value) {
-    if (depth == 1 && event == json::parse_event_t::key &&
-        !keys.insert(value.get<std::string>()).second)
-      twice = value.get<std::string>();
+    CHECK(depth <= kDeepest, "[safetensors] ", name, ": the header is nested more than ", kDeepest,
+          " levels deep");
+    if (event == json::parse_event_t::object_start) keys[depth + 1].clear();
+    if (event == json::parse_event_t::key) {
+      const std::string key = value.get<std::string>();
+      CHECK(keys[depth].insert(key).second, "[safetensors] ", name, ": ",
+            depth == 1 ? "two tensors are" : "two members of a tensor are", " named '", key, "'");
+    }
     return true;
   };
   json header = json::parse(begin, end, on_event);
-  CHECK(twice.empty(), "[safetensors] ", name, ": two tensors are named '", twice, "'");
   CHECK(header.is_object(), "[safetensors] ", name, ": the header is no JSON object");
   return header;
 }
@@ -175,7 +189,7 @@ Safetensors parse_tensors(std::span<const std::byte> bytes, const std::shared_pt
       for (const auto& [k, v] : value.items()) result.metadata[k] = v.get<std::string>();
     }
   } catch (const json::exception& error) {
-    detail::fail("[safetensors] ", name, ": bad header: ", error.what());
+    detail::fail("[safetensors] ", name, ": bad header: ", reason_of(error));
   }
   // The tensors must tile the data exactly, as the format demands; this is also what finds a file
   // that was cut off. All offsets are checked before the first tensor is made.
@@ -237,7 +251,12 @@ MappedFile::MappedFile(const Path& path) {
   CHECK(regular, "[read] ", path.string(), " is not a regular file");
   CHECK(data != MAP_FAILED, "[read] cannot map ", path.string(), ": ", reason(error));
   data_ = static_cast<const std::byte*>(data);
-  if (data) owner_ = std::shared_ptr<void>(data, [size = size_](void* p) { ::munmap(p, size); });
+  if (!data) return;
+  note_mapped(data, size_, path.string());
+  owner_ = std::shared_ptr<void>(data, [size = size_](void* p) {
+    forget_mapped(p);
+    ::munmap(p, size);
+  });
 }
 
 Safetensors read_safetensors(const Path& path) {
@@ -275,7 +294,7 @@ void write_safetensors(const Path& path, const NamedTensors& tensors,
   try {
     text = header.empty() ? "{}" : header.dump();
   } catch (const json::exception& error) {
-    detail::fail("[safetensors] names and metadata must be UTF-8: ", error.what());
+    detail::fail("[safetensors] names and metadata must be UTF-8: ", reason_of(error));
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
   const uint64_t length = text.size();

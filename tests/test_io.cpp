@@ -172,7 +172,10 @@ TEST_CASE("safetensors: every error names the file, the tensor and the reason") 
   bad(safetensors("{"), "bad header");
   bad(safetensors("{\"\xff\":1}"), "bad header");
   bad(safetensors("[]"), "the header is no JSON object");
-  bad(safetensors(std::string(100'000, '[')), "bad header");
+  bad(safetensors("{"), "bad header: parse error at line 1");
+  bad(safetensors(R"({"w":{"dtype":"F32","dtype":"F32"}})"),
+      "two members of a tensor are named 'dtype'");
+  bad(safetensors(std::string(100'000, '[')), "the header is nested more than 8 levels deep");
   bad(safetensors(R"({"w":1})"), "tensor 'w': must be a JSON object");
   bad(safetensors(R"({"w":{"shape":[],"data_offsets":[0,4]}})", "1234"), "'dtype' not found");
   bad(safetensors(R"({"w":{"dtype":"F32","data_offsets":[0,4]}})", "1234"), "'shape' not found");

@@ -11,6 +11,7 @@
 #include "hrm/cli/commands.h"
 #include "hrm/cli/options.h"
 #include "hrm/support/text.h"
+#include "tensor/mapped_files.h"
 
 namespace hrm {
 namespace {
@@ -105,6 +106,7 @@ int main(int argc, char** argv) {
   using namespace hrm;
   limit_spinning(argv);
   set_command_line(argc, argv);
+  explain_truncated_files();
   CLI::App app(
       "hrm: trains and runs Hierarchical Reasoning Models, from scratch, on your CPU or GPU.\n"
       "\n"
