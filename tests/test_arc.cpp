@@ -7,6 +7,7 @@
 
 #include "hrm/data/arc_dataset.h"
 #include "hrm/picture.h"
+#include "hrm/support/text.h"
 #include "hrm/trainer.h"
 #include "hrm/vote.h"
 #include "tests/support/support.h"
@@ -225,6 +226,31 @@ TEST_CASE(
   refuses(with(tall.dump()), "has 31 rows, at most 30");
   refuses(R"({"train": [{"input": [[1]]}], "test": [{"input": [[1]]}]})",
           "train[0] needs an \"output\"");
+  const auto named = [&](const std::string& name) {
+    return with("[[1]]").insert(1, "\"name\": " + Json(name).dump() + ", ");
+  };
+  for (const char* name : {"", ".", "..", "../../victim", "/absolute", "a/b", "a\\b", ".hidden",
+                           "a..b", "x\x1b]0;owned", "two\nlines", "\xc2\x9b"}) {
+    const std::string shown = printable(name);
+    refuses(named(name), "x.json: a task cannot be named '" + shown + "'");
+    const Json combined = {{name, Json::parse(with("[[1]]"))}};
+    refuses(combined.dump(), "a task cannot be named '" + shown + "'");
+    ArcData data = small_data();
+    data.tasks[0].id = name;
+    expect_error([&] { parse_arc_data(Json::parse(arc_data_text(data)), "arc.json"); },
+                 "arc.json: task 0: a task cannot be named");
+  }
+  refuses(named(std::string(201, 'x')), "1 to 200 bytes");
+  refuses(with("[[1]]").insert(1, "\"name\": 7, "), "x.json: 'name' must be text, got 7");
+  refuses(std::string(100'000, '[') + std::string(100'000, ']'), "nested more than 64 levels");
+  write(dir / "bad/x.json", named("\u00e9 1"));
+  CHECK(load_all_arc({dir / "bad"})[0].id == "\xc3\xa9 1");
+  fs::remove(dir / "bad/x.json");
+  write(dir / "bad/y_challenges.json", Json({{"t", Json::parse(with("[[1]]"))}}).dump());
+  write(dir / "bad/y_solutions.json", R"({"t": "[[1]]"})");
+  expect_error([&] { load_all_arc({dir / "bad"}); }, "solution of t must be a list of grids");
+  write(dir / "bad/y_solutions.json", "[]");
+  expect_error([&] { load_all_arc({dir / "bad"}); }, "must be an object with the outputs");
   expect_error([&] { load_all_arc({dir / "nothing"}); }, "there is no");
   std::vector<ArcTask> tasks = data.tasks;
   expect_error([&] { keep_tasks(tasks, {"bbbc"}); },
@@ -281,8 +307,26 @@ TEST_CASE("arc: the compact form holds tasks and makes examples when they are re
   const PuzzleDataset other(dir / "d", "test", view);
   CHECK(other.info().num_puzzle_identifiers == 1 + 3);
   CHECK(other.puzzle_name(1) == "cccc");
+  const Json good = Json::parse(arc_data_text(small_data()));
+  const auto refused = [&](const char* pointer, const Json& value, const std::string& message) {
+    Json bad = good;
+    bad[Json::json_pointer(pointer)] = value;
+    expect_error([&] { parse_arc_data(bad, "arc.json"); }, message);
+  };
+  refused("/format", 2, "written by another version");
+  refused("/canvas", 31, "'canvas' must be a whole number in 0..30, got 31");
+  refused("/variants", 1000001, "'variants' must be");
+  refused("/seed", -1, "'seed' must be a whole number from 0, got -1");
+  refused("/kinds", "spin", "a kind of augmentation is");
+  refused("/tasks", Json::array(), "arc.json holds no tasks");
+  refused("/tasks/0", 1, "arc.json: task 0 must be a JSON object");
+  refused("/tasks/1/id", "aaaa", "two tasks are named aaaa");
+  refused("/tasks/1/evaluated", 1, "'evaluated' must be true or false");
+  refused("/tasks/1/train/0", Json::array({"1"}), "bbbb: train must hold pairs");
+  refused("/tasks/1/train/0/0", "", "bbbb: train holds a pair without an input");
+  refused("/tasks/1/test/0/1", "12/3", "bbbb: test is no grid");
   write(dir / "e/arc.json", "{\"format\": 1}");
-  expect_error([&] { PuzzleDataset(dir / "e", "train"); }, "is damaged");
+  expect_error([&] { PuzzleDataset(dir / "e", "train"); }, "arc.json needs a member 'canvas'");
 }
 
 TEST_CASE("arc: translation moves all but the first example of a variant") {
@@ -331,6 +375,11 @@ TEST_CASE("arc: the official form, written and read again, is the same data") {
   const ArcExamples votes(test);
   CHECK(votes.tasks().size() == 2);
   CHECK(votes.num_examples() == test.num_examples());
+  CHECK(votes.num_ids() == 1 + votes.num_variants(0) + votes.num_variants(1));
+  CHECK(votes.id_name(0) == "<blank>");
+  CHECK(votes.id_name(1) == votes.tasks()[0].id);
+  CHECK(votes.id_name(1 + votes.num_variants(0)) == votes.tasks()[1].id);
+  expect_error([&] { votes.id_name(votes.num_ids()); }, "there is no puzzle id");
   for (int64_t i = 0; i < votes.num_examples(); ++i) {
     const auto w = votes.where(i);
     const ArcTask& task = data.tasks[1 + w.task];

@@ -185,9 +185,9 @@ TEST_CASE("data sets: what was written is read, what is damaged is refused") {
   write_npy(train / "all__puzzle_identifiers.npy", full({data.num_examples()}, 7, DType::i32));
   fails("num_puzzle_identifiers is 1");
   write(train / "dataset.json", "{\"seq_len\": 16");
-  fails("is not a JSON object");
+  fails("is not valid JSON");
   write(train / "dataset.json", "{\"seq_len\": 16}");
-  fails("needs a valid 'vocab_size'");
+  fails("needs a member 'vocab_size'");
 }
 
 TEST_CASE("the official ARC data set loads, and labels of its ignore id are not supervised") {

@@ -66,7 +66,7 @@ TEST_CASE("json: a file is named in errors, whether absent, a folder or damaged"
 
 TEST_CASE("json lines: each is visited, a last line that was cut off is not") {
   std::vector<int> seen;
-  const auto visit = [&](const Json& line) { seen.push_back(line["a"]); };
+  const auto visit = [&](const Json& line, const std::string&) { seen.push_back(line["a"]); };
   for_each_line("{\"a\": 1}\n\n \r\n{\"a\": 2}\r\n{\"a\": 3", "f", visit);
   CHECK(seen == std::vector{1, 2});
   for_each_line("", "f", visit);
@@ -74,7 +74,7 @@ TEST_CASE("json lines: each is visited, a last line that was cut off is not") {
 }
 
 TEST_CASE("json lines: a damaged line is an error with its number, or told and left out") {
-  const auto nothing = [](const Json&) {};
+  const auto nothing = [](const Json&, const std::string&) {};
   const std::string text = "{\"a\": 1}\n{\"a\": {\"a\": 2}\n[3]\n{\"a\": 4}\n";
   expect_error([&] { for_each_line(text, "m.jsonl", nothing); },
                "[json] m.jsonl line 2 is not valid JSON");
@@ -83,7 +83,7 @@ TEST_CASE("json lines: a damaged line is an error with its number, or told and l
   std::vector<int> seen;
   std::vector<std::string> damaged;
   for_each_line(
-      text, "m.jsonl", [&](const Json& line) { seen.push_back(line["a"]); },
+      text, "m.jsonl", [&](const Json& line, const std::string&) { seen.push_back(line["a"]); },
       [&](const std::string& what) { damaged.push_back(what); });
   CHECK(seen == std::vector{1, 4});
   REQUIRE(damaged.size() == 2);
@@ -109,6 +109,8 @@ TEST_CASE("json: members are taken with type and range, or the error says what i
   CHECK_FALSE(m.has("none"));
   CHECK(m.integer("n", 0, 1, 7) == 7);
   CHECK(m.text("none", "y") == "y");
+  CHECK(m.natural("big") == UINT64_MAX);
+  CHECK(m.natural("i") == 5);
 
   const auto fails = [&](const auto& take, const std::string& why) {
     expect_error([&] { take(m); }, why);
@@ -121,6 +123,7 @@ TEST_CASE("json: members are taken with type and range, or the error says what i
   fails([](M x) { x.integer("d", 0, 4); }, "'d' must be a whole number in 0..4, got 0.5");
   fails([](M x) { x.integer("b", 0, 4); }, "got true");
   fails([](M x) { x.integer("big", 0, INT64_MAX); }, "of at least 0, got 18446744073709551615");
+  fails([](M x) { x.natural("d"); }, "'d' must be a whole number from 0, got 0.5");
   fails([](M x) { x.number("d", 1, 2); }, "'d' must be a number in 1..2, got 0.5");
   fails([](M x) { x.number("t", 1, 2); }, "got \"x\"");
   fails([](M x) { x.flag("i"); }, "'i' must be true or false, got 5");

@@ -1,6 +1,7 @@
 // Mazes: text, shortest paths, judging answers, generation, data sets, symmetry.
 #include "hrm/data/maze.h"
 
+#include <array>
 #include <fstream>
 #include <set>
 
@@ -78,6 +79,21 @@ TEST_CASE("maze: bad text is refused with its place") {
   expect_error([] { parse_maze("S   "); }, "has one G, got 0");
   expect_error([] { parse_maze("SSGG"); }, "has one S, got 2");
   expect_error([] { parse_maze(""); }, "must be square");
+}
+
+TEST_CASE("maze: without a start or a goal there is no path, and labels that are ignored stay so") {
+  for (const char* cells : {"    ", "S   ", "   G", "####"}) {
+    CHECK(solve_maze({2, cells}).length == -1);
+    CHECK(check_maze({2, cells}, cells) == "the marked cells do not join S and G");
+  }
+  const Augmentation turn = maze_augmentation(2);
+  Random random(1);
+  for (int i = 0; i < 50; ++i) {
+    std::array<int32_t, 4> inputs = {3, 2, 2, 4}, labels = {-100, 1, 2, -100};
+    turn(inputs.data(), labels.data(), true, random);
+    CHECK(std::ranges::count(labels, -100) == 2);
+    CHECK(std::ranges::count(labels, 1) == 1);
+  }
 }
 
 TEST_CASE("maze: generated mazes keep their promises, and a CSV brings them back") {

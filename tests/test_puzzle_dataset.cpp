@@ -79,7 +79,9 @@ void write_tree(const Path& folder, int groups) {
       ++id;
       for (int e = 0; e <= p; ++e) writer.add("train", {g, p, e}, {g, p, e}, g, id, e > 0);
     }
-  writer.finish();
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < info.num_puzzle_identifiers; ++i) names.push_back(std::to_string(i));
+  writer.finish(names);
 }
 
 std::vector<int64_t> values(const Tensor& t) {
@@ -217,22 +219,26 @@ TEST_CASE("data sets: every disagreement between the files is an error that name
     json info = good;
     info.erase(key);
     write(train / "dataset.json", info.dump());
-    fails("dataset.json needs a valid '" + key + "'");
+    fails("dataset.json needs a member '" + key + "'");
     info[key] = json::object();
     write(train / "dataset.json", info.dump());
-    fails("dataset.json needs a valid '" + key + "'");
+    fails("dataset.json: '" + key + "' must be a");
   }
   const auto with = [&](const char* key, const json& value) {
     json info = description(4);
     info[key] = value;
     write(train / "dataset.json", info.dump());
   };
-  with("pad_id", 4), fails("pad_id must be below vocab_size (4), got 4");
+  with("pad_id", 4), fails("'pad_id' must be a whole number in 0..3, got 4");
   with("blank_identifier_id", -1);
-  fails("blank_identifier_id must be below num_puzzle_identifiers (3), got -1");
+  fails("'blank_identifier_id' must be a whole number in 0..2, got -1");
   with("num_puzzle_identifiers", 2), fails("entry 1 is 2, num_puzzle_identifiers is 2");
   with("vocab_size", 3), fails("row 2 holds token 3, vocab_size is 3");
-  with("sets", json::array()), fails("must not be empty or negative");
+  with("sets", json::array()), fails("'sets' must not be empty");
+  for (const char* set : {"", "../../x", "a\x1b"}) {
+    with("sets", {set});
+    fails("'sets' must hold parts of file names");
+  }
   with("seq_len", 3), fails("must both be [n, 3]");
 
   write_array<int32_t>(train / "all__labels.npy", "<i4", "(2, 2)", {1, 0, 2, 1});
@@ -248,10 +254,21 @@ TEST_CASE("data sets: every disagreement between the files is an error that name
   write_array<int32_t>(train / "all__group_indices.npy", "<i4", "(0,)", {});
   fails("group_indices.npy must ascend from 0 to 2");
 
-  write(folder / "task.json", "[1]"), fails("task.json is not a JSON object");
-  write(folder / "task.json", "{}"), fails("task.json needs a valid 'task'");
+  write(folder / "task.json", "[1]"), fails("task.json must be a JSON object, got [1]");
+  write(folder / "task.json", "{}"), fails("task.json needs a member 'task'");
+  write(folder / "task.json", R"({"task": "queens", "side": 2})");
+  fails(
+      "task.json: unknown task 'queens'. HINT: sudoku and maze are known by their rules; "
+      "\"tokens\"");
+  write(folder / "task.json", R"({"task": "tokens"})");
+  CHECK_FALSE(augmentation_of(PuzzleDataset(folder, "train")));
+  write(folder / "identifiers.json", R"(["a", "b"])");
+  fails("identifiers.json must be a list of as many names as there are puzzle ids (3), got");
+  write(folder / "identifiers.json", R"(["a", "b", 3])"), fails("must hold texts, got 3");
+  fs::remove(folder / "identifiers.json");
   json task = {{"task", "sudoku"}, {"side", "4"}, {"box_rows", 2}, {"box_cols", 2}};
-  write(folder / "task.json", task.dump()), fails("task.json needs a valid 'side'");
+  write(folder / "task.json", task.dump()),
+      fails("task.json: 'side' must be a whole number in 1..1024, got \"4\"");
   task["side"] = 4;
   write(folder / "task.json", task.dump()), fails("task.json does not fit the data");
   task["side"] = 16;
@@ -409,19 +426,21 @@ TEST_CASE("sampler: the stream does not depend on how it is cut, and goes on fro
   const auto fails = [&](const json& state, const char* message) {
     expect_error([&] { cut.restore(state); }, message);
   };
-  fails(json::array(), "the saved position in the data is damaged, got []");
+  fails(json::array(), "the saved position in the data must be a JSON object, got []");
   for (const auto& [key, value] : good.items()) {
     json bad = good;
     bad[key] = "x";
-    fails(bad, "is damaged");
+    fails(bad, "the saved position in the data");
     bad.erase(key);
-    fails(bad, "is damaged");
+    fails(bad, "the saved position in the data");
   }
   json bad = good;
   bad["group_cursor"] = data.num_groups() + 1;
   fails(bad, "does not fit this data set");
-  bad = good, bad["pending"] = {-1};
+  bad = good, bad["pending"] = {data.num_examples()};
   fails(bad, "does not fit this data set");
+  bad = good, bad["pending"] = {-1};
+  fails(bad, "'pending' must hold whole numbers of at least 0, got -1");
   expect_error([&] { TrainSampler(PuzzleDataset(dir / "d", "valid"), 1, nullptr); },
                "is not a data set");
 }

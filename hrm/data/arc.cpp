@@ -6,11 +6,10 @@
 #include <unordered_set>
 
 #include "hrm/data/build.h"
-#include "hrm/support/json.h"
+#include "hrm/support/text.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
-using nlohmann::json;
 namespace {
 
 constexpr std::array<int, 8> kInverse = {0, 3, 2, 1, 4, 5, 6, 7};
@@ -80,7 +79,7 @@ class VariantHash {
   std::vector<std::array<std::array<uint64_t, 10>, 8>> sums_;  // input, output, input, ...
 };
 
-std::vector<ArcPair> parse_pairs(const json& list, bool outputs_needed, const std::string& where) {
+std::vector<ArcPair> parse_pairs(const Json& list, bool outputs_needed, const std::string& where) {
   CHECK(list.is_array(), "[arc] ", where, " must be a list of pairs");
   std::vector<ArcPair> pairs;
   for (size_t i = 0; i < list.size(); ++i) {
@@ -97,42 +96,69 @@ std::vector<ArcPair> parse_pairs(const json& list, bool outputs_needed, const st
 }
 
 // A combined file: {"id": {"train", "test"}, ...}, the outputs of the tests in `solutions`.
-void read_combined(const json& tasks, const json& solutions, const Path& path,
-                   std::vector<ArcTask>& out) {
-  for (const auto& [id, task] : tasks.items()) {
-    ArcTask t = parse_arc_task(task, id, path.string() + ": " + id);
-    if (solutions.contains(id))
-      for (size_t i = 0; i < std::min(t.test.size(), solutions[id].size()); ++i)
-        t.test[i].output = parse_grid(solutions[id][i], path.string() + ": solution of " + id);
-    out.push_back(std::move(t));
+std::vector<ArcTask> parse_combined(const Json& tasks, const Json& solutions,
+                                    const std::string& file) {
+  std::map<std::string, const Json*> known, ordered;
+  for (const auto& [id, outputs] : solutions.items()) known[id] = &outputs;
+  for (const auto& [id, task] : tasks.items()) ordered[id] = &task;
+  std::vector<ArcTask> all;
+  for (const auto& [id, task] : ordered) {
+    ArcTask t = parse_arc_task(*task, id, file + ": " + printable(id));
+    if (const auto found = known.find(id); found != known.end()) {
+      const Json& outputs = *found->second;
+      const std::string where = file + ": solution of " + id;
+      CHECK(outputs.is_array(), "[arc] ", where, " must be a list of grids, got ", brief(outputs));
+      for (size_t i = 0; i < std::min(t.test.size(), outputs.size()); ++i)
+        t.test[i].output = parse_grid(outputs[i], where);
+    }
+    all.push_back(std::move(t));
   }
+  return all;
+}
+
+// Kaggle's *_solutions.json beside *_challenges.json, or an empty object.
+Json read_solutions(const Path& challenges) {
+  std::string file = challenges.string();
+  const size_t at = file.rfind("_challenges");
+  if (at == std::string::npos) return Json::object();
+  file.replace(at, 11, "_solutions");
+  if (!fs::exists(file)) return Json::object();
+  Json solutions = read_json(file);
+  CHECK(solutions.is_object(), "[arc] ", file, " must be an object with the outputs of each task");
+  return solutions;
 }
 
 void read_arc_file(const Path& path, std::vector<ArcTask>& out) {
   const std::string name = path.filename().string();
   if (name.find("_solutions") != std::string::npos || name == "sample_submission.json") return;
-  const json parsed = read_json(path);
-  CHECK(parsed.is_object() && !parsed.empty(), "[arc] ", path.string(),
-        " must be an object with \"train\" and \"test\"");
-  const size_t first = out.size();
-  const bool combined = !parsed.contains("train") && !parsed.contains("test") &&
-                        parsed.begin()->is_object() && parsed.begin()->contains("train");
-  if (combined) {
-    std::string solutions = path.string();
-    const size_t at = solutions.rfind("_challenges");
-    if (at != std::string::npos) solutions.replace(at, 11, "_solutions");
-    const bool found = at != std::string::npos && fs::exists(solutions);
-    read_combined(parsed, found ? json(read_json(solutions)) : json::object(), path, out);
-  } else {
-    out.push_back(parse_arc_task(parsed, path.stem().string(), path.string()));
-  }
+  const Json parsed = read_json(path);
+  const bool combined = is_combined(parsed);
   const std::string role = combined ? name : path.parent_path().filename().string();
-  for (size_t i = first; i < out.size(); ++i) {
-    out[i].evaluated = combined ? role.find("evaluation") != std::string::npos ||
-                                      role.find("test") != std::string::npos
-                                : role == "evaluation";
-    out[i].set = combined ? path.string() : path.parent_path().string();
+  const Json solutions = combined ? read_solutions(path) : Json::object();
+  for (ArcTask& task : parse_arc_file(parsed, solutions, path)) {
+    task.evaluated = combined ? role.find("evaluation") != std::string::npos ||
+                                    role.find("test") != std::string::npos
+                              : role == "evaluation";
+    task.set = combined ? path.string() : path.parent_path().string();
+    out.push_back(std::move(task));
   }
+}
+
+// The file itself, or the .json files of a folder, in order.
+std::vector<Path> task_files(const Path& root) {
+  std::error_code error;
+  CHECK(fs::exists(root, error), "[arc] there is no ", root.string());
+  if (!fs::is_directory(root, error)) return {root};
+  std::vector<Path> files;
+  fs::recursive_directory_iterator entry(root, error);
+  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error))
+    if (entry->path().extension() == ".json") files.push_back(entry->path());
+  CHECK(!error, "[arc] cannot look into ", root.string(), ": ", error.message());
+  CHECK(!files.empty(), "[arc] ", root.string(),
+        " holds no .json files. HINT: a clone of ARC-AGI, ARC-AGI-2 or ConceptARC, or Kaggle's "
+        "files");
+  std::ranges::sort(files);
+  return files;
 }
 
 }  // namespace
@@ -271,7 +297,28 @@ ArcGrid crop(const int32_t* tokens, int side, int row, int col) {
   return best;
 }
 
-ArcGrid parse_grid(const json& rows, const std::string& where) {
+void check_task_id(const std::string& id, const std::string& where) {
+  const bool plain = !id.empty() && id.size() <= 200 && printable(id) == id;
+  const bool stays = id.find_first_of("/\\") == std::string::npos && !id.starts_with('.') &&
+                     id.find("..") == std::string::npos;
+  CHECK(plain && stays, "[arc] ", where, ": a task cannot be named '", printable(id.substr(0, 200)),
+        "'. A name has 1 to 200 bytes of text, without slashes, control characters and "
+        "\"..\", and no dot in front. HINT: rename the task");
+}
+
+bool is_combined(const Json& json) {
+  return json.is_object() && !json.empty() && !json.contains("train") && !json.contains("test") &&
+         json.begin()->is_object() && json.begin()->contains("train");
+}
+
+std::vector<ArcTask> parse_arc_file(const Json& json, const Json& solutions, const Path& file) {
+  CHECK(json.is_object() && !json.empty(), "[arc] ", file.string(),
+        " must be an object with \"train\" and \"test\"");
+  if (is_combined(json)) return parse_combined(json, solutions, file.string());
+  return {parse_arc_task(json, file.stem().string(), file.string())};
+}
+
+ArcGrid parse_grid(const Json& rows, const std::string& where) {
   CHECK(rows.is_array() && !rows.empty(), "[arc] ", where, " must be a list of rows");
   ArcGrid grid;
   grid.height = static_cast<int>(rows.size());
@@ -286,20 +333,21 @@ ArcGrid parse_grid(const json& rows, const std::string& where) {
     CHECK(static_cast<int>(rows[r].size()) == grid.width, "[arc] ", row, " has ", rows[r].size(),
           " cells, row 0 has ", grid.width);
     for (size_t c = 0; c < rows[r].size(); ++c) {
-      const json& cell = rows[r][c];
+      const Json& cell = rows[r][c];
       CHECK(cell.is_number_integer() && cell >= 0 && cell <= 9, "[arc] ", row, " column ", c,
-            " is ", cell.dump(-1, ' ', true, json::error_handler_t::replace), ", a colour is 0..9");
+            " is ", brief(cell), ", a colour is 0..9");
       grid.cells.push_back(cell.get<uint8_t>());
     }
   }
   return grid;
 }
 
-ArcTask parse_arc_task(const json& j, const std::string& id, const std::string& where) {
+ArcTask parse_arc_task(const Json& j, const std::string& id, const std::string& where) {
   CHECK(j.is_object() && j.contains("train") && j.contains("test"), "[arc] ", where,
         " must be an object with \"train\" and \"test\"");
   ArcTask task;
-  task.id = j.contains("name") && j["name"].is_string() ? j["name"].get<std::string>() : id;
+  task.id = Members(j, where).text("name", id);
+  check_task_id(task.id, where);
   task.train = parse_pairs(j["train"], true, where + ": train");
   task.test = parse_pairs(j["test"], false, where + ": test");
   CHECK(!task.train.empty() && !task.test.empty(), "[arc] ", where,
@@ -310,18 +358,7 @@ ArcTask parse_arc_task(const json& j, const std::string& id, const std::string& 
 std::vector<ArcTask> load_all_arc(const std::vector<Path>& from) {
   std::vector<ArcTask> all;
   for (const Path& root : from) {
-    CHECK(fs::exists(root), "[arc] there is no ", root.string());
-    std::vector<Path> files;
-    if (fs::is_directory(root)) {
-      for (const auto& entry : fs::recursive_directory_iterator(root))
-        if (entry.path().extension() == ".json") files.push_back(entry.path());
-      std::ranges::sort(files);
-      CHECK(!files.empty(), "[arc] ", root.string(),
-            " holds no .json files. HINT: a clone of ARC-AGI, ARC-AGI-2 or ConceptARC, or Kaggle's "
-            "files");
-    } else {
-      files.push_back(root);
-    }
+    const std::vector<Path> files = task_files(root);
     std::map<std::string, std::string> seen;
     const size_t first = all.size();
     for (const Path& file : files) read_arc_file(file, all);

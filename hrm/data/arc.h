@@ -5,11 +5,11 @@
 
 #include <array>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "hrm/support/json.h"
 #include "tensor/io.h"
 #include "tensor/random.h"
 
@@ -80,11 +80,19 @@ void encode_grid(const ArcGrid& grid, int side, int row, int col, int32_t* token
 // The largest rectangle of colours with its corner at (row, col); the first one in ties.
 ArcGrid crop(const int32_t* tokens, int side, int row = 0, int col = 0);
 
+// Throws unless `id` can be the name of a task, which is shown, and becomes the name of a folder:
+// 1 to 200 bytes that can be printed, without '/', '\\' and "..", and no dot in front.
+void check_task_id(const std::string& id, const std::string& where);
 // A list of rows of colours; errors name `where` and the place in it.
-ArcGrid parse_grid(const nlohmann::json& rows, const std::string& where);
-// A task from parsed JSON: {"train": [{"input", "output"}...], "test": [...]}. Errors name `where`
-// and the place in it.
-ArcTask parse_arc_task(const nlohmann::json& json, const std::string& id, const std::string& where);
+ArcGrid parse_grid(const Json& rows, const std::string& where);
+// A task from parsed JSON: {"train": [{"input", "output"}...], "test": [...]}, named by its member
+// "name", or `id` if it has none. Errors name `where` and the place in it.
+ArcTask parse_arc_task(const Json& json, const std::string& id, const std::string& where);
+// The tasks of a file. Either it holds one task, named after the file unless it has a name itself;
+// or it is one of Kaggle's combined files, {"id": {"train", "test"}, ...}: then they come in order
+// of their ids, with the outputs of the tests from `solutions`, an object that may be empty.
+bool is_combined(const Json& json);
+std::vector<ArcTask> parse_arc_file(const Json& json, const Json& solutions, const Path& file);
 // Tasks of folders and files: a file per task, or Kaggle's combined *_challenges.json with the
 // *_solutions.json beside it. Folders are searched to any depth; tasks in a folder "evaluation" (or
 // a combined file of that or of "test" in its name) are evaluated. Within one entry of `from` a

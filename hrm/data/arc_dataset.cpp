@@ -26,12 +26,28 @@ Json pairs_json(const std::vector<ArcPair>& pairs) {
   return list;
 }
 
-std::vector<ArcPair> pairs_from_json(const nlohmann::json& list, const std::string& where) {
+std::vector<ArcPair> pairs_from_json(const Json& list, const std::string& where) {
   std::vector<ArcPair> pairs;
-  for (const auto& p : list)
-    pairs.push_back({parse_grid_text(p.at(0).get<std::string>(), where),
-                     parse_grid_text(p.at(1).get<std::string>(), where)});
+  for (const Json& p : list) {
+    CHECK(p.is_array() && p.size() == 2 && p[0].is_string() && p[1].is_string(), "[arc] ", where,
+          " must hold pairs [input, output] of texts, got ", brief(p));
+    pairs.push_back({parse_grid_text(p[0].get<std::string>(), where),
+                     parse_grid_text(p[1].get<std::string>(), where)});
+    CHECK(!pairs.back().input.empty(), "[arc] ", where, " holds a pair without an input");
+  }
   return pairs;
+}
+
+ArcTask task_from_json(const Members& json) {
+  ArcTask task;
+  task.id = json.text("id");
+  check_task_id(task.id, json.source());
+  task.set = json.text("set");
+  task.evaluated = json.flag("evaluated");
+  const std::string where = json.source() + ": " + task.id;
+  task.train = pairs_from_json(json.list("train"), where + ": train");
+  task.test = pairs_from_json(json.list("test"), where + ": test");
+  return task;
 }
 
 }  // namespace
@@ -49,29 +65,27 @@ std::string arc_data_text(const ArcData& data) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-ArcData read_arc_data(const Path& file) {
+ArcData parse_arc_data(const Json& json, const std::string& source) {
+  const Members top(json, source);
+  CHECK(top.integer("format", 0, std::numeric_limits<int64_t>::max()) == kFormat, "[arc] ", source,
+        " was written by another version of hrm. HINT: `hrm data arc` makes it anew");
   ArcData data;
-  try {
-    const auto json = nlohmann::json::parse(read_file(file));
-    CHECK(json.at("format") == kFormat, "[arc] ", file.string(),
-          " was written by another version of hrm. HINT: `hrm data arc` makes it anew");
-    data.canvas = json.at("canvas"), data.variants = json.at("variants");
-    data.kinds = ArcKinds::parse(json.at("kinds")), data.seed = json.at("seed");
-    for (const auto& t : json.at("tasks")) {
-      ArcTask task;
-      task.id = t.at("id"), task.set = t.at("set"), task.evaluated = t.at("evaluated");
-      const std::string where = file.string() + ": " + task.id;
-      task.train = pairs_from_json(t.at("train"), where);
-      task.test = pairs_from_json(t.at("test"), where);
-      data.tasks.push_back(std::move(task));
-    }
-  } catch (const nlohmann::json::exception& error) {
-    detail::fail("[arc] ", file.string(), " is damaged: ", error.what());
+  data.canvas = static_cast<int>(top.integer("canvas", 0, kArcSide));
+  data.variants = top.integer("variants", 0, kMostArcVariants);
+  data.kinds = ArcKinds::parse(top.text("kinds"));
+  data.seed = top.natural("seed");
+  std::set<std::string> ids;
+  for (const Json& task : top.list("tasks")) {
+    data.tasks.push_back(
+        task_from_json(Members(task, source + ": task " + std::to_string(data.tasks.size()))));
+    CHECK(ids.insert(data.tasks.back().id).second, "[arc] ", source, ": two tasks are named ",
+          data.tasks.back().id);
   }
-  CHECK(!data.tasks.empty() && data.variants >= 0 && data.canvas >= 0 && data.canvas <= kArcSide,
-        "[arc] ", file.string(), " is damaged: it has no tasks, or sizes out of range");
+  CHECK(!data.tasks.empty(), "[arc] ", source, " holds no tasks");
   return data;
 }
+
+ArcData read_arc_data(const Path& file) { return parse_arc_data(read_json(file), file.string()); }
 
 ArcExamples::ArcExamples(ArcData data, const std::string& split, const DataView& view,
                          const ArcExamples* other)
@@ -109,6 +123,8 @@ ArcExamples::ArcExamples(ArcData data, const std::string& split, const DataView&
     first_example_.push_back(first_example_.back() + pool_.back() * pairs);
     first_id_.push_back(first_id_.back() + (conditioning_ == Conditioning::variant ? count : 1));
   }
+  CHECK(first_id_.back() <= std::numeric_limits<int32_t>::max(), "[arc] ", first_id_.back(),
+        " variants of tasks are more than a table of 32-bit ids can hold. HINT: fewer variants");
 }
 
 ArcExamples::ArcExamples(const PuzzleDataset& official)
@@ -124,6 +140,7 @@ ArcExamples::ArcExamples(const PuzzleDataset& official)
         " is no ARC data set. HINT: `hrm data arc` makes one; the official ones have an "
         "identifiers.json");
   first_example_ = {0};
+  first_id_ = {1};  // id 0 is blank
   Variants all_variants;
   std::vector<int32_t> inputs(info.seq_len), labels(info.seq_len);
   for (int64_t g = 0; g < official.num_groups(); ++g) {
@@ -131,6 +148,9 @@ ArcExamples::ArcExamples(const PuzzleDataset& official)
     std::vector<ArcVariant> variants;
     for (int64_t p = official.group(g).first; p < official.group(g).second; ++p) {
       const auto [first, last] = official.puzzle(p);
+      CHECK(p == official.group(g).first || last - first == std::ssize(task.test), "[arc] ",
+            official.folder().string(), ": the variants of a task (group ", g,
+            ") have not the same number of examples");
       for (int64_t e = first; e < last; ++e) {
         int32_t id;
         official.read(e, inputs.data(), labels.data(), &id);
@@ -138,6 +158,7 @@ ArcExamples::ArcExamples(const PuzzleDataset& official)
         if (e == first) variants.push_back(variant);
         if (variants.size() > 1) break;
         task.id = name;
+        check_task_id(name, official.folder().string() + ": identifiers.json");
         // Grids are rectangles: the first colour is their corner, for input and output alike.
         const auto at = std::ranges::find_if(inputs, [](int t) { return t >= 2; });
         const auto corner = static_cast<int>(at - inputs.begin());
@@ -150,6 +171,7 @@ ArcExamples::ArcExamples(const PuzzleDataset& official)
     const int64_t n = std::ssize(variants);
     pool_.push_back(n);
     first_example_.push_back(first_example_.back() + n * std::ssize(task.test));
+    first_id_.push_back(first_id_.back() + n);
     pairs_.push_back(task.test), all_variants.push_back(std::move(variants));
     data_.tasks.push_back(std::move(task));
   }
@@ -166,6 +188,7 @@ int64_t ArcExamples::num_ids() const {
 }
 
 std::string ArcExamples::id_name(int64_t id) const {
+  CHECK(id >= 0 && id < num_ids(), "[arc] there is no puzzle id ", id, ", only 0..", num_ids() - 1);
   if (id == 0) return "<blank>";
   const int64_t t =
       std::upper_bound(first_id_.begin(), first_id_.end(), id) - first_id_.begin() - 1;

@@ -9,6 +9,7 @@
 namespace hrm {
 
 inline constexpr const char* kArcFile = "arc.json";
+inline constexpr int64_t kMostArcVariants = 1'000'000;  // of a task
 
 struct ArcData {
   std::vector<ArcTask> tasks;
@@ -17,6 +18,8 @@ struct ArcData {
   uint64_t seed = 0;
   int canvas = kArcSide;  // side; 0: the smallest that holds the tasks
 };
+// Errors name `source`, the task and what is wrong with it.
+ArcData parse_arc_data(const Json& json, const std::string& source);
 ArcData read_arc_data(const Path& file);
 std::string arc_data_text(const ArcData& data);  // what the file holds
 

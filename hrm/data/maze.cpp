@@ -75,8 +75,7 @@ Puzzle checked(std::string_view text, const std::string& where) {
   return p;
 }
 
-std::vector<Puzzle> read_csv(const Path& file) {
-  const std::string text = read_input(file), name = input_name(file);
+std::vector<Puzzle> parse_csv(const std::string& text, const std::string& name) {
   const std::vector<Line> lines = lines_of(text);
   CHECK(lines.empty() || lines[0].text == "source,question,answer,rating", "[maze] ", name,
         " line ", lines[0].number, " must be the header source,question,answer,rating");
@@ -93,6 +92,10 @@ std::vector<Puzzle> read_csv(const Path& file) {
     puzzles.push_back(std::move(p));
   }
   return puzzles;
+}
+
+std::vector<Puzzle> read_csv(const Path& file) {
+  return parse_csv(read_input(file), input_name(file));
 }
 
 std::vector<Puzzle> generate(const MazeBuild& build, int64_t* tried) {
@@ -129,6 +132,10 @@ std::string csv_text(const std::vector<Puzzle>& puzzles) {
 
 }  // namespace
 
+int64_t check_maze_csv(const std::string& text, const std::string& name) {
+  return std::ssize(parse_csv(text, name));
+}
+
 Maze parse_maze(std::string_view text) {
   Maze maze;
   for (const char c : text) {
@@ -137,6 +144,8 @@ Maze parse_maze(std::string_view text) {
           " is '", c, "', must be '#', ' ', S or G");
     maze.cells += c;
   }
+  CHECK(maze.cells.size() <= kLargestSide * kLargestSide, "[maze] a maze has at most ",
+        kLargestSide, " cells a side, got ", maze.cells.size(), " cells");
   maze.side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(maze.cells.size()))));
   CHECK(maze.side > 1 && maze.side * maze.side == static_cast<int>(maze.cells.size()),
         "[maze] a maze must be square, got ", maze.cells.size(),
@@ -166,8 +175,10 @@ std::string maze_cells(const std::vector<int>& tokens) {
 }
 
 MazePath solve_maze(const Maze& maze) {
-  const auto goal = static_cast<int>(maze.cells.find('G'));
-  const Distances d = distances(maze, static_cast<int>(maze.cells.find('S')));
+  const size_t start = maze.cells.find('S'), end = maze.cells.find('G');
+  if (start == std::string::npos || end == std::string::npos) return {-1, false, maze.cells};
+  const auto goal = static_cast<int>(end);
+  const Distances d = distances(maze, static_cast<int>(start));
   MazePath path{d.steps[goal], d.paths[goal] == 1, maze.cells};
   // Back from the goal: of the neighbours one step nearer, the first in reading order.
   for (int cell = goal; path.length > 0;) {
@@ -263,7 +274,9 @@ Augmentation maze_augmentation(int side) {
     for (int32_t* tokens : {inputs, labels}) {
       const ArcGrid grid{side, side, {tokens, tokens + side * side}};
       const ArcGrid turned = dihedral_transform(grid, id);
-      std::ranges::copy(turned.cells, tokens);
+      // Signed again: a label that is not supervised is -100.
+      std::ranges::transform(turned.cells, tokens,
+                             [](uint8_t t) { return static_cast<int8_t>(t); });
     }
   };
 }

@@ -28,7 +28,7 @@ struct MazePath {
   bool unique = false;  // no other path is as short
   std::string answer;   // the cells with one shortest path marked 'o'
 };
-// By breadth-first search.
+// By breadth-first search. Without S or G there is no path.
 MazePath solve_maze(const Maze& maze);
 // "" if `answer` is `maze` with exactly the cells of a shortest path marked, else what is wrong.
 std::string check_maze(const Maze& maze, const std::string& answer);
@@ -53,6 +53,8 @@ struct MazeSummary {
   double acceptance = 1;  // puzzles per wall pattern tried
 };
 MazeSummary build_maze(const MazeBuild& build, const Path& out);
+// The number of mazes in such a CSV, each checked with its answer; errors name `name` and the line.
+int64_t check_maze_csv(const std::string& text, const std::string& name);
 
 // One of the eight symmetries of the square.
 Augmentation maze_augmentation(int side);

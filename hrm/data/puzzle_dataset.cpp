@@ -6,70 +6,67 @@
 #include "hrm/data/arc_dataset.h"
 #include "hrm/data/maze.h"
 #include "hrm/data/sudoku.h"
+#include "hrm/support/text.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
 namespace {
 
-using nlohmann::json;
+constexpr int64_t kMostTokens = 1 << 20;  // of a puzzle
+constexpr int64_t kMostWords = 1 << 24;   // of a vocabulary
+constexpr int64_t kMostPuzzles = std::numeric_limits<int32_t>::max();
 
-json load_json(const Path& path) {
-  const std::string text = read_file(path);
-  const json parsed = json::parse(text, nullptr, false);
-  CHECK(parsed.is_object(), "[data] ", path.string(),
-        " is not a JSON object. HINT: the file is truncated or damaged");
-  return parsed;
-}
-
-template <class T>
-T field(const json& from, const char* key, const Path& path) {
-  try {
-    return from.at(key).get<T>();
-  } catch (const json::exception&) {
-    detail::fail("[data] ", path.string(), " needs a valid '", key, "'");
+// The names of sets become parts of the names of files.
+std::vector<std::string> set_names(const Members& json) {
+  std::vector<std::string> names;
+  for (const Json& name : json.list("sets")) {
+    const std::string text = name.is_string() ? name.get<std::string>() : "";
+    CHECK(!text.empty() && text.size() <= 100 && text.find('/') == std::string::npos &&
+              printable(text) == text,
+          "[data] ", json.source(), ": 'sets' must hold parts of file names, got ", brief(name));
+    names.push_back(text);
   }
+  CHECK(!names.empty(), "[data] ", json.source(), ": 'sets' must not be empty");
+  return names;
 }
 
 DatasetInfo read_info(const Path& path) {
-  const json j = load_json(path);
+  const Json top = read_json(path);
+  const Members json(top, path.string());
   DatasetInfo info;
-  info.seq_len = field<int64_t>(j, "seq_len", path);
-  info.vocab_size = field<int64_t>(j, "vocab_size", path);
-  info.pad_id = field<int64_t>(j, "pad_id", path);
-  if (j.contains("ignore_label_id") && !j["ignore_label_id"].is_null())
-    info.ignore_label_id = field<int64_t>(j, "ignore_label_id", path);
-  info.blank_identifier_id = field<int64_t>(j, "blank_identifier_id", path);
-  info.num_puzzle_identifiers = field<int64_t>(j, "num_puzzle_identifiers", path);
-  info.total_groups = field<int64_t>(j, "total_groups", path);
-  info.mean_puzzle_examples = field<double>(j, "mean_puzzle_examples", path);
-  info.sets = field<std::vector<std::string>>(j, "sets", path);
-  CHECK(info.seq_len > 0 && info.vocab_size > 0 && info.num_puzzle_identifiers > 0 &&
-            !info.sets.empty(),
-        "[data] ", path.string(),
-        ": seq_len, vocab_size, num_puzzle_identifiers and sets must not be empty or negative");
-  const auto check_id = [&](const char* key, int64_t id, const char* limit_key, int64_t limit) {
-    CHECK(id >= 0 && id < limit, "[data] ", path.string(), ": ", key, " must be below ", limit_key,
-          " (", limit, "), got ", id);
-  };
-  check_id("pad_id", info.pad_id, "vocab_size", info.vocab_size);
-  check_id("blank_identifier_id", info.blank_identifier_id, "num_puzzle_identifiers",
-           info.num_puzzle_identifiers);
+  info.seq_len = json.integer("seq_len", 1, kMostTokens);
+  info.vocab_size = json.integer("vocab_size", 1, kMostWords);
+  info.pad_id = json.integer("pad_id", 0, info.vocab_size - 1);
+  if (json.has("ignore_label_id"))
+    info.ignore_label_id = json.integer("ignore_label_id", std::numeric_limits<int32_t>::min(),
+                                        std::numeric_limits<int32_t>::max());
+  info.num_puzzle_identifiers = json.integer("num_puzzle_identifiers", 1, kMostPuzzles);
+  info.blank_identifier_id =
+      json.integer("blank_identifier_id", 0, info.num_puzzle_identifiers - 1);
+  info.total_groups = json.integer("total_groups", 0, kMostPuzzles);
+  info.mean_puzzle_examples =
+      json.number("mean_puzzle_examples", 0, std::numeric_limits<double>::max());
+  info.sets = set_names(json);
   return info;
 }
 
 TaskInfo read_task(const Path& path, const DatasetInfo& info) {
-  const json j = load_json(path);
+  const Json top = read_json(path);
+  const Members json(top, path.string());
   TaskInfo task;
-  task.task = field<std::string>(j, "task", path);
-  if (task.task != "sudoku" && task.task != "maze") return task;
-  task.side = field<int>(j, "side", path);
+  task.task = json.text("task");
+  CHECK(std::ranges::find(kTaskKinds, task.task) != std::end(kTaskKinds), "[data] ", path.string(),
+        ": unknown task '", task.task,
+        "'. HINT: sudoku and maze are known by their rules; \"tokens\" is any other task");
+  if (task.task == "tokens") return task;
+  task.side = static_cast<int>(json.integer("side", 1, kLargestSide));
   if (task.task == "maze") {
     CHECK(task.side * task.side == info.seq_len && info.vocab_size == kMazeVocab, "[data] ",
           path.string(), " does not fit the data: side, seq_len and vocab_size disagree");
     return task;
   }
-  task.box_rows = field<int>(j, "box_rows", path);
-  task.box_cols = field<int>(j, "box_cols", path);
+  task.box_rows = static_cast<int>(json.integer("box_rows", 1, kLargestSide));
+  task.box_cols = static_cast<int>(json.integer("box_cols", 1, kLargestSide));
   const SudokuRules rules = SudokuRules::of_side(task.side);
   CHECK(task.box_rows == rules.box_rows && task.box_cols == rules.box_cols &&
             info.seq_len == rules.cells() && info.vocab_size == rules.side + 2,
@@ -103,6 +100,19 @@ std::vector<int64_t> read_boundaries(const Path& path, int64_t total) {
 
 }  // namespace
 
+std::vector<std::string> parse_identifiers(const Json& json, const std::string& source,
+                                           int64_t count) {
+  CHECK(json.is_array() && std::ssize(json) == count, "[data] ", source,
+        " must be a list of as many names as there are puzzle ids (", count, "), got ",
+        brief(json));
+  std::vector<std::string> names;
+  for (const Json& name : json) {
+    CHECK(name.is_string(), "[data] ", source, " must hold texts, got ", brief(name));
+    names.push_back(name.get<std::string>());
+  }
+  return names;
+}
+
 int64_t extra_inputs(Conditioning conditioning, int64_t context_pairs, int64_t seq_len) {
   if (conditioning == Conditioning::task) return 10;
   return conditioning == Conditioning::context ? 2 * context_pairs * seq_len : 0;
@@ -130,12 +140,9 @@ PuzzleDataset::PuzzleDataset(const Path& folder, const std::string& split, const
   info_ = read_info(description);
   if (fs::exists(folder / "task.json")) task_ = read_task(folder / "task.json", info_);
   input_len_ = info_.seq_len;
-  if (fs::exists(folder / "identifiers.json") && info_.num_puzzle_identifiers > 1) {
-    const json names = json::parse(read_file(folder / "identifiers.json"), nullptr, false);
-    if (names.is_array() && std::ssize(names) == info_.num_puzzle_identifiers)
-      for (const json& name : names)
-        names_.push_back(name.is_string() ? name.get<std::string>() : name.dump());
-  }
+  const Path names = folder / "identifiers.json";
+  if (fs::exists(names) && info_.num_puzzle_identifiers > 1)
+    names_ = parse_identifiers(read_json(names), names.string(), info_.num_puzzle_identifiers);
   for (const std::string& set : info_.sets) load_set(root, set);
   if (conditioning_ == Conditioning::blank) info_.num_puzzle_identifiers = 1, names_.clear();
 }
@@ -310,28 +317,25 @@ Batch TrainSampler::next(int64_t rows) {
   return batch;
 }
 
-json TrainSampler::state() const {
+Json TrainSampler::state() const {
   return {{"epoch", epoch_},
           {"group_cursor", group_cursor_},
-          {"position", random_.position()},
-          {"pending", pending_}};
+          {"pending", pending_},
+          {"position", random_.position()}};
 }
 
-void TrainSampler::restore(const json& state) {
-  try {
-    begin_epoch(state.at("epoch").get<int64_t>());
-    group_cursor_ = state.at("group_cursor").get<int64_t>();
-    random_ = Random(random_.seed(), state.at("position").get<uint64_t>());
-    pending_ = state.at("pending").get<std::vector<int64_t>>();
-  } catch (const json::exception&) {
-    detail::fail("[data] the saved position in the data is damaged, got ",
-                 state.dump(-1, ' ', true, json::error_handler_t::replace));
-  }
-  const int64_t groups = std::ssize(group_order_);
-  CHECK(group_cursor_ >= 0 && group_cursor_ <= groups &&
-            std::ranges::all_of(pending_,
-                                [&](int64_t e) { return e >= 0 && e < dataset_.num_examples(); }),
+void TrainSampler::restore(const Json& state) {
+  const Members json(state, "the saved position in the data");
+  const int64_t groups = std::ssize(group_order_), examples = dataset_.num_examples();
+  const int64_t cursor = json.integer("group_cursor", 0, std::numeric_limits<int64_t>::max());
+  std::vector<int64_t> pending = json.integers("pending", 0, std::numeric_limits<int64_t>::max());
+  CHECK(cursor <= groups && std::ranges::all_of(pending, [&](int64_t e) { return e < examples; }),
         "[data] the saved position does not fit this data set. HINT: was the data set rebuilt?");
+  const uint64_t position = json.natural("position");
+  begin_epoch(json.integer("epoch", 0, std::numeric_limits<int64_t>::max() - 1));
+  group_cursor_ = cursor;
+  random_ = Random(random_.seed(), position);
+  pending_ = std::move(pending);
 }
 
 Batch eval_batch(const PuzzleDataset& dataset, int64_t start, int64_t rows) {
@@ -435,16 +439,15 @@ void DatasetWriter::write_split(const std::string& name, Split& split) {
   write_npy(folder / "all__puzzle_identifiers.npy", from_vector(split.puzzle_ids, {puzzles}));
   write_boundaries("all__puzzle_indices.npy", split.puzzle_begin, n);
   write_boundaries("all__group_indices.npy", split.group_begin, puzzles);
-  nlohmann::ordered_json j = {
-      {"pad_id", info_.pad_id},
-      {"ignore_label_id", nullptr},
-      {"blank_identifier_id", info_.blank_identifier_id},
-      {"vocab_size", info_.vocab_size},
-      {"seq_len", info_.seq_len},
-      {"num_puzzle_identifiers", info_.num_puzzle_identifiers},
-      {"total_groups", split.group_begin.size()},
-      {"mean_puzzle_examples", puzzles ? static_cast<double>(n) / puzzles : 1.0},
-      {"sets", {"all"}}};
+  Json j = {{"pad_id", info_.pad_id},
+            {"ignore_label_id", nullptr},
+            {"blank_identifier_id", info_.blank_identifier_id},
+            {"vocab_size", info_.vocab_size},
+            {"seq_len", info_.seq_len},
+            {"num_puzzle_identifiers", info_.num_puzzle_identifiers},
+            {"total_groups", split.group_begin.size()},
+            {"mean_puzzle_examples", puzzles ? static_cast<double>(n) / puzzles : 1.0},
+            {"sets", {"all"}}};
   if (info_.ignore_label_id) j["ignore_label_id"] = *info_.ignore_label_id;
   write_file_atomically(folder / "dataset.json", j.dump() + "\n");
 }
@@ -458,11 +461,11 @@ void DatasetWriter::finish(const std::vector<std::string>& identifiers,
     if (train_.inputs || test_.inputs || files.empty()) {
       write_split("train", train_), write_split("test", test_);
       const std::string names =
-          json(identifiers).dump(-1, ' ', false, json::error_handler_t::replace);
+          Json(identifiers).dump(-1, ' ', false, Json::error_handler_t::replace);
       write_file_atomically(fresh / "identifiers.json", names + "\n");
     }
     if (!task_.task.empty()) {
-      nlohmann::ordered_json j = {{"task", task_.task}};
+      Json j = {{"task", task_.task}};
       if (task_.side) j["side"] = task_.side;
       if (task_.box_rows) j["box_rows"] = task_.box_rows, j["box_cols"] = task_.box_cols;
       write_file_atomically(fresh / "task.json", j.dump() + "\n");

@@ -3,9 +3,9 @@
 // puzzles, puzzles to groups (a task and its variants); the index files hold the boundaries.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,9 +28,12 @@ struct DatasetInfo {
 };
 
 // What the tokens mean, from FOLDER/task.json (ours; absent for foreign data sets). "sudoku": token
-// 1 is blank, digit d is d + 1. "maze": see maze.h. "arc": see arc.h.
+// 1 is blank, digit d is d + 1. "maze": see maze.h. "tokens": any task, without rules and without
+// symmetries that are known. A compact ARC data set is "arc" (see arc.h) without such a file.
+inline constexpr std::array kTaskKinds = {"sudoku", "maze", "tokens"};
+inline constexpr int kLargestSide = 1024;
 struct TaskInfo {
-  std::string task;
+  std::string task;  // empty: not known
   int side = 0, box_rows = 0, box_cols = 0;
 };
 
@@ -51,6 +54,10 @@ struct DataView {
 // dihedral transform, and 9 (c - 1) + (colour that c became - 1) for c = 1..9; `context`: input and
 // output tokens of the demonstrations.
 int64_t extra_inputs(Conditioning conditioning, int64_t context_pairs, int64_t seq_len);
+
+// The names of identifiers.json: texts, one for each of the `count` puzzle ids.
+std::vector<std::string> parse_identifiers(const Json& json, const std::string& source,
+                                           int64_t count);
 
 class ArcExamples;
 
@@ -132,8 +139,9 @@ class TrainSampler {
 
   Batch next(int64_t rows);
   int64_t epoch() const { return epoch_; }
-  nlohmann::json state() const;
-  void restore(const nlohmann::json& state);
+  Json state() const;
+  // Throws if the state is damaged or of another data set; then nothing has changed.
+  void restore(const Json& state);
 
  private:
   void begin_epoch(int64_t epoch);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <sstream>
 
+#include "hrm/support/text.h"
+
 namespace hrm {
 namespace {
 
@@ -35,7 +37,8 @@ class Builder : public nlohmann::json_sax<Json> {
     for (const auto& [name, value] : members()) names.push_back(name);
     std::ranges::sort(names);
     const auto twice = std::ranges::adjacent_find(names);
-    CHECK(twice == names.end(), "[json] ", source_, ": an object has two members '", *twice, "'");
+    CHECK(twice == names.end(), "[json] ", source_, ": an object has two members '",
+          printable(*twice), "'");
     return close();
   }
 
@@ -135,7 +138,7 @@ void for_each_line(std::string_view text, const std::string& source, const LineV
       on_damage(what);
       continue;
     }
-    visit(json);
+    visit(json, where);
   }
 }
 
@@ -193,6 +196,14 @@ int64_t Members::integer(const std::string& key, int64_t low, int64_t high,
   if (fallback && !has(key)) return *fallback;
   if (!is_integer(at(key), low, high)) reject(key, "a whole number" + range_text(low, high));
   return at(key).get<int64_t>();
+}
+
+uint64_t Members::natural(const std::string& key) const {
+  const Json& value = at(key);
+  const bool fits =
+      value.is_number_unsigned() || is_integer(value, 0, std::numeric_limits<int64_t>::max());
+  if (!fits) reject(key, "a whole number from 0");
+  return value.get<uint64_t>();
 }
 
 double Members::number(const std::string& key, double low, double high,

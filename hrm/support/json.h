@@ -30,7 +30,8 @@ Json read_json(const Path& path);
 // line without its end was cut off while it was written and is left out, empty lines are too. Any
 // other damaged line is an Error that names it, or, if `on_damage` is given, told to it and left
 // out.
-using LineVisitor = std::function<void(const Json& line)>;
+// `where` names the file and the line.
+using LineVisitor = std::function<void(const Json& line, const std::string& where)>;
 using DamageVisitor = std::function<void(const std::string& what)>;
 void for_each_line(std::string_view text, const std::string& source, const LineVisitor& visit,
                    const DamageVisitor& on_damage = {});
@@ -55,6 +56,8 @@ class Members {
   // An absent member gives the fallback, or an Error if there is none.
   int64_t integer(const std::string& key, int64_t low, int64_t high,
                   std::optional<int64_t> fallback = {}) const;
+  // Any whole number from 0 that fits 64 bits: a seed, a position in random numbers.
+  uint64_t natural(const std::string& key) const;
   double number(const std::string& key, double low, double high,
                 std::optional<double> fallback = {}) const;
   bool flag(const std::string& key, std::optional<bool> fallback = {}) const;
