@@ -51,16 +51,17 @@ Json to_value(const T& value) {
 }
 
 template <class T>
-void from_value(const std::string& source, const std::string& key, const Json& json, T& field) {
-  const bool fits = std::is_same_v<T, bool>       ? json.is_boolean()
-                    : std::is_integral_v<T>       ? json.is_number_integer()
-                    : std::is_floating_point_v<T> ? json.is_number()
-                                                  : json.is_string();
-  CHECK(fits, "[config] ", source, ": '", key, "' has the wrong type: ", json.dump());
+void from_value(const Members& json, const char* key, T& field) {
   if constexpr (std::is_enum_v<T>)
-    field = parse<T>(key, json.get<std::string>());
+    field = parse<T>(key, json.text(key));
+  else if constexpr (std::is_same_v<T, std::string>)
+    field = json.text(key);
+  else if constexpr (std::is_same_v<T, bool>)
+    field = json.flag(key);
+  else if constexpr (std::is_integral_v<T>)
+    field = json.integer(key, std::numeric_limits<T>::min(), std::numeric_limits<T>::max());
   else
-    field = json.get<T>();
+    field = json.number(key, std::numeric_limits<T>::lowest(), std::numeric_limits<T>::max());
 }
 
 std::vector<std::string> all_keys(Config config) {
@@ -119,17 +120,15 @@ double parse_rule_number(const std::string& word, const RuleForm& form, const Ru
 }
 
 template <class Group>
-void read_group(const Json& json, const char* name, Group& group, const std::string& source) {
-  CHECK(json.contains(name) && json[name].is_object(), "[config] ", source, ": needs an object '",
-        name, "'");
+void read_group(const Members& json, Group& group) {
   std::vector<std::string> known;
   group.fields([&](const char* key, auto& field, const char*) {
     known.push_back(key);
-    if (json[name].contains(key)) from_value(source, key, json[name][key], field);
+    if (json.json().contains(key)) from_value(json, key, field);
   });
-  for (const auto& [key, value] : json[name].items())
-    CHECK(std::find(known.begin(), known.end(), key) != known.end(), "[config] ", source,
-          ": unknown key '", key, "'", suggestion(key, known));
+  for (const auto& [key, value] : json.json().items())
+    if (std::find(known.begin(), known.end(), key) == known.end())
+      reject("unknown key '", key, "'", suggestion(key, known));
 }
 
 // Raises an Error unless low <= value <= high.
@@ -358,16 +357,26 @@ Json Config::to_json() const {
   return json;
 }
 
-Config Config::from_json(const Json& json, const std::string& source) {
+Config Config::from_json(const Json& top, const std::string& source) {
+  const Members json(top, source);
   Config config;
-  CHECK(json.is_object(), "[config] ", source, ": must be a JSON object");
-  if (json.contains("preset")) from_value(source, "preset", json["preset"], config.preset);
-  if (json.contains("data")) from_value(source, "data", json["data"], config.data);
-  if (json.contains("tasks"))
-    for (const Json& task : json["tasks"])
-      from_value(source, "tasks", task, config.tasks.emplace_back());
-  read_group(json, "model", config.model, source);
-  read_group(json, "train", config.train, source);
+  config.preset = json.text("preset", "");
+  config.data = json.text("data", "");
+  if (json.has("tasks"))
+    for (const Json& task : json.list("tasks")) {
+      CHECK(task.is_string(), "[config] ", source, ": 'tasks' must hold names, got ", brief(task));
+      config.tasks.push_back(task.get<std::string>());
+    }
+  try {
+    read_group(json.object("model"), config.model);
+    read_group(json.object("train"), config.train);
+    config.validate();
+  } catch (const Error& error) {
+    // A setting does not know where it came from.
+    const std::string what = error.what(), tag = "[config] ";
+    if (what.find(source) != std::string::npos || !what.starts_with(tag)) throw;
+    reject(source, ": ", what.substr(tag.size()));
+  }
   return config;
 }
 

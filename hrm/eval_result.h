@@ -39,7 +39,8 @@ struct EvalResult {
 };
 
 Json to_json(const EvalResult& result);
-// Missing fields keep their defaults; a field of the wrong type is an Error that names `source`.
+// Missing fields keep their defaults. Everything else is checked: types, ranges, and that the lists
+// of a trace and of the segments fit each other; an Error names `source` and the field.
 EvalResult eval_result_from_json(const Json& json, const std::string& source);
 
 }  // namespace hrm

@@ -6,6 +6,8 @@
 namespace hrm {
 namespace {
 
+constexpr int64_t kMost = int64_t{1} << 50;  // of steps, samples and seconds
+
 // What the keys count, not measure: the axis of a scalar, not a scalar.
 bool is_axis(const std::string& key) { return key == "step" || key == "samples"; }
 
@@ -47,20 +49,32 @@ uint32_t crc32c(const std::string& of) {
   return ~crc;
 }
 
-MetricLines read_metrics(const Path& run) {
+MetricLines parse_metrics(std::string_view text, const std::string& source) {
   MetricLines lines;
-  const Path path = run / "metrics.jsonl";
-  if (!std::filesystem::exists(path)) return lines;
-  const std::string text = read_file(path);
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = text.find('\n', at);
-    if (end == std::string::npos) break;  // cut off while it was written
-    const Json line = Json::parse(text.substr(at, end - at), nullptr, false);
-    at = end + 1;
-    if (!line.is_object() || line.contains("changed")) continue;
-    (line.value("eval", false) ? lines.eval : lines.train).push_back(line);
-  }
+  for_each_line(text, source, [&](const Json& json, const std::string& where) {
+    if (json.contains("changed")) return;
+    Json line = Json::object();
+    for (const auto& [key, value] : json.items())
+      if (!value.is_null()) line[key] = value;  // a number that was not finite
+    const Members checked(line, where);
+    checked.integer("step", 0, kMost, 0);
+    for (const char* key : {"samples", "elapsed", "seconds", "mean_steps"})
+      checked.number(key, 0, kMost, 0);
+    for (const char* key : {"accuracy", "exact_accuracy", "lost_accuracy", "valid_accuracy"})
+      checked.number(key, 0, 1, 0);
+    checked.text("solved", "");
+    (checked.flag("eval", false) ? lines.eval : lines.train).push_back(std::move(line));
+  });
   return lines;
+}
+
+MetricLines read_metrics(const Path& run) {
+  const Path path = run / "metrics.jsonl";
+  std::error_code absent;
+  if (!std::filesystem::exists(path, absent)) return {};
+  const MappedFile file(path);
+  return parse_metrics({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()},
+                       path.string());
 }
 
 Curve curve(const std::vector<Json>& lines, const char* x, const char* y) {
@@ -89,7 +103,8 @@ std::string metrics_csv(const MetricLines& lines) {
     for (const Json& line : *kind) {
       csv += kind == &lines.train ? "train" : "eval";
       for (const std::string& key : keys)
-        csv += "," + (line.contains(key) ? line[key].dump() : std::string());
+        csv +=
+            "," + (line.contains(key) && line[key].is_number() ? line[key].dump() : std::string());
       csv += "\n";
     }
   return csv;

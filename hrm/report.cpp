@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <optional>
 
 #include "hrm/checkpoint.h"
-#include "hrm/metrics.h"
+#include "hrm/data/arc.h"
+#include "hrm/data/puzzle_dataset.h"
+#include "hrm/data/sudoku.h"
 #include "hrm/picture.h"
 #include "hrm/progress.h"
 
@@ -75,19 +78,44 @@ std::string calibration_chart(const EvalResult& r) {
   return chart.str();
 }
 
+// What the tokens of a run's puzzles mean. A run made by another program has no "task".
+TaskInfo task_of(const Members& config) {
+  TaskInfo task;
+  if (!config.has("task")) return task;
+  const Members json = config.object("task");
+  const auto side = [&](const char* key) {
+    return static_cast<int>(json.integer(key, 0, kLargestSide, 0));
+  };
+  task.task = json.text("task", "");
+  task.side = side("side");
+  task.box_rows = side("box_rows");
+  task.box_cols = side("box_cols");
+  if (task.task == "sudoku") {
+    const SudokuRules rules = SudokuRules::of_side(task.side);
+    CHECK(task.box_rows == rules.box_rows && task.box_cols == rules.box_cols, "[report] ",
+          json.source(), ": a Sudoku of side ", rules.side, " has boxes of ", rules.box_rows, "x",
+          rules.box_cols, ", got ", task.box_rows, "x", task.box_cols);
+  }
+  return task;
+}
+
+// More than a person can see on a page is not drawn.
+bool can_be_drawn(const PuzzleTrace& t) {
+  return t.inputs.size() * (t.predictions.size() + 1) <= 1'000'000;
+}
+
 // Of the smallest square that holds so many cells.
 int side_of(size_t cells) {
   return static_cast<int>(std::ceil(std::sqrt(static_cast<double>(cells))));
 }
 
 // One grid of tokens; sudoku digits, or the plain tokens of another task.
-std::string grid(const PuzzleTrace& t, const std::vector<int>& tokens, const Json& task) {
-  const std::string kind = task.value("task", "");
-  const bool sudoku = kind == "sudoku", maze = kind == "maze", arc = kind == "arc";
+std::string grid(const PuzzleTrace& t, const std::vector<int>& tokens, const TaskInfo& task) {
+  const bool sudoku = task.task == "sudoku", maze = task.task == "maze", arc = task.task == "arc";
   const int cells = static_cast<int>(tokens.size());
-  const int cols = sudoku ? task.value("side", 9) : side_of(tokens.size());
-  const int box_rows = sudoku ? task.value("box_rows", cols) : cols;
-  const int box_cols = sudoku ? task.value("box_cols", cols) : cols;
+  const int cols = sudoku ? task.side : side_of(tokens.size());
+  const int box_rows = sudoku ? task.box_rows : cols;
+  const int box_cols = sudoku ? task.box_cols : cols;
   const int rows = (cells + cols - 1) / cols, size = 30;
   std::string svg;
   for (int i = 0; i < cells; ++i) {
@@ -96,10 +124,10 @@ std::string grid(const PuzzleTrace& t, const std::vector<int>& tokens, const Jso
     const bool judged = i < static_cast<int>(t.labels.size()) && t.labels[i] >= 0 && !given &&
                         !(sudoku && tokens[i] <= 1);
     const bool wrong = judged && tokens[i] != t.labels[i];
-    const char* fill = arc && tokens[i] >= 2    ? arc_colour(tokens[i] - 2)
-                       : maze && tokens[i] == 1 ? "var(--ink)"
-                       : maze && tokens[i] == 5 ? "var(--blue)"
-                                                : "var(--paper)";
+    const char* fill = arc && tokens[i] >= 2 && tokens[i] < kArcVocab ? arc_colour(tokens[i] - 2)
+                       : maze && tokens[i] == 1                       ? "var(--ink)"
+                       : maze && tokens[i] == 5                       ? "var(--blue)"
+                                                                      : "var(--paper)";
     svg += format("<rect x=\"%d\" y=\"%d\" width=\"30\" height=\"30\" fill=\"%s\"/>", x, y, fill);
     if (wrong && !arc)
       svg += format("<rect class=\"bad\" x=\"%d\" y=\"%d\" width=\"30\" height=\"30\"/>", x, y);
@@ -126,7 +154,7 @@ std::string grid(const PuzzleTrace& t, const std::vector<int>& tokens, const Jso
   return svg;
 }
 
-std::string puzzle_card(const PuzzleTrace& t, const Json& task) {
+std::string puzzle_card(const PuzzleTrace& t, const TaskInfo& task) {
   const int side = side_of(t.inputs.size()) * 30;
   const bool solved = !t.predictions.empty() && t.predictions.back() == t.labels;
   std::string html =
@@ -148,7 +176,7 @@ std::string puzzle_card(const PuzzleTrace& t, const Json& task) {
 }
 
 // Segment strips: every state of a puzzle side by side, for print and at a glance.
-std::string strip(const PuzzleTrace& t, const Json& task) {
+std::string strip(const PuzzleTrace& t, const TaskInfo& task) {
   const int side = side_of(t.inputs.size()) * 30;
   const int gap = 24, n = static_cast<int>(t.predictions.size()) + 1;
   std::string svg = format(
@@ -164,11 +192,9 @@ std::string strip(const PuzzleTrace& t, const Json& task) {
   return svg + "</svg>";
 }
 
-std::string evaluation_section(const Path& run, const Json& task, EvalResult* result) {
-  const Path path = run / "evaluation.json";
-  if (!fs::exists(path))
+std::string evaluation_section(const std::optional<EvalResult>& result, const TaskInfo& task) {
+  if (!result)
     return "<p>There is no evaluation yet: it appears with the first one of the run.</p>";
-  *result = eval_result_from_json(read_json(path), path.string());
   const EvalResult& r = *result;
   if (r.count == 0 || r.exact_by_segment.empty() || r.halt_histogram.empty())
     return "<p>The evaluation is empty.</p>";
@@ -177,28 +203,33 @@ std::string evaluation_section(const Path& run, const Json& task, EvalResult* re
       "answer "
       "is worth stopping for: q_halt should be the chance that the answer is exactly right.</p>" +
       segment_charts(r) + "<div class=\"two\">" + calibration_chart(r) + "</div>";
-  if (r.traces.empty()) return html;
+  std::vector<const PuzzleTrace*> drawn;
+  for (const PuzzleTrace& t : r.traces)
+    if (can_be_drawn(t)) drawn.push_back(&t);
+  if (drawn.size() < r.traces.size())
+    html += "<p>Puzzles with too many cells or segments to be seen on a page are not drawn.</p>";
+  if (drawn.empty()) return html;
   html +=
       "<h2>Puzzles being refined</h2><p>Givens are bold, right cells green, wrong ones marked. "
       "Drag a slider to go through the segments.</p>";
-  if (r.traces[0].predictions.size() <= 8) html += strip(r.traces[0], task);
+  if (drawn[0]->predictions.size() <= 8) html += strip(*drawn[0], task);
   html += "<div class=\"puzzles\">";
-  for (const PuzzleTrace& t : r.traces) html += puzzle_card(t, task);
+  for (const PuzzleTrace* t : drawn) html += puzzle_card(*t, task);
   return html + "</div>";
 }
 
-std::string settings_section(const Json& config) {
+std::string settings_section(const Members& config) {
   std::string html = "<h2>Settings</h2><div class=\"settings\"><table>";
   for (const char* group : {"model", "train"})
-    if (config.contains(group))
-      for (const auto& [key, value] : config[group].items())
+    if (config.has(group))
+      for (const auto& [key, value] : config.object(group).json().items())
         html += "<tr><td>" + escape_html(key) + "</td><td><code>" +
                 escape_html(value.is_string() ? value.get<std::string>() : value.dump()) +
                 "</code></td></tr>";
   html += "</table></div>";
-  if (config.contains("command"))
-    html += "<h2>How to repeat it</h2><p><code>" + escape_html(config.value("command", "")) +
-            "</code></p><p>hrm " + escape_html(config.value("version", "")) +
+  if (config.has("command"))
+    html += "<h2>How to repeat it</h2><p><code>" + escape_html(config.text("command")) +
+            "</code></p><p>hrm " + escape_html(config.text("version", "")) +
             "; the seed is in the settings.</p>";
   return html;
 }
@@ -210,18 +241,14 @@ std::string tile(const std::string& value, const std::string& what) {
 
 }  // namespace
 
-std::string render_report(const Path& run) {
-  read_config(run);  // an Error if this is no run folder
-  const Json config = read_json(run / "config.json");
-  const Json task = config.value("task", Json::object());
-  const MetricLines metrics = read_metrics(run);
-  EvalResult result;
-  const std::string evaluation = evaluation_section(run, task, &result);
-
+std::string report_page(const Json& top, const std::string& source, const std::string& name,
+                        const MetricLines& metrics, const std::optional<EvalResult>& result) {
+  const Members config(top, source);
+  const TaskInfo task = task_of(config);
   std::string tiles;
-  if (result.count > 0) {
-    tiles += tile(format("%.1f %%", 100 * result.exact_accuracy), "solved exactly");
-    tiles += tile(format_count(result.count), "held-out puzzles");
+  if (result && result->count > 0) {
+    tiles += tile(format("%.1f %%", 100 * result->exact_accuracy), "solved exactly");
+    tiles += tile(format_count(result->count), "held-out puzzles");
   }
   if (!metrics.train.empty()) {
     const Json& last = metrics.train.back();
@@ -230,14 +257,23 @@ std::string render_report(const Path& run) {
     tiles += tile(format_count(static_cast<int64_t>(samples)), "training samples");
     tiles += tile(format("%.0f / s", samples / std::max(elapsed, 1e-9)), "training speed, samples");
   }
-  const std::string name =
-      config.value("preset", "").empty() ? run.filename().string() : config.value("preset", "");
-  return html_page(name + " - hrm report",
+  const std::string preset = config.text("preset", "");
+  return html_page((preset.empty() ? name : preset) + " - hrm report",
                    "<p>A Hierarchical Reasoning Model, trained from random weights.</p>"
                    "<div class=\"tiles\">" +
-                       tiles + "</div><h2>Training</h2>" + training_section(metrics) + evaluation +
-                       settings_section(config),
+                       tiles + "</div><h2>Training</h2>" + training_section(metrics) +
+                       evaluation_section(result, task) + settings_section(config),
                    kScript);
+}
+
+std::string render_report(const Path& run) {
+  read_config(run);  // an Error if this is no run folder
+  const Path config = run / "config.json", evaluation = run / "evaluation.json";
+  std::optional<EvalResult> result;
+  if (fs::exists(evaluation))
+    result = eval_result_from_json(read_json(evaluation), evaluation.string());
+  return report_page(read_json(config), config.string(), run.filename().string(), read_metrics(run),
+                     result);
 }
 
 void write_report(const Path& run) {

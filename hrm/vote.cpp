@@ -91,6 +91,8 @@ void Voting::add(int64_t example, const std::vector<int>& tokens, double q_halt_
 
 std::vector<TaskOutcome> judge_submission(const Json& submission, const std::vector<ArcTask>& tasks,
                                           const std::string& where) {
+  CHECK(submission.is_object(), "[arc] ", where,
+        " must be an object with the answers to each task");
   std::vector<TaskOutcome> outcomes;
   for (const ArcTask& task : tasks) {
     if (!task.evaluated) continue;
@@ -107,10 +109,12 @@ std::vector<TaskOutcome> judge_submission(const Json& submission, const std::vec
       Votes votes;
       for (const int64_t k : {1, 2}) {
         const std::string attempt = "attempt_" + std::to_string(k);
-        const Json& answer = answers[i];
-        if (!answer.is_object() || !answer.contains(attempt)) continue;
-        const std::string place = where + ": " + task.id + "[" + std::to_string(i) + "]." + attempt;
-        votes.add(parse_grid(answer[attempt], place), 0, k);
+        const Json& answer = submission[task.id][i];
+        const std::string place = where + ": " + task.id + "[" + std::to_string(i) + "]";
+        CHECK(answer.is_object(), "[arc] ", place, " must hold attempt_1 and attempt_2, got ",
+              brief(answer));
+        if (answer.contains(attempt))
+          votes.add(parse_grid(answer[attempt], place + "." + attempt), 0, k);
       }
       outcome.tests.push_back(outcome_of(votes, task.test[i].output));
     }

@@ -793,6 +793,6 @@ TEST_CASE("the report holds what happened, and says what is missing") {
       [] {
         eval_result_from_json({{"count", "many"}}, "e.json");
       },
-      "e.json is not an evaluation");
+      "[json] e.json: 'count' must be a whole number");
   expect_error([&] { render_report(s.dir / "nowhere"); }, "is not a run folder");
 }
