@@ -157,6 +157,20 @@ TEST_CASE("experiment: every mistake in a file is one line that names it") {
   bad("[-1, 2]", "3", "t must be a list");
   bad("sudoku --side 4", "arc --from {arc}", "--arc ARC-AGI/data");
   bad("{\"d\":", "{", "is not valid JSON");
+  const std::string many = "[" + [] {
+    std::string list = "0";
+    for (int i = 1; i <= 10000; ++i) list += "," + std::to_string(i);
+    return list;
+  }() + "]";
+  bad("[0, 3]", many, "at most 10000 models");
+  bad("set.halt_max_steps", "set.", "a path must be a setting such as set.hidden_size");
+  bad("set.halt_max_steps", "charts.0", "a path must be a setting such as set.hidden_size");
+  bad("\"question\": ", "\"curve\": 1, \"question\": ", "'curve' must be true or false, got 1");
+  bad("\"question\": ", "\"charts\": [{\"y\": 3}], \"question\": ", "'y' must be text, got 3");
+  bad("\"question\": ", "\"charts\": [{\"published\": {\"a\": {\"1\": \"x\"}}}], \"question\": ",
+      "charts: published: a: '1' must be a number");
+  bad("\"question\": ", "\"compare\": [[{}, 1]], \"question\": ",
+      "compare: must hold pairs of objects");
   ExperimentOptions options;
   options.only = "loops=3";
   const Path file = write(dir, kFile);

@@ -16,9 +16,16 @@ std::string word(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
+// More models or judgements than anybody can train: a file that multiplies without end.
+constexpr size_t kMostTrials = 10'000;
+constexpr size_t kMostCommand = 1 << 16;  // characters of a command
+
 void replace_all(std::string& text, const std::string& what, const std::string& with) {
-  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size())
+  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size()) {
     text.replace(at, what.size(), with);
+    CHECK(text.size() <= kMostCommand, "[lab] a command has more than ", kMostCommand,
+          " characters once '", what, "' is replaced");
+  }
 }
 
 // What an experiment may pass to which command. Not among it is what the lab passes itself, and
@@ -53,10 +60,14 @@ std::string join(const Words& words, const std::string& between) {
 // Reads one file; every error names it.
 class Reader {
  public:
-  Reader(const Path& file, const ExperimentOptions& options) : file_(file), options_(options) {
-    json_ = read_json(file);
+  Reader(Json json, const Path& file, const ExperimentOptions& options)
+      : file_(file), options_(options), json_(std::move(json)) {
     check(json_.is_object(), "must hold an object");
-    if (options.full && json_.contains("full")) json_.merge_patch(json_["full"]);
+    if (options.full && json_.contains("full")) {
+      const Json full = json_["full"];
+      check(full.is_object(), "full must be an object, got ", brief(full));
+      json_.merge_patch(full);
+    }
     only_keys(json_,
               {"title", "question", "article", "data", "train", "set", "vary", "seeds", "evaluate",
                "curve", "average", "charts", "compare", "full"},
@@ -69,18 +80,23 @@ class Reader {
     check(!e.name.starts_with('.') && e.name != "data" && e.name != "models" && e.name != "locks",
           "an experiment may not be called '", e.name, "'. HINT: rename the file");
     e.title = text("title"), e.question = text("question"), e.article = text("article");
-    e.curve = json_.value("curve", false);
+    e.curve = Members(json_, file_.string()).flag("curve", false);
     e.average = {"seed"};
     for (const Json& label : list("average")) e.average.push_back(word(label));
-    e.charts = list("charts"), e.compare = list("compare");
-    for (const Json& chart : e.charts)
-      only_keys(chart, {"title", "x", "series", "y", "where", "published"}, "charts: ");
+    e.charts = list("charts");
+    for (const Json& chart : e.charts) check_chart(chart);
+    e.compare = list("compare");
+    for (const Json& pair : e.compare)
+      check(pair.is_array() && pair.size() == 2 && pair[0].is_object() && pair[1].is_object(),
+            "compare: must hold pairs of objects, got ", brief(pair));
     run_ = {{"data", json_.value("data", Json::object())},
             {"train", json_.value("train", Json(""))},
             {"set", json_.value("set", Json::object())},
             {"evaluate", json_.value("evaluate", Json({{"test", ""}}))}};
     const Json seeds = json_.contains("seeds") ? list("seeds") : Json({0, 1, 2});
-    for (const auto& [labels, run] : settings())
+    const std::vector<Setting> all = settings();
+    check_count(all.size(), seeds.size());
+    for (const auto& [labels, run] : all)
       for (const Json& seed : seeds) add_trial(e, labels, run, seed);
     keep_only(e);
     return e;
@@ -93,17 +109,17 @@ class Reader {
   }
   std::string text(const char* key) const {
     const Json value = json_.value(key, Json(""));
-    check(value.is_string(), key, " must be text, got ", value.dump());
+    check(value.is_string(), key, " must be text, got ", brief(value));
     return value;
   }
   Json list(const char* key) const {
     const Json value = json_.value(key, Json::array());
-    check(value.is_array(), key, " must be a list, got ", value.dump());
+    check(value.is_array(), key, " must be a list, got ", brief(value));
     return value;
   }
   void only_keys(const Json& object, const std::vector<std::string>& known,
                  const std::string& where) const {
-    check(object.is_object(), where, "must be an object, got ", object.dump());
+    check(object.is_object(), where, "must be an object, got ", brief(object));
     for (const auto& [key, value] : object.items()) {
       const std::string close = nearest(key, known);
       check(std::find(known.begin(), known.end(), key) != known.end(), where, "unknown key '", key,
@@ -111,7 +127,49 @@ class Reader {
     }
   }
 
+  void check_count(size_t some, size_t times) const {
+    check(times == 0 || some <= kMostTrials / times, "at most ", kMostTrials,
+          " models, and judgements of each, are possible");
+  }
+  // What the page takes from a chart, so that no page fails when its models are trained.
+  void check_chart(const Json& chart) const {
+    only_keys(chart, {"title", "x", "series", "y", "where", "published"}, "charts: ");
+    const Members json(chart, file_.string() + ": charts");
+    for (const char* key : {"title", "x", "y"}) json.text(key, "");
+    if (json.has("where")) json.object("where");
+    if (json.has("series"))
+      for (const Json& name :
+           chart["series"].is_array() ? chart["series"] : Json::array({chart["series"]}))
+        check(name.is_string(), "charts: series must be labels, got ", brief(name));
+    if (!json.has("published")) return;
+    for (const auto& [name, points] : json.object("published").json().items()) {
+      check(points.is_object(), "charts: published: ", name, " must be an object of points, got ",
+            brief(points));
+      for (const auto& [x, y] : points.items())
+        Members(points, file_.string() + ": charts: published: " + name).number(x, -1e15, 1e15);
+    }
+  }
+
   using Setting = std::pair<Labels, Json>;  // and what it runs
+
+  // {"set": {"hidden_size": value}} for "set.hidden_size".
+  Json patch_at(const std::string& path, const Json& value) const {
+    std::vector<std::string> keys;
+    std::istringstream parts(path);
+    for (std::string key; std::getline(parts, key, '.');) keys.push_back(key);
+    const Words known = {"data", "train", "set", "evaluate"};
+    check(!keys.empty() && keys.size() <= 8 && !path.ends_with('.') &&
+              std::find(keys.begin(), keys.end(), "") == keys.end() &&
+              std::find(known.begin(), known.end(), keys[0]) != known.end(),
+          "vary: a path must be a setting such as set.hidden_size, got '", path, "'");
+    Json patch = value;
+    for (; !keys.empty(); keys.pop_back()) {
+      Json outer = Json::object();
+      outer[keys.back()] = std::move(patch);
+      patch = std::move(outer);
+    }
+    return patch;
+  }
 
   // The values of an axis as patches on the run: {"name", "values": {LABEL: PATCH, ...}}, or
   // {"name", "path": "set.hidden_size", "values": [...]}; without a path they only have a label.
@@ -128,13 +186,11 @@ class Reader {
       }
       return patches;
     }
-    std::string pointer = "/" + axis.value("path", std::string());
-    std::replace(pointer.begin(), pointer.end(), '.', '/');
-    for (const Json& value : values) {
-      Json patch = Json::object();
-      if (axis.contains("path")) patch[Json::json_pointer(pointer)] = value;
-      patches.emplace_back(word(value), patch);
-    }
+    const bool has_path = axis.contains("path");
+    check(!has_path || axis["path"].is_string(), "vary: path must be text");
+    for (const Json& value : values)
+      patches.emplace_back(word(value), has_path ? patch_at(axis["path"].get<std::string>(), value)
+                                                 : Json::object());
     return patches;
   }
 
@@ -149,6 +205,7 @@ class Reader {
       std::vector<Setting> product = {{{}, run_}};
       for (const Json& axis : grid) {
         const auto values = values_of(axis);
+        check_count(product.size(), values.size());
         std::vector<Setting> next;
         for (const auto& [labels, run] : product)
           for (const auto& [label, patch] : values) {
@@ -160,6 +217,7 @@ class Reader {
         product = std::move(next);
       }
       all.insert(all.end(), product.begin(), product.end());
+      check_count(all.size(), 1);
     }
     return all;
   }
@@ -205,7 +263,7 @@ class Reader {
   }
 
   void add_trial(Experiment& e, Labels labels, const Json& run, const Json& seed) const {
-    check(seed.is_number_integer() && seed >= 0, "seeds must be numbers from 0, got ", seed.dump());
+    check(seed.is_number_integer() && seed >= 0, "seeds must be numbers from 0, got ", brief(seed));
     labels.emplace_back("seed", word(seed));
     Trial t;
     t.labels = labels;
@@ -249,12 +307,13 @@ class Reader {
   // {NAME: COMMAND}, or {NAME: {"run": COMMAND, KEY: [values], ...}}: one for each combination.
   void add_judgements(Trial& t, const std::string& name, const Json& how) const {
     check(how.is_string() || (how.is_object() && how.contains("run")), "evaluate: ", name,
-          " must be a command, or an object with a command as \"run\", got ", how.dump());
+          " must be a command, or an object with a command as \"run\", got ", brief(how));
     std::vector<Labels> all = {{{"evaluation", name}}};
     if (how.is_object())
       for (const auto& [key, values] : how.items()) {
         if (key == "run") continue;
         check(values.is_array(), "evaluate: ", name, ": ", key, " must be a list");
+        check_count(all.size(), values.size());
         std::vector<Labels> next;
         for (const Labels& labels : all)
           for (const Json& value : values) {
@@ -362,8 +421,12 @@ std::pair<Config, Words> asked_for(const Words& train) {
   return asked;
 }
 
+Experiment parse_experiment(Json json, const Path& file, const ExperimentOptions& options) {
+  return Reader(std::move(json), file, options).read();
+}
+
 Experiment read_experiment(const Path& file, const ExperimentOptions& options) {
-  return Reader(file, options).read();
+  return parse_experiment(read_json(file), file, options);
 }
 
 std::vector<Path> list_experiments(const Path& folder) {

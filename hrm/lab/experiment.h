@@ -50,6 +50,7 @@ struct ExperimentOptions {
   std::string only;                   // "loops=4,seed=1": these trials alone
 };
 // Errors name the file, the key and what it must hold.
+Experiment parse_experiment(Json json, const Path& file, const ExperimentOptions& options);
 Experiment read_experiment(const Path& file, const ExperimentOptions& options);
 
 // The files of a folder, and where the project's own lie: beside the program, or installed.

@@ -1,7 +1,9 @@
 #include "hrm/lab/experiment_page.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <optional>
 #include <set>
 
 #include "hrm/page.h"
@@ -107,7 +109,7 @@ const Row* only_row(const std::vector<Row>& rows, const Json& where) {
   const Row* found = nullptr;
   for (const Row& r : rows)
     if (matches(r, where)) {
-      CHECK(!found, "[lab] compare: several rows are ", where.dump(),
+      CHECK(!found, "[lab] compare: several rows are ", brief(where),
             ". HINT: name more labels, {\"segment\": null} for none");
       found = &r;
     }
@@ -118,12 +120,14 @@ const Row* only_row(const std::vector<Row>& rows, const Json& where) {
 std::vector<std::string> comparisons(const Experiment& e, const std::vector<Row>& rows) {
   std::vector<std::string> lines;
   for (const Json& pair : e.compare) {
-    CHECK(pair.is_array() && pair.size() == 2, "[lab] compare: must hold pairs, got ", pair.dump());
+    CHECK(pair.is_array() && pair.size() == 2, "[lab] compare: must hold pairs, got ", brief(pair));
     const Row *first = only_row(rows, pair[0]), *second = only_row(rows, pair[1]);
     if (e.partial && !(first && second)) continue;
-    CHECK(first && second, "[lab] compare: no row is ", pair[first ? 1 : 0].dump());
+    CHECK(first && second, "[lab] compare: no row is ", brief(pair[first ? 1 : 0]));
     const Row &a = *first, &b = *second;
     const PairedTest t = paired_test(a.solved, b.solved);
+    CHECK(a.values.contains("exact") && b.values.contains("exact"), "[lab] compare: ", brief(pair),
+          " has no share of puzzles solved exactly");
     lines.push_back(described(pair[0]) + " against " + described(pair[1]) + ": " +
                     text_of(a.values.at("exact"), true) + " and " +
                     text_of(b.values.at("exact"), true) + "; of the puzzles " +
@@ -133,9 +137,15 @@ std::vector<std::string> comparisons(const Experiment& e, const std::vector<Row>
   return lines;
 }
 
-bool is_number(const std::string& text) {
-  return !text.empty() && text.find_first_not_of("-0123456789.e") == std::string::npos;
+// The number that a text is, all of it; none if it is another text.
+std::optional<double> number_of(const std::string& text) {
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || rest != end || !std::isfinite(value)) return {};
+  return value;
 }
+bool is_number(const std::string& text) { return number_of(text).has_value(); }
 
 // A chart's lines: the x of every row, by series.
 class Drawing {
@@ -163,7 +173,7 @@ class Drawing {
     numbers_ = std::all_of(categories_.begin(), categories_.end(), is_number);
     if (numbers_)
       std::stable_sort(categories_.begin(), categories_.end(),
-                       [](const auto& a, const auto& b) { return std::stod(a) < std::stod(b); });
+                       [](const auto& a, const auto& b) { return number_of(a) < number_of(b); });
   }
 
   std::string html() const {

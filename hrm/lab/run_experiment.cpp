@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <thread>
 
 #include "hrm/checkpoint.h"
@@ -12,14 +13,13 @@
 #include "hrm/support/folder_lock.h"
 #include "hrm/support/json_lines.h"
 #include "hrm/support/stop_signals.h"
+#include "hrm/support/text.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
 namespace {
 
-std::string key_of(const std::string& text) {
-  return hexadecimal(name_hash(text));
-}
+std::string key_of(const std::string& text) { return hexadecimal(name_hash(text)); }
 
 void make_folder(const Path& folder) {
   std::error_code error;
@@ -28,44 +28,54 @@ void make_folder(const Path& folder) {
         ". HINT: choose an --out folder in which you may write");
 }
 
-void add_shares(Record& r, const Json& evaluation) {
+constexpr double kMost = 1e15;  // of a count or a time
+constexpr int64_t kMostSteps = int64_t{1} << 50;
+
+void add_shares(Record& r, const Members& evaluation) {
   for (const auto& [name, key] : {std::pair{"exact", "exact_accuracy"},
                                   {"tokens", "accuracy"},
                                   {"segments", "mean_steps"},
                                   {"lost", "lost_accuracy"},
                                   {"valid", "valid_accuracy"},
                                   {"seconds", "seconds"}})
-    if (evaluation.contains(key)) r.values[name] = evaluation[key];
-  r.solved = evaluation.value("solved", "");
+    if (evaluation.has(key)) r.values[name] = evaluation.number(key, 0, kMost);
+  r.solved = evaluation.text("solved", "");
 }
 
 // The records of one judgement's JSON: of `eval`, of `eval --rollouts`, of `arc predict`.
-std::vector<Record> judged(const Record& base, const Json& found) {
+std::vector<Record> judged(const Record& base, const Members& found) {
   std::vector<Record> records;
-  if (found.contains("rollouts")) {
-    for (const auto& [n, shares] : found["rollouts"].items())
-      for (const auto& [select, share] : shares.items()) {
+  if (found.has("rollouts")) {
+    const Members rollouts = found.object("rollouts");
+    for (const auto& [n, shares] : rollouts.json().items())
+      for (const auto& [select, share] : rollouts.object(n).json().items()) {
         Record r = base;
         r.labels.emplace_back("rollouts", n), r.labels.emplace_back("select", select);
-        r.values["exact"] = share, r.values["seconds"] = found.value("seconds", 0.0);
-        if (found.contains("solved") && found["solved"][n].contains(select))
-          r.solved = found["solved"][n][select];
+        r.values["exact"] = rollouts.object(n).number(select, 0, 1);
+        r.values["seconds"] = found.number("seconds", 0, kMost, 0);
+        if (found.has("solved") && found.object("solved").has(n))
+          r.solved = found.object("solved").object(n).text(select, "");
         records.push_back(r);
       }
     return records;
   }
   Record r = base;
-  if (found.contains("pass@2")) {
-    r.values["exact"] = found["pass@2"]["mean_fraction_of_tests"];
-    r.values["first"] = found["pass@1"]["mean_fraction_of_tests"];
-    r.values["any"] = found["pass@1000"]["mean_fraction_of_tests"];
-    r.solved = found.value("solved_at_2", "");
+  if (found.has("pass")) {
+    const auto share = [&](const char* at) {
+      return found.object(at).number("mean_fraction_of_tests", 0, 1);
+    };
+    r.values["exact"] = share("pass@2");
+    r.values["first"] = share("pass@1");
+    r.values["any"] = share("pass@1000");
+    r.solved = found.text("solved_at_2", "");
     return {r};
   }
   add_shares(r, found);
   records.push_back(r);
   // After each segment, where every puzzle ran them all.
-  const Json by_segment = found.value("exact_by_segment", Json::array());
+  const std::vector<double> by_segment = found.has("exact_by_segment")
+                                             ? found.numbers("exact_by_segment", 0, 1)
+                                             : std::vector<double>();
   for (size_t s = 0; s < by_segment.size(); ++s) {
     Record at = base;
     at.labels.emplace_back("segment", std::to_string(s + 1));
@@ -82,20 +92,21 @@ int64_t step_reached(const Path& run) {
   file.seekg(0, std::ios::end);
   file.seekg(std::max<std::streamoff>(0, static_cast<std::streamoff>(file.tellg()) - 2000));
   int64_t step = 0;
-  for (std::string line; std::getline(file, line);) {
-    const Json json = Json::parse(line, nullptr, false);
-    if (json.is_object()) step = json.value("step", step);
-  }
+  std::ostringstream tail;
+  tail << file.rdbuf();
+  // The first line of it is only a part.
+  const auto note = [&](const Json& line, const std::string& where) {
+    step = Members(line, where).integer("step", 0, kMostSteps, step);
+  };
+  for_each_line(tail.str(), run.string(), note, [](const std::string&) {});
   return step;
 }
 
 std::vector<Json> read_results(const Path& file) {
-  std::vector<Json> lines;
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);)
-    if (const Json json = Json::parse(line, nullptr, false); json.is_object())
-      lines.push_back(json);
-  return lines;
+  if (!fs::exists(file)) return {};
+  return parse_results(read_file(file), file.string(), [](const std::string& what) {
+    std::fprintf(stderr, "%s. The model is judged again\n", printable(what).c_str());
+  });
 }
 
 }  // namespace
@@ -114,11 +125,33 @@ Json to_json(const Record& r) {
 }
 
 Record record_from_json(const Json& json) {
+  const Members members(json, "a record of results.jsonl");
   Record r;
-  for (const auto& [name, value] : json.at("labels").items()) r.labels.emplace_back(name, value);
-  json.at("values").get_to(r.values);
-  r.solved = json.value("solved", "");
+  const Members labels = members.object("labels"), values = members.object("values");
+  for (const auto& [name, value] : labels.json().items())
+    r.labels.emplace_back(name, labels.text(name));
+  for (const auto& [name, value] : values.json().items())
+    if (!value.is_null())  // was not finite
+      r.values[name] = values.number(name, -kMost, kMost);
+  r.solved = members.text("solved", "");
   return r;
+}
+
+std::vector<Json> parse_results(std::string_view text, const std::string& source,
+                                const DamageVisitor& on_damage) {
+  std::vector<Json> lines;
+  const auto visit = [&](const Json& json, const std::string& where) {
+    try {
+      const Members line(json, where);
+      line.text("key");
+      for (const Json& record : line.list("records")) record_from_json(record);
+      lines.push_back(json);
+    } catch (const Error& error) {
+      on_damage(error.what());
+    }
+  };
+  for_each_line(text, source, visit, on_damage);
+  return lines;
 }
 
 namespace {
@@ -301,8 +334,10 @@ void Run::show(Progress& bar) const {
 // Trains, or goes on, or finds the model trained.
 void Run::train(const Job& job) {
   const Path evaluation = job.run / "evaluation.json";
-  const auto step = [&] {
-    return fs::exists(evaluation) ? read_json(evaluation).value("step", int64_t{0}) : 0;
+  const auto step = [&]() -> int64_t {  // of the last evaluation, 0 before the first
+    if (!fs::exists(evaluation)) return 0;
+    const Json json = read_json(evaluation);
+    return Members(json, evaluation.string()).integer("step", 0, kMostSteps, 0);
   };
   if (step() == job.steps) return;
   // A training of somebody else, or of an experiment that was killed just now, may still be there.
@@ -340,7 +375,7 @@ Json Run::judge(const Job& job) {
       Record r = base;
       r.labels.emplace_back("evaluation", "training");
       r.labels.emplace_back("step", std::to_string(line.value("step", int64_t{0})));
-      add_shares(r, line);
+      add_shares(r, Members(line, job.run.string()));
       r.values["samples"] = line.value("samples", 0.0);
       r.values["train_seconds"] = line.value("elapsed", 0.0);
       all.push_back(r);
@@ -348,7 +383,8 @@ Json Run::judge(const Job& job) {
   for (const Judgement& j : job.trial.judgements) {
     Record r = base;
     r.labels.insert(r.labels.end(), j.labels.begin(), j.labels.end());
-    for (const Record& one : judged(r, judgement(job, j.words))) all.push_back(one);
+    const Json found = judgement(job, j.words);
+    for (const Record& one : judged(r, Members(found, job.run.string()))) all.push_back(one);
   }
   Json line = {{"key", job.key}, {"model", job.run.filename().string()}};
   line["labels"] = Json::object();

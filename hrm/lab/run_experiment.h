@@ -17,6 +17,9 @@ struct Record {
 };
 Json to_json(const Record& record);
 Record record_from_json(const Json& json);
+// The lines of a results.jsonl whose records can be read; any other is told to `on_damage`.
+std::vector<Json> parse_results(std::string_view text, const std::string& source,
+                                const DamageVisitor& on_damage);
 
 struct RunOptions {
   Path root;        // ROOT/data and ROOT/models are shared by all experiments, ROOT/NAME is its own

@@ -830,6 +830,51 @@ report $? "hint: a batch that fits (${fitting:-none})"
 ok "followed: that batch" "run folder hmemory" limited "$hrm" "${memory[@]}" --run hmemory --set batch_size="$fitting"
 
 # --- real puzzles
+
+# Files from strangers: nothing crashes, nothing is obeyed, and each is one line -----------------
+deep=$(printf '[%.0s' {1..100000})
+echo "$deep" >deep.json
+bad "data arc of a file nested too deep" "nested more than 64 levels" "$hrm" data arc --from deep.json --out deep
+bad "audit of a file nested too deep" "nested more than 64 levels" "$hrm" audit deep.json
+bad "arc show of a file nested too deep" "nested more than 64 levels" "$hrm" arc show x --from deep.json
+bad "adapt to a file nested too deep" "nested more than 64 levels" "$hrm" adapt --run ra --puzzle deep.json
+mkdir -p victim
+echo precious >victim/thesis.txt
+task='"train":[{"input":[[1]],"output":[[2]]}],"test":[{"input":[[1]],"output":[[2]]}]'
+for name in ../victim "$work/victim" "" . ..; do
+  echo "{\"$name\":{$task}}" >named.json
+  bad "farm of a task named '$name'" "a task cannot be named '$name'" \
+    "$hrm" arc farm --from named.json --out farm_named --budget 0.2s --variants 2 --pool 2 --jobs 1
+done
+[[ -e victim/thesis.txt ]]
+report $? "farm removes nothing that a task names"
+cp -r d4 d_names
+sed 's/"num_puzzle_identifiers":1/"num_puzzle_identifiers":2/' d4/train/dataset.json >d_names/train/dataset.json
+printf '["evil \\u001b]0;owned\\u0007", "b"]' >d_names/identifiers.json
+ok "data show of a name with an escape" 'evil \x1b]0;owned\x07' "$hrm" data show d_names
+! grep -q $'\x1b' out
+report $? "data show prints no escape of a file"
+echo '{"task": "queens"}' >d_names/task.json
+bad "data show of an unknown task" "unknown task 'queens'" "$hrm" data show d_names
+bad "an error with an escape in it" 'no\x1b]0;owned' "$hrm" data show $'no\x1b]0;owned'
+cp -r run hostile
+sed -i 's/"side": 4/"side": 0/' hostile/config.json
+bad "report of a Sudoku of side 0" "side must be 4, 6 or 9, got 0" "$hrm" report hostile
+cp run/config.json hostile/config.json
+sed -i 's/"count": *[0-9]*/"count": "many"/' hostile/evaluation.json
+bad "report of a damaged evaluation" "evaluation.json: 'count' must be a whole number" "$hrm" report hostile
+
+# A data file that is cut off under a training: one line that names it, no signal.
+cp -r d4 d_cut
+"$hrm" train --preset sudoku4 --data d_cut --run cut "${tiny[@]}" --steps 100000 --threads 1 \
+  >out 2>err &
+training=$!
+for _ in {1..100}; do [[ -s cut/metrics.jsonl ]] && break; sleep 0.1; done
+: >d_cut/train/all__inputs.npy
+wait "$training"
+status=$?
+((status == 1)) && grep -q '^hrm: \[read\] .*all__inputs.npy was cut off while it was in use' err
+report $? "a data file cut off under a training (status $status)"
 if [[ -e $data/sudoku/forum_hardest_train.txt ]]; then
   bad "not unique" "several solutions" "$hrm" data sudoku --from "$data/sudoku/not_unique.txt" --out z
   ok "real 9x9 puzzles" "symmetry classes" "$hrm" data sudoku \

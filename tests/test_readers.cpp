@@ -1,0 +1,174 @@
+// What a run folder and the laboratory's files hold, when somebody else wrote it: each value out of
+// place is one line that names the file and the member, and nothing is drawn of what does not fit.
+#include "hrm/lab/experiment_page.h"
+#include "hrm/report.h"
+#include "hrm/vote.h"
+#include "tests/support/support.h"
+
+namespace hrm {
+namespace {
+
+using test::expect_error;
+
+Json evaluation() {
+  return Json::parse(R"({
+    "step": 9, "count": 2, "accuracy": 0.75, "exact_accuracy": 0.5, "mean_steps": 2,
+    "q_halt_accuracy": 1, "solved": "10", "exact_by_segment": [0, 0.5],
+    "accuracy_by_segment": [0.5, 0.75], "halt_histogram": [0, 1, 1],
+    "calibration": [{"q_mean": 0.5, "count": 2, "exact": 1}],
+    "traces": [{"inputs": [2, 1, 1, 3], "labels": [2, 4, -100, 3],
+                "predictions": [[2, 4, 5, 3], [2, 4, 4, 3]], "q_halt": [0.1, 0.9],
+                "q_continue": [0.9, 0.1]}]})");
+}
+
+void refused(const Json& good, const char* pointer, const Json& value, const std::string& message) {
+  Json bad = good;
+  bad[Json::json_pointer(pointer)] = value;
+  INFO(pointer);
+  expect_error([&] { eval_result_from_json(bad, "e.json"); }, message);
+}
+
+TEST_CASE("evaluation.json: types, ranges and lengths are checked") {
+  const Json good = evaluation();
+  CHECK(eval_result_from_json(good, "e.json").traces[0].predictions.size() == 2);
+  CHECK(eval_result_from_json(Json::object(), "e.json").count == 0);
+  refused(good, "/count", -1, "e.json: 'count' must be a whole number in 0..");
+  refused(good, "/step", 1e300, "e.json: 'step' must be a whole number in 0..");
+  refused(good, "/accuracy", 1.5, "'accuracy' must be a number in 0..1, got 1.5");
+  refused(good, "/solved", "1x", "'solved' must hold a 0 or a 1 for each puzzle");
+  refused(good, "/exact_by_segment", {0.5}, "'accuracy_by_segment' must have 1 entries, got 2");
+  refused(good, "/halt_histogram", {1, 1}, "'halt_histogram' must have 3 entries, got 2");
+  refused(good, "/halt_histogram/0", "x", "'halt_histogram' must hold whole numbers");
+  refused(good, "/calibration/0/exact", 3, "'exact' must be a whole number in 0..2, got 3");
+  refused(good, "/calibration", 1, "'calibration' must be a list");
+  refused(good, "/traces/0", 1, "e.json: trace 0 must be a JSON object");
+  const Json none = Json::array();
+  refused(good, "/traces/0/q_halt", none, "trace 0: 'q_halt' must have 2 entries, got 0");
+  refused(good, "/traces/0/q_continue", {1}, "'q_continue' must have 2 entries, got 1");
+  refused(good, "/traces/0/inputs", none, "'predictions' must have 0 entries, got 4");
+  refused(good, "/traces/0/labels", {1}, "'labels' must have 4 entries, got 1");
+  refused(good, "/traces/0/predictions/1", {1}, "'predictions' must have 4 entries, got 1");
+  refused(good, "/traces/0/predictions/1/0", 100000000, "a prediction must hold whole numbers in");
+}
+
+TEST_CASE("report: a task that cannot be is refused, tokens without a colour are drawn plain") {
+  const auto page = [](const Json& task, const Json& result) {
+    const Json config = {{"task", task}, {"command", "hrm train"}};
+    return report_page(config, "config.json", "run", {}, eval_result_from_json(result, "e.json"));
+  };
+  const auto sudoku = [](int side, int rows, int cols) {
+    return Json{{"task", "sudoku"}, {"side", side}, {"box_rows", rows}, {"box_cols", cols}};
+  };
+  CHECK(page(sudoku(4, 2, 2), evaluation()).find("<svg viewBox") != std::string::npos);
+  expect_error([&] { page(sudoku(0, 2, 2), evaluation()); }, "side must be 4, 6 or 9, got 0");
+  for (const Json& task : {sudoku(4, 0, 2), sudoku(4, 2, 0)})
+    expect_error([&] { page(task, evaluation()); }, "config.json: 'task': a Sudoku of side 4");
+  expect_error([&] { page({{"side", -1}}, evaluation()); }, "'side' must be a whole number in 0..");
+  expect_error([&] { page({{"task", 7}}, evaluation()); }, "'task' must be text, got 7");
+  expect_error([&] { page(1, evaluation()); }, "'task' must be a JSON object, got 1");
+  expect_error(
+      [&] {
+        report_page({{"command", 1}}, "c.json", "run", {}, {});
+      },
+      "c.json: 'command' must be text, got 1");
+
+  Json result = evaluation();
+  result["traces"][0]["predictions"][0][1] = 12;  // of colours 2..11
+  CHECK(page({{"task", "arc"}}, result).find("not drawn") == std::string::npos);
+  result["traces"][0]["inputs"] = std::vector<int>(600'000, 1);
+  result["traces"][0]["labels"] = Json::array();
+  for (Json& tokens : result["traces"][0]["predictions"]) tokens = result["traces"][0]["inputs"];
+  const std::string large = page({{"task", "arc"}}, result);
+  CHECK(large.find("are not drawn") != std::string::npos);
+  CHECK(large.size() < 100'000);
+}
+
+TEST_CASE("metrics.jsonl: what is read of a line has its type; what was not finite is left out") {
+  const MetricLines lines = parse_metrics(
+      "{\"step\": 1, \"lm_loss\": null, \"note\": \"x\"}\n{\"eval\": true, \"step\": 1}\n{\"st",
+      "m");
+  REQUIRE(lines.train.size() == 1);
+  REQUIRE(lines.eval.size() == 1);
+  CHECK(metrics_csv(lines) == "kind,step\ntrain,1\neval,1\n");
+  const auto refuses = [](const std::string& line, const std::string& message) {
+    expect_error([&] { parse_metrics("{\"step\": 1}\n" + line + "\n", "m.jsonl"); }, message);
+  };
+  refuses("{\"step\": 1", "m.jsonl line 2 is not valid JSON");
+  refuses("{\"step\": \"1\"}", "m.jsonl line 2: 'step' must be a whole number in 0..");
+  refuses("{\"step\": -1}", "m.jsonl line 2: 'step' must be");
+  refuses("{\"samples\": 1e300}", "m.jsonl line 2: 'samples' must be a number in 0..");
+  refuses("{\"elapsed\": []}", "m.jsonl line 2: 'elapsed' must be a number");
+  refuses("{\"eval\": 1}", "m.jsonl line 2: 'eval' must be true or false");
+  refuses("{\"exact_accuracy\": \"all\"}", "m.jsonl line 2: 'exact_accuracy' must be a number");
+}
+
+TEST_CASE("config.json: types and ranges are checked, and the file is named") {
+  const Json good = preset("sudoku4").to_json();
+  const auto refuses = [&](const char* pointer, const Json& value, const std::string& message) {
+    Json bad = good;
+    bad[Json::json_pointer(pointer)] = value;
+    expect_error([&] { Config::from_json(bad, "c.json"); }, message);
+  };
+  refuses("/model", nullptr, "[json] c.json: 'model' must be a JSON object, got null");
+  refuses("/model/hidden_size", 1.5, "'hidden_size' must be a whole number");
+  refuses("/model/hidden_size", 18446744073709551615u, "'hidden_size' must be a whole number");
+  refuses("/model/hidden_size", 0, "[config] c.json: hidden_size must be in 1..");
+  refuses("/model/mlp_t", 1, "'mlp_t' must be true or false, got 1");
+  refuses("/model/dtype", "f16", "[config] c.json: dtype must be one of f32");
+  refuses("/model/size", 1, "[config] c.json: unknown key 'size'");
+  refuses("/train/lr", "fast", "'lr' must be a number");
+  refuses("/tasks", "abc", "'tasks' must be a list, got \"abc\"");
+  refuses("/tasks", {1}, "'tasks' must hold names, got 1");
+  refuses("/preset", 1, "'preset' must be text");
+}
+
+TEST_CASE("submission.json: anything but attempts is refused") {
+  const ArcGrid grid{1, 1, {3}};
+  const std::vector<ArcTask> tasks = {{"t", {{grid, grid}}, {{grid, grid}}, true, "set"}};
+  const auto refuses = [&](const char* text, const std::string& message) {
+    expect_error([&] { judge_submission(Json::parse(text), tasks, "s.json"); }, message);
+  };
+  CHECK(judge_submission(Json::parse(R"({"t": [{"attempt_1": [[3]]}]})"), tasks, "s.json")[0]
+            .tests[0]
+            .rank == 1);
+  refuses("[]", "s.json must be an object with the answers to each task");
+  refuses("{}", "s.json must hold a list of 1 answers to task t");
+  refuses(R"({"t": [3]})", "s.json: t[0] must hold attempt_1 and attempt_2, got 3");
+  refuses(R"({"t": [{"attempt_2": 3}]})", "s.json: t[0].attempt_2 must be a list of rows");
+}
+
+TEST_CASE("results.jsonl: lines that cannot be read are told, the others are kept") {
+  const std::string good = R"({"key": "k", "records": [{"labels": {"loops": "1"},
+    "values": {"exact": 0.5, "tokens": null}, "solved": "01"}]})";
+  std::string line = good;
+  std::erase(line, '\n');
+  std::vector<std::string> damaged;
+  const std::vector<Json> lines = parse_results(
+      line +
+          "\n{\"key\": 1}\n{\"key\": \"\", \"records\": [{\"labels\": 1, \"values\": {}}]}\n[\n" +
+          R"({"key": "j", "records": [{"labels": {}, "values": {"exact": 1e300}}]})" + "\n" + line,
+      "r.jsonl", [&](const std::string& what) { damaged.push_back(what); });
+  REQUIRE(lines.size() == 1);
+  CHECK(record_from_json(lines[0]["records"][0]).values.size() == 1);
+  REQUIRE(damaged.size() == 4);
+  CHECK(damaged[0].find("r.jsonl line 2: 'key' must be text") != std::string::npos);
+  CHECK(damaged[2].find("r.jsonl line 4 is not valid JSON") != std::string::npos);
+}
+
+TEST_CASE("experiment page: labels that only look like numbers are words") {
+  Experiment e;
+  e.charts = Json::parse(R"([{"x": "a", "y": "exact"}])");
+  std::vector<Row> rows;
+  for (const std::string label : {"-", "e", "1e999", "2", "10"})
+    rows.push_back({{{"a", label}}, {{"exact", summarize(std::vector<double>{0.5})}}, {}});
+  CHECK(experiment_page(e, rows, "x").find("1e999") != std::string::npos);
+  e.compare = Json::parse(R"([[{"a": "2"}, {"a": "10"}]])");
+  for (Row& row : rows) {
+    row.values = {};
+    row.solved = {"1"};
+  }
+  expect_error([&] { text_table(e, rows); }, "has no share of puzzles solved exactly");
+}
+
+}  // namespace
+}  // namespace hrm
