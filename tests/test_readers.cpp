@@ -1,5 +1,6 @@
 // What a run folder and the laboratory's files hold, when somebody else wrote it: each value out of
 // place is one line that names the file and the member, and nothing is drawn of what does not fit.
+#include "hrm/checkpoint.h"
 #include "hrm/lab/experiment_page.h"
 #include "hrm/report.h"
 #include "hrm/vote.h"
@@ -49,6 +50,20 @@ TEST_CASE("evaluation.json: types, ranges and lengths are checked") {
   refused(good, "/traces/0/labels", {1}, "'labels' must have 4 entries, got 1");
   refused(good, "/traces/0/predictions/1", {1}, "'predictions' must have 4 entries, got 1");
   refused(good, "/traces/0/predictions/1/0", 100000000, "a prediction must hold whole numbers in");
+}
+
+TEST_CASE("checkpoint: names of puzzle rows that are no pairs of words are refused") {
+  const test::TempDir dir;
+  const auto refused = [&](const Tensor& names) {
+    Checkpoint checkpoint;
+    checkpoint.state = Json::object();
+    checkpoint.model.emplace_back("puzzle_names", names);
+    write_checkpoint(dir / "c", checkpoint);
+    expect_error([&] { read_checkpoint(dir / "c", true); }, "puzzle_names must be i32 [rows, 2]");
+  };
+  refused(zeros({1, 4}, DType::i32));
+  refused(zeros({2}, DType::i32));
+  refused(zeros({1, 2}, DType::f64));
 }
 
 TEST_CASE("report: a task that cannot be is refused, tokens without a colour are drawn plain") {
