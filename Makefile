@@ -143,7 +143,9 @@ objects_in = $(patsubst %.cpp,$(1)/obj/%.o,$(patsubst %.cu,$(1)/obj/%.cu.o,$(2))
 objects = $(call objects_in,$(BUILD),$(filter-out $(FROM_CPU) $(FROM_EMULATE),$(1))) \
           $(call objects_in,$(CPU_BUILD),$(filter $(FROM_CPU),$(1))) \
           $(call objects_in,build/emulate$(DEBUG_TREE),$(filter $(FROM_EMULATE),$(1)))
-fuzz_objects = $(patsubst %.cpp,build/fuzz/obj/%.o,$(1))
+COVERAGE ?=
+FUZZ_TREE := build/fuzz$(if $(COVERAGE),-coverage)
+fuzz_objects = $(patsubst %.cpp,$(FUZZ_TREE)/obj/%.o,$(1))
 LIB := $(BUILD)/libhrm.a
 HRM := $(BUILD)/hrm
 UNIT := $(BUILD)/tests/unit
@@ -156,13 +158,17 @@ BENCH := $(BUILD)/bench/bench
 GPU_BENCH := $(BUILD)/bench/gpu
 LADDER := $(patsubst bench/%.cpp,$(BUILD)/bench/%,$(wildcard bench/ladder/*.cpp))
 CUDA_LADDER := $(if $(filter-out 0,$(CUDA)),$(patsubst bench/%.cu,$(BUILD)/bench/%,$(wildcard bench/ladder/cuda/*.cu)))
-FUZZERS := $(patsubst tests/fuzz/%.cpp,build/fuzz/%,$(wildcard tests/fuzz/*.cpp))
+FUZZERS := $(patsubst tests/fuzz/%.cpp,$(FUZZ_TREE)/%,$(wildcard tests/fuzz/*.cpp))
 
 Q := $(if $(V),,@)
 say = @printf '  %-6s %s\n' $(1) $(2)
 
+# Makes the second word if clang is there, or says that the first is skipped.
+with_clang = if command -v $(CLANGXX) >/dev/null; then $(MAKE) $(if $(V),,-s) $(2); \
+  else echo 'SKIPPED $(1): needs $(CLANGXX). HINT: apt-get install clang libomp-dev'; fi
+
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run torture torture-short \
+.PHONY: all hrm run test test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -230,8 +236,11 @@ sanitize: deps  ## unit tests under address+undefined (g++) and thread (clang++)
 	+@bash tests/sanitize.sh
 
 fuzz: deps  ## every parser for FUZZ_SECONDS
-	@if command -v $(CLANGXX) >/dev/null; then $(MAKE) fuzz-run; \
-	else echo 'SKIPPED fuzz: needs $(CLANGXX). HINT: apt-get install clang libomp-dev'; fi
+	+@$(call with_clang,fuzz,fuzz-run)
+fuzz-check: deps  ## build the fuzz targets and run each over its examples
+	+@$(call with_clang,fuzz-check,fuzz-check-run)
+fuzz-coverage: deps  ## which share of each parser's lines the fuzz targets have reached
+	+@$(call with_clang,fuzz-coverage,COVERAGE=1 fuzz-coverage-run)
 
 TORTURE_ARGS = --hrm $(HRM) --work build/torture --seed $(SEED) $(if $(SAN)$(filter 1,$(CUDA)),--memory 0)
 torture: $(HRM) $(TORTURE)  ## kill, damage, share, stop and mislead the program for some minutes (SEED=1)
@@ -345,26 +354,26 @@ $(HRM) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH)
 	$(Q)$(CXX) $^ $(LDFLAGS) -o $@
 	@$(if $(filter $(HRM),$@),ln -sfn $(HRM:build/%=%) build/hrm)
 
-# Fuzzing: clang's own flavour of the parsers and all they touch. What a run has found out stays in
-# build/fuzz/corpus and is where the next one starts.
-FUZZ_FLAGS := -std=c++20 -O1 -g1 -fopenmp -I. $(CLANG_FLAGS) -fsanitize=address,undefined \
-              -fno-sanitize-recover=all
-build/fuzz/obj/%.o: %.cpp
+# Fuzzing: clang's own flavour of the library. What a run has found out stays in build/fuzz/corpus,
+# and is where the next one starts, beside the examples of tests/fuzz/corpus.
+FUZZ_FLAGS := -std=c++20 -O1 -g1 -fopenmp -I. $(CLANG_FLAGS) $(if $(COVERAGE), \
+                -fprofile-instr-generate -fcoverage-mapping, \
+                -fsanitize=address,undefined -fno-sanitize-recover=all)
+$(FUZZ_TREE)/obj/%.o: %.cpp
 	$(call say,FUZZ,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CLANGXX) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
-build/fuzz/libhrm.a: $(call fuzz_objects,$(FUZZ_SRC))
+$(FUZZ_TREE)/libhrm.a: $(call fuzz_objects,$(FUZZ_SRC))
 	$(Q)rm -f $@; ar rcs $@ $^
-$(FUZZERS): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libhrm.a
+$(FUZZERS): $(FUZZ_TREE)/%: $(FUZZ_TREE)/obj/tests/fuzz/%.o $(FUZZ_TREE)/libhrm.a
 	$(call say,LINK,$@)
 	$(Q)$(CLANGXX) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ -o $@
 fuzz-run: $(FUZZERS)
-	@for f in $(FUZZERS); do echo "== $$f ($(FUZZ_SECONDS) s)"; \
-	  corpus=build/fuzz/corpus/$$(basename $$f); mkdir -p $$corpus; \
-	  if $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -timeout=10 -print_final_stats=1 \
-	    -artifact_prefix=build/fuzz/ $$corpus > $$f.log 2>&1; \
-	  then grep number_of_executed $$f.log; \
-	  else tail -n 40 $$f.log; echo "FAILED $$f (the input is kept in build/fuzz)"; exit 1; fi; done
+	@bash tests/fuzz/run.sh time $(FUZZ_SECONDS) $(FUZZERS)
+fuzz-check-run: $(FUZZERS)
+	@bash tests/fuzz/run.sh examples 0 $(FUZZERS)
+fuzz-coverage-run: $(FUZZERS)
+	@bash tests/fuzz/coverage.sh $(FUZZERS)
 
 -include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(HOST_SIDE_SRC) \
   $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))

@@ -1,43 +1,36 @@
-// Any text as an ARC task, as the tasks of a compact data set, and as a maze: an hrm::Error, or
-// what it claims to be.
-#include <string>
+// Any text as an ARC task, as Kaggle's combined file with its solutions, as a grid and as the name
+// of a variant.
+#include "hrm/data/arc.h"
+#include "tests/fuzz/fuzz.h"
 
-#include "hrm/data/arc_dataset.h"
-#include "hrm/data/maze.h"
+using namespace hrm;
 
 namespace {
 
-void task(const std::string& text) {
-  const auto json = nlohmann::json::parse(text, nullptr, false);
-  if (json.is_discarded()) return;
-  try {
-    const hrm::ArcTask t = hrm::parse_arc_task(json, "fuzz", "fuzz");
-    for (const hrm::ArcVariant& v : hrm::arc_variants(t, 5, {}, 0))
-      for (const hrm::ArcPair& p : t.train)
-        if (v.undo(v.apply(p.input)) != p.input) __builtin_trap();
-    if (hrm::smallest_canvas({t}) > hrm::kArcSide) __builtin_trap();
-  } catch (const hrm::Error&) {
-  }
-}
-
-void grid_and_maze(const std::string& text) {
-  try {
-    const hrm::ArcGrid g = hrm::parse_grid_text(text, "fuzz");
-    if (hrm::grid_text(g) != text) __builtin_trap();
-  } catch (const hrm::Error&) {
-  }
-  try {
-    const hrm::Maze maze = hrm::parse_maze(text);
-    const hrm::MazePath path = hrm::solve_maze(maze);
-    if (path.length > 0 && !hrm::check_maze(maze, path.answer).empty()) __builtin_trap();
-  } catch (const hrm::Error&) {
+void check(const ArcTask& task) {
+  check_task_id(task.id, "fuzz");
+  fuzz::must(smallest_canvas({task}) <= kArcSide);
+  for (const ArcVariant& v : arc_variants(task, 5, {}, 0)) {
+    const auto [name, back] = parse_variant_name(v.name(task.id));
+    if (!v.identity()) fuzz::must(name == task.id && back == v);
+    for (const ArcPair& p : task.train) {
+      fuzz::must(v.undo(v.apply(p.input)) == p.input);
+      fuzz::must(canonical_pair(v.apply(p)) == canonical_pair(p));
+    }
   }
 }
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const std::string text(reinterpret_cast<const char*>(data), size);
-  task(text), grid_and_maze(text);
-  return 0;
+void fuzz_one(const std::string& input) {
+  const size_t second = input.find("\n=== \n");
+  fuzz::try_to([&] {
+    const Json json = parse_json(input.substr(0, second), "fuzz");
+    const Json solutions =
+        second == std::string::npos ? Json::object() : parse_json(input.substr(second + 6), "fuzz");
+    for (const ArcTask& task : parse_arc_file(json, solutions, "fuzz.json")) check(task);
+  });
+  fuzz::try_to([&] { fuzz::must(grid_text(parse_grid_text(input, "fuzz")) == input); });
+  const auto [task, variant] = parse_variant_name(input);
+  if (!variant.identity()) fuzz::must(variant.name(task) == input);
 }

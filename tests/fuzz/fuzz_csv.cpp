@@ -1,41 +1,43 @@
-// Any text as a list of puzzles of each side and as a CSV of tokens: an hrm::Error, or puzzles
-// that are what they claim to be. Tokens go to a folder that cannot exist, so that nothing is
-// written and a table without faults ends in an error too.
-#include <string>
-
+// Any text as a list of Sudoku puzzles of each side, as a CSV of tokens, as a maze and as a CSV of
+// mazes. Tokens go to a folder that cannot exist, so that nothing is written and a table without
+// faults ends in an error too.
 #include "hrm/data/build.h"
+#include "hrm/data/maze.h"
+#include "tests/fuzz/fuzz.h"
+
+using namespace hrm;
 
 namespace {
 
 void puzzles(const std::string& text, int side) {
-  hrm::SudokuBuild build;
-  build.rules = hrm::SudokuRules::of_side(side);
+  SudokuBuild build;
+  build.rules = SudokuRules::of_side(side);
   build.count = 0;
-  try {
-    for (const hrm::SudokuPuzzle& p : hrm::parse_sudoku_file(text, build, "fuzz")) {
-      if (hrm::check_solution(build.rules, p.puzzle, p.solution) != "") __builtin_trap();
-      if (hrm::symmetry_class(build.rules, p.puzzle, p.solution).empty()) __builtin_trap();
+  fuzz::try_to([&] {
+    for (const SudokuPuzzle& p : parse_sudoku_file(text, build, "fuzz")) {
+      fuzz::must(check_solution(build.rules, p.puzzle, p.solution).empty());
+      fuzz::must(!symmetry_class(build.rules, p.puzzle, p.solution).empty());
     }
-  } catch (const hrm::Error&) {
-  }
-}
-
-void tokens(const std::string& text) {
-  try {
-    hrm::build_tokens_text(text, "fuzz", "/dev/null/none", false);
-  } catch (const hrm::Error&) {
-  }
+  });
 }
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const std::string text(reinterpret_cast<const char*>(data), size);
+void fuzz_one(const std::string& input) {
   for (const int side : {4, 6, 9}) {
-    puzzles(text, side);
-    puzzles("source,question,answer,rating\n" + text, side);
+    puzzles(input, side);
+    puzzles("source,question,answer,rating\n" + input, side);
   }
-  tokens(text);
-  tokens("inputs,labels,split,puzzle\n" + text);
-  return 0;
+  fuzz::try_to([&] { build_tokens_text(input, "fuzz", "/dev/null/none", false); });
+  fuzz::try_to([&] {
+    build_tokens_text("inputs,labels,split,puzzle\n" + input, "fuzz", "/dev/null/none", false);
+  });
+  fuzz::try_to([&] {
+    const Maze maze = parse_maze(input);
+    const MazePath path = solve_maze(maze);
+    if (path.length > 0) fuzz::must(check_maze(maze, path.answer).empty());
+    fuzz::must(parse_maze(format_maze(maze)).cells == maze.cells);
+  });
+  fuzz::try_to([&] { check_maze_csv(input, "fuzz"); });
+  fuzz::try_to([&] { check_maze_csv("source,question,answer,rating\n" + input, "fuzz"); });
 }

@@ -5,26 +5,27 @@
 #include <cstring>
 
 #include "tensor/io.h"
+#include "tests/fuzz/fuzz.h"
+
+using namespace hrm;
 
 namespace {
 
-void parse(std::span<const std::byte> bytes) {
-  try {
-    const auto file = hrm::parse_safetensors(bytes, "fuzz");
+void parse(const std::string& text) {
+  // Memory of exactly this size, so that the sanitizer sees every step beyond it.
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
+  const std::vector<std::byte> copy(bytes.begin(), bytes.end());
+  fuzz::try_to([&] {
+    const Safetensors file = parse_safetensors(copy, "fuzz");
     for (const auto& [name, tensor] : file.tensors) tensor.to_vector();
-  } catch (const hrm::Error&) {
-  }
+  });
 }
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  parse(std::as_bytes(std::span(data, size)));
+void fuzz_one(const std::string& input) {
+  parse(input);
   // The header ends at the first byte 0.
-  const uint64_t header = std::find(data, data + size, 0) - data;
-  std::vector<std::byte> file(8 + size);
-  std::memcpy(file.data(), &header, 8);
-  if (size) std::memcpy(file.data() + 8, data, size);
-  parse(file);
-  return 0;
+  const uint64_t header = std::min(input.find('\0'), input.size());
+  parse(std::string(reinterpret_cast<const char*>(&header), 8) + input);
 }

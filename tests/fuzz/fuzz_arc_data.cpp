@@ -1,0 +1,49 @@
+// Any text as the arc.json of a data set: every example can be read under every conditioning.
+#include "hrm/data/arc_dataset.h"
+#include "tests/fuzz/fuzz.h"
+
+using namespace hrm;
+
+namespace {
+
+void read_all(const ArcData& data, const std::string& split, const DataView& view) {
+  const auto examples = std::make_shared<ArcExamples>(data, split, view);
+  const PuzzleDataset dataset(examples);
+  const int64_t cells = dataset.info().seq_len;
+  std::vector<int32_t> inputs(dataset.input_len()), labels(cells);
+  const Augmentation move = augmentation_of(dataset);
+  Random random(1);
+  for (int64_t i = 0; i < dataset.num_examples(); ++i) {
+    int32_t id = 0;
+    dataset.read(i, inputs.data(), labels.data(), &id);
+    fuzz::must(id >= 0 && id < dataset.info().num_puzzle_identifiers);
+    if (move) move(inputs.data(), labels.data(), false, random);
+    for (int64_t k = 0; k < cells; ++k) {
+      fuzz::must(inputs[k] >= 0 && inputs[k] < kArcVocab);
+      fuzz::must(labels[k] == kIgnoreLabel || (labels[k] >= 0 && labels[k] < kArcVocab));
+    }
+  }
+  dataset.puzzle_names();
+}
+
+}  // namespace
+
+void fuzz_one(const std::string& input) {
+  fuzz::try_to([&] {
+    ArcData data = parse_arc_data(parse_json(input, "fuzz"), "fuzz");
+    const ArcData again = parse_arc_data(parse_json(arc_data_text(data), "again"), "again");
+    fuzz::must(arc_data_text(again) == arc_data_text(data));
+    if (data.tasks.size() > 4) return;
+    data.variants = std::min<int64_t>(data.variants, 3);
+    for (const Conditioning c :
+         {Conditioning::variant, Conditioning::task, Conditioning::context, Conditioning::blank})
+      for (const char* split : {"train", "test"}) {
+        DataView view;
+        view.conditioning = c;
+        view.context_pairs = 2;
+        if (c == Conditioning::blank) view.kinds = "all";  // moves the pool
+        fuzz::try_to([&] { read_all(data, split, view); });
+      }
+    audit_arc(data.tasks);
+  });
+}

@@ -1,0 +1,66 @@
+// A folder of a data set whose files hold any bytes: dataset.json, task.json, identifiers.json and
+// the arrays. Whatever opens can be read to its last example, augmented, and taken as ARC.
+#include "hrm/data/arc_dataset.h"
+#include "tests/fuzz/fuzz.h"
+
+using namespace hrm;
+
+namespace {
+
+const std::vector<std::string> kNames = {"task.json",
+                                         "identifiers.json",
+                                         "train/dataset.json",
+                                         "train/all__inputs.npy",
+                                         "train/all__labels.npy",
+                                         "train/all__puzzle_identifiers.npy",
+                                         "train/all__puzzle_indices.npy",
+                                         "train/all__group_indices.npy"};
+
+void read_all(const PuzzleDataset& data) {
+  const DatasetInfo& info = data.info();
+  if (data.num_examples() > 1000 || info.num_puzzle_identifiers > 1000) return;
+  std::vector<int32_t> inputs(data.input_len()), labels(info.seq_len);
+  const Augmentation augment = augmentation_of(data);
+  Random random(1);
+  for (int64_t i = 0; i < data.num_examples(); ++i) {
+    int32_t id = 0;
+    data.read(i, inputs.data(), labels.data(), &id);
+    fuzz::must(id >= 0 && id < info.num_puzzle_identifiers);
+    data.puzzle_name(id);
+    if (augment) augment(inputs.data(), labels.data(), i == 0, random);
+    for (int64_t k = 0; k < info.seq_len; ++k) {
+      fuzz::must(inputs[k] >= 0 && inputs[k] < info.vocab_size);
+      fuzz::must(labels[k] == kIgnoreLabel || (labels[k] >= 0 && labels[k] < info.vocab_size));
+    }
+  }
+  data.puzzle_names();
+  if (data.num_examples() > 0) {
+    TrainSampler sampler(data, 1, augment);
+    sampler.next(3);
+    sampler.restore(sampler.state());
+  }
+}
+
+}  // namespace
+
+void fuzz_one(const std::string& input) {
+  const auto files = fuzz::files_of(input);
+  if (!files.contains("train/dataset.json")) return;
+  const fuzz::Folder folder(files, kNames);
+  fuzz::try_to([&] {
+    const PuzzleDataset data(folder.path(), "train");
+    read_all(data);
+    if (data.info().seq_len > 900 || data.num_examples() > 1000) return;
+    const ArcExamples arc(data);
+    for (int64_t i = 0; i < arc.num_examples(); ++i) arc.where(i);
+    for (int64_t id = 0; id < arc.num_ids(); ++id) arc.id_name(id);
+  });
+  if (const auto state = files.find("state"); state != files.end())
+    fuzz::try_to([&] {
+      const PuzzleDataset data(folder.path(), "train");
+      if (data.num_examples() > 1000) return;
+      TrainSampler sampler(data, 1, nullptr);
+      sampler.restore(parse_json(state->second, "state"));
+      sampler.next(3);
+    });
+}
