@@ -1,5 +1,6 @@
 // Files that are well formed and mean harm: names of tasks that are paths, names with terminal
-// escapes, symbolic links in a run folder. Nothing outside may change.
+// escapes, experiments that name other folders, symbolic links in a run folder. Nothing outside may
+// change.
 #include "tests/torture/stage.h"
 
 namespace hrm::torture {
@@ -106,6 +107,48 @@ void use_name(Torture& torture, const std::string& name, const Way& way) {
                         why.empty() ? "" : why + where);
 }
 
+// Experiments whose words or names lead to other places than --out. The experiment's file has them
+// in the place that `path` points to.
+struct Lure {
+  const char* path;
+  std::string value;
+};
+
+std::vector<Lure> lures() {
+  const std::string sudoku = "sudoku --side 4 --count 200 --test 20";
+  const std::string outside = fs::absolute(kOutside).string();
+  const std::string thesis = fs::absolute(kOutside / "thesis.txt").string();
+  return {
+      {"/data/s", "maze --size 5 --min-path 3 --count 10 --test 2 --csv " + thesis},
+      {"/data/s", sudoku + " --out " + outside},
+      {"/data/s", sudoku + " --replace --out=" + outside},
+      {"/data/s", sudoku + "; touch " + outside + "/new"},
+      {"/train", "--preset sudoku4 --run " + outside},
+      {"/train", "--preset sudoku4 --run=" + outside + "/new"},
+      {"/evaluate/q/run", "export . --out " + thesis},
+      {"/evaluate/roll", "eval --data " + outside + " --out " + thesis},
+      {"/title", "../../../outside"},
+      {"/vary/0/name", "../../../outside"},
+  };
+}
+
+void follow_lure(Torture& torture, const Lure& lure) {
+  make_sandbox();
+  Json experiment = Json::parse(read_file("lab.json"));
+  experiment[Json::json_pointer(lure.path)] = lure.value;
+  const Path file = kSandbox / "experiment.json";
+  write_file(file, experiment.dump());
+  const auto before = fixed_part(kOut);
+  const Result result = run({"lab", "run", file.string(), "--out", kOut.string(), "--jobs", "1"});
+  const std::string where = std::string(" (") + lure.path + ": " + lure.value + ")";
+  const std::string changed = first_change(before, fixed_part(kOut));
+  torture.ledger.record("hostile experiments: nothing outside changes",
+                        changed.empty() ? "" : changed + where);
+  const std::string why = misbehaviour(result);
+  torture.ledger.record("hostile experiments: an answer or a clear line",
+                        why.empty() ? "" : why + where);
+}
+
 // A name in a run folder that becomes a link to something outside.
 struct Link {
   const char* name;
@@ -176,6 +219,9 @@ void use_hostile_names(Torture& torture) {
     for (size_t way = 0; way < all_ways.size(); ++way)
       if (!torture.brief || way == i % all_ways.size()) use_name(torture, names[i], all_ways[way]);
   }
+  const std::vector<Lure> all_lures = lures();
+  for (size_t i = 0; i < all_lures.size(); ++i)
+    if (!torture.brief || i % 4 == 0) follow_lure(torture, all_lures[i]);
 }
 
 void follow_links(Torture& torture) {

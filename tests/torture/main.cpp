@@ -42,7 +42,7 @@ constexpr Part kParts[] = {
     {"damage", "damaged files", damage_files},
     {"signals", "SIGINT and SIGTERM", stop_by_signals},
     {"sharing", "two processes on one run folder", share_a_run_folder},
-    {"names", "hostile task names", use_hostile_names},
+    {"names", "hostile task names and experiments", use_hostile_names},
     {"links", "links in a run folder", follow_links},
     {"output", "output to a full device", lose_output},
 };

@@ -15,7 +15,7 @@ Outcome outcome_of(const Path& run, int64_t steps);
 // The names whose values differ, or "".
 std::string difference(const Outcome& expected, const Outcome& got);
 
-// RUN/checkpoints/step_00000060
+// RUN/checkpoints/step_00000030
 Path checkpoint_of(const Path& run, int64_t step);
 // The finished checkpoints of a run, oldest first.
 std::vector<Path> checkpoints_of(const Path& run);

@@ -30,8 +30,8 @@ void share_once(Torture& torture, Random& random) {
   sleep_for(0.02 * random.uniform());
   // Stopped meanwhile, so that the second surely comes while the first holds the folder.
   first.send(SIGSTOP);
-  for (const Words& words : {kLongTraining.resume(folder), kLongTraining.begin(folder)})
-    torture.ledger.record(kRefused, must_be_refused(words, first.pid()), folder);
+  torture.ledger.record(kRefused, must_be_refused(kLongTraining.resume(folder), first.pid()),
+                        folder);
   first.send(SIGCONT);
   const Result end = first.wait();
   torture.ledger.record(kUndisturbed,

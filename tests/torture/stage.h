@@ -22,7 +22,7 @@ struct Training {
 };
 
 inline constexpr Training kLongTraining = {300, 11, 20};
-inline constexpr Training kShortTraining = {60, 15, 10};
+inline constexpr Training kShortTraining = {30, 15, 10};
 inline constexpr Training kSavedTraining = {60, 20, 20};  // of the run `base`
 
 inline const Words kOneThread = {"--threads", "1"};
