@@ -22,7 +22,8 @@ namespace {
 constexpr double kPoll = 0.001;  // seconds
 constexpr int kCannotStart = 125;
 
-// Words that only the message of a library has, not one of ours.
+// Words that only the message of a library has, or the last resort of ours: neither says what is
+// wrong with which file.
 constexpr std::array kLibraryWords = {"json.exception",
                                       "stod",
                                       "stoi",
@@ -38,7 +39,9 @@ constexpr std::array kLibraryWords = {"json.exception",
                                       "bad_cast",
                                       "bad_optional",
                                       "terminate called",
-                                      "regex_error"};
+                                      "regex_error",
+                                      "internal error",
+                                      "a file that was read"};
 
 int anonymous_file(const char* name) {
   const int file = ::memfd_create(name, MFD_CLOEXEC);
