@@ -113,9 +113,12 @@ double parse_rule_number(const std::string& word, const RuleForm& form, const Ru
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
   const bool is_number = error == std::errc() && end == word.data() + word.size();
   const bool fits = is_number && value >= p.low && value <= p.high;
-  if (!fits || (p.whole && value != std::floor(value)))
-    reject("gradient ", text_of(form), ": ", p.name, " must be a ",
-           p.whole ? "whole number" : "number", " in ", p.low, "..", p.high, ", got '", rule, "'");
+  if (p.whole && (!fits || value != std::floor(value)))
+    reject("gradient ", text_of(form), ": ", p.name, " must be a whole number in ",
+           static_cast<int64_t>(p.low), "..", static_cast<int64_t>(p.high), ", got '", rule, "'");
+  if (!fits)
+    reject("gradient ", text_of(form), ": ", p.name, " must be a number in ", p.low, "..", p.high,
+           ", got '", rule, "'");
   return value;
 }
 

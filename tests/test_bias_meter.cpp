@@ -171,7 +171,7 @@ TEST_CASE("bias meter: unrolled segments give the gradient of training with unro
         meter.measure("unrolled:3").groups[0].cosine);
   for (const char* rule : {"unrolled:0", "unrolled:", "unrolled:x", "unrolled:123456"})
     expect_error([&] { meter.measure(rule); }, "unrolled:S needs a number of segments");
-  expect_error([&] { meter.measure("onestep"); }, "gradient must be one_step");
+  expect_error([&] { meter.measure("onestep"); }, "gradient must be one of one_step");
 }
 
 TEST_CASE("bias meter: the spectral radius of known maps") {

@@ -165,7 +165,7 @@ TEST_CASE("equilibrium: a rule that does not exist is refused") {
            {"one_step:2", "must be of the form one_step, got 'one_step:2'"},
            {"last_k:2:", "must be of the form last_k:K, got 'last_k:2:'"},
            {"phantom:0.5", "must be of the form phantom:LAMBDA:K"},
-           {"last_k:", "last_k:K: K must be a whole number in 1..1e+06, got 'last_k:'"},
+           {"last_k:", "last_k:K: K must be a whole number in 1..1000000, got 'last_k:'"},
            {"last_k:abc", "K must be a whole number"},
            {"last_k:0", "K must be a whole number in 1.."},
            {"neumann:-1", "K must be a whole number in 0.."},

@@ -148,7 +148,7 @@ TEST_CASE("maze: generated mazes keep their promises, and a CSV brings them back
   refuses("a,S#G######,S#G######,1", "no path leads from S to G (");
   refuses("a,S G      ,S G      ,1", "not a shortest path");
   MazeBuild impossible;
-  impossible.side = 5, impossible.min_path = 24, impossible.count = 10;
+  impossible.side = 5, impossible.min_path = 24, impossible.count = 10, impossible.test_count = 2;
   expect_error([&] { build_maze(impossible, dir / "f"); }, "smaller --min-path");
   CHECK(dir.list() == std::vector<std::string>{"bad.csv", "d", "e", "m.csv"});
 }

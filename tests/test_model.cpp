@@ -263,7 +263,7 @@ TEST_CASE("settings out of range or at odds with each other are refused in one l
   rejects("halt_exploration_prob", "1.5", "must be in 0..1, got 1.5");
   rejects("num_heads", "170", "rope needs an even head size");
   rejects("levels", "three", "levels must be one of two, shared, single, got 'three'");
-  rejects("dtype", "u8", "dtype must be f32, bf16 or f64");
+  rejects("dtype", "u8", "dtype must be one of f32, bf16, f64");
   rejects("puzzle_emb_len", "-1", "puzzle_emb_len must be in 0..");
   rejects("lr", "fast", "lr must be a number, got 'fast'");
   rejects("mlp_t", "maybe", "mlp_t must be true or false");
@@ -271,7 +271,7 @@ TEST_CASE("settings out of range or at odds with each other are refused in one l
   expect_error([] { preset("sudoku5"); }, "unknown preset 'sudoku5'. HINT: did you mean 'sudoku");
   ModelConfig c = tiny();
   c.gradient = "last_k:0";
-  expect_error([&] { Model m(c, nullptr); }, "gradient must be one_step, last_k:K");
+  expect_error([&] { Model m(c, nullptr); }, "K must be a whole number in 1..1000000");
   c = tiny();
   c.puzzle_emb_ndim = 20, c.puzzle_emb_len = 2;
   expect_error([&] { c.validate(); }, "is too short for puzzle_emb_ndim 20");

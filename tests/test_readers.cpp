@@ -59,7 +59,7 @@ TEST_CASE("checkpoint: names of puzzle rows that are no pairs of words are refus
     checkpoint.state = Json::object();
     checkpoint.model.emplace_back("puzzle_names", names);
     write_checkpoint(dir / "c", checkpoint);
-    expect_error([&] { read_checkpoint(dir / "c", true); }, "puzzle_names must be i32 [rows, 2]");
+    expect_error([&] { read_checkpoint(dir / "c", true); }, "'puzzle_names' must be i32 [rows, 2]");
   };
   refused(zeros({1, 4}, DType::i32));
   refused(zeros({2}, DType::i32));
@@ -147,7 +147,8 @@ TEST_CASE("submission.json: anything but attempts is refused") {
             .tests[0]
             .rank == 1);
   refuses("[]", "s.json must be an object with the answers to each task");
-  refuses("{}", "s.json must hold a list of 1 answers to task t");
+  refuses("{}", "s.json has no answers to task t");
+  refuses(R"({"t": 3})", "needs a list of as many answers, got number");
   refuses(R"({"t": [3]})", "s.json: t[0] must hold attempt_1 and attempt_2, got 3");
   refuses(R"({"t": [{"attempt_2": 3}]})", "s.json: t[0].attempt_2 must be a list of rows");
 }

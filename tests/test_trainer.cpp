@@ -647,22 +647,6 @@ TEST_CASE("checkpoints: stray files stay, links are not followed, a cut-off exch
   expect_error([&] { const RunFolder held(run); }, "checkpoints is a link");
 }
 
-TEST_CASE("puzzle names of a wrong shape are refused") {
-  Setup s;
-  const auto trainer = s.trainer("run");
-  trainer->run({});
-  const Path best = s.dir / "run" / "best";
-  for (const Shape& shape : {Shape({1, 64}), Shape({1, 400000}), Shape({4})}) {
-    Checkpoint checkpoint = read_checkpoint(best);
-    checkpoint.model.emplace_back("puzzle_names", zeros(shape, DType::i32));
-    write_checkpoint(best, checkpoint);
-    expect_error([&] { read_checkpoint(best); }, "must be i32 [rows, 2]");
-    std::erase_if(checkpoint.model, [](const auto& e) { return e.first == "puzzle_names"; });
-    write_checkpoint(best, checkpoint);
-  }
-  CHECK(read_checkpoint(best).puzzle_names.empty());
-}
-
 TEST_CASE("a run folder: one process, and no trace of a start that failed") {
   const TempDir dir;
   const Path run = dir / "runs" / "mine";

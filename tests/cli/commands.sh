@@ -727,8 +727,12 @@ ok "the next call removes it" "" bash -c "
 ok "valid_accuracy is of mazes alone" "" bash -c "! '$hrm' eval --run run --json | grep valid_accuracy"
 bad "arc show: data that is not ARC" "d4 is no ARC data set in the compact form" "$hrm" arc show e1 --run run
 bad "a folder where none can be" "/proc has 0 B free" "$hrm" train --preset sudoku4 --data d4 --run /proc/x
+bad "a damaged arc.json" "is damaged: it is no JSON of an ARC data set" bash -c "
+  cp -r da dhurt; echo '{' >dhurt/arc.json; '$hrm' data show dhurt"
+bad "an evaluation.json of other types" "is not an evaluation: a field has the wrong type" bash -c "
+  cp -r run rhurt; echo '{\"count\": [1]}' >rhurt/evaluation.json; '$hrm' info rhurt"
 bad "a folder in a file" "t.csv: Not a directory" "$hrm" metrics run --tensorboard t.csv
-bad "a name that is too long" "File name too long" "$hrm" eval --run "$(printf 'x%.0s' {1..300})"
+bad "a name that is too long" "[file] cannot use xxx" "$hrm" eval --run "$(printf 'x%.0s' {1..300})"
 
 # --- output that cannot be written is an error
 full() {  # COMMAND...
