@@ -157,6 +157,12 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
   if (required && group)
     return where + "needs a command: " + alternatives(commands_of(at)) + ". HINT: " + help;
   std::string what = error.what();
+  // "--run: 1 required TEXT missing", "--seed: At Most 1 required but received 2"
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error)) {
+    const std::string option = what.substr(0, what.find(':'));
+    if (what.ends_with(" missing")) what = option + " needs a value";
+    if (what.find("At Most 1 required") != std::string::npos) what = option + " may be given once";
+  }
   // "--seed: must be ..." is a sentence without its colon.
   if (const size_t colon = what.find(": must be "); colon != std::string::npos)
     what.erase(colon, 1);

@@ -127,7 +127,8 @@ void add_gradients_command(CLI::App& lab) {
       "gradients", "How far each gradient rule is from backpropagation through the segment");
   auto s = std::make_shared<Settings>();
   command->add_option("--preset", s->preset, "what is trained (default: sudoku4)");
-  command->add_option("--run", s->run, "measure the newest checkpoint of a run instead");
+  command->add_option("--run", s->run, "measure the newest checkpoint of a run instead")
+      ->excludes("--preset");
   command->add_option("--data", s->data, "data set folder (default: Sudoku puzzles made anew)");
   command->add_option("--steps", s->steps, "where to measure (default: 0,100,400)")
       ->delimiter(',')

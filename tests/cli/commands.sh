@@ -586,7 +586,8 @@ bad "a word too many" "[eval] takes no further argument 'run'" "$hrm" eval run -
 bad "a group without a command" "[data] needs a command: sudoku, maze, arc, tokens or show. HINT: hrm data --help" \
   "$hrm" data
 bad "the help that is named exists" "HINT: hrm data sudoku --help" "$hrm" data sudoku --side 4
-bad "an option without its value" "--run" "$hrm" eval --run
+bad "an option without its value" "[eval] --run needs a value" "$hrm" eval --run
+bad "an option given twice" "[train] --seed may be given once" "$hrm" train --seed 1 --seed 2
 
 # --- numbers out of range, one short line each
 range() {  # TEXT COMMAND...
@@ -643,6 +644,7 @@ bad "variants of Sudoku" "--variants are of ARC tasks" "$hrm" eval --run run --v
 bad "variants of the official form" "all of its variants vote" "$hrm" arc predict --run ro --variants 1
 ok "more variants than there are" "note: there are 3 variants of a task; these vote, not 99" \
   "$hrm" arc predict --run ra --variants 99
+bad "gradients of two things" "excludes" "$hrm" lab gradients --run run --preset sudoku4
 bad "info of two things" "either a run or a --preset" "$hrm" info run --preset sudoku4
 ok "info as JSON" '"key": "num_heads"' "$hrm" info --json
 bad "generated puzzles from a file" "--from excludes --givens" \
