@@ -446,6 +446,17 @@ for what in lab farm; do
   kill -9 $pid
   wait $pid 2>/dev/null
 done
+# A terminal's Ctrl-C and many a `kill` reach the children directly, too: still a checkpoint each.
+command_in lab lab-group
+setsid "${command[@]}" >out 2>err &
+pid=$!
+within 20 three_work lab lab-group
+kill -INT -- -$pid
+within 2 none_works lab-group || kill -9 $(workers lab-group)
+wait $pid
+status=$?
+((status == 130 && $(grep -l "checkpoint is written" lab-group/models/*/train.log | wc -l) == 2))
+report $? "lab: a signal to the parent and its children (status $status)"
 # Other experiments with the same data and models may run at the same time: each is made once.
 sed 's/"total_steps": 400/"total_steps": 40/' lab.json >one.json
 cp one.json other.json
