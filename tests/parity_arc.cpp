@@ -52,8 +52,7 @@ std::string text_of(const std::vector<int32_t>& tokens) {
 }
 
 ArcTask task_of(const Json& entry) {
-  return parse_arc_task(nlohmann::json::parse(entry.at("task").dump()), entry.at("id"),
-                        "tasks.json");
+  return parse_arc_task(entry.at("task"), entry.at("id"), "tasks.json");
 }
 
 std::string grid_hash(const ArcGrid& g) {
