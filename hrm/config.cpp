@@ -430,6 +430,8 @@ Config preset(const std::string& name) {
 }
 
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
+  constexpr size_t kLongest = 100;  // a word beyond that is no misspelling, and would take long
+  if (word.size() > kLongest) return "";
   std::string best;
   size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
   for (const std::string& candidate : candidates) {

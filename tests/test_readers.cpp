@@ -117,6 +117,12 @@ TEST_CASE("metrics.jsonl: what is read of a line has its type; what was not fini
   refuses("{\"exact_accuracy\": \"all\"}", "m.jsonl line 2: 'exact_accuracy' must be a number");
 }
 
+TEST_CASE("config: a word of a megabyte is near to nothing, at once") {
+  CHECK(nearest("hiden_size", {"hidden_size"}) == "hidden_size");
+  const std::string word(1'000'000, 'x');
+  CHECK(nearest(word, {word + "y"}).empty());
+}
+
 TEST_CASE("config.json: types and ranges are checked, and the file is named") {
   const Json good = preset("sudoku4").to_json();
   const auto refuses = [&](const char* pointer, const Json& value, const std::string& message) {
