@@ -13,9 +13,9 @@ struct MetricLines {
   std::vector<Json> train, eval;
 };
 // The lines of RUN/metrics.jsonl; none if it does not exist. A last line that was cut off while it
-// was written is left out, and so are lines that say what a resumed run has changed; any other that is
-// damaged is an Error. "step", "samples", "elapsed" and
-// "eval" have their types if a line has them.
+// was written is left out, and so are lines that say what a resumed run has changed; any other that
+// is damaged is an Error. "step", "samples", "elapsed" and "eval" have their types if a line has
+// them.
 MetricLines parse_metrics(std::string_view text, const std::string& source);
 MetricLines read_metrics(const Path& run);
 

@@ -288,7 +288,8 @@ TEST_CASE("a configuration survives its JSON, and JSON is checked") {
   expect_error([&] { Config::from_json(json, "f.json"); }, "f.json: unknown key 'learning_rate'");
   json = preset("sudoku4").to_json();
   json["model"]["hidden_size"] = "wide";
-  expect_error([&] { Config::from_json(json, "f.json"); }, "f.json: 'model': 'hidden_size' must be a whole number");
+  expect_error([&] { Config::from_json(json, "f.json"); },
+               "f.json: 'model': 'hidden_size' must be a whole number");
   expect_error([&] { Config::from_json(Json::array(), "f.json"); }, "must be a JSON object");
 }
 

@@ -279,7 +279,8 @@ void run_info(const std::string& run, const std::string& name, bool as_json) {
     json["checkpoints"] = Json::array();
     for (const Path& p : steps) json["checkpoints"].push_back(p.filename().string());
     if (fs::exists(Path(run) / "evaluation.json")) {
-      const EvalResult r = eval_result_from_json(read_json(Path(run) / "evaluation.json"), run);
+      const Path file = Path(run) / "evaluation.json";
+      const EvalResult r = eval_result_from_json(read_json(file), file.string());
       json["evaluation"] = {{"step", r.step},
                             {"puzzles", r.count},
                             {"exact_accuracy", r.exact_accuracy},
