@@ -168,7 +168,7 @@ with_clang = if command -v $(CLANGXX) >/dev/null; then $(MAKE) $(if $(V),,-s) $(
   else echo 'SKIPPED $(1): needs $(CLANGXX). HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: all hrm run test test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -261,6 +261,11 @@ install: hrm  ## program, library, headers and a pkg-config file under PREFIX
 	  'Version: 0.1.0' 'Cflags: -std=c++20 -fopenmp -I$${prefix}/include/hrm' \
 	  'Libs: -L$${prefix}/lib -lhrm -fopenmp' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hrm.pc
 
+check-clang: deps  ## every source through clang++, with a warning as an error
+	+@$(call with_clang,check-clang,WERROR=1 check-clang-run)
+check-clang-run: $(patsubst %.cpp,build/clang/%.checked,$(LIB_SRC) $(CLI_SRC) $(TEST_SRC) $(PARITY_SRC) \
+  $(TORTURE_SRC) $(wildcard tests/fuzz/*.cpp examples/*.cpp bench/*.cpp bench/ladder/*.cpp))
+
 format:  ## clang-format every source
 	clang-format -i $(FORMATTED)
 
@@ -320,6 +325,12 @@ $(BUILD)/obj/%.o: %.cpp $(FLAGS_STAMP)
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(LEVEL) -MMD -MP -c $< -o $@
+
+build/clang/%.checked: %.cpp
+	$(call say,CLANG,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANGXX) $(CXXFLAGS) $(CLANG_FLAGS) -fsyntax-only $<
+	@touch $@
 
 # Without commands of their own, so that make looks at these files when the other tree is done.
 $(filter-out $(BUILD)/%,$(call objects,$(FROM_CPU) $(FROM_EMULATE))): shared ;

@@ -80,6 +80,8 @@ Entry all_threads(const char* name, double work_per_thread, void (*loop)()) {
   return e;
 }
 
+constexpr int64_t kFloats = 16 << 20;  // of a memory copy: 64 MiB
+
 }  // namespace
 
 std::vector<Entry> machine_entries() {
@@ -93,7 +95,6 @@ std::vector<Entry> machine_entries() {
   if (cpu::amx_available())
     entries.push_back(all_threads("bf16 tile (AMX)", 4 * 16384.0 * kLoop, tile_loop));
 #endif
-  constexpr int64_t kFloats = 16 << 20;  // 64 MiB each
   auto from = std::make_shared<std::vector<float>>(kFloats, 1.0f);
   auto to = std::make_shared<std::vector<float>>(kFloats, 2.0f);
   Entry copy;

@@ -157,7 +157,7 @@ TEST_CASE("equilibrium: the rules give the same gradients on every device") {
 }
 
 TEST_CASE("equilibrium: a rule that does not exist is refused") {
-  for (const auto& [rule, message] : std::vector<std::pair<std::string, const char*>>{
+  for (const auto& [name, message] : std::vector<std::pair<std::string, const char*>>{
            {"", "gradient must be one of one_step, last_k:K"},
            {":", "gradient must be one of one_step, last_k:K"},
            {"one_stpe", "did you mean 'one_step'?"},
@@ -174,6 +174,7 @@ TEST_CASE("equilibrium: a rule that does not exist is refused") {
            {"phantom:2:3", "LAMBDA must be a number in 1e-06..1, got 'phantom:2:3'"},
            {"damped:nan:1", "LAMBDA must be a number"},
            {"damped:x:y", "damped:LAMBDA:K: LAMBDA must be a number"}}) {
+    const std::string rule = name;  // clang captures no structured binding
     CAPTURE(rule);
     expect_error([&] { make_gradient_strategy(tiny(rule)); }, message);
     expect_error([&] { tiny(rule).validate(); }, message);

@@ -524,7 +524,8 @@ TEST_CASE("every value of state.json is covered by its checksum") {
   s.trainer("run")->run({});
   const Path file = list_checkpoints(s.dir / "run").back() / "state.json";
   const Json whole = read_json(file);
-  for (const auto& [key, value] : whole.items()) {
+  for (const auto& [name, value] : whole.items()) {
+    const std::string key = name;  // clang captures no structured binding
     Json state = whole;
     state[key] = value.is_number() ? Json(value.get<double>() + 1) : Json("other");
     write_file_atomically(file, state.dump());
