@@ -61,8 +61,8 @@ std::string all_of(int file) {
 }
 
 template <class Resource>
-void set_limit(Resource resource, size_t value) {
-  const rlimit limit = {value, value};
+void set_limit(Resource resource, size_t soft, size_t hard) {
+  const rlimit limit = {soft, hard};
   ::setrlimit(resource, &limit);
 }
 
@@ -72,8 +72,9 @@ void set_limit(Resource resource, size_t value) {
   ::dup2(in, STDIN_FILENO);
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
-  set_limit(RLIMIT_CORE, 0);
-  if (launch.memory_limit > 0) set_limit(RLIMIT_AS, launch.memory_limit);
+  set_limit(RLIMIT_CORE, 0, 0);
+  set_limit(RLIMIT_CPU, launch.work_limit, launch.work_limit + 5);
+  if (launch.memory_limit > 0) set_limit(RLIMIT_AS, launch.memory_limit, launch.memory_limit);
   ::alarm(launch.time_limit);
   if (traced && ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(kCannotStart);
   ::execv(arguments[0], arguments);
@@ -113,8 +114,10 @@ std::string Result::describe() const {
 
 std::string misbehaviour(const Result& result) {
   constexpr size_t kLongestLine = 2000;
+  if (result.signal == SIGXCPU)
+    return "still computed after " + std::to_string(launch.work_limit) + " s of work";
   if (result.signal == SIGALRM)
-    return "still ran after " + std::to_string(launch.time_limit) + " s";
+    return "still waited after " + std::to_string(launch.time_limit) + " s";
   if (result.signal != 0) return std::string("ended by ") + ::strsignal(result.signal);
   if (result.status >= 125) return "exit status " + std::to_string(result.status);
   if (has_control_character(result.out) || has_control_character(result.err))

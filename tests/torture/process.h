@@ -14,9 +14,10 @@ using Words = std::vector<std::string>;
 
 // What every process is started with. Set once, before the first.
 struct Launch {
-  Path program;              // absolute
-  unsigned time_limit = 60;  // seconds; then SIGALRM ends the process
-  size_t memory_limit = 0;   // bytes of address space; 0: none
+  Path program;               // absolute
+  unsigned work_limit = 60;   // seconds of computing; then SIGXCPU ends the process
+  unsigned time_limit = 600;  // seconds on the clock, however busy the machine is; then SIGALRM
+  size_t memory_limit = 0;    // bytes of address space; 0: none
 };
 extern Launch launch;
 

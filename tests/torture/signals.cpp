@@ -10,7 +10,7 @@ namespace hrm::torture {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr double kPatience = 30;  // seconds until a training must have begun
+constexpr double kPatience = 300;  // seconds until a training must have begun
 
 int64_t lines_of(const Path& file) {
   if (!fs::exists(file)) return 0;
