@@ -498,3 +498,36 @@ TEST_CASE("tokens: files as spreadsheets and other programs write them") {
   CHECK(example(named, 1).id == 1);
   CHECK(example(named, 2).id == 2);
 }
+
+TEST_CASE("a data set is written beside its place: by one process, over nothing that is not ours") {
+  const TempDir dir;
+  DatasetInfo info;
+  info.seq_len = 2;
+  info.vocab_size = 4;
+  const auto write = [&](DatasetWriter& writer) {
+    writer.add("train", {1, 2}, {2, 3}, 0);
+    writer.add("test", {1, 2}, {2, 3}, 0);
+    writer.finish();
+  };
+  // A folder of the user that has the name of the temporary one.
+  std::filesystem::create_directories(dir / "a.tmp");
+  write_file_atomically(dir / "a.tmp" / "thesis", std::string("mine"));
+  expect_error([&] { DatasetWriter(dir / "a", info, {}, false); }, "holds something else");
+  CHECK(read_file(dir / "a.tmp" / "thesis") == "mine");
+  std::filesystem::create_symlink(dir / "a.tmp", dir / "b.tmp");
+  expect_error([&] { DatasetWriter(dir / "b", info, {}, false); }, "holds something else");
+  // Two at a time.
+  {
+    DatasetWriter first(dir / "c", info, {}, false);
+    expect_error([&] { DatasetWriter(dir / "c", info, {}, false); }, "is in use by process");
+    write(first);
+  }
+  CHECK(PuzzleDataset(dir / "c", "train").num_examples() == 1);
+  CHECK_FALSE(std::filesystem::exists(dir / "c.tmp"));
+  // What a killed call has left: half a new one, and the old one that was being replaced.
+  std::filesystem::create_directories(dir / "c.tmp" / "new");
+  std::filesystem::rename(dir / "c", dir / "c.tmp" / "old");
+  expect_error([&] { DatasetWriter(dir / "c", info, {}, false); }, "exists already");
+  CHECK(PuzzleDataset(dir / "c", "train").num_examples() == 1);
+  CHECK_FALSE(std::filesystem::exists(dir / "c.tmp"));
+}

@@ -4,7 +4,6 @@
 #include <cctype>
 #include <cstdio>
 #include <ctime>
-#include <fstream>
 #include <numeric>
 #include <set>
 #include <thread>
@@ -489,10 +488,14 @@ void make_task_folder(const Path& folder) {
 std::vector<Json> read_farm(const Path& results) {
   std::set<std::string> tasks;
   std::vector<Json> lines;
-  std::ifstream file(results);
-  for (std::string line; std::getline(file, line);)
-    if (const Json json = Json::parse(line, nullptr, false); json.is_object())
-      if (tasks.insert(json.value("task", "")).second) lines.push_back(json);
+  if (!fs::exists(results)) return lines;
+  const auto visit = [&](const Json& json, const std::string& where) {
+    const Members line(json, where);
+    line.flag("known", false);
+    line.flag("solved_at_2", false);
+    if (tasks.insert(line.text("task")).second) lines.push_back(json);
+  };
+  for_each_line(results, visit);
   return lines;
 }
 

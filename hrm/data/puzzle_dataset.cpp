@@ -362,7 +362,37 @@ DatasetWriter::DatasetWriter(Path folder, DatasetInfo info, TaskInfo task, bool 
   CHECK(!error, "[data] cannot write ", folder_.string(), ": ", error.message());
   if (!target_.has_filename()) target_ = target_.parent_path();
   temporary_ = target_.string() + ".tmp";
-  clean_up();  // what a call that was killed has left
+  check_leftovers();
+  lock_.emplace(temporary_);
+  try {
+    check_target(replace);
+  } catch (...) {
+    clean_up();
+    throw;
+  }
+}
+
+// What a call that was killed has left goes; a folder of that name that is not ours is in the way.
+void DatasetWriter::check_leftovers() const {
+  std::error_code error;
+  const auto status = fs::symlink_status(temporary_, error);
+  if (!fs::exists(status)) return;
+  bool ours = fs::is_directory(status);
+  if (ours)
+    for (const auto& entry : fs::directory_iterator(temporary_, error)) {
+      const std::string name = entry.path().filename().string();
+      ours = ours && (name == "new" || name == "old" || name == "lock");
+    }
+  CHECK(ours && !error, "[data] ", temporary_.string(),
+        " is needed for the time of writing, and holds something else. HINT: give it another name, "
+        "or choose another --out folder");
+}
+
+void DatasetWriter::check_target(bool replace) {
+  std::error_code error;
+  bring_back();
+  fs::remove_all(temporary_ / "new", error);
+  fs::remove_all(temporary_ / "old", error);
   const bool free = !fs::exists(folder_, error) || fs::is_empty(folder_, error);
   CHECK(!error, "[data] cannot look into ", folder_.string(), ": ", error.message());
   const bool is_dataset =
@@ -373,18 +403,23 @@ DatasetWriter::DatasetWriter(Path folder, DatasetInfo info, TaskInfo task, bool 
 
 DatasetWriter::~DatasetWriter() { clean_up(); }
 
-// Removes what is half-written, and brings back a data set that was being replaced.
-void DatasetWriter::clean_up() {
+// A data set that was being replaced.
+void DatasetWriter::bring_back() {
   std::error_code ignored;
   if (fs::exists(temporary_ / "old", ignored) && !fs::exists(target_, ignored))
     fs::rename(temporary_ / "old", target_, ignored);
+}
+
+// Removes what is half-written.
+void DatasetWriter::clean_up() {
+  std::error_code ignored;
+  bring_back();
   fs::remove_all(temporary_, ignored);
 }
 
 void DatasetWriter::open(Split& split, const std::string& name) {
   const Path folder = temporary_ / "new" / name;
   std::error_code error;
-  if (!train_.inputs && !test_.inputs) fs::remove_all(temporary_, error);
   fs::create_directories(folder, error);
   CHECK(!error, "[data] cannot write ", folder_.string(), ": ", error.message());
   const DType dtype = wide_ ? DType::i32 : DType::u8;
@@ -456,7 +491,6 @@ void DatasetWriter::finish(const std::vector<std::string>& identifiers,
                            const std::vector<std::pair<std::string, std::string>>& files) {
   const Path fresh = temporary_ / "new";
   try {
-    if (!train_.inputs && !test_.inputs) fs::remove_all(temporary_);
     fs::create_directories(fresh);
     if (train_.inputs || test_.inputs || files.empty()) {
       write_split("train", train_), write_split("test", test_);

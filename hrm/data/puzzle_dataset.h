@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "hrm/config.h"
+#include "hrm/support/folder_lock.h"
 #include "tensor/io.h"
 #include "tensor/random.h"
 
@@ -189,11 +190,15 @@ class DatasetWriter {
   void open(Split& split, const std::string& name);
   void append(NpyWriter& file, const std::vector<int>& tokens);
   void write_split(const std::string& name, Split& split);
+  void check_leftovers() const;
+  void check_target(bool replace);
+  void bring_back();
   void clean_up();
 
   Path folder_, target_, temporary_;  // as given; its real name; beside it
   DatasetInfo info_;
   TaskInfo task_;
+  std::optional<FolderLock> lock_;  // of the temporary folder
   bool wide_;
   Split train_, test_;
 };
