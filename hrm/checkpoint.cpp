@@ -63,9 +63,10 @@ Json read_state(const Path& folder) {
   }
   CHECK(state.is_object() && state.contains("format") && state["format"].is_number_integer(),
         "[checkpoint] ", file.string(), " is damaged: it names no format", advice(folder));
-  CHECK(state["format"] == kFormat, "[checkpoint] ", file.string(), " has format ",
-        state["format"].dump(), ", this version of hrm reads format ", kFormat,
-        ". HINT: use the version of hrm that wrote it");
+  if (state["format"] != kFormat)
+    throw OtherFormat("[checkpoint] " + file.string() + " has format " + state["format"].dump() +
+                      ", this version of hrm reads format " + std::to_string(kFormat) +
+                      ". HINT: use the version of hrm that wrote it");
   CHECK(state.contains("checksum") && state["checksum"] == state_checksum(state), "[checkpoint] ",
         file.string(), " is damaged: its checksum is wrong", advice(folder));
   CHECK(state.contains("checksums") && state["checksums"].is_object(), "[checkpoint] ",
@@ -97,8 +98,13 @@ void file_operation(const char* what, const Path& path, const Operation& operati
 // there.
 void exchange(const Path& fresh, const Path& folder) {
   file_operation("rename", fresh, [&] {
-    if (!fs::exists(fs::symlink_status(folder))) return fs::rename(fresh, folder);
+    if (!fs::exists(fs::symlink_status(folder))) {
+      fs::rename(fresh, folder);
+      sync_folder_of(folder);
+      return;
+    }
     if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, folder.c_str(), RENAME_EXCHANGE) == 0) {
+      sync_folder_of(folder);
       fs::remove_all(fresh);  // the old one
       return;
     }
@@ -108,14 +114,15 @@ void exchange(const Path& fresh, const Path& folder) {
     fs::remove_all(old);
     fs::rename(folder, old);
     fs::rename(fresh, folder);
+    sync_folder_of(folder);
     fs::remove_all(old);
   });
 }
 
-// Whether `name` is that of a checkpoint: "step_" and at least eight digits.
+// Whether `name` is that of a checkpoint: "step_" and eight digits or, in a long run, more.
 bool is_step_name(const std::string& name) {
   const std::string_view digits = std::string_view(name).substr(std::min<size_t>(5, name.size()));
-  return name.starts_with("step_") && digits.size() >= 8 &&
+  return name.starts_with("step_") && digits.size() >= 8 && digits.size() <= 18 &&
          std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
 }
 
@@ -166,7 +173,9 @@ void write_checkpoint_state(const Path& folder, const Json& state) {
   write_state(folder, whole);
 }
 
-Checkpoint read_checkpoint(const Path& folder, bool weights_only) {
+namespace {
+
+Checkpoint read_once(const Path& folder, bool weights_only) {
   Checkpoint checkpoint;
   checkpoint.state = read_state(folder);
   const Json& sums = checkpoint.state["checksums"];
@@ -186,11 +195,27 @@ Checkpoint read_checkpoint(const Path& folder, bool weights_only) {
   return checkpoint;
 }
 
-std::string weights_checksum(const Path& folder) {
-  const Json sums = read_state(folder)["checksums"];
-  return sums.contains(kModelFile) && sums[kModelFile].is_string()
-             ? sums[kModelFile].get<std::string>()
-             : std::string();
+// What tells whether a checkpoint is still the same one.
+std::string state_text(const Path& folder) {
+  const Path file = folder / kStateFile;
+  std::error_code none;
+  return fs::exists(file, none) ? read_file(file) : std::string();
+}
+
+}  // namespace
+
+Checkpoint read_checkpoint(const Path& folder, bool weights_only) {
+  // A training may put a new one in its place while we read: then files of both were seen.
+  constexpr int kAttempts = 5;
+  for (int i = 1;; ++i) {
+    const std::string before = state_text(folder);
+    try {
+      Checkpoint checkpoint = read_once(folder, weights_only);
+      if (i == kAttempts || state_text(folder) == before) return checkpoint;
+    } catch (const Error&) {
+      if (i == kAttempts || state_text(folder) == before) throw;
+    }
+  }
 }
 
 Tensor match_puzzle_rows(const Tensor& saved_table, const std::vector<uint64_t>& saved,
@@ -238,8 +263,12 @@ std::vector<Path> list_checkpoints(const Path& run) {
   return found;
 }
 
-void prune_checkpoints(const Path& run, int64_t keep) {
+void prune_checkpoints(const Path& run, int64_t keep, int64_t step) {
   std::vector<Path> all = list_checkpoints(run);
+  const auto later = [&](const Path& p) {
+    return std::stoll(p.filename().string().substr(5)) > step;
+  };
+  std::erase_if(all, later);
   for (int64_t i = 0; i + keep < std::ssize(all); ++i)
     file_operation("remove", all[i], [&] {
       // Under another name first, so that a folder called step_... is never half removed.

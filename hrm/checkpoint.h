@@ -29,16 +29,22 @@ Tensor match_puzzle_rows(const Tensor& table, const std::vector<uint64_t>& saved
 void write_checkpoint(const Path& folder, const Checkpoint& checkpoint);
 // Replaces the state alone; the checksums of the tensors stay.
 void write_checkpoint_state(const Path& folder, const Json& state);
-// Verifies the checksums. With `weights_only` the training tensors are left out.
+// A checkpoint of another version of the program: whole, but not to be read.
+class OtherFormat : public Error {
+ public:
+  using Error::Error;
+};
+
+// Verifies the checksums. One that is exchanged meanwhile is read anew. With `weights_only` the
+// training tensors are left out.
 Checkpoint read_checkpoint(const Path& folder, bool weights_only = false);
-// The checksum of a checkpoint's weights, as state.json holds it.
-std::string weights_checksum(const Path& folder);
 
 // RUN/checkpoints/step_*, oldest first: the folders with exactly such a name.
 std::vector<Path> list_checkpoints(const Path& run);
 Path checkpoint_path(const Path& run, int64_t step);
-// Deletes all but the newest `keep`.
-void prune_checkpoints(const Path& run, int64_t keep);
+// Deletes those before the newest `keep` of a training that is at `step`. Later ones, which a
+// resumed run has passed over because they are damaged, do not count.
+void prune_checkpoints(const Path& run, int64_t keep, int64_t step);
 // Removes what an interrupted run left half-written, and brings back a checkpoint whose exchange
 // was cut off. Files and folders with other names than the program gives stay.
 void remove_temporaries(const Path& run);

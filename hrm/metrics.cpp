@@ -7,6 +7,7 @@ namespace hrm {
 namespace {
 
 constexpr int64_t kMost = int64_t{1} << 50;  // of steps, samples and seconds
+constexpr size_t kMostMembers = 1000;        // of a line: far more than a run writes
 
 // What the keys count, not measure: the axis of a scalar, not a scalar.
 bool is_axis(const std::string& key) { return key == "step" || key == "samples"; }
@@ -52,6 +53,8 @@ uint32_t crc32c(const std::string& of) {
 MetricLines parse_metrics(std::string_view text, const std::string& source) {
   MetricLines lines;
   for_each_line(text, source, [&](const Json& json, const std::string& where) {
+    CHECK(json.size() <= kMostMembers, "[metrics] ", where, ": at most ", kMostMembers,
+          " members are possible, got ", json.size());
     if (json.contains("changed")) return;
     Json line = Json::object();
     for (const auto& [key, value] : json.items())

@@ -43,8 +43,8 @@ class File {
 // threads may only make system calls.
 pid_t start(const Command& command) {
   const File input("/dev/null", O_RDONLY);
-  const File output(command.output, O_WRONLY | O_CREAT | O_TRUNC);
   const File log(command.log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND);
+  const File output(command.output, O_WRONLY | O_CREAT | O_TRUNC);
   std::vector<char*> arguments = {const_cast<char*>(command.program.c_str())};
   for (const std::string& w : command.words) arguments.push_back(const_cast<char*>(w.c_str()));
   arguments.push_back(nullptr);

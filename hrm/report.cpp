@@ -99,9 +99,17 @@ TaskInfo task_of(const Members& config) {
   return task;
 }
 
-// More than a person can see on a page is not drawn.
-bool can_be_drawn(const PuzzleTrace& t) {
-  return t.inputs.size() * (t.predictions.size() + 1) <= 1'000'000;
+// The puzzles that are drawn: more cells than a person can see on a page are left out.
+std::vector<const PuzzleTrace*> drawn_puzzles(const std::vector<PuzzleTrace>& traces) {
+  size_t left = 1'000'000;
+  std::vector<const PuzzleTrace*> drawn;
+  for (const PuzzleTrace& t : traces) {
+    const size_t cells = t.inputs.size() * (t.predictions.size() + 1);
+    if (cells > left) continue;
+    left -= cells;
+    drawn.push_back(&t);
+  }
+  return drawn;
 }
 
 // Of the smallest square that holds so many cells.
@@ -203,9 +211,7 @@ std::string evaluation_section(const std::optional<EvalResult>& result, const Ta
       "answer "
       "is worth stopping for: q_halt should be the chance that the answer is exactly right.</p>" +
       segment_charts(r) + "<div class=\"two\">" + calibration_chart(r) + "</div>";
-  std::vector<const PuzzleTrace*> drawn;
-  for (const PuzzleTrace& t : r.traces)
-    if (can_be_drawn(t)) drawn.push_back(&t);
+  const std::vector<const PuzzleTrace*> drawn = drawn_puzzles(r.traces);
   if (drawn.size() < r.traces.size())
     html += "<p>Puzzles with too many cells or segments to be seen on a page are not drawn.</p>";
   if (drawn.empty()) return html;

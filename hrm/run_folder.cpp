@@ -59,6 +59,8 @@ bool RunFolder::has_run() const {
 void RunFolder::discard() {
   std::error_code none;
   for (const char* name : {kConfigFile, "metrics.jsonl"}) fs::remove(path_ / name, none);
+  fs::remove_all(checkpoint_path(path_, 0), none);
+  fs::remove(path_ / "checkpoints", none);  // if it is empty
 }
 
 // Those with something in them stay.

@@ -26,8 +26,8 @@ class RunFolder {
   const Path& path() const { return path_; }
   // Whether it holds a run already, that is, a config.json.
   bool has_run() const;
-  // Forgets a run that never came to a checkpoint: removes config.json, metrics.jsonl and, if this
-  // object made it, the folder itself.
+  // Forgets a run that made no step: removes config.json, metrics.jsonl, the checkpoint before the
+  // first step and, if this object made it, the folder itself.
   void discard();
 
  private:

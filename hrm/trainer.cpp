@@ -1,11 +1,11 @@
 #include "hrm/trainer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <sstream>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
+#include "hrm/progress.h"
 #include "hrm/support/json_lines.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
@@ -16,15 +16,12 @@ namespace hrm {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr const char* kMetricsFile = "metrics.jsonl";
+
 // What window_ adds up: four losses (sums over rows), then the five sums of act_metrics.
 constexpr int64_t kWindow = 9;
 constexpr int kLoss = 0, kLm = 1, kQHalt = 2, kQContinue = 3;
-constexpr const char* kMetricsFile = "metrics.jsonl";
 constexpr int kFinished = 4, kAccuracy = 5, kExact = 6, kQAccuracy = 7, kSteps = 8;
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // window[slot...] += values (any floating dtype), on the device.
 void add_to_window(const Tensor& window, int slot, const Tensor& values) {
@@ -163,14 +160,19 @@ void Trainer::settle(size_t under_way) {
 
 std::string Trainer::nonfinite_message(const std::string& what, int64_t step) const {
   const std::vector<Path> saved = list_checkpoints(run_);
-  const std::string name = run_.empty() ? "RUN" : run_.string();
+  // adapt and farm take --set themselves; a run that was trained goes on.
+  const bool can_go_on = !config_.data.empty();
+  const bool plain = run_.string().find(' ') == std::string::npos;
+  const std::string name = plain ? run_.string() : "'" + run_.string() + "'";
   std::ostringstream text;
   text << "[train] " << what << " was not finite in step " << step
        << "; no update was made from there on, and "
        << (saved.empty() ? std::string("there is no checkpoint yet, so the run starts anew")
                          : saved.back().filename().string() + " is good")
-       << ". HINT: a lower rate may help, `hrm train --run " << name
-       << " --resume --set lr=" << config_.train.lr / 10 << "`, or --set clip_norm=1";
+       << ". HINT: a lower rate may help, ";
+  if (can_go_on) text << "`hrm train --run " << name << " --resume --set lr=";
+  if (!can_go_on) text << "`--set lr=";
+  text << config_.train.lr / 10 << "`, or --set clip_norm=1";
   return text.str();
 }
 
@@ -349,7 +351,7 @@ void Trainer::save(const TrainCallbacks& callbacks) {
   settle(0);
   const Path path = checkpoint_path(run_, step_);
   write_checkpoint(path, snapshot());
-  prune_checkpoints(run_, config_.train.keep_checkpoints);
+  prune_checkpoints(run_, config_.train.keep_checkpoints, step_);
   if (callbacks.on_checkpoint) callbacks.on_checkpoint(path);
 }
 
@@ -371,7 +373,7 @@ std::vector<Difference> Trainer::check_same_run(const Json& state) const {
   return changes;
 }
 
-void Trainer::restore(const Checkpoint& c) {
+void Trainer::restore(const Checkpoint& c, std::vector<std::string>& notes) {
   const Json& s = c.state;
   model_.load_state_dict(c.model, kOfficialPrefix);
   adam_.load_state_dict(c.training);
@@ -401,7 +403,13 @@ void Trainer::restore(const Checkpoint& c) {
     exploration_ = Random(exploration_.seed(), s.at("exploration_position"));
     queue_.restore(s.at("sampler"));
     if constexpr (kBuiltWithCuda)
-      if (rates_.device() == Device::cuda) cuda::load_gemm_plans(s.value("gemm_plans", ""));
+      if (rates_.device() == Device::cuda) {
+        const std::string plans = s.value("gemm_plans", "");
+        if (!plans.empty() && !cuda::load_gemm_plans(plans))
+          notes.push_back(
+              "the checkpoint was made on another GPU or with another cuBLASLt: the last digits of "
+              "products may differ from there on");
+      }
     cut_metrics(s.at("metrics_bytes"));
   } catch (const nlohmann::json::exception& error) {
     detail::fail("[resume] state.json is incomplete: ", error.what());
@@ -441,6 +449,8 @@ Resumed Trainer::resume() {
   while (!checkpoint && !all.empty()) {
     try {
       checkpoint = read_checkpoint(all.back());
+    } catch (const OtherFormat&) {
+      throw;
     } catch (const Error& error) {
       resumed.damaged.push_back(without_hint(error.what()));
     }
@@ -451,7 +461,11 @@ Resumed Trainer::resume() {
         ". HINT: start anew in another folder, from the weights in ", run_.string(),
         " with --init if best/ is whole");
   resumed.changes = check_same_run(checkpoint->state);
-  restore(*checkpoint);
+  restore(*checkpoint, resumed.notes);
+  CHECK(step_ <= config_.train.total_steps, "[resume] ", run_.string(), " has made ", step_,
+        " steps already, more than ", config_.train.total_steps, ". HINT: --steps ", step_,
+        " or more");
+  resumed_ = true;
   Json changed;
   for (const Difference& d : resumed.changes)
     changed[d.key] = {Json::parse(d.old_value), Json::parse(d.new_value)};
@@ -502,6 +516,12 @@ void Trainer::report_metrics(const TrainCallbacks& callbacks, bool wait) {
   if (callbacks.on_metrics) callbacks.on_metrics(m);
 }
 
+// As the last evaluation decided, so that a run that is resumed does not go on either.
+bool Trainer::stopped_early() const {
+  const TrainConfig& t = config_.train;
+  return t.early_stop > 0 && evaluations_since_best_ >= t.early_stop && step_ < t.total_steps;
+}
+
 // The evaluation that is due: evaluation.json, best/, a line in metrics.jsonl. Early stop and stop
 // requests are the outcome.
 TrainOutcome Trainer::evaluate_now(const TrainCallbacks& callbacks) {
@@ -543,21 +563,20 @@ TrainOutcome Trainer::evaluate_now(const TrainCallbacks& callbacks) {
   evaluation_due_ = false;
   write_checkpoint_state(checkpoint_path(run_, step_), state());
   if (callbacks.on_eval) callbacks.on_eval(result, best);
-  const bool stop_early = t.early_stop > 0 && evaluations_since_best_ >= t.early_stop;
-  return stop_early && !last ? TrainOutcome::early_stopped : TrainOutcome::finished;
+  return stopped_early() ? TrainOutcome::early_stopped : TrainOutcome::finished;
 }
 
 // One step with all that follows from it.
 TrainOutcome Trainer::train_step(const TrainCallbacks& callbacks) {
   const TrainConfig& t = config_.train;
   const auto stopping = [&] { return callbacks.stop && callbacks.stop(); };
-  const double started = now();
+  const double started = seconds_now();
   step();
   const bool last = step_ == t.total_steps;
   evaluation_due_ = test_ && (last || (t.eval_every > 0 && step_ % t.eval_every == 0));
   const bool saves = last || evaluation_due_ || step_ % t.checkpoint_every == 0 || stopping();
   if (saves) settle(0);
-  elapsed_ += now() - started;
+  elapsed_ += seconds_now() - started;
   report_metrics(callbacks, false);
   if (step_ % log_interval(t) == 0 || last) {
     report_metrics(callbacks, true);
@@ -567,19 +586,24 @@ TrainOutcome Trainer::train_step(const TrainCallbacks& callbacks) {
   if (saves) save(callbacks);
   // Asked once more: who stops the run while a metrics line is written finds a checkpoint, too.
   if (stopping()) {
-    if (!saves) save(callbacks);
+    if (!saves) {
+      settle(0);
+      report_metrics(callbacks, true);
+      save(callbacks);
+    }
     return TrainOutcome::stopped;
   }
   return evaluation_due_ ? evaluate_now(callbacks) : TrainOutcome::finished;
 }
 
 TrainOutcome Trainer::run(const TrainCallbacks& callbacks) {
-  if (step_ == 0) {
+  if (step_ == 0 && !resumed_) {
     cut_metrics(0);  // of a run that was killed before its first checkpoint
     if (started_from_) save(callbacks);
   }
   TrainOutcome outcome = TrainOutcome::finished;
   if (evaluation_due_ && test_) outcome = evaluate_now(callbacks);
+  if (!evaluation_due_ && stopped_early()) outcome = TrainOutcome::early_stopped;
   while (outcome == TrainOutcome::finished && step_ < config_.train.total_steps)
     outcome = train_step(callbacks);
   return outcome;

@@ -6,14 +6,13 @@
 #include <optional>
 
 #include "hrm/act.h"
-
 #include "hrm/checkpoint.h"
 #include "hrm/evaluate.h"
 #include "hrm/row_queue.h"
 #include "nn/optim/ema.h"
-
 #include "nn/optim/schedule.h"
 #include "tensor/transfer.h"
+
 namespace hrm {
 
 // Averages over the steps of one line of metrics.jsonl. Accuracies and segments count the puzzles
@@ -29,11 +28,12 @@ struct TrainMetrics {
 // What a resumed run says of itself before it goes on.
 struct Resumed {
   std::vector<std::string> damaged;  // a line for each newer checkpoint that was passed over
+  std::vector<std::string> notes;    // what else the user should know
   std::vector<Difference> changes;   // settings with another value than in the checkpoint
 };
 
 struct TrainCallbacks {
-  std::function<void(const TrainMetrics&)> on_metrics;  // every `log_every` steps
+  std::function<void(const TrainMetrics&)> on_metrics;  // of every line of metrics.jsonl
   // Before an evaluation. The checkpoint of this step is complete by then: whoever ends the program
   // now loses nothing, and the evaluation is made when the run is resumed.
   std::function<void(int64_t step)> on_eval_start;
@@ -76,7 +76,9 @@ class Trainer {
   void step();
   int64_t steps_done() const { return step_; }
   // Whether run() has nothing to do any more.
-  bool finished() const { return step_ >= config_.train.total_steps && !evaluation_due_; }
+  bool finished() const {
+    return !evaluation_due_ && (step_ >= config_.train.total_steps || stopped_early());
+  }
   const Model& model() const { return model_; }
   const Config& config() const { return config_; }
   double elapsed() const { return elapsed_; }
@@ -84,10 +86,11 @@ class Trainer {
 
  private:
   Json state() const;
+  bool stopped_early() const;
   Checkpoint snapshot() const;
   void save(const TrainCallbacks& callbacks);
   std::vector<Difference> check_same_run(const Json& state) const;
-  void restore(const Checkpoint& checkpoint);
+  void restore(const Checkpoint& checkpoint, std::vector<std::string>& notes);
   std::string nonfinite_message(const std::string& what, int64_t step) const;
   void run_step();
   void replay_step();
@@ -145,7 +148,8 @@ class Trainer {
   int64_t best_step_ = 0, evaluations_since_best_ = 0;
   bool evaluation_due_ = false;  // at this step, and not made yet
   bool started_from_ = false;    // another run's weights
-  Tensor window_;                // f64 sums since the last metrics line: see trainer.cpp
+  bool resumed_ = false;
+  Tensor window_;  // f64 sums since the last metrics line: see trainer.cpp
   int64_t window_steps_ = 0;
   // A metrics line whose sums are on their way from the device.
   Readback window_values_;

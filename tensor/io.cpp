@@ -466,7 +466,8 @@ Path end_of_links(Path path) {
   return path;
 }
 
-// Makes an entry of a folder (a rename, say) survive a loss of power. Some file systems cannot.
+}  // namespace
+
 void sync_folder_of(const Path& path) {
   const Path folder = path.has_parent_path() ? path.parent_path() : Path(".");
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -474,8 +475,6 @@ void sync_folder_of(const Path& path) {
   ::fsync(fd);
   ::close(fd);
 }
-
-}  // namespace
 
 void write_file_atomically(const Path& path, const Parts& parts) {
   const Path temporary = path.string() + ".tmp";

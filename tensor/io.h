@@ -79,6 +79,9 @@ void write_file_atomically(const Path& path, const std::string& text);
 // it; a device or a pipe is written to as it is; "-" is the standard output.
 void write_output(const Path& path, const Parts& parts);
 void write_output(const Path& path, const std::string& text);
+// Makes a new entry of a folder (a rename, say) survive a loss of power. Some file systems cannot;
+// then nothing happens.
+void sync_folder_of(const Path& path);
 // Makes a folder and those above it, where they are missing.
 void create_folder(const Path& path);
 std::string read_file(const Path& path);

@@ -157,12 +157,11 @@ TEST_CASE("experiment: every mistake in a file is one line that names it") {
   bad("[-1, 2]", "3", "t must be a list");
   bad("sudoku --side 4", "arc --from {arc}", "--arc ARC-AGI/data");
   bad("{\"d\":", "{", "is not valid JSON");
-  const std::string many = "[" + [] {
-    std::string list = "0";
-    for (int i = 1; i <= 10000; ++i) list += "," + std::to_string(i);
-    return list;
-  }() + "]";
-  bad("[0, 3]", many, "at most 10000 models");
+  Json many = Json::parse(kFile);
+  for (int i = 4; i < 1000; ++i) many["seeds"].push_back(i);
+  CHECK(parse_experiment(many, "try.json", {}).trials.size() == 4 * many["seeds"].size());
+  many["vary"].push_back({{"name", "again"}, {"values", {1, 2, 3}}});
+  expect_error([&] { parse_experiment(many, "try.json", {}); }, "at most 10000 models");
   bad("set.halt_max_steps", "set.", "a path must be a setting such as set.hidden_size");
   bad("set.halt_max_steps", "charts.0", "a path must be a setting such as set.hidden_size");
   bad("\"question\": ", "\"curve\": 1, \"question\": ", "'curve' must be true or false, got 1");

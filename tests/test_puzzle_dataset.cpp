@@ -530,4 +530,11 @@ TEST_CASE("a data set is written beside its place: by one process, over nothing 
   expect_error([&] { DatasetWriter(dir / "c", info, {}, false); }, "exists already");
   CHECK(PuzzleDataset(dir / "c", "train").num_examples() == 1);
   CHECK_FALSE(std::filesystem::exists(dir / "c.tmp"));
+  // What is replaced goes: not with a file of the user's in it.
+  write_file_atomically(dir / "c" / "thesis", std::string("mine"));
+  expect_error([&] { DatasetWriter(dir / "c", info, {}, true); }, "also holds thesis");
+  std::filesystem::remove(dir / "c" / "thesis");
+  DatasetWriter again(dir / "c", info, {}, true);
+  write(again);
+  CHECK(PuzzleDataset(dir / "c", "train").num_examples() == 1);
 }

@@ -143,6 +143,33 @@ TEST_CASE("config.json: types and ranges are checked, and the file is named") {
   refuses("/preset", 1, "'preset' must be text");
 }
 
+TEST_CASE("sizes of experiments and of metrics are bounded") {
+  const auto refuses = [](const Json& json, const std::string& message) {
+    expect_error([&] { parse_experiment(json, "e.json", {}); }, message);
+  };
+  Json many = Json::object();
+  for (int i = 0; i <= 1000; ++i) many["a" + std::to_string(i)] = "";
+  const Json small = {{"data", {{"m", "maze --size 5"}}}, {"train", "--preset maze10"}};
+  Json json = small;
+  json["evaluate"] = many;
+  refuses(json, "a list or an object may have 1000 members, got 1001");
+  json = small;
+  for (int i = 0; i < 21; ++i)
+    json["vary"].push_back({{"name", "a" + std::to_string(i)}, {"values", {1}}});
+  refuses(json, "at most 20 axes are possible, got 21");
+  json = small;
+  json["data"]["m"] = "maze --from /dev/zero";
+  refuses(json, "an experiment may read files and folders, not /dev/zero");
+  // An option with an equals sign is the same as in two words.
+  json = small;
+  json["train"] = "--preset=sudoku4 --set=total_steps=7";
+  const Experiment e = parse_experiment(json, "e.json", {});
+  CHECK(asked_for(e.trials.at(0).train).first.train.total_steps == 7);
+  CHECK(asked_for(e.trials.at(0).train).first.preset == "sudoku4");
+  expect_error([&] { parse_metrics(many.dump() + "\n", "m.jsonl"); },
+               "at most 1000 members are possible, got 1001");
+}
+
 TEST_CASE("submission.json: anything but attempts is refused") {
   const ArcGrid grid{1, 1, {3}};
   const std::vector<ArcTask> tasks = {{"t", {{grid, grid}}, {{grid, grid}}, true, "set"}};

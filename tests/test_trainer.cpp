@@ -519,6 +519,50 @@ TEST_CASE("resuming takes the newest checkpoint that is whole, and says which ar
   expect_error([&] { s.trainer("run")->resume(); }, "no checkpoint of");
 }
 
+TEST_CASE("a damaged checkpoint that was passed over never displaces a whole one") {
+  Setup s;
+  s.config.train.eval_every = 0;
+  s.config.train.keep_checkpoints = 2;
+  s.trainer("run")->run({});  // steps 8 and 12
+  fs::remove(s.dir / "run" / "checkpoints" / "step_00000012" / "model.safetensors");
+  s.config.train.keep_checkpoints = 1;
+  const auto resumed = s.trainer("run");
+  CHECK(resumed->resume().damaged.size() == 1);
+  TrainCallbacks callbacks;
+  callbacks.stop = [] { return true; };
+  CHECK(resumed->run(callbacks) == TrainOutcome::stopped);
+  const auto again = s.trainer("run");
+  CHECK(again->resume().damaged.size() == 1);
+  CHECK(again->steps_done() == 9);
+}
+
+TEST_CASE("checkpoints of another format are not taken for damaged ones") {
+  Setup s;
+  s.trainer("run")->run({});
+  const Path file = list_checkpoints(s.dir / "run").back() / "state.json";
+  Json state = read_json(file);
+  state["format"] = 1;
+  write_file_atomically(file, state.dump());
+  expect_error([&] { s.trainer("run")->resume(); }, "HINT: use the version of hrm that wrote it");
+}
+
+TEST_CASE("a run that stopped early, or is longer than asked for, does not go on") {
+  Setup s;
+  s.config.train.eval_every = 1;
+  s.config.train.early_stop = 2;
+  s.config.train.total_steps = 50;
+  s.config.train.lr = 0;
+  const auto early = s.trainer("early");
+  CHECK(early->run({}) == TrainOutcome::early_stopped);
+  const auto resumed = s.trainer("early");
+  resumed->resume();
+  CHECK(resumed->finished());
+  CHECK(resumed->run({}) == TrainOutcome::early_stopped);
+  CHECK(resumed->steps_done() == early->steps_done());
+  s.config.train.total_steps = 2;
+  expect_error([&] { s.trainer("early")->resume(); }, "has made 3 steps already, more than 2");
+}
+
 TEST_CASE("every value of state.json is covered by its checksum") {
   Setup s;
   s.trainer("run")->run({});
@@ -527,6 +571,7 @@ TEST_CASE("every value of state.json is covered by its checksum") {
   for (const auto& [name, value] : whole.items()) {
     const std::string key = name;  // clang captures no structured binding
     Json state = whole;
+    if (key == "format") continue;  // see above
     state[key] = value.is_number() ? Json(value.get<double>() + 1) : Json("other");
     write_file_atomically(file, state.dump());
     CHECK_MESSAGE(s.trainer("run")->resume().damaged.size() == 1, key);
@@ -627,7 +672,7 @@ TEST_CASE("checkpoints: stray files stay, links are not followed, a cut-off exch
   fs::create_directories(s.dir / "elsewhere");
   write_file_atomically(s.dir / "elsewhere" / "thesis", std::string("mine"));
   fs::create_directory_symlink(s.dir / "elsewhere", folder / "step_00000003");
-  prune_checkpoints(run, 1);
+  prune_checkpoints(run, 1, 12);
   remove_temporaries(run);
   CHECK(list_checkpoints(run).size() == 1);
   CHECK(fs::exists(folder / "step_00000001_backup" / "state.json"));

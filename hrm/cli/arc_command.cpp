@@ -474,7 +474,8 @@ void make_task_folder(const Path& folder) {
         " is a symbolic link. HINT: choose another --out folder");
   std::error_code error, none;
   if (fs::exists(fs::symlink_status(folder, none))) {
-    const bool ours = !fs::is_symlink(folder) && fs::exists(folder / kFarmLog, none);
+    const bool ours = !fs::is_symlink(folder) &&
+                      (fs::exists(folder / kFarmLog, none) || fs::is_empty(folder, none));
     CHECK(ours, "[farm] ", folder.string(),
           " was not made by a farm. HINT: move it away, or choose another --out folder");
     fs::remove_all(folder, error);
@@ -489,13 +490,20 @@ std::vector<Json> read_farm(const Path& results) {
   std::set<std::string> tasks;
   std::vector<Json> lines;
   if (!fs::exists(results)) return lines;
-  const auto visit = [&](const Json& json, const std::string& where) {
-    const Members line(json, where);
-    line.flag("known", false);
-    line.flag("solved_at_2", false);
-    if (tasks.insert(line.text("task")).second) lines.push_back(json);
+  const auto damaged = [](const std::string& what) {
+    std::fprintf(stderr, "%s. The line is passed over\n", printable(what).c_str());
   };
-  for_each_line(results, visit);
+  const auto visit = [&](const Json& json, const std::string& where) {
+    try {
+      const Members line(json, where);
+      line.flag("known", false);
+      line.flag("solved_at_2", false);
+      if (tasks.insert(line.text("task")).second) lines.push_back(json);
+    } catch (const Error& error) {
+      damaged(error.what());
+    }
+  };
+  for_each_line(results, visit, damaged);
   return lines;
 }
 

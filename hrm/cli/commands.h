@@ -58,7 +58,8 @@ struct CommonOptions {
 // empty: best if there is one.
 struct LoadedRun {
   Config config;
-  Path weights;  // the checkpoint folder that the weights came from
+  Path weights;          // the checkpoint folder that the weights came from
+  std::string checksum;  // of the weights, as its state.json holds it
   std::unique_ptr<Model> model;
   int64_t step = 0;
   std::vector<uint64_t> puzzle_names;  // of the rows of its puzzle table

@@ -73,6 +73,8 @@ LoadedRun load_run(const Path& run, const std::string& which, Device device) {
   const Checkpoint checkpoint = read_checkpoint(loaded.weights, true);
   loaded.model = std::make_unique<Model>(loaded.config.model, nullptr, device);
   loaded.model->load_state_dict(checkpoint.model, kOfficialPrefix);
+  const Json& sums = checkpoint.state["checksums"];  // read_checkpoint has compared them
+  loaded.checksum = sums.at("model.safetensors").get<std::string>();
   loaded.step = checkpoint.state.value("step", int64_t{0});
   loaded.puzzle_names = checkpoint.puzzle_names;
   return loaded;
@@ -196,7 +198,10 @@ void update_run_config(const Path& run, const Config& config) {
   if (json != before) write_file_atomically(run / "config.json", json.dump(2) + "\n");
 }
 
-void print_json(const Json& json) { std::printf("%s\n", json.dump(2).c_str()); }
+void print_json(const Json& json) {
+  // In ASCII: names from files may hold what a terminal would obey.
+  std::printf("%s\n", json.dump(2, ' ', true, Json::error_handler_t::replace).c_str());
+}
 
 std::string describe(const EvalResult& r) {
   std::string text = format_count(r.count);

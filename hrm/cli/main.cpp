@@ -55,6 +55,14 @@ std::vector<std::string> words_of(int argc, char** argv) {
   return {words.rbegin(), words.rend()};
 }
 
+// An error as it is shown: harmless, and no longer than a person reads, whatever a file holds.
+std::string one_line(const std::string& message) {
+  constexpr size_t kStart = 600, kEnd = 300;  // where the reason and the hint are
+  const std::string text = printable(message);
+  if (text.size() <= kStart + kEnd) return text;
+  return printable(text.substr(0, kStart)) + " ... " + printable(text.substr(text.size() - kEnd));
+}
+
 // Runs the command and returns the exit status; every error is one line on stderr.
 int run(CLI::App& app, int argc, char** argv) {
   std::string message;
@@ -63,12 +71,12 @@ int run(CLI::App& app, int argc, char** argv) {
     return 0;
   } catch (const CLI::Success& request) {  // --help, --version
     if (message = explain(app, request); message.empty()) return app.exit(request);
-    std::fprintf(stderr, "hrm: %s\n", printable(message).c_str());
+    std::fprintf(stderr, "hrm: %s\n", one_line(message).c_str());
     return kExitUsage;
   } catch (const CLI::RuntimeError& error) {  // a command's own exit status
     return error.get_exit_code();
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "hrm: %s\n", printable(explain(app, error)).c_str());
+    std::fprintf(stderr, "hrm: %s\n", one_line(explain(app, error)).c_str());
     return kExitUsage;
   } catch (const Error& error) {
     message = error.what();
@@ -81,7 +89,7 @@ int run(CLI::App& app, int argc, char** argv) {
   } catch (const std::exception& error) {
     message = std::string("[hrm] internal error: ") + error.what();
   }
-  std::fprintf(stderr, "hrm: %s\n", printable(message).c_str());
+  std::fprintf(stderr, "hrm: %s\n", one_line(message).c_str());
   return kExitError;
 }
 

@@ -60,8 +60,10 @@ void run_rollouts(const EvalSettings& s, const Model& model, const PuzzleDataset
     options.eval.on_progress = [&](int64_t done, int64_t) { progress.update(done); };
     result = roll_out(model, data, options);
   }
-  std::printf("%s\n",
-              s.json ? to_json(result).dump(2).c_str() : describe(result, s.select).c_str());
+  if (s.json)
+    print_json(to_json(result));
+  else
+    std::printf("%s\n", describe(result, s.select).c_str());
 }
 
 // What a combination of options would leave without effect.
@@ -94,7 +96,7 @@ void run_eval(const EvalSettings& s) {
   }
   result.step = run.step;
   if (s.json) {
-    std::printf("%s\n", Json(to_json(result)).dump(2).c_str());
+    print_json(to_json(result));
     return;
   }
   std::printf("%s\n", describe(result).c_str());
@@ -288,7 +290,7 @@ void run_info(const std::string& run, const std::string& name, bool as_json) {
     }
   }
   if (as_json) {
-    std::printf("%s\n", json.dump(2).c_str());
+    print_json(json);
     return;
   }
   std::printf("%s\n%s parameters, %s buffer elements, %s module applications a segment\n",

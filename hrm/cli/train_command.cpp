@@ -10,6 +10,7 @@
 #include "hrm/report.h"
 #include "hrm/run_folder.h"
 #include "hrm/support/stop_signals.h"
+#include "hrm/support/text.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/profile.h"
 
@@ -45,6 +46,8 @@ struct Settings {
   }
 };
 
+constexpr const char* kGoOn = "Go on with --resume";
+
 std::string status(const TrainMetrics& m) {
   return format("loss %.3f  exact %.1f %%  segments %.2f", m.loss, 100 * m.exact_accuracy, m.steps);
 }
@@ -79,8 +82,9 @@ std::string where_the_time_went(const KernelTimes& before) {
 }
 
 // Trains with a progress bar; what it will need, and every evaluation, are printed.
-// A stopped training ends the program with the status of its signal.
-void train_with_progress(Trainer& trainer, RunFolder& folder) {
+// A stopped training ends the program with the status of its signal, and `go_on` says what to do.
+// `fresh`: the run has just been started.
+void train_with_progress(Trainer& trainer, RunFolder& folder, bool fresh, const char* go_on) {
   const TrainConfig& t = trainer.config().train;
   const int64_t total = t.total_steps * t.step_rows();
   print_estimate(trainer.config(), trainer.model(), folder.path());
@@ -95,7 +99,7 @@ void train_with_progress(Trainer& trainer, RunFolder& folder) {
     callbacks.on_metrics = [&](const TrainMetrics& m) { progress.update(m.samples, status(m)); };
     callbacks.on_eval_start = [&](int64_t step) {
       farewell = "\nstopped in the evaluation after step " + format_count(step) +
-                 "; the checkpoint is written. Go on with --resume\n";
+                 "; the checkpoint is written. " + go_on + "\n";
       StopSignals::leave_with(farewell.c_str());
     };
     callbacks.on_eval = [&](const EvalResult& r, bool best) {
@@ -108,8 +112,12 @@ void train_with_progress(Trainer& trainer, RunFolder& folder) {
     } catch (const Error& error) {
       StopSignals::leave_with(nullptr);
       if (!std::string(error.what()).starts_with("[allocate] out of memory")) throw;
+      const std::vector<Path> saved = list_checkpoints(folder.path());
+      if (!fresh || (!saved.empty() && saved.back() != checkpoint_path(folder.path(), 0)))
+        throw Error(std::string(error.what()) +
+                    ", or go on with --resume when more memory is free");
       // Nothing was trained: the folder is free for the same command with a smaller batch.
-      if (list_checkpoints(folder.path()).empty()) folder.discard();
+      folder.discard();
       const Device device = trainer.model().H_init.device();
       const int64_t batch = batch_after_failure(trainer.config(), folder.path(), device);
       throw Error(std::string(error.what()) +
@@ -121,8 +129,8 @@ void train_with_progress(Trainer& trainer, RunFolder& folder) {
     std::fprintf(stderr, "Where the time went: %s\n", text.c_str());
   write_report(folder.path());
   if (outcome != TrainOutcome::stopped) return;
-  std::fprintf(stderr, "stopped after step %s; the checkpoint is written. Go on with --resume\n",
-               format_count(trainer.steps_done()).c_str());
+  std::fprintf(stderr, "stopped after step %s; the checkpoint is written. %s\n",
+               format_count(trainer.steps_done()).c_str(), go_on);
   throw CLI::RuntimeError(StopSignals::exit_status());
 }
 
@@ -137,6 +145,10 @@ Config resumed_config(const Settings& s, const Path& run) {
   if (!s.config_file.empty()) {
     config = Config::from_json(read_json(s.config_file), s.config_file);
     config.data = old.data;
+    // What the data set tells, not the file.
+    config.model.seq_len = old.model.seq_len;
+    config.model.vocab_size = old.model.vocab_size;
+    config.model.num_puzzle_identifiers = old.model.num_puzzle_identifiers;
   }
   s.apply_overrides(config);
   if (!s.tasks.empty()) config.tasks = s.tasks;
@@ -171,35 +183,60 @@ std::optional<PuzzleDataset> test_split(const Config& config, const PuzzleDatase
   return test;
 }
 
+// One spelling for a folder, from wherever it is named.
+std::string real_name(const Path& folder) {
+  std::string name = fs::weakly_canonical(fs::absolute(folder)).string();
+  if (name.size() > 1 && name.ends_with('/')) name.pop_back();
+  return name;
+}
+
 // Starts from the weights of another run. Returns what config.json says of it.
 Json start_from(Trainer& trainer, const LoadedRun& start, const Path& run) {
   const int64_t found = trainer.start_from(*start.model, start.puzzle_names);
   std::fprintf(stderr, "starts from %s; %s of %s puzzle rows found\n", start.weights.c_str(),
                format_count(found).c_str(),
                format_count(trainer.config().model.num_puzzle_identifiers - 1).c_str());
-  return {{"run", fs::absolute(run).lexically_normal().string()},
-          {"checkpoint", fs::absolute(start.weights).lexically_normal().string()},
-          {"weights", weights_checksum(start.weights)}};
+  return {{"run", real_name(run)},
+          {"checkpoint", real_name(start.weights)},
+          {"weights", start.checksum}};
+}
+
+// Goes on from the newest checkpoint, with a line for all that is not as it was.
+void resume_and_say(Trainer& trainer) {
+  const Resumed resumed = trainer.resume();
+  for (const std::string& line : resumed.damaged)
+    std::fprintf(stderr, "%s: going on from step %s\n", printable(line).c_str(),
+                 format_count(trainer.steps_done()).c_str());
+  for (const std::string& line : resumed.notes)
+    std::fprintf(stderr, "note: %s\n", printable(line).c_str());
+  for (const Difference& d : resumed.changes)
+    std::fprintf(stderr, "from step %s on: %s = %s, not %s\n",
+                 format_count(trainer.steps_done()).c_str(), d.key.c_str(), d.new_value.c_str(),
+                 d.old_value.c_str());
 }
 
 // Goes on with a run: from its newest checkpoint, or from where it started if it has none.
 void resume(Trainer& trainer, const Settings& s, const Path& run) {
   const Json init = read_json(run / "config.json").value("init", Json::object());
   const std::string from = init.value("run", ""), wanted = init.value("weights", "");
-  CHECK(s.init.empty() || fs::absolute(s.init).lexically_normal() == from, "[train] ", run.string(),
+  CHECK(s.init.empty() || real_name(s.init) == from, "[train] ", run.string(),
         " holds a run that started from ", from.empty() ? "random weights" : from, ", not from ",
         s.init, ". HINT: leave out --init, or choose another --run folder");
   if (!list_checkpoints(run).empty()) {
-    for (const std::string& line : trainer.resume().damaged)
-      std::fprintf(stderr, "%s: going on from step %s\n", line.c_str(),
-                   format_count(trainer.steps_done()).c_str());
+    resume_and_say(trainer);
   } else if (!from.empty()) {
     const std::string checkpoint = init.value("checkpoint", "");
-    CHECK(fs::exists(checkpoint) && weights_checksum(checkpoint) == wanted, "[train] ",
-          run.string(),
-          " has no checkpoint yet, and the weights that it started from are gone: ", checkpoint,
-          ". HINT: start anew in another --run folder");
-    start_from(trainer, load_run(from, checkpoint), from);
+    const auto gone = [&] {
+      detail::fail(
+          "[train] ", run.string(),
+          " has no checkpoint yet, and the weights that it started from are gone or others "
+          "now: ",
+          checkpoint, ". HINT: start anew in another --run folder");
+    };
+    if (!fs::exists(checkpoint)) gone();
+    const LoadedRun start = load_run(from, checkpoint);
+    if (start.checksum != wanted) gone();
+    start_from(trainer, start, from);
   }
 }
 
@@ -232,7 +269,7 @@ void resume_training(const Settings& s) {
   trainer.use_cuda_graph(!s.no_graph);
   resume(trainer, s, run);
   update_run_config(run, config);
-  train_with_progress(trainer, folder);
+  train_with_progress(trainer, folder, false, kGoOn);
   say_where(run);
 }
 
@@ -264,7 +301,7 @@ void start_training(const Settings& s) {
   RunFolder folder(run);
   check_free();  // once more, now that no other process can start one
   write_run_config(run, config, train_data.task(), init);
-  train_with_progress(trainer, folder);
+  train_with_progress(trainer, folder, true, kGoOn);
   say_where(run);
 }
 
@@ -339,11 +376,12 @@ void demo(Settings s) {
   const PuzzleDataset train_data(config.data, "train"), test_data(config.data, "test");
   Trainer trainer(config, train_data, &test_data, run, s.common.device());
   trainer.use_cuda_graph(!s.no_graph);
-  if (!folder.has_run()) write_run_config(run, config, train_data.task());
-  if (!list_checkpoints(run).empty()) trainer.resume();
+  const bool fresh = !folder.has_run();
+  if (fresh) write_run_config(run, config, train_data.task());
+  if (!list_checkpoints(run).empty()) resume_and_say(trainer);
   std::fflush(stdout);
   if (!trainer.finished()) {
-    train_with_progress(trainer, folder);
+    train_with_progress(trainer, folder, fresh, "The same command goes on");
     std::printf("Trained for %s.\n", format_duration(trainer.elapsed()).c_str());
   } else {
     std::printf(

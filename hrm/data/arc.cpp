@@ -300,10 +300,10 @@ ArcGrid crop(const int32_t* tokens, int side, int row, int col) {
 void check_task_id(const std::string& id, const std::string& where) {
   const bool plain = !id.empty() && id.size() <= 200 && printable(id) == id;
   const bool stays = id.find_first_of("/\\") == std::string::npos && !id.starts_with('.') &&
-                     id.find("..") == std::string::npos;
+                     !id.starts_with('[') && id.find("..") == std::string::npos;
   CHECK(plain && stays, "[arc] ", where, ": a task cannot be named '", printable(id.substr(0, 200)),
         "'. A name has 1 to 200 bytes of text, without slashes, control characters and "
-        "\"..\", and no dot in front. HINT: rename the task");
+        "\"..\", and no dot or bracket in front. HINT: rename the task");
 }
 
 bool is_combined(const Json& json) {

@@ -390,7 +390,9 @@ void DatasetWriter::check_leftovers() const {
 
 void DatasetWriter::check_target(bool replace) {
   std::error_code error;
-  bring_back();
+  CHECK(bring_back(), "[data] a call that was killed has left the data set in ",
+        (temporary_ / "old").string(), ", and it cannot be moved back to ", target_.string(),
+        ". HINT: move it by hand");
   fs::remove_all(temporary_ / "new", error);
   fs::remove_all(temporary_ / "old", error);
   const bool free = !fs::exists(folder_, error) || fs::is_empty(folder_, error);
@@ -399,22 +401,38 @@ void DatasetWriter::check_target(bool replace) {
       fs::exists(folder_ / "train" / "dataset.json") || fs::exists(folder_ / kArcFile);
   CHECK(free || (replace && is_dataset), "[data] ", folder_.string(), " exists already. HINT: ",
         is_dataset ? "--replace writes it anew" : "choose another --out folder");
+  if (!free) check_nothing_else();
 }
 
-DatasetWriter::~DatasetWriter() { clean_up(); }
-
-// A data set that was being replaced.
-void DatasetWriter::bring_back() {
-  std::error_code ignored;
-  if (fs::exists(temporary_ / "old", ignored) && !fs::exists(target_, ignored))
-    fs::rename(temporary_ / "old", target_, ignored);
+// What is replaced is removed: it must hold nothing but a data set.
+void DatasetWriter::check_nothing_else() const {
+  constexpr std::array parts = {"train",     "test",   "task.json",        "identifiers.json",
+                                "maze.json", kArcFile, "test_puzzles.json"};
+  for (const auto& entry : fs::directory_iterator(target_)) {
+    const std::string name = entry.path().filename().string();
+    CHECK(std::ranges::count(parts, name) > 0, "[data] ", folder_.string(), " also holds ", name,
+          ", which is no part of a data set and would be removed. HINT: move it away, or choose "
+          "another --out folder");
+  }
 }
 
-// Removes what is half-written.
+DatasetWriter::~DatasetWriter() {
+  if (lock_) clean_up();
+}
+
+// A data set that was being replaced. False if it could not be brought back.
+bool DatasetWriter::bring_back() {
+  std::error_code error;
+  if (fs::exists(temporary_ / "old", error) && !fs::exists(target_, error))
+    fs::rename(temporary_ / "old", target_, error);
+  return !error;
+}
+
+// Removes what is half-written, but never the only copy of a data set.
 void DatasetWriter::clean_up() {
   std::error_code ignored;
-  bring_back();
-  fs::remove_all(temporary_, ignored);
+  if (bring_back()) fs::remove_all(temporary_, ignored);
+  lock_.reset();
 }
 
 void DatasetWriter::open(Split& split, const std::string& name) {

@@ -192,7 +192,8 @@ class DatasetWriter {
   void write_split(const std::string& name, Split& split);
   void check_leftovers() const;
   void check_target(bool replace);
-  void bring_back();
+  void check_nothing_else() const;
+  bool bring_back();
   void clean_up();
 
   Path folder_, target_, temporary_;  // as given; its real name; beside it

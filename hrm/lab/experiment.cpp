@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <map>
 #include <sstream>
 
 #include "hrm/support/json.h"
@@ -18,6 +19,9 @@ std::string word(const Json& value) {
 
 // More models or judgements than anybody can train: a file that multiplies without end.
 constexpr size_t kMostTrials = 10'000;
+constexpr size_t kMostJudgements = 100'000;  // of all trials
+constexpr size_t kMostMembers = 1000;        // of a list or an object in the file
+constexpr size_t kMostAxes = 20;
 constexpr size_t kMostCommand = 1 << 16;  // characters of a command
 
 void replace_all(std::string& text, const std::string& what, const std::string& with) {
@@ -63,6 +67,7 @@ class Reader {
   Reader(Json json, const Path& file, const ExperimentOptions& options)
       : file_(file), options_(options), json_(std::move(json)) {
     check(json_.is_object(), "must hold an object");
+    check_sizes(json_);
     if (options.full && json_.contains("full")) {
       const Json full = json_["full"];
       check(full.is_object(), "full must be an object, got ", brief(full));
@@ -127,9 +132,16 @@ class Reader {
     }
   }
 
+  // Every list and object: what is combined from them stays bounded, too.
+  void check_sizes(const Json& json) const {
+    check(!json.is_structured() || json.size() <= kMostMembers, "a list or an object may have ",
+          kMostMembers, " members, got ", json.size());
+    if (json.is_structured())
+      for (const Json& member : json) check_sizes(member);
+  }
   void check_count(size_t some, size_t times) const {
     check(times == 0 || some <= kMostTrials / times, "at most ", kMostTrials,
-          " models, and judgements of each, are possible");
+          " models are possible");
   }
   // What the page takes from a chart, so that no page fails when its models are trained.
   void check_chart(const Json& chart) const {
@@ -202,6 +214,8 @@ class Reader {
     std::vector<Setting> all;
     for (const Json& grid : grids) {
       check(grid.is_array(), "vary: must be a list of axes, or a list of lists of axes");
+      check(grid.size() <= kMostAxes, "vary: at most ", kMostAxes, " axes are possible, got ",
+            grid.size());
       std::vector<Setting> product = {{{}, run_}};
       for (const Json& axis : grid) {
         const auto values = values_of(axis);
@@ -236,6 +250,12 @@ class Reader {
     std::istringstream in(command);
     Words out;
     for (std::string w; in >> w;) {
+      // Written with an equals sign, an option is the same as in two words.
+      const size_t equals = w.find('=');
+      if (w.starts_with("--") && equals != std::string::npos) {
+        out.push_back(w.substr(0, equals));
+        w.erase(0, equals + 1);
+      }
       if (w.find("{arc}") != std::string::npos) replace_all(w, "{arc}", arc_folder());
       out.push_back(w);
     }
@@ -251,7 +271,7 @@ class Reader {
     check(allowed != kAllowed.end(), where, "an experiment may not run `hrm ", command,
           "`. HINT: it may run ", join(commands, ", "));
     for (const std::string& w : words) {
-      const std::string option = w.substr(0, w.find('='));
+      const std::string& option = w;
       const bool number =
           w.size() > 1 && (std::isdigit(static_cast<unsigned char>(w[1])) || w[1] == '.');
       if (!w.starts_with('-') || number) continue;
@@ -260,9 +280,25 @@ class Reader {
             "an experiment may not pass ", option, " to `hrm ", command, "`. HINT: it may pass ",
             join(options, ", "));
     }
+    check_sources(words, where);
   }
 
-  void add_trial(Experiment& e, Labels labels, const Json& run, const Json& seed) const {
+  // Where puzzles come from: a pipe or a device might have no end.
+  void check_sources(const Words& words, const std::string& where) const {
+    bool source = false;
+    for (const std::string& w : words) {
+      if (w.starts_with("--")) source = w == "--from" || w == "--test-from";
+      if (!source || w.starts_with("--")) continue;
+      std::error_code none;
+      const auto status = fs::status(w, none);
+      check(w != "-" && !fs::is_other(status) && !fs::is_fifo(status) &&
+                !fs::is_character_file(status) && !fs::is_block_file(status) &&
+                !fs::is_socket(status),
+            where, "an experiment may read files and folders, not ", w);
+    }
+  }
+
+  void add_trial(Experiment& e, Labels labels, const Json& run, const Json& seed) {
     check(seed.is_number_integer() && seed >= 0, "seeds must be numbers from 0, got ", brief(seed));
     labels.emplace_back("seed", word(seed));
     Trial t;
@@ -276,10 +312,13 @@ class Reader {
       Words whole = {"data"};
       whole.insert(whole.end(), made.begin(), made.end());
       check_words(whole, "data: " + name + ": ");
-      names[name] = name;
-      for (int i = 2; e.data.contains(names[name]) && e.data[names[name]] != made; ++i)
-        names[name] = name + "-" + std::to_string(i);
-      e.data[names[name]] = made;
+      std::string& known = data_names_[{name, made}];
+      for (int& i = versions_[name]; known.empty(); ++i) {
+        const std::string candidate = i == 0 ? name : name + "-" + std::to_string(i + 1);
+        if (!e.data.contains(candidate)) known = candidate;
+      }
+      names[name] = known;
+      e.data[known] = made;
     }
     const auto place = [&](Words& all) {
       for (std::string& w : all)
@@ -300,6 +339,8 @@ class Reader {
     check_settings(t.train);
     check(run["evaluate"].is_object(), "evaluate must be an object of judgements");
     for (const auto& [name, how] : run["evaluate"].items()) add_judgements(t, name, how);
+    judgements_ += t.judgements.size();
+    check(judgements_ <= kMostJudgements, "at most ", kMostJudgements, " judgements are possible");
     for (Judgement& j : t.judgements) place(j.words);
     e.trials.push_back(std::move(t));
   }
@@ -371,6 +412,7 @@ class Reader {
 
   void keep_only(Experiment& e) const {
     e.partial = !options_.only.empty();
+    if (!e.partial) return;
     const std::string known = known_labels(e.trials);
     std::string asked;
     for (const std::string& item : only_items()) {
@@ -389,6 +431,9 @@ class Reader {
   Path file_;
   const ExperimentOptions& options_;
   Json json_, run_;
+  std::map<std::pair<std::string, Words>, std::string> data_names_;  // of a name and its words
+  std::map<std::string, int> versions_;                              // of a name
+  size_t judgements_ = 0;
 };
 
 }  // namespace

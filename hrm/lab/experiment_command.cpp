@@ -6,6 +6,7 @@
 #include "hrm/lab/experiment_page.h"
 #include "hrm/support/folder_lock.h"
 #include "hrm/support/stop_signals.h"
+#include "hrm/support/text.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -67,7 +68,7 @@ void run(Settings s, const std::string& start) {
   }
   write_file_atomically(own / "table.jsonl", lines);
   write_file_atomically(page, experiment_page(e, rows, command_text(s, start)));
-  std::printf("%s\n%s\npage %s; a line for each model in %s\n", e.title.c_str(),
+  std::printf("%s\n%s\npage %s; a line for each model in %s\n", printable(e.title).c_str(),
               text_table(e, rows).c_str(), page.c_str(), (own / "results.jsonl").c_str());
 }
 

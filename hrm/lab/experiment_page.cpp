@@ -8,6 +8,7 @@
 
 #include "hrm/page.h"
 #include "hrm/progress.h"
+#include "hrm/support/text.h"
 
 namespace hrm {
 namespace {
@@ -311,7 +312,10 @@ std::vector<Row> table_rows(const std::vector<Row>& rows) {
 }
 
 std::string text_table(const Experiment& e, const std::vector<Row>& rows) {
-  const Table t = table_of(table_rows(rows));
+  Table t = table_of(table_rows(rows));
+  for (std::string& cell : t.head) cell = printable(cell);
+  for (auto& line : t.lines)
+    for (std::string& cell : line) cell = printable(cell);
   std::vector<size_t> widths;
   for (size_t c = 0; c < t.head.size(); ++c) {
     widths.push_back(width(t.head[c]));
@@ -326,7 +330,7 @@ std::string text_table(const Experiment& e, const std::vector<Row>& rows) {
   };
   add(t.head);
   for (const auto& line : t.lines) add(line);
-  for (const std::string& line : comparisons(e, rows)) text += line + "\n";
+  for (const std::string& line : comparisons(e, rows)) text += printable(line) + "\n";
   return text;
 }
 

@@ -96,7 +96,10 @@ int64_t step_reached(const Path& run) {
   tail << file.rdbuf();
   // The first line of it is only a part.
   const auto note = [&](const Json& line, const std::string& where) {
-    step = Members(line, where).integer("step", 0, kMostSteps, step);
+    try {
+      step = Members(line, where).integer("step", 0, kMostSteps, step);
+    } catch (const Error&) {  // a damaged line: the bar waits for the next
+    }
   };
   for_each_line(tail.str(), run.string(), note, [](const std::string&) {});
   return step;

@@ -50,6 +50,13 @@ void sign(int file) {
   if (::ftruncate(file, 0) != 0 || ::pwrite(file, text.data(), text.size(), 0) < 0) return;
 }
 
+// Whether the file that is held has lost its name, as when a start that failed took it away again:
+// then another process would hold another one.
+bool has_no_name(int file) {
+  struct stat info {};
+  return ::fstat(file, &info) == 0 && info.st_nlink == 0;
+}
+
 }  // namespace
 
 FolderLock::FolderLock(const Path& folder, const std::function<bool()>& keep_waiting) {
@@ -59,7 +66,14 @@ FolderLock::FolderLock(const Path& folder, const std::function<bool()>& keep_wai
         ". HINT: choose a folder in which you may write");
   file_ = open_lock(folder / "lock");
   try {
-    while (::flock(file_, LOCK_EX | LOCK_NB) != 0) {
+    while (::flock(file_, LOCK_EX | LOCK_NB) != 0 || has_no_name(file_)) {
+      if (has_no_name(file_)) {
+        ::close(file_);
+        fs::create_directories(folder, error);
+        file_ = -1;
+        file_ = open_lock(folder / "lock");
+        continue;
+      }
       CHECK(errno == EWOULDBLOCK || errno == EINTR, "[lock] cannot lock ", folder.string(), ": ",
             std::strerror(errno), ". HINT: choose a folder on a disk of this machine");
       CHECK(keep_waiting && keep_waiting(), "[lock] ", folder.string(), " is in use by ",

@@ -26,11 +26,13 @@ int64_t milliseconds_now() {
   return int64_t{1000} * t.tv_sec + t.tv_nsec / 1000000;
 }
 
+[[noreturn]] void leave(int signal, const char* text) {
+  const bool said = ::write(STDERR_FILENO, text, std::strlen(text)) >= 0;
+  ::_exit(said ? 128 + signal : 1);
+}
+
 void note(int signal) {
-  if (const char* text = farewell) {
-    const bool said = ::write(STDERR_FILENO, text, std::strlen(text)) >= 0;
-    ::_exit(said ? 128 + signal : 1);
-  }
+  if (const char* text = farewell) leave(signal, text);
   const int64_t now = milliseconds_now();
   if (first != 0 && now - counted_at < kSameRequest) return;
   counted_at = now;
@@ -61,7 +63,10 @@ StopSignals::~StopSignals() {
 
 int StopSignals::count() { return requests; }
 
-void StopSignals::leave_with(const char* text) { farewell = text; }
+void StopSignals::leave_with(const char* text) {
+  farewell = text;
+  if (text && first != 0) leave(first, text);  // it came just before
+}
 
 int StopSignals::exit_status() { return first == 0 ? 0 : 128 + first; }
 

@@ -330,6 +330,22 @@ status=$?
 report $? "SIGTERM in an evaluation (status $status, $((SECONDS - started)) s)"
 ok "the checkpoint came before it" "" test -s evaluating/checkpoints/step_00000001/state.json
 
+# A demo says how a demo goes on.
+"$hrm" demo --run stoppeddemo --set eval_every=0 >out 2>err &
+pid=$!
+first_checkpoint stoppeddemo
+kill -INT $pid
+wait $pid
+status=$?
+((status == 130)) && grep -q "The same command goes on" err
+report $? "a demo that was stopped (status $status)"
+ok "the settings of a file, and sizes of the data" "run folder fromfile" \
+  "$hrm" train --config run/config.json --data d4 --run fromfile --steps 4
+ok "the same command with --resume" "run folder fromfile" \
+  "$hrm" train --config run/config.json --data d4 --run fromfile --steps 6 --resume
+bad "fewer steps than it has made" "fromfile has made 6 steps already, more than 4. HINT: --steps 6" \
+  "$hrm" train --run fromfile --resume --steps 4
+
 # --- a run that starts from another, and one that goes on with other settings
 ok "start from another run" "of 0 puzzle rows found" "$hrm" train --preset sudoku4 --data d4 --init run \
   --run begun --steps 6 "${tiny[@]}"
