@@ -263,8 +263,9 @@ install: hrm  ## program, library, headers and a pkg-config file under PREFIX
 
 check-clang: deps  ## every source through clang++, with a warning as an error
 	+@$(call with_clang,check-clang,WERROR=1 check-clang-run)
-check-clang-run: $(patsubst %.cpp,build/clang/%.checked,$(LIB_SRC) $(CLI_SRC) $(TEST_SRC) $(PARITY_SRC) \
-  $(TORTURE_SRC) $(wildcard tests/fuzz/*.cpp examples/*.cpp bench/*.cpp bench/ladder/*.cpp))
+# The library is compiled for the fuzz targets anyway.
+check-clang-run: $(FUZZ_TREE)/libhrm.a $(patsubst %.cpp,build/clang/%.checked,$(CLI_SRC) $(TEST_SRC) $(PARITY_SRC) \
+  $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/ladder/*.cpp))
 
 format:  ## clang-format every source
 	clang-format -i $(FORMATTED)
@@ -367,7 +368,7 @@ $(HRM) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH)
 
 # Fuzzing: clang's own flavour of the library. What a run has found out stays in build/fuzz/corpus,
 # and is where the next one starts, beside the examples of tests/fuzz/corpus.
-FUZZ_FLAGS := -std=c++20 -O1 -g1 -fopenmp -I. $(CLANG_FLAGS) $(if $(COVERAGE), \
+FUZZ_FLAGS := -std=c++20 -O1 -g1 -fopenmp -I. -Wall -Wextra $(if $(WERROR),-Werror) $(CLANG_FLAGS) $(if $(COVERAGE), \
                 -fprofile-instr-generate -fcoverage-mapping, \
                 -fsanitize=address,undefined -fno-sanitize-recover=all)
 $(FUZZ_TREE)/obj/%.o: %.cpp
