@@ -13,6 +13,7 @@
 #include "hrm/picture.h"
 #include "hrm/processes.h"
 #include "hrm/progress.h"
+#include "hrm/run_folder.h"
 #include "hrm/support/folder_lock.h"
 #include "hrm/support/json_lines.h"
 #include "hrm/support/stop_signals.h"
@@ -309,8 +310,8 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
   CHECK(!start || train.info().seq_len == config.model.seq_len,
         "[adapt] the task needs a canvas of ", train.info().seq_len, " cells, the model has ",
         config.model.seq_len);
-  const FolderLock held(run);
-  CHECK(!fs::exists(run / "config.json"), "[adapt] ", run.string(),
+  const RunFolder folder(run);
+  CHECK(!folder.has_run(), "[adapt] ", run.string(),
         " holds a run already. HINT: choose another --out folder");
   adopt_data(config, train);
   config.tasks.clear();
@@ -341,7 +342,9 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
   config.train.lr_warmup_steps =
       std::min(config.train.lr_warmup_steps, config.train.total_steps / 10);
   config.train.checkpoint_every = config.train.total_steps;
-  write_run_config(run, config, train.task());
+  Json init;
+  if (start) init = {{"checkpoint", start->weights.string()}, {"weights", start->checksum}};
+  write_run_config(run, config, train.task(), init);
   const auto trainer = prepared();
   Progress bar("fit", "steps", progress ? config.train.total_steps : 0);
   TrainCallbacks callbacks;

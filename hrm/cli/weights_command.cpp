@@ -5,9 +5,9 @@
 
 #include "hrm/cli/commands.h"
 #include "hrm/progress.h"
+#include "hrm/run_folder.h"
 
 namespace hrm {
-namespace fs = std::filesystem;
 namespace {
 
 Tensor tensor_named(const NamedTensors& tensors, const std::string& name) {
@@ -28,8 +28,8 @@ int64_t count_layers(const NamedTensors& tensors, const std::string& level) {
 // Fills in what the shapes tell; heads, cycles and halting come from the preset and --set.
 void adopt_shapes(ModelConfig& m, const NamedTensors& tensors) {
   const Tensor embedding = tensor_named(tensors, "embed_tokens.embedding_weight");
-  CHECK(embedding.ndim() == 2, "[import] the token embedding must be [vocab, hidden], got ",
-        embedding.shape());
+  CHECK(embedding.ndim() == 2 && embedding.numel() > 0,
+        "[import] the token embedding must be [vocab, hidden], got ", embedding.shape());
   m.vocab_size = embedding.size(0), m.hidden_size = embedding.size(1);
   m.H_layers = count_layers(tensors, "H_level"), m.L_layers = count_layers(tensors, "L_level");
   const Tensor* table = find(tensors, std::string(kOfficialPrefix) + "puzzle_emb.weights");
@@ -78,7 +78,8 @@ void note_preset(const Config& config, const std::vector<std::string>& overrides
 
 void run_import(const std::string& file, const std::string& run, const std::string& name,
                 const std::string& data, const std::vector<std::string>& overrides) {
-  CHECK(!fs::exists(Path(run) / "config.json"), "[import] ", run,
+  RunFolder folder(run);
+  CHECK(!folder.has_run(), "[import] ", run,
         " is a run folder already. HINT: choose another --run folder");
   const NamedTensors tensors = from_official(read_safetensors(file).tensors);
   check_finite(tensors, file);
@@ -98,8 +99,8 @@ void run_import(const std::string& file, const std::string& run, const std::stri
   Checkpoint checkpoint;
   checkpoint.model = model.state_dict(kOfficialPrefix);
   checkpoint.state = {{"step", 0}, {"imported_from", file}};
-  write_run_config(run, config, task);
   write_checkpoint(Path(run) / "best", checkpoint);
+  write_run_config(run, config, task);  // last: it makes the folder a run
   note_preset(config, overrides);
   std::printf("%s: %s parameters. Next: hrm eval --run %s --data DIR\n", run.c_str(),
               format_count(model.parameter_count()).c_str(), run.c_str());

@@ -16,6 +16,9 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kTick = 100;  // milliseconds between two attempts
+// So long a folder may seem to be held that is not: a program that the holder is just starting has
+// its files until it runs.
+constexpr int kAttempts = 10;
 
 int open_lock(const Path& file) {
   // Whoever sends a folder may have put something else there: a link would let us write elsewhere,
@@ -65,6 +68,7 @@ FolderLock::FolderLock(const Path& folder, const std::function<bool()>& keep_wai
   CHECK(!error, "[lock] cannot create ", folder.string(), ": ", error.message(),
         ". HINT: choose a folder in which you may write");
   file_ = open_lock(folder / "lock");
+  int attempts = 0;
   try {
     while (::flock(file_, LOCK_EX | LOCK_NB) != 0 || has_no_name(file_)) {
       if (has_no_name(file_)) {
@@ -76,8 +80,9 @@ FolderLock::FolderLock(const Path& folder, const std::function<bool()>& keep_wai
       }
       CHECK(errno == EWOULDBLOCK || errno == EINTR, "[lock] cannot lock ", folder.string(), ": ",
             std::strerror(errno), ". HINT: choose a folder on a disk of this machine");
-      CHECK(keep_waiting && keep_waiting(), "[lock] ", folder.string(), " is in use by ",
-            holder(file_), ". HINT: wait until it has finished, or choose another folder");
+      const bool waits = keep_waiting ? keep_waiting() : ++attempts < kAttempts;
+      CHECK(waits, "[lock] ", folder.string(), " is in use by ", holder(file_),
+            ". HINT: wait until it has finished, or choose another folder");
       ::poll(nullptr, 0, kTick);
     }
   } catch (...) {

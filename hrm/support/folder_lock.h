@@ -13,8 +13,8 @@ namespace hrm {
 class FolderLock {
  public:
   // Where another process, or another FolderLock of this one, holds the folder, `keep_waiting` is
-  // asked several times a second whether to go on waiting; without it the constructor does not
-  // wait. Throws one line that names the holder when it gives up.
+  // asked several times a second whether to go on waiting; without it the constructor waits for a
+  // second. Throws one line that names the holder when it gives up.
   explicit FolderLock(const Path& folder, const std::function<bool()>& keep_waiting = nullptr);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
