@@ -63,12 +63,15 @@ Json read_state(const Path& folder) {
   }
   CHECK(state.is_object() && state.contains("format") && state["format"].is_number_integer(),
         "[checkpoint] ", file.string(), " is damaged: it names no format", advice(folder));
+  // Format 1 had no checksum of its own.
+  const bool whole = state.contains("checksum") ? state["checksum"] == state_checksum(state)
+                                                : state["format"] == 1;
+  CHECK(whole, "[checkpoint] ", file.string(), " is damaged: its checksum is wrong",
+        advice(folder));
   if (state["format"] != kFormat)
     throw OtherFormat("[checkpoint] " + file.string() + " has format " + state["format"].dump() +
                       ", this version of hrm reads format " + std::to_string(kFormat) +
                       ". HINT: use the version of hrm that wrote it");
-  CHECK(state.contains("checksum") && state["checksum"] == state_checksum(state), "[checkpoint] ",
-        file.string(), " is damaged: its checksum is wrong", advice(folder));
   CHECK(state.contains("checksums") && state["checksums"].is_object(), "[checkpoint] ",
         file.string(), " is damaged: it has no checksums", advice(folder));
   return state;

@@ -543,6 +543,9 @@ TEST_CASE("checkpoints of another format are not taken for damaged ones") {
   Json state = read_json(file);
   state["format"] = 1;
   write_file_atomically(file, state.dump());
+  CHECK(s.trainer("run")->resume().damaged.size() == 1);  // a flipped number
+  state.erase("checksum");
+  write_file_atomically(file, state.dump());
   expect_error([&] { s.trainer("run")->resume(); }, "HINT: use the version of hrm that wrote it");
 }
 
@@ -571,7 +574,6 @@ TEST_CASE("every value of state.json is covered by its checksum") {
   for (const auto& [name, value] : whole.items()) {
     const std::string key = name;  // clang captures no structured binding
     Json state = whole;
-    if (key == "format") continue;  // see above
     state[key] = value.is_number() ? Json(value.get<double>() + 1) : Json("other");
     write_file_atomically(file, state.dump());
     CHECK_MESSAGE(s.trainer("run")->resume().damaged.size() == 1, key);
