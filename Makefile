@@ -50,8 +50,9 @@ KERNEL_OPT := -O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=
 OPT := -O2
 SLOW_OPT := -O1
 
-# For the diagnostic builds by clang: it vectorises fewer loops and says so.
+# clang vectorises fewer loops, and says so.
 CLANG_FLAGS := -Wno-pass-failed
+CXXFLAGS += $(if $(findstring clang,$(CXX)),$(CLANG_FLAGS))
 
 # The .cu files: nvcc's, or the host compiler's over kernels/cuda/emulate.
 ifeq ($(CUDA),1)
