@@ -164,9 +164,10 @@ FUZZERS := $(patsubst tests/fuzz/%.cpp,$(FUZZ_TREE)/%,$(wildcard tests/fuzz/*.cp
 Q := $(if $(V),,@)
 say = @printf '  %-6s %s\n' $(1) $(2)
 
-# Makes the second word if clang is there, or says that the first is skipped.
-with_clang = if command -v $(CLANGXX) >/dev/null; then $(MAKE) $(if $(V),,-s) $(2); \
-  else echo 'SKIPPED $(1): needs $(CLANGXX). HINT: apt-get install clang libomp-dev'; fi
+# Makes the second word if clang with OpenMP is there, or says that the first is skipped.
+with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x c++ - 2>/dev/null; \
+  then $(MAKE) $(if $(V),,-s) $(2); \
+  else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
 .PHONY: all hrm run test test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run fuzz-coverage fuzz-coverage-run torture torture-short \
