@@ -3,7 +3,7 @@
 // here reads a device value on the host.
 #pragma once
 
-#include "hrm/data/puzzle_dataset.h"
+#include "hrm/data/sampler.h"
 #include "hrm/model.h"
 #include "tensor/random.h"
 

@@ -6,6 +6,7 @@
 #include <deque>
 
 #include "hrm/act.h"
+#include "hrm/data/sampler.h"
 
 namespace hrm {
 

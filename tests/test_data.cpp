@@ -4,6 +4,7 @@
 
 #include "hrm/cli/grid.h"
 #include "hrm/data/build.h"
+#include "hrm/data/sampler.h"
 #include "hrm/progress.h"
 #include "tests/support/support.h"
 

@@ -1,5 +1,5 @@
 // Data sets on disk: the official layout both ways, damage, replacement; the order of the sampler.
-#include "hrm/data/puzzle_dataset.h"
+#include "hrm/data/dataset_writer.h"
 
 #include <sys/resource.h>
 
@@ -10,6 +10,7 @@
 #include <set>
 
 #include "hrm/data/build.h"
+#include "hrm/data/sampler.h"
 #include "tests/support/support.h"
 
 using namespace hrm;

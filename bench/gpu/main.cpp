@@ -10,7 +10,7 @@
 #include <functional>
 
 #include "autograd/grad_mode.h"
-#include "hrm/data/puzzle_dataset.h"
+#include "hrm/data/dataset_writer.h"
 #include "hrm/trainer.h"
 #include "kernels/act.h"
 #include "kernels/attention.h"

@@ -1,7 +1,7 @@
 // Making data sets: Sudoku generated or imported, and own tasks from a CSV of tokens.
 #pragma once
 
-#include "hrm/data/puzzle_dataset.h"
+#include "hrm/data/dataset_writer.h"
 #include "hrm/data/sudoku.h"
 
 namespace hrm {

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "hrm/config.h"
-#include "hrm/support/folder_lock.h"
 #include "tensor/io.h"
 #include "tensor/random.h"
 
@@ -61,13 +60,6 @@ std::vector<std::string> parse_identifiers(const Json& json, const std::string& 
                                            int64_t count);
 
 class ArcExamples;
-
-// Rows of examples, on the host. labels hold kIgnoreLabel where nothing is supervised.
-struct Batch {
-  Tensor inputs, labels;  // i32 [n, input_len], [n, seq]
-  Tensor puzzle_ids;      // i32 [n]
-  int64_t rows = 0;       // the first so many are real, the rest padding
-};
 
 class PuzzleDataset {
  public:
@@ -131,77 +123,5 @@ using Augmentation =
     std::function<void(int32_t* inputs, int32_t* labels, bool first, Random& random)>;
 // The augmentation of a data set's task; empty if it has none.
 Augmentation augmentation_of(const PuzzleDataset& dataset);
-
-// Training rows in the official order: groups shuffled every epoch; from each group one random
-// puzzle, then all its examples in random order. An endless stream, whose state is a few numbers.
-class TrainSampler {
- public:
-  TrainSampler(const PuzzleDataset& dataset, uint64_t seed, Augmentation augmentation);
-
-  Batch next(int64_t rows);
-  int64_t epoch() const { return epoch_; }
-  Json state() const;
-  // Throws if the state is damaged or of another data set; then nothing has changed.
-  void restore(const Json& state);
-
- private:
-  void begin_epoch(int64_t epoch);
-  int64_t next_example(bool* first);
-
-  const PuzzleDataset& dataset_;
-  Augmentation augmentation_;
-  uint64_t seed_;
-  Random random_;  // puzzles, example order, augmentation of this epoch
-  int64_t epoch_ = 0;
-  int64_t group_cursor_ = 0;
-  std::vector<int32_t> group_order_;
-  std::vector<int64_t> pending_;  // examples of the current puzzle still to come, in reverse
-};
-
-// Examples [start, start + rows); beyond the end padding: inputs pad_id, labels kIgnoreLabel, id
-// blank_identifier_id.
-Batch eval_batch(const PuzzleDataset& dataset, int64_t start, int64_t rows);
-
-// Writes a data set as examples come. Nothing is visible under its name before finish().
-class DatasetWriter {
- public:
-  // Refuses a folder that exists and is not empty, unless `replace` is set and it is a data set.
-  // `wide`: tokens as i32 (otherwise bytes, if the vocabulary fits).
-  DatasetWriter(Path folder, DatasetInfo info, TaskInfo task, bool replace, bool wide = false);
-  ~DatasetWriter();
-  // One example: a puzzle of its own, or, if `same_puzzle`, a further example of the one before.
-  // Puzzles in a row with one `group` number share a group. Labels may be kIgnoreLabel.
-  void add(const std::string& split, const std::vector<int>& inputs, const std::vector<int>& labels,
-           int64_t group, int32_t puzzle_id = 0, bool same_puzzle = false);
-  int64_t count(const std::string& split) const;
-  // identifiers.json lists the names of the puzzle ids. `files`: further names and texts. A data
-  // set that is replaced goes only when the new one is complete; whatever fails, it stays or comes
-  // back.
-  void finish(const std::vector<std::string>& identifiers = {"<blank>"},
-              const std::vector<std::pair<std::string, std::string>>& files = {});
-
- private:
-  struct Split {
-    std::unique_ptr<NpyWriter> inputs, labels;
-    std::vector<int32_t> puzzle_ids;
-    std::vector<int32_t> puzzle_begin, group_begin;  // in examples, in puzzles
-    int64_t last_group = -1, examples = 0;
-  };
-  void open(Split& split, const std::string& name);
-  void append(NpyWriter& file, const std::vector<int>& tokens);
-  void write_split(const std::string& name, Split& split);
-  void check_leftovers() const;
-  void check_target(bool replace);
-  void check_nothing_else() const;
-  bool bring_back();
-  void clean_up();
-
-  Path folder_, target_, temporary_;  // as given; its real name; beside it
-  DatasetInfo info_;
-  TaskInfo task_;
-  std::optional<FolderLock> lock_;  // of the temporary folder
-  bool wide_;
-  Split train_, test_;
-};
 
 }  // namespace hrm

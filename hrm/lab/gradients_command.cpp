@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "hrm/data/build.h"
+#include "hrm/data/sampler.h"
 #include "hrm/lab/bias_meter.h"
 #include "hrm/lab/commands.h"
 #include "hrm/progress.h"
