@@ -6,7 +6,7 @@
 #include "autograd/grad_mode.h"
 #include "bench/entries.h"
 #include "hrm/act.h"
-#include "hrm/data/build.h"
+#include "hrm/data/sudoku_build.h"
 #include "hrm/evaluate.h"
 #include "hrm/trainer.h"
 #include "nn/optim/adam.h"

@@ -21,6 +21,8 @@ bool is_terminal(std::FILE* stream);
 // is_terminal and NO_COLOR unset.
 bool use_colour(std::FILE* stream);
 
+using ProgressCallback = std::function<void(int64_t done, int64_t total)>;
+
 class Progress {
  public:
   // `unit` names what is counted ("puzzles", "samples"). `done` starts above 0 when work is

@@ -3,8 +3,10 @@
 #include <set>
 
 #include "hrm/cli/grid.h"
-#include "hrm/data/build.h"
 #include "hrm/data/sampler.h"
+#include "hrm/data/sudoku_build.h"
+#include "hrm/data/tokens.h"
+#include "hrm/support/text.h"
 #include "hrm/progress.h"
 #include "tests/support/support.h"
 
@@ -132,12 +134,12 @@ TEST_CASE("sudoku: the split keeps classes apart and meets its wishes") {
 }
 
 TEST_CASE("sudoku files: text and CSV, errors name the line") {
-  SudokuBuild build = small(9, 0);
-  const std::string answer = format_sudoku(parse_sudoku_file(kEasy, build, "f")[0].solution);
+  const SudokuRules rules = SudokuRules::of_side(9);
+  const std::string answer = format_sudoku(parse_sudoku_file(kEasy, "f", rules)[0].solution);
   const std::string header = "source,question,answer,rating\n";
-  CHECK(parse_sudoku_file(header + "x," + kEasy + "," + answer + ",3\n", build, "f").size() == 1);
+  CHECK(parse_sudoku_file(header + "x," + kEasy + "," + answer + ",3\n", "f", rules).size() == 1);
   const auto fails = [&](const std::string& text, const char* message) {
-    expect_error([&] { parse_sudoku_file(text, build, "f"); }, message);
+    expect_error([&] { parse_sudoku_file(text, "f", rules); }, message);
   };
   fails("", "f holds no puzzles");
   fails(std::string(kEasy) + "\n123\n", "must have 16, 36 or 81 characters, got 3 (f line 2)");
@@ -152,15 +154,13 @@ TEST_CASE("sudoku files: text and CSV, errors name the line") {
 TEST_CASE("real puzzles: the hardest have one solution, the bad ones are refused") {
   const Path folder = data_dir() / "sudoku";
   if (!fs::exists(folder / "forum_hardest_train.txt")) SKIP("no puzzles in " << folder);
-  SudokuBuild build = small(9, 200);
-  build.from = folder / "forum_hardest_train.txt";
-  const auto puzzles = read_sudoku_file(build);
+  const SudokuRules rules = SudokuRules::of_side(9);
+  const auto puzzles = read_sudoku_file(folder / "forum_hardest_train.txt", rules, 200);
   CHECK(puzzles.size() == 200);
   double guesses = 0;
   for (const SudokuPuzzle& p : puzzles) guesses += static_cast<double>(p.rating);
   CHECK(guesses / 200 > 20);
-  build.from = folder / "not_unique.txt";
-  expect_error([&] { read_sudoku_file(build); }, "several solutions");
+  expect_error([&] { read_sudoku_file(folder / "not_unique.txt", rules); }, "several solutions");
 }
 
 TEST_CASE("data sets: what was written is read, what is damaged is refused") {

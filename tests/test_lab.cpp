@@ -3,7 +3,7 @@
 #include <cmath>
 #include <fstream>
 
-#include "hrm/data/build.h"
+#include "hrm/data/sudoku_build.h"
 #include "hrm/lab/experiment_page.h"
 #include "hrm/lab/rollouts.h"
 #include "hrm/metrics.h"

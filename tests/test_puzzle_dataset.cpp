@@ -9,8 +9,9 @@
 #include <map>
 #include <set>
 
-#include "hrm/data/build.h"
 #include "hrm/data/sampler.h"
+#include "hrm/data/sudoku_build.h"
+#include "hrm/data/tokens.h"
 #include "tests/support/support.h"
 
 using namespace hrm;

@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "hrm/data/build.h"
+#include "hrm/data/sudoku_build.h"
 #include "tests/support/support.h"
 
 using namespace hrm;
@@ -282,6 +282,6 @@ TEST_CASE("real puzzles: samples of every list, each with one solution or refuse
   CHECK(puzzles == 300);
   CHECK(classes.size() == puzzles);  // different puzzles, different classes
   for (const std::string& line : some_lines(folder / "not_unique.txt", 50, 200))
-    expect_error([&] { parse_sudoku_file(line, generator(9, 0), "f"); },
+    expect_error([&] { parse_sudoku_file(line, "f", SudokuRules::of_side(9)); },
                  "the puzzle has several solutions (f line 1)");
 }

@@ -6,7 +6,7 @@
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
-#include "hrm/data/build.h"
+#include "hrm/data/sudoku_build.h"
 #include "hrm/metrics.h"
 #include "hrm/report.h"
 #include "hrm/run_folder.h"

@@ -6,6 +6,8 @@
 #include "hrm/cli/grid.h"
 #include "hrm/data/arc_dataset.h"
 #include "hrm/data/maze.h"
+#include "hrm/data/sudoku_build.h"
+#include "hrm/data/tokens.h"
 #include "hrm/picture.h"
 #include "hrm/progress.h"
 #include "hrm/support/text.h"

@@ -9,6 +9,7 @@
 #include "hrm/lab/rollouts.h"
 #include "hrm/progress.h"
 #include "hrm/report.h"
+#include "hrm/support/input.h"
 #include "hrm/support/text.h"
 
 namespace hrm {

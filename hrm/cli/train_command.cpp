@@ -4,7 +4,7 @@
 
 #include "hrm/cli/commands.h"
 #include "hrm/cli/grid.h"
-#include "hrm/data/build.h"
+#include "hrm/data/sudoku_build.h"
 #include "hrm/page.h"
 #include "hrm/progress.h"
 #include "hrm/report.h"

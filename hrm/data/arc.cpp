@@ -5,7 +5,6 @@
 #include <set>
 #include <unordered_set>
 
-#include "hrm/data/build.h"
 #include "hrm/support/text.h"
 
 namespace hrm {

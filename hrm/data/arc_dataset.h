@@ -4,7 +4,8 @@
 #pragma once
 
 #include "hrm/data/arc.h"
-#include "hrm/data/build.h"
+#include "hrm/data/dataset_writer.h"
+#include "hrm/progress.h"
 
 namespace hrm {
 

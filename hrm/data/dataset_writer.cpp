@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 
 #include "hrm/data/arc_dataset.h"
 
@@ -186,6 +188,18 @@ void DatasetWriter::finish(const std::vector<std::string>& identifiers,
     detail::fail("[data] cannot write ", folder_.string(), ": ", failure.code().message());
   }
   clean_up();
+}
+
+void check_size(double examples, int64_t seq_len, const Path& out) {
+  constexpr double kMost = std::numeric_limits<int32_t>::max();
+  CHECK(examples <= kMost, "[data] a data set holds at most ", static_cast<int64_t>(kMost),
+        " examples, not ", static_cast<int64_t>(examples),
+        ". HINT: a smaller --count or --augment; training draws copies on the fly");
+  const auto gib = [](double n) { return std::round(n / (1 << 30) * 10) / 10; };
+  // Inputs and labels, a byte a token.
+  const double bytes = 2 * static_cast<double>(seq_len) * examples, free = free_disk_bytes(out);
+  CHECK(bytes < free, "[data] the data set needs about ", gib(bytes), " GiB of disk, ", gib(free),
+        " GiB are free. HINT: a smaller --count or --augment, or another --out");
 }
 
 }  // namespace hrm

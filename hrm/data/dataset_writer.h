@@ -17,6 +17,15 @@
 
 namespace hrm {
 
+// What a data set that was made holds.
+struct BuildSummary {
+  int64_t train = 0, test = 0;  // examples
+  int64_t train_classes = 0, test_classes = 0;
+  double mean_rating = 0;
+  int64_t dropped = 0;  // duplicates, below min_rating, surplus of test classes, or
+                        // left out by subsample_train
+};
+
 // Writes a data set as examples come. Nothing is visible under its name before finish().
 class DatasetWriter {
  public:
@@ -58,5 +67,8 @@ class DatasetWriter {
   bool wide_;
   Split train_, test_;
 };
+
+// An Error unless so many examples of seq_len tokens can be stored in `out`.
+void check_size(double examples, int64_t seq_len, const Path& out);
 
 }  // namespace hrm

@@ -5,6 +5,8 @@
 #include <set>
 
 #include "hrm/data/arc.h"
+#include "hrm/support/input.h"
+#include "hrm/support/text.h"
 
 namespace hrm {
 namespace {

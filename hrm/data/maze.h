@@ -6,7 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "hrm/data/build.h"
+#include "hrm/data/dataset_writer.h"
+#include "hrm/progress.h"
 
 namespace hrm {
 

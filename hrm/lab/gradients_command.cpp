@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstdio>
 
-#include "hrm/data/build.h"
 #include "hrm/data/sampler.h"
+#include "hrm/data/sudoku_build.h"
 #include "hrm/lab/bias_meter.h"
 #include "hrm/lab/commands.h"
 #include "hrm/progress.h"

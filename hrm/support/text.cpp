@@ -1,6 +1,6 @@
 #include "hrm/support/text.h"
 
-#include <cstdint>
+#include "kernels/types.h"
 
 namespace hrm {
 namespace {
@@ -57,6 +57,54 @@ std::string printable(std::string_view text) {
     text.remove_prefix(bytes);
   }
   return out;
+}
+
+std::vector<Line> lines_of(const std::string& text) {
+  std::vector<Line> lines;
+  int64_t number = 1;
+  // Spreadsheets write a byte order mark first.
+  for (size_t at = text.starts_with("\xEF\xBB\xBF") ? 3 : 0; at < text.size(); ++number) {
+    size_t end = text.find('\n', at);
+    if (end == std::string::npos) end = text.size();
+    std::string_view line(text.data() + at, end - at);
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
+    if (!line.empty() && line[0] != '#') lines.push_back({number, line});
+    at = end + 1;
+  }
+  return lines;
+}
+
+std::vector<std::string_view> split(std::string_view line, char separator) {
+  std::vector<std::string_view> fields;
+  while (true) {
+    const size_t at = line.find(separator);
+    fields.push_back(line.substr(0, at));
+    if (at == std::string_view::npos) return fields;
+    line.remove_prefix(at + 1);
+  }
+}
+
+std::vector<std::string> csv_fields(std::string_view line, const std::string& where) {
+  std::vector<std::string> fields(1);
+  bool quoted = false;
+  for (size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    const bool pair = quoted && c == '"' && i + 1 < line.size() && line[i + 1] == '"';
+    if (c == '"' && !pair) {
+      CHECK(quoted || fields.back().empty(), "[csv] ", where,
+            ": a quote may only stand at the start of a field");
+      CHECK(!quoted || i + 1 == line.size() || line[i + 1] == ',', "[csv] ", where,
+            ": a comma must follow the closing quote of a field");
+      quoted = !quoted;
+    } else if (c == ',' && !quoted) {
+      fields.emplace_back();
+    } else {
+      fields.back() += c;
+      if (pair) ++i;  // "" within quotes is one quote
+    }
+  }
+  CHECK(!quoted, "[csv] ", where, ": a quoted field has no closing quote");
+  return fields;
 }
 
 }  // namespace hrm

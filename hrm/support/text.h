@@ -1,8 +1,10 @@
-// Text that comes from files and from the command line, made safe to show.
+// Text that comes from files and from the command line: taken apart, and made safe to show.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hrm {
 
@@ -10,5 +12,17 @@ namespace hrm {
 // characters, bytes that are no UTF-8 and the marks that turn the direction of writing become
 // escapes such as \x1b. Text without any of these is returned as it is.
 std::string printable(std::string_view text);
+
+struct Line {
+  int64_t number;  // from 1
+  std::string_view text;
+};
+// Lines of `text`, as views of it, without their ends; empty ones and those that start with '#' are
+// left out.
+std::vector<Line> lines_of(const std::string& text);
+std::vector<std::string_view> split(std::string_view line, char separator);
+// The fields of a CSV line: separated by commas, and quoted ("a, ""b""") where they hold one.
+// Errors name `where`.
+std::vector<std::string> csv_fields(std::string_view line, const std::string& where);
 
 }  // namespace hrm

@@ -1,8 +1,9 @@
 // Any text as a list of Sudoku puzzles of each side, as a CSV of tokens, as a maze and as a CSV of
 // mazes. Tokens go to a folder that cannot exist, so that nothing is written and a table without
 // faults ends in an error too.
-#include "hrm/data/build.h"
 #include "hrm/data/maze.h"
+#include "hrm/data/sudoku_file.h"
+#include "hrm/data/tokens.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace hrm;
@@ -10,13 +11,11 @@ using namespace hrm;
 namespace {
 
 void puzzles(const std::string& text, int side) {
-  SudokuBuild build;
-  build.rules = SudokuRules::of_side(side);
-  build.count = 0;
+  const SudokuRules rules = SudokuRules::of_side(side);
   fuzz::try_to([&] {
-    for (const SudokuPuzzle& p : parse_sudoku_file(text, build, "fuzz")) {
-      fuzz::must(check_solution(build.rules, p.puzzle, p.solution).empty());
-      fuzz::must(!symmetry_class(build.rules, p.puzzle, p.solution).empty());
+    for (const SudokuPuzzle& p : parse_sudoku_file(text, "fuzz", rules)) {
+      fuzz::must(check_solution(rules, p.puzzle, p.solution).empty());
+      fuzz::must(!symmetry_class(rules, p.puzzle, p.solution).empty());
     }
   });
 }
