@@ -5,7 +5,8 @@
 #include <map>
 #include <set>
 
-#include "hrm/data/arc_dataset.h"
+#include "hrm/data/arc_audit.h"
+#include "hrm/data/arc_build.h"
 #include "hrm/picture.h"
 #include "hrm/support/text.h"
 #include "hrm/trainer.h"

@@ -6,8 +6,8 @@
 #include "hrm/data/sampler.h"
 #include "hrm/data/sudoku_build.h"
 #include "hrm/data/tokens.h"
-#include "hrm/support/text.h"
 #include "hrm/progress.h"
+#include "hrm/support/text.h"
 #include "tests/support/support.h"
 
 using namespace hrm;

@@ -1,5 +1,5 @@
 // Mazes: text, shortest paths, judging answers, generation, data sets, symmetry.
-#include "hrm/data/maze.h"
+#include "hrm/data/maze_build.h"
 
 #include <array>
 #include <fstream>

@@ -4,8 +4,9 @@
 
 #include "hrm/cli/commands.h"
 #include "hrm/cli/grid.h"
-#include "hrm/data/arc_dataset.h"
-#include "hrm/data/maze.h"
+#include "hrm/data/arc_audit.h"
+#include "hrm/data/arc_build.h"
+#include "hrm/data/maze_build.h"
 #include "hrm/data/sudoku_build.h"
 #include "hrm/data/tokens.h"
 #include "hrm/picture.h"

@@ -7,85 +7,6 @@
 #include <set>
 
 namespace hrm {
-namespace {
-
-constexpr int kFormat = 1;
-
-// The demonstrations of a task are trained on, and all of a task that is not evaluated.
-std::vector<ArcPair> training_pairs(const ArcTask& task) {
-  std::vector<ArcPair> pairs = task.train;
-  if (!task.evaluated)
-    for (const ArcPair& p : task.test)
-      if (!p.output.empty()) pairs.push_back(p);
-  return pairs;
-}
-
-Json pairs_json(const std::vector<ArcPair>& pairs) {
-  Json list = Json::array();
-  for (const ArcPair& p : pairs) list.push_back({grid_text(p.input), grid_text(p.output)});
-  return list;
-}
-
-std::vector<ArcPair> pairs_from_json(const Json& list, const std::string& where) {
-  std::vector<ArcPair> pairs;
-  for (const Json& p : list) {
-    CHECK(p.is_array() && p.size() == 2 && p[0].is_string() && p[1].is_string(), "[arc] ", where,
-          " must hold pairs [input, output] of texts, got ", brief(p));
-    pairs.push_back({parse_grid_text(p[0].get<std::string>(), where),
-                     parse_grid_text(p[1].get<std::string>(), where)});
-    CHECK(!pairs.back().input.empty(), "[arc] ", where, " holds a pair without an input");
-  }
-  return pairs;
-}
-
-ArcTask task_from_json(const Members& json) {
-  ArcTask task;
-  task.id = json.text("id");
-  check_task_id(task.id, json.source());
-  task.set = json.text("set");
-  task.evaluated = json.flag("evaluated");
-  const std::string where = json.source() + ": " + task.id;
-  task.train = pairs_from_json(json.list("train"), where + ": train");
-  task.test = pairs_from_json(json.list("test"), where + ": test");
-  return task;
-}
-
-}  // namespace
-
-std::string arc_data_text(const ArcData& data) {
-  Json json = {{"format", kFormat},         {"canvas", data.canvas},
-               {"variants", data.variants}, {"kinds", data.kinds.to_string()},
-               {"seed", data.seed},         {"tasks", Json::array()}};
-  for (const ArcTask& t : data.tasks)
-    json["tasks"].push_back({{"id", t.id},
-                             {"set", t.set},
-                             {"evaluated", t.evaluated},
-                             {"train", pairs_json(t.train)},
-                             {"test", pairs_json(t.test)}});
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-ArcData parse_arc_data(const Json& json, const std::string& source) {
-  const Members top(json, source);
-  CHECK(top.integer("format", 0, std::numeric_limits<int64_t>::max()) == kFormat, "[arc] ", source,
-        " was written by another version of hrm. HINT: `hrm data arc` makes it anew");
-  ArcData data;
-  data.canvas = static_cast<int>(top.integer("canvas", 0, kArcSide));
-  data.variants = top.integer("variants", 0, kMostArcVariants);
-  data.kinds = ArcKinds::parse(top.text("kinds"));
-  data.seed = top.natural("seed");
-  std::set<std::string> ids;
-  for (const Json& task : top.list("tasks")) {
-    data.tasks.push_back(
-        task_from_json(Members(task, source + ": task " + std::to_string(data.tasks.size()))));
-    CHECK(ids.insert(data.tasks.back().id).second, "[arc] ", source, ": two tasks are named ",
-          data.tasks.back().id);
-  }
-  CHECK(!data.tasks.empty(), "[arc] ", source, " holds no tasks");
-  return data;
-}
-
-ArcData read_arc_data(const Path& file) { return parse_arc_data(read_json(file), file.string()); }
 
 ArcExamples::ArcExamples(ArcData data, const std::string& split, const DataView& view,
                          const ArcExamples* other)
@@ -290,18 +211,6 @@ Augmentation ArcExamples::augmentation() const {
   };
 }
 
-void keep_tasks(std::vector<ArcTask>& tasks, const std::vector<std::string>& names) {
-  std::vector<std::string> known;
-  for (const ArcTask& t : tasks) known.push_back(t.id);
-  for (const std::string& name : names) {
-    const std::string close = nearest(name, known);
-    CHECK(std::ranges::find(known, name) != known.end(), "[arc] there is no task '", name,
-          "' in the data", close.empty() ? "" : ". HINT: did you mean '" + close + "'?");
-  }
-  std::erase_if(tasks,
-                [&](const ArcTask& t) { return std::ranges::find(names, t.id) == names.end(); });
-}
-
 std::vector<ArcTask> official_tasks(const Path& folder) {
   std::map<std::string, ArcTask> tasks;
   for (const std::string split : {"train", "test"}) {
@@ -317,100 +226,6 @@ std::vector<ArcTask> official_tasks(const Path& folder) {
   for (auto& [name, task] : tasks)
     task.evaluated = !task.test.empty(), list.push_back(std::move(task));
   return list;
-}
-
-ArcSummary build_arc(const ArcBuild& build, const Path& out) {
-  ArcSummary summary;
-  ArcData data = build.options;
-  data.tasks = load_arc(build.from, &summary.repeated);
-  if (build.only_evaluation)
-    std::erase_if(data.tasks, [](const ArcTask& t) { return !t.evaluated; });
-  if (!build.only_tasks.empty()) keep_tasks(data.tasks, build.only_tasks);
-  std::erase_if(data.tasks, [&](const ArcTask& t) {
-    return std::ranges::find(build.without, t.id) != build.without.end();
-  });
-  if (data.canvas)
-    summary.too_large = static_cast<int64_t>(std::erase_if(
-        data.tasks, [&](const ArcTask& t) { return smallest_canvas({t}) > data.canvas; }));
-  CHECK(!data.tasks.empty(),
-        "[arc] no task is left. HINT: --only evaluation keeps tasks of a "
-        "folder \"evaluation\" alone");
-  const std::string text = arc_data_text(data);
-  const ArcExamples train(data, "train", {}), test(data, "test", {}, &train);
-  for (size_t t = 0; t < data.tasks.size(); ++t) {
-    const auto count = static_cast<int64_t>(train.num_variants(t)) - 1;
-    summary.variants += count;
-    summary.short_of += count < data.variants;
-    ++(data.tasks[t].evaluated ? summary.evaluated : summary.training);
-  }
-  summary.train_examples = train.num_examples(), summary.test_examples = test.num_examples();
-  summary.side = static_cast<int>(train.side());
-
-  DatasetInfo info;
-  info.seq_len = train.side() * train.side(), info.vocab_size = kArcVocab;
-  info.ignore_label_id = 0;
-  info.num_puzzle_identifiers = train.num_ids();
-  DatasetWriter writer(out, info, {}, build.replace);
-  if (!build.official) {
-    writer.finish({}, {{kArcFile, text}});
-    return summary;
-  }
-  std::vector<std::string> names;
-  for (int64_t id = 0; id < train.num_ids(); ++id) names.push_back(train.id_name(id));
-  Random random = Random(data.seed).fork("translation");
-  const Augmentation translate = train.augmentation();
-  std::vector<int> inputs(info.seq_len), labels(info.seq_len);
-  int64_t done = 0;
-  for (const ArcExamples* split : {&train, &test}) {
-    ArcExamples::Where last{-1, -1, -1};
-    int64_t untranslated = 0;
-    for (int64_t i = 0; i < split->num_examples(); ++i) {
-      const ArcExamples::Where w = split->where(i);
-      const bool same = w.task == last.task && w.variant == last.variant;
-      if (!same) untranslated = random.below(static_cast<int64_t>(split->pairs(w.task).size()));
-      int32_t id;
-      split->read(i, inputs.data(), labels.data(), &id);
-      if (split == &train && translate)
-        translate(inputs.data(), labels.data(), w.pair == untranslated, random);
-      writer.add(split == &train ? "train" : "test", inputs, labels, w.task, id, same);
-      last = w;
-      if (build.on_progress)
-        build.on_progress(++done, summary.train_examples + summary.test_examples);
-    }
-  }
-  writer.finish(names);
-  return summary;
-}
-
-ArcAudit audit_arc(const std::vector<ArcTask>& tasks) {
-  ArcAudit audit;
-  std::map<std::string, std::vector<const ArcTask*>> trained_pairs;
-  std::map<std::string, const ArcTask*> trained_tasks;
-  std::set<ArcGrid> outputs;
-  for (const ArcTask& t : tasks) {
-    if (!t.evaluated) trained_tasks.try_emplace(t.id, &t);
-    for (const ArcPair& p : training_pairs(t)) {
-      trained_pairs[canonical_pair(p)].push_back(&t);
-      outputs.insert(p.output);
-    }
-  }
-  for (const ArcTask& t : tasks) {
-    if (!t.evaluated) continue;
-    if (const auto found = trained_tasks.find(t.id); found != trained_tasks.end())
-      audit.tasks.push_back({t.id, -1, found->second->set});
-    for (size_t i = 0; i < t.test.size(); ++i) {
-      if (t.test[i].output.empty()) continue;
-      ++audit.checked;
-      audit.equal_outputs += outputs.contains(t.test[i].output);
-      const auto found = trained_pairs.find(canonical_pair(t.test[i]));
-      if (found == trained_pairs.end()) continue;
-      std::set<std::string> named;
-      for (const ArcTask* other : found->second)
-        if (named.insert(other->id).second)
-          audit.pairs.push_back({t.id, static_cast<int64_t>(i), other->id});
-    }
-  }
-  return audit;
 }
 
 }  // namespace hrm

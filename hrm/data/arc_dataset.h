@@ -3,26 +3,10 @@
 // example in arrays.
 #pragma once
 
-#include "hrm/data/arc.h"
-#include "hrm/data/dataset_writer.h"
-#include "hrm/progress.h"
+#include "hrm/data/arc_data.h"
+#include "hrm/data/puzzle_dataset.h"
 
 namespace hrm {
-
-inline constexpr const char* kArcFile = "arc.json";
-inline constexpr int64_t kMostArcVariants = 1'000'000;  // of a task
-
-struct ArcData {
-  std::vector<ArcTask> tasks;
-  int64_t variants = 1000;  // wanted, besides the task itself
-  ArcKinds kinds;
-  uint64_t seed = 0;
-  int canvas = kArcSide;  // side; 0: the smallest that holds the tasks
-};
-// Errors name `source`, the task and what is wrong with it.
-ArcData parse_arc_data(const Json& json, const std::string& source);
-ArcData read_arc_data(const Path& file);
-std::string arc_data_text(const ArcData& data);  // what the file holds
 
 // The examples of a split, numbered task by task and in a task variant by variant. train: the
 // demonstrations, and the test pairs of tasks that are not evaluated; test: the test pairs of the
@@ -78,44 +62,8 @@ class ArcExamples {
   std::vector<int64_t> first_example_, first_id_;  // of each task, and the total
 };
 
-struct ArcBuild {
-  std::vector<Path> from;
-  bool official = false;         // arrays of every variant
-  bool only_evaluation = false;  // leave out tasks that are not evaluated
-  std::vector<std::string> only_tasks, without;
-  ArcData options;  // all but the tasks
-  bool replace = false;
-  ProgressCallback on_progress;
-};
-struct ArcSummary {
-  int64_t training = 0, evaluated = 0;  // tasks
-  int64_t repeated = 0;                 // left out: their name stands in another set, too
-  int64_t too_large = 0;                // left out: they do not fit the canvas
-  int64_t variants = 0, short_of = 0;   // of all tasks; tasks with fewer variants than wanted
-  int64_t train_examples = 0, test_examples = 0;
-  int side = 0;
-};
-// Keeps the tasks of these names; an unknown name is an Error with the nearest one.
-void keep_tasks(std::vector<ArcTask>& tasks, const std::vector<std::string>& names);
-ArcSummary build_arc(const ArcBuild& build, const Path& out);
-
 // The tasks of a data set in the official form, from their untranslated originals: its train split
 // as demonstrations, its test split as tests. A task is evaluated if it has tests.
 std::vector<ArcTask> official_tasks(const Path& folder);
-
-// What an evaluated task shares with training.
-struct ArcAudit {
-  struct Leak {
-    std::string task;      // evaluated
-    int64_t test;          // its test input
-    std::string found_in;  // a task whose pairs are trained on
-  };
-  std::vector<Leak> pairs;    // the test pair, up to augmentation
-  std::vector<Leak> tasks;    // a task of this name trained on in another set; test is -1
-  int64_t equal_outputs = 0;  // test outputs that are the output of a training pair as they stand
-  int64_t checked = 0;        // test pairs
-};
-// `tasks` as load_all_arc returns them, or those of a data set.
-ArcAudit audit_arc(const std::vector<ArcTask>& tasks);
 
 }  // namespace hrm

@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "hrm/data/arc.h"
-#include "hrm/support/input.h"
 #include "hrm/support/text.h"
 
 namespace hrm {
@@ -13,60 +11,8 @@ namespace {
 
 constexpr std::string_view kCharset = "# SGo";
 
-// Steps from `start` to every cell (-1: not reachable), and the number of shortest paths, which
-// stops counting at 2.
-struct Distances {
-  std::vector<int> steps, paths;
-  std::vector<int> order;  // cells by distance
-};
-
-Distances distances(const Maze& maze, int start) {
-  Distances d;
-  d.steps.assign(maze.cells.size(), -1), d.paths.assign(maze.cells.size(), 0);
-  d.order = {start}, d.steps[start] = 0, d.paths[start] = 1;
-  for (size_t at = 0; at < d.order.size(); ++at) {
-    const int cell = d.order[at], row = cell / maze.side, col = cell % maze.side;
-    for (const auto& [dr, dc] : {std::pair{-1, 0}, {0, -1}, {0, 1}, {1, 0}}) {
-      const int r = row + dr, c = col + dc, next = r * maze.side + c;
-      if (r < 0 || c < 0 || r >= maze.side || c >= maze.side || maze.cells[next] == '#') continue;
-      if (d.steps[next] < 0) d.steps[next] = d.steps[cell] + 1, d.order.push_back(next);
-      if (d.steps[next] == d.steps[cell] + 1)
-        d.paths[next] = std::min(2, d.paths[next] + d.paths[cell]);
-    }
-  }
-  return d;
-}
-
-// Start and goal for a pattern of walls: S at random in a large free region, and as G a cell at a
-// shortest distance of min_path or more, after moving S once to the far end. False: there is none.
-bool place_ends(Maze& maze, const MazeBuild& build, int64_t min_path, Random& random) {
-  std::vector<int> free;
-  for (size_t i = 0; i < maze.cells.size(); ++i)
-    if (maze.cells[i] == ' ') free.push_back(static_cast<int>(i));
-  if (free.empty()) return false;
-  int start = free[random.below(std::ssize(free))];
-  for (const bool moved : {false, true}) {
-    const Distances d = distances(maze, start);
-    std::vector<int> goals;
-    for (const int cell : d.order)
-      if (d.steps[cell] >= min_path && (!build.unique || d.paths[cell] == 1)) goals.push_back(cell);
-    if (!goals.empty()) {
-      maze.cells[start] = 'S';
-      maze.cells[goals[random.below(std::ssize(goals))]] = 'G';
-      return true;
-    }
-    if (!moved) start = d.order.back();
-  }
-  return false;
-}
-
-struct Puzzle {
-  Maze maze;
-  MazePath path;
-};
-
-Puzzle checked(std::string_view text, const std::string& where) {
-  Puzzle p;
+MazePuzzle checked(std::string_view text, const std::string& where) {
+  MazePuzzle p;
   try {
     p.maze = parse_maze(text);
     p.path = solve_maze(p.maze);
@@ -77,66 +23,7 @@ Puzzle checked(std::string_view text, const std::string& where) {
   return p;
 }
 
-std::vector<Puzzle> parse_csv(const std::string& text, const std::string& name) {
-  const std::vector<Line> lines = lines_of(text);
-  CHECK(lines.empty() || lines[0].text == "source,question,answer,rating", "[maze] ", name,
-        " line ", lines[0].number, " must be the header source,question,answer,rating");
-  CHECK(lines.size() > 1, "[maze] ", name, " holds no mazes");
-  std::vector<Puzzle> puzzles;
-  for (size_t i = 1; i < lines.size(); ++i) {
-    const std::string where = name + " line " + std::to_string(lines[i].number);
-    const auto fields = split(lines[i].text, ',');
-    CHECK(fields.size() == 4, "[maze] ", where, " must have 4 columns, got ", fields.size());
-    Puzzle p = checked(fields[1], where);
-    p.path.answer = fields[2];
-    const std::string wrong = check_maze(p.maze, p.path.answer);
-    CHECK(wrong.empty(), "[maze] the answer is not a shortest path: ", wrong, " (", where, ")");
-    puzzles.push_back(std::move(p));
-  }
-  return puzzles;
-}
-
-std::vector<Puzzle> read_csv(const Path& file) {
-  return parse_csv(read_input(file), input_name(file));
-}
-
-std::vector<Puzzle> generate(const MazeBuild& build, int64_t* tried) {
-  CHECK(build.walls_low >= 0 && build.walls_low <= build.walls_high && build.walls_high < 1,
-        "[maze] --walls must be a range LOW-HIGH within 0 and 1");
-  const int64_t min_path =
-      build.min_path > 0 ? build.min_path : std::lround(build.side * build.side / 8.2);
-  Random random = Random(build.seed).fork("maze");
-  std::vector<Puzzle> puzzles;
-  std::set<std::string> seen;
-  while (std::ssize(puzzles) < build.count) {
-    ++*tried;
-    CHECK(*tried < 100000 || std::ssize(puzzles) * 20000 > *tried, "[maze] only ", puzzles.size(),
-          " mazes found in ", *tried, " patterns of walls. HINT: a ", "smaller --min-path than ",
-          min_path, ", or --walls nearer to 0.3-0.4");
-    Maze maze{build.side, std::string(build.side * build.side, ' ')};
-    const double walls = build.walls_low + (build.walls_high - build.walls_low) * random.uniform();
-    for (char& c : maze.cells)
-      if (random.uniform() < walls) c = '#';
-    if (!place_ends(maze, build, min_path, random) || !seen.insert(maze.cells).second) continue;
-    puzzles.push_back({maze, solve_maze(maze)});
-    if (build.on_progress) build.on_progress(std::ssize(puzzles), build.count);
-  }
-  return puzzles;
-}
-
-std::string csv_text(const std::vector<Puzzle>& puzzles) {
-  std::string text = "source,question,answer,rating\n";
-  for (const Puzzle& p : puzzles)
-    text +=
-        "hrm," + p.maze.cells + "," + p.path.answer + "," + std::to_string(p.path.length) + "\n";
-  return text;
-}
-
 }  // namespace
-
-int64_t check_maze_csv(const std::string& text, const std::string& name) {
-  return std::ssize(parse_csv(text, name));
-}
 
 Maze parse_maze(std::string_view text) {
   Maze maze;
@@ -176,11 +63,28 @@ std::string maze_cells(const std::vector<int>& tokens) {
   return cells;
 }
 
+MazeDistances maze_distances(const Maze& maze, int start) {
+  MazeDistances d;
+  d.steps.assign(maze.cells.size(), -1), d.paths.assign(maze.cells.size(), 0);
+  d.order = {start}, d.steps[start] = 0, d.paths[start] = 1;
+  for (size_t at = 0; at < d.order.size(); ++at) {
+    const int cell = d.order[at], row = cell / maze.side, col = cell % maze.side;
+    for (const auto& [dr, dc] : {std::pair{-1, 0}, {0, -1}, {0, 1}, {1, 0}}) {
+      const int r = row + dr, c = col + dc, next = r * maze.side + c;
+      if (r < 0 || c < 0 || r >= maze.side || c >= maze.side || maze.cells[next] == '#') continue;
+      if (d.steps[next] < 0) d.steps[next] = d.steps[cell] + 1, d.order.push_back(next);
+      if (d.steps[next] == d.steps[cell] + 1)
+        d.paths[next] = std::min(2, d.paths[next] + d.paths[cell]);
+    }
+  }
+  return d;
+}
+
 MazePath solve_maze(const Maze& maze) {
   const size_t start = maze.cells.find('S'), end = maze.cells.find('G');
   if (start == std::string::npos || end == std::string::npos) return {-1, false, maze.cells};
   const auto goal = static_cast<int>(end);
-  const Distances d = distances(maze, static_cast<int>(start));
+  const MazeDistances d = maze_distances(maze, static_cast<int>(start));
   MazePath path{d.steps[goal], d.paths[goal] == 1, maze.cells};
   // Back from the goal: of the neighbours one step nearer, the first in reading order.
   for (int cell = goal; path.length > 0;) {
@@ -219,55 +123,23 @@ std::string check_maze(const Maze& maze, const std::string& answer) {
   return marked == length - 1 ? "" : "cells beside the path are marked";
 }
 
-MazeSummary build_maze(const MazeBuild& build, const Path& out) {
-  MazeSummary summary;
-  int64_t tried = 0;
-  if (build.from.empty() && build.test_from.empty())
-    CHECK(build.test_count < build.count, "[maze] all ", build.count,
-          " mazes would be needed for the test split of ", build.test_count,
-          ". HINT: a larger --count or a smaller --test");
-  const Path csv_folder = build.csv.parent_path();
-  CHECK(csv_folder.empty() || std::filesystem::is_directory(csv_folder),
-        "[maze] there is no folder ", csv_folder.string(), " to write ", build.csv.string(), " in");
-  std::vector<Puzzle> puzzles = build.from.empty() ? generate(build, &tried) : read_csv(build.from);
-  int64_t test_count = build.test_count;
-  Random random = Random(build.seed).fork("split");
-  if (build.test_from.empty()) {
-    random.shuffle(puzzles);
-    CHECK(test_count < std::ssize(puzzles), "[maze] all ", puzzles.size(),
-          " mazes were needed for the test split. HINT: a larger --count or a smaller --test");
-  } else {
-    std::vector<Puzzle> test = read_csv(build.test_from);
-    test_count = std::ssize(test);
-    puzzles.insert(puzzles.begin(), test.begin(), test.end());
+std::vector<MazePuzzle> parse_maze_csv(const std::string& text, const std::string& name) {
+  const std::vector<Line> lines = lines_of(text);
+  CHECK(lines.empty() || lines[0].text == "source,question,answer,rating", "[maze] ", name,
+        " line ", lines[0].number, " must be the header source,question,answer,rating");
+  CHECK(lines.size() > 1, "[maze] ", name, " holds no mazes");
+  std::vector<MazePuzzle> puzzles;
+  for (size_t i = 1; i < lines.size(); ++i) {
+    const std::string where = name + " line " + std::to_string(lines[i].number);
+    const auto fields = split(lines[i].text, ',');
+    CHECK(fields.size() == 4, "[maze] ", where, " must have 4 columns, got ", fields.size());
+    MazePuzzle p = checked(fields[1], where);
+    p.path.answer = fields[2];
+    const std::string wrong = check_maze(p.maze, p.path.answer);
+    CHECK(wrong.empty(), "[maze] the answer is not a shortest path: ", wrong, " (", where, ")");
+    puzzles.push_back(std::move(p));
   }
-  const int side = puzzles[0].maze.side;
-  DatasetInfo info;
-  info.seq_len = side * side, info.vocab_size = kMazeVocab;
-  DatasetWriter writer(out, info, {"maze", side}, build.replace);
-  for (size_t i = 0; i < puzzles.size(); ++i) {
-    const Puzzle& p = puzzles[i];
-    CHECK(p.maze.side == side, "[maze] mazes of sides ", side, " and ", p.maze.side,
-          " do not go into one data set");
-    writer.add(static_cast<int64_t>(i) < test_count ? "test" : "train", maze_tokens(p.maze.cells),
-               maze_tokens(p.path.answer), static_cast<int64_t>(i));
-    const double n = static_cast<double>(puzzles.size());
-    summary.mean_path += static_cast<double>(p.path.length) / n;
-    summary.unique_share += p.path.unique / n;
-    summary.wall_share += static_cast<double>(std::ranges::count(p.maze.cells, '#')) /
-                          (n * static_cast<double>(info.seq_len));
-  }
-  summary.train = writer.count("train"), summary.test = writer.count("test");
-  if (tried) summary.acceptance = static_cast<double>(puzzles.size()) / static_cast<double>(tried);
-  const Json recorded = {{"mean_path", summary.mean_path},
-                         {"wall_share", summary.wall_share},
-                         {"unique_share", summary.unique_share},
-                         {"acceptance", summary.acceptance},
-                         {"seed", build.seed}};
-  // First, so that no data set is left where it cannot be written.
-  if (!build.csv.empty()) write_output(build.csv, csv_text(puzzles));
-  writer.finish({"<blank>"}, {{"maze.json", recorded.dump() + "\n"}});
-  return summary;
+  return puzzles;
 }
 
 Augmentation maze_augmentation(int side) {

@@ -6,8 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "hrm/data/dataset_writer.h"
-#include "hrm/progress.h"
+#include "hrm/data/puzzle_dataset.h"
 
 namespace hrm {
 
@@ -31,31 +30,23 @@ struct MazePath {
 };
 // By breadth-first search. Without S or G there is no path.
 MazePath solve_maze(const Maze& maze);
+// Steps from `start` to every cell (-1: not reachable), and the number of shortest paths, which
+// stops counting at 2.
+struct MazeDistances {
+  std::vector<int> steps, paths;
+  std::vector<int> order;  // cells by distance
+};
+MazeDistances maze_distances(const Maze& maze, int start);
 // "" if `answer` is `maze` with exactly the cells of a shortest path marked, else what is wrong.
 std::string check_maze(const Maze& maze, const std::string& answer);
 
-struct MazeBuild {
-  int side = 30;
-  int64_t count = 2000, test_count = 1000;  // puzzles in all, and of them in the test split
-  int64_t min_path = 0;                     // steps; 0: side^2 / 8.2, so 110 of a side of 30
-  bool unique = false;                      // only mazes with one shortest path
-  double walls_low = 0.3, walls_high = 0.5;
-  // CSV source,question,answer,rating instead of the generator; `test_from` if the test puzzles
-  // have a file of their own.
-  Path from, test_from;
-  Path csv;  // also write all puzzles as such a file
-  uint64_t seed = 0;
-  bool replace = false;
-  ProgressCallback on_progress;
+struct MazePuzzle {
+  Maze maze;
+  MazePath path;
 };
-struct MazeSummary {
-  int64_t train = 0, test = 0;
-  double mean_path = 0, wall_share = 0, unique_share = 0;
-  double acceptance = 1;  // puzzles per wall pattern tried
-};
-MazeSummary build_maze(const MazeBuild& build, const Path& out);
-// The number of mazes in such a CSV, each checked with its answer; errors name `name` and the line.
-int64_t check_maze_csv(const std::string& text, const std::string& name);
+// CSV with the header source,question,answer,rating (the form of Maze-Hard), each answer checked;
+// errors name `name` and the line.
+std::vector<MazePuzzle> parse_maze_csv(const std::string& text, const std::string& name);
 
 // One of the eight symmetries of the square.
 Augmentation maze_augmentation(int side);

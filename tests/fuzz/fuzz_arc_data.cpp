@@ -1,4 +1,5 @@
 // Any text as the arc.json of a data set: every example can be read under every conditioning.
+#include "hrm/data/arc_audit.h"
 #include "hrm/data/arc_dataset.h"
 #include "tests/fuzz/fuzz.h"
 
