@@ -8,6 +8,7 @@
 #include "hrm/act.h"
 #include "hrm/data/sudoku_build.h"
 #include "hrm/evaluate.h"
+#include "hrm/presets.h"
 #include "hrm/trainer.h"
 #include "nn/optim/adam.h"
 

@@ -11,6 +11,7 @@
 #include "autograd/grad_mode.h"
 #include "autograd/ops/reduce.h"
 #include "hrm/model.h"
+#include "hrm/support/file_operation.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -20,8 +21,6 @@ constexpr int kFormat = 2;
 constexpr const char* kModelFile = "model.safetensors";
 constexpr const char* kTrainingFile = "training.safetensors";
 constexpr const char* kStateFile = "state.json";
-constexpr const char* kTemporary = ".tmp";      // being written
-constexpr const char* kOld = ".old";            // being replaced, where folders cannot be exchanged
 constexpr const char* kNames = "puzzle_names";  // i32 [rows, 2] beside the weights
 
 std::string file_checksum(const Path& path) {
@@ -87,20 +86,10 @@ std::vector<uint64_t> puzzle_names_of(const Tensor& names, const Path& file) {
   return hashes;
 }
 
-// Runs a filesystem operation and turns its exception into one of ours.
-template <class Operation>
-void file_operation(const char* what, const Path& path, const Operation& operation) {
-  try {
-    operation();
-  } catch (const fs::filesystem_error& error) {
-    detail::fail("[checkpoint] cannot ", what, " ", path.string(), ": ", error.code().message());
-  }
-}
-
 // Puts the folder `fresh` in the place of `folder`, so that at every moment one of the two is
 // there.
 void exchange(const Path& fresh, const Path& folder) {
-  file_operation("rename", fresh, [&] {
+  file_operation("[checkpoint] cannot rename", fresh, [&] {
     if (!fs::exists(fs::symlink_status(folder))) {
       fs::rename(fresh, folder);
       sync_folder_of(folder);
@@ -113,7 +102,7 @@ void exchange(const Path& fresh, const Path& folder) {
     }
     // Some file systems cannot exchange. The old folder waits beside it, where remove_temporaries
     // finds it.
-    const Path old = folder.string() + kOld;
+    const Path old = folder.string() + kOldFolder;
     fs::remove_all(old);
     fs::rename(folder, old);
     fs::rename(fresh, folder);
@@ -122,31 +111,12 @@ void exchange(const Path& fresh, const Path& folder) {
   });
 }
 
-// Whether `name` is that of a checkpoint: "step_" and eight digits or, in a long run, more.
-bool is_step_name(const std::string& name) {
-  const std::string_view digits = std::string_view(name).substr(std::min<size_t>(5, name.size()));
-  return name.starts_with("step_") && digits.size() >= 8 && digits.size() <= 18 &&
-         std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
-}
-
 }  // namespace
 
-Config read_config(const Path& run) {
-  const Path path = run / "config.json";
-  CHECK(fs::exists(path), "[run] ", run.string(),
-        " is not a run folder: it has no config.json. "
-        "HINT: `hrm train` and `hrm demo` make run folders");
-  Config config = Config::from_json(read_json(path), path.string());
-  // A data set inside the run folder moves with it.
-  if (Path(config.data).is_relative() && fs::exists(run / config.data) && !config.data.empty())
-    config.data = (run / config.data).string();
-  return config;
-}
-
 void write_checkpoint(const Path& folder, const Checkpoint& checkpoint) {
-  const Path temporary = folder.string() + kTemporary;
+  const Path temporary = folder.string() + kTemporaryFolder;
   try {
-    file_operation("create", temporary, [&] {
+    file_operation("[checkpoint] cannot create", temporary, [&] {
       fs::remove_all(temporary);
       fs::create_directories(temporary);
     });
@@ -243,66 +213,6 @@ Tensor match_puzzle_rows(const Tensor& saved_table, const std::vector<uint64_t>&
     *found += known && i > 0;  // row 0 is blank
   }
   return table;
-}
-
-Path checkpoint_path(const Path& run, int64_t step) {
-  char name[32];
-  std::snprintf(name, sizeof name, "step_%08lld", static_cast<long long>(step));
-  return run / "checkpoints" / name;
-}
-
-std::vector<Path> list_checkpoints(const Path& run) {
-  std::vector<Path> found;
-  const Path folder = run / "checkpoints";
-  file_operation("read", folder, [&] {
-    if (!fs::is_directory(folder)) return;
-    for (const auto& entry : fs::directory_iterator(folder))
-      if (is_step_name(entry.path().filename().string()) && entry.is_directory())
-        found.push_back(entry.path());
-  });
-  // By number: after step_99999999 comes step_100000000.
-  std::ranges::sort(found, {},
-                    [](const Path& p) { return std::pair(p.native().size(), p.native()); });
-  return found;
-}
-
-void prune_checkpoints(const Path& run, int64_t keep, int64_t step) {
-  std::vector<Path> all = list_checkpoints(run);
-  const auto later = [&](const Path& p) {
-    return std::stoll(p.filename().string().substr(5)) > step;
-  };
-  std::erase_if(all, later);
-  for (int64_t i = 0; i + keep < std::ssize(all); ++i)
-    file_operation("remove", all[i], [&] {
-      // Under another name first, so that a folder called step_... is never half removed.
-      const Path leaving = all[i].string() + kTemporary;
-      fs::remove_all(leaving);
-      fs::rename(all[i], leaving);
-      fs::remove_all(leaving);
-    });
-}
-
-void remove_temporaries(const Path& run) {
-  // The names that checkpoints and the files of a run folder may have.
-  const auto ours = [](const std::string& name) {
-    constexpr std::array files = {"config.json", "evaluation.json", "report.html"};
-    return name == "best" || is_step_name(name) || std::ranges::count(files, name) > 0;
-  };
-  for (const Path& folder : {run, run / "checkpoints"})
-    file_operation("clean up", folder, [&] {
-      if (!fs::is_directory(folder)) return;
-      std::vector<Path> left;
-      for (const auto& entry : fs::directory_iterator(folder)) left.push_back(entry.path());
-      for (const Path& path : left) {
-        const bool old = path.extension() == kOld;
-        if ((!old && path.extension() != kTemporary) || !ours(path.stem().string())) continue;
-        const Path whole = folder / path.stem();
-        if (old && !fs::exists(whole))
-          fs::rename(path, whole);
-        else
-          fs::remove_all(path);
-      }
-    });
 }
 
 NamedTensors from_official(const NamedTensors& tensors) {

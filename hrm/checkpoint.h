@@ -11,6 +11,11 @@
 
 namespace hrm {
 
+// What a folder is called while it is written, and while it is replaced on a file system that
+// cannot exchange two folders at once.
+inline constexpr const char* kTemporaryFolder = ".tmp";
+inline constexpr const char* kOldFolder = ".old";
+
 struct Checkpoint {
   NamedTensors model, training;
   Json state;
@@ -39,21 +44,8 @@ class OtherFormat : public Error {
 // training tensors are left out.
 Checkpoint read_checkpoint(const Path& folder, bool weights_only = false);
 
-// RUN/checkpoints/step_*, oldest first: the folders with exactly such a name.
-std::vector<Path> list_checkpoints(const Path& run);
-Path checkpoint_path(const Path& run, int64_t step);
-// Deletes those before the newest `keep` of a training that is at `step`. Later ones, which a
-// resumed run has passed over because they are damaged, do not count.
-void prune_checkpoints(const Path& run, int64_t keep, int64_t step);
-// Removes what an interrupted run left half-written, and brings back a checkpoint whose exchange
-// was cut off. Files and folders with other names than the program gives stay.
-void remove_temporaries(const Path& run);
-
 // Weights of an official checkpoint under our names: drops "_orig_mod." (torch.compile) anywhere in
 // a name, and checks that the names start with "model.inner.".
 NamedTensors from_official(const NamedTensors& tensors);
-
-// config.json of a run.
-Config read_config(const Path& run);
 
 }  // namespace hrm

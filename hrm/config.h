@@ -203,14 +203,6 @@ std::vector<Difference> differences(const Config& old_config, const Config& new_
 // when it evaluates and saves. All others would make it another run.
 bool may_change_on_resume(const std::string& key);
 
-// The presets in the binary; an unknown name is an Error with the nearest one.
-Config preset(const std::string& name);
-struct PresetInfo {
-  std::string name, description;
-  std::string task;  // the kind of data it was made for, as in task.json; empty: any
-};
-const std::vector<PresetInfo>& presets();
-
 // A gradient rule taken apart: "phantom:0.5:3" is {"phantom", {0.5, 3}}. An Error of one line if
 // there is no such rule, or its numbers are missing, no numbers or out of range.
 struct GradientRule {
@@ -218,8 +210,5 @@ struct GradientRule {
   std::vector<double> numbers;
 };
 GradientRule parse_gradient_rule(const std::string& text);
-
-// The candidate closest to `word` by edit distance, or "" if none is near.
-std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
 
 }  // namespace hrm

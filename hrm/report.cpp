@@ -5,12 +5,12 @@
 #include <filesystem>
 #include <optional>
 
-#include "hrm/checkpoint.h"
 #include "hrm/data/arc.h"
 #include "hrm/data/puzzle_dataset.h"
 #include "hrm/data/sudoku.h"
 #include "hrm/picture.h"
 #include "hrm/progress.h"
+#include "hrm/run_folder.h"
 
 namespace hrm {
 namespace fs = std::filesystem;

@@ -6,6 +6,7 @@
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
 #include "hrm/progress.h"
+#include "hrm/run_folder.h"
 #include "hrm/support/json_lines.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"

@@ -13,6 +13,7 @@
 #include "autograd/ops/ops.h"
 #include "hrm/act.h"
 #include "hrm/checkpoint.h"
+#include "hrm/presets.h"
 #include "kernels/optimizer.h"
 #include "nn/optim/ema.h"
 #include "nn/optim/schedule.h"

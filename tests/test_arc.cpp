@@ -7,7 +7,9 @@
 
 #include "hrm/data/arc_audit.h"
 #include "hrm/data/arc_build.h"
+#include "hrm/data/arc_files.h"
 #include "hrm/picture.h"
+#include "hrm/presets.h"
 #include "hrm/support/text.h"
 #include "hrm/trainer.h"
 #include "hrm/vote.h"

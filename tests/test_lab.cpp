@@ -8,6 +8,7 @@
 #include "hrm/lab/rollouts.h"
 #include "hrm/metrics.h"
 #include "hrm/page.h"
+#include "hrm/presets.h"
 #include "hrm/trainer.h"
 #include "tests/support/support.h"
 

@@ -8,6 +8,7 @@
 #include "hrm/act.h"
 #include "hrm/checkpoint.h"
 #include "hrm/model.h"
+#include "hrm/presets.h"
 #include "tests/support/support.h"
 
 using namespace hrm;

@@ -2,7 +2,9 @@
 // place is one line that names the file and the member, and nothing is drawn of what does not fit.
 #include "hrm/checkpoint.h"
 #include "hrm/lab/experiment_page.h"
+#include "hrm/presets.h"
 #include "hrm/report.h"
+#include "hrm/support/text.h"
 #include "hrm/vote.h"
 #include "tests/support/support.h"
 

@@ -8,6 +8,7 @@
 #include "autograd/ops/ops.h"
 #include "hrm/data/sudoku_build.h"
 #include "hrm/metrics.h"
+#include "hrm/presets.h"
 #include "hrm/report.h"
 #include "hrm/run_folder.h"
 #include "hrm/trainer.h"

@@ -9,8 +9,10 @@
 #include <thread>
 
 #include "hrm/cli/commands.h"
+#include "hrm/data/arc_files.h"
 #include "hrm/page.h"
 #include "hrm/picture.h"
+#include "hrm/presets.h"
 #include "hrm/processes.h"
 #include "hrm/progress.h"
 #include "hrm/run_folder.h"

@@ -7,7 +7,9 @@
 #include "hrm/cli/commands.h"
 #include "hrm/data/arc.h"
 #include "hrm/page.h"
+#include "hrm/presets.h"
 #include "hrm/progress.h"
+#include "hrm/run_folder.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
 namespace hrm {

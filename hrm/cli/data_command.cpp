@@ -6,6 +6,7 @@
 #include "hrm/cli/grid.h"
 #include "hrm/data/arc_audit.h"
 #include "hrm/data/arc_build.h"
+#include "hrm/data/arc_files.h"
 #include "hrm/data/maze_build.h"
 #include "hrm/data/sudoku_build.h"
 #include "hrm/data/tokens.h"

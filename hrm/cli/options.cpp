@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "hrm/config.h"
+#include "hrm/support/text.h"
 
 namespace hrm {
 namespace {

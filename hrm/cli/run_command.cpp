@@ -7,8 +7,10 @@
 #include "hrm/cli/grid.h"
 #include "hrm/data/maze.h"
 #include "hrm/lab/rollouts.h"
+#include "hrm/presets.h"
 #include "hrm/progress.h"
 #include "hrm/report.h"
+#include "hrm/run_folder.h"
 #include "hrm/support/input.h"
 #include "hrm/support/text.h"
 

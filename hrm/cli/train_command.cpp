@@ -6,6 +6,7 @@
 #include "hrm/cli/grid.h"
 #include "hrm/data/sudoku_build.h"
 #include "hrm/page.h"
+#include "hrm/presets.h"
 #include "hrm/progress.h"
 #include "hrm/report.h"
 #include "hrm/run_folder.h"

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "hrm/cli/commands.h"
+#include "hrm/presets.h"
 #include "hrm/progress.h"
 #include "hrm/run_folder.h"
 

@@ -93,15 +93,6 @@ ArcTask parse_arc_task(const Json& json, const std::string& id, const std::strin
 // of their ids, with the outputs of the tests from `solutions`, an object that may be empty.
 bool is_combined(const Json& json);
 std::vector<ArcTask> parse_arc_file(const Json& json, const Json& solutions, const Path& file);
-// Tasks of folders and files: a file per task, or Kaggle's combined *_challenges.json with the
-// *_solutions.json beside it. Folders are searched to any depth; tasks in a folder "evaluation" (or
-// a combined file of that or of "test" in its name) are evaluated. Within one entry of `from` a
-// name may occur once. Between entries evaluation goes before training, then the first entry;
-// `*repeated` counts the tasks so left out.
-std::vector<ArcTask> load_arc(const std::vector<Path>& from, int64_t* repeated);
-// The same without leaving any out.
-std::vector<ArcTask> load_all_arc(const std::vector<Path>& from);
-
 // Compact text of grids in JSON: rows of digits joined by '/'.
 std::string grid_text(const ArcGrid& grid);
 ArcGrid parse_grid_text(const std::string& text, const std::string& where);

@@ -1,4 +1,5 @@
 #include "hrm/data/arc_build.h"
+#include "hrm/data/arc_files.h"
 
 #include <algorithm>
 

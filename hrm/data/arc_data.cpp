@@ -4,8 +4,7 @@
 #include <limits>
 #include <set>
 
-#include "hrm/config.h"
-#include "hrm/support/json.h"
+#include "hrm/support/text.h"
 
 namespace hrm {
 namespace {

@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "hrm/checkpoint.h"
 #include "hrm/lab/commands.h"
 #include "hrm/metrics.h"
 #include "hrm/progress.h"
+#include "hrm/run_folder.h"
 
 namespace hrm {
 namespace fs = std::filesystem;

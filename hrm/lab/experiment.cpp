@@ -1,4 +1,5 @@
 #include "hrm/lab/experiment.h"
+#include "hrm/presets.h"
 
 #include <algorithm>
 #include <cctype>
@@ -7,6 +8,7 @@
 #include <sstream>
 
 #include "hrm/support/json.h"
+#include "hrm/support/text.h"
 
 namespace hrm {
 namespace fs = std::filesystem;

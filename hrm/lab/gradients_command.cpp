@@ -8,7 +8,9 @@
 #include "hrm/data/sudoku_build.h"
 #include "hrm/lab/bias_meter.h"
 #include "hrm/lab/commands.h"
+#include "hrm/presets.h"
 #include "hrm/progress.h"
+#include "hrm/run_folder.h"
 
 namespace hrm {
 namespace fs = std::filesystem;

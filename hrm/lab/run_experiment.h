@@ -2,24 +2,9 @@
 // found.
 #pragma once
 
-#include "hrm/lab/experiment.h"
+#include "hrm/lab/records.h"
 
 namespace hrm {
-
-// What one judgement of one model found.
-struct Record {
-  Labels labels;  // axes, seed, evaluation, ...
-  // exact, tokens, segments, lost, valid, train_seconds, samples, ...: shares and counts.
-  std::map<std::string, double> values;
-  std::string solved;  // '0' or '1' for every puzzle; may be empty
-  // The label or the value of that name, as text; "" if there is none.
-  std::string label(const std::string& name) const;
-};
-Json to_json(const Record& record);
-Record record_from_json(const Json& json);
-// The lines of a results.jsonl whose records can be read; any other is told to `on_damage`.
-std::vector<Json> parse_results(std::string_view text, const std::string& source,
-                                const DamageVisitor& on_damage);
 
 struct RunOptions {
   Path root;        // ROOT/data and ROOT/models are shared by all experiments, ROOT/NAME is its own

@@ -1,5 +1,7 @@
 #include "hrm/support/text.h"
 
+#include <algorithm>
+
 #include "kernels/types.h"
 
 namespace hrm {
@@ -105,6 +107,29 @@ std::vector<std::string> csv_fields(std::string_view line, const std::string& wh
   }
   CHECK(!quoted, "[csv] ", where, ": a quoted field has no closing quote");
   return fields;
+}
+
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
+  constexpr size_t kLongest = 100;  // a word beyond that is no misspelling, and would take long
+  if (word.size() > kLongest) return "";
+  std::string best;
+  size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    // Levenshtein distance, one row at a time.
+    std::vector<size_t> row(candidate.size() + 1);
+    for (size_t j = 0; j < row.size(); ++j) row[j] = j;
+    for (size_t i = 1; i <= word.size(); ++i) {
+      size_t diagonal = row[0];
+      row[0] = i;
+      for (size_t j = 1; j < row.size(); ++j) {
+        const size_t substitute = diagonal + (word[i - 1] != candidate[j - 1]);
+        diagonal = row[j];
+        row[j] = std::min({substitute, row[j] + 1, row[j - 1] + 1});
+      }
+    }
+    if (row.back() < best_distance) best_distance = row.back(), best = candidate;
+  }
+  return best;
 }
 
 }  // namespace hrm

@@ -25,4 +25,7 @@ std::vector<std::string_view> split(std::string_view line, char separator);
 // Errors name `where`.
 std::vector<std::string> csv_fields(std::string_view line, const std::string& where);
 
+// The candidate closest to `word` by edit distance, or "" if none is near.
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
+
 }  // namespace hrm

@@ -1,0 +1,127 @@
+#include "hrm/presets.h"
+
+#include "hrm/support/text.h"
+
+namespace hrm {
+namespace {
+
+Config sudoku(int64_t side, int64_t segments, int64_t batch, int64_t steps) {
+  Config c;
+  ModelConfig& m = c.model;
+  m.seq_len = side * side, m.vocab_size = side + 2;
+  m.hidden_size = m.puzzle_emb_ndim = 128, m.num_heads = 4;
+  m.H_layers = m.L_layers = 2;
+  m.halt_max_steps = segments;
+  TrainConfig& t = c.train;
+  t.batch_size = batch, t.total_steps = steps;
+  t.lr = 1e-3, t.lr_min_ratio = 0.1, t.lr_warmup_steps = 50;
+  t.puzzle_emb_lr = 1e-3;
+  t.refill = Refill::only_halted;
+  t.eval_every = steps / 10, t.final_eval_puzzles = 0;
+  return c;
+}
+
+// The published recipe of Sudoku-Extreme.
+Config full_size() {
+  Config c;
+  c.train.batch_size = 768, c.train.total_steps = 26041;
+  c.train.weight_decay = c.train.puzzle_emb_weight_decay = 1;
+  c.train.puzzle_emb_lr = 1e-4;
+  c.train.eval_every = 1000;
+  return c;
+}
+
+struct Preset {
+  PresetInfo info;
+  Config (*make)();
+};
+const std::vector<Preset>& preset_table() {
+  static const std::vector<Preset> table = {
+      {{"sudoku4", "4x4 Sudoku, hidden 128, 2+2 layers: minutes on a laptop (hrm demo)", "sudoku"},
+       [] { return sudoku(4, 4, 64, 1720); }},
+      {{"sudoku6", "6x6 Sudoku (boxes 2x3), hidden 128, 2+2 layers", "sudoku"},
+       [] { return sudoku(6, 6, 64, 3600); }},
+      {{"sudoku9", "9x9 Sudoku on easy generated puzzles, hidden 128: an hour with --dtype bf16",
+        "sudoku"},
+       [] { return sudoku(9, 8, 64, 15000); }},
+      {{"maze10", "10x10 mazes, hidden 64, 1+1 layers, an MLP over positions: minutes on a laptop",
+        "maze"},
+       [] {
+         Config c = sudoku(10, 4, 32, 2500);
+         ModelConfig& m = c.model;
+         m.vocab_size = 6, m.hidden_size = m.puzzle_emb_ndim = 64, m.H_layers = m.L_layers = 1;
+         // The best of a few settings tried for a short time; see docs/arc.md.
+         m.mlp_t = true, m.continue_loss = false;
+         c.train.lr = 2e-3, c.train.lr_warmup_steps = 20;
+         return c;
+       }},
+      {{"arc-task", "one ARC task, or a few, on a small canvas: hidden 128, 1+1 layers", "arc"},
+       [] {
+         Config c = sudoku(30, 4, 32, 4000);
+         c.model.vocab_size = 12;
+         c.model.H_layers = c.model.L_layers = 1;
+         c.train.puzzle_emb_lr = 1e-2;
+         c.train.eval_every = 0, c.train.checkpoint_every = 500;
+         return c;
+       }},
+      {{"hrm-arc", "the HRM of the paper with the ARC recipe, for `hrm data arc`", "arc"},
+       [] {
+         Config c = full_size();
+         c.model.seq_len = 900, c.model.vocab_size = 12;
+         c.train.weight_decay = c.train.puzzle_emb_weight_decay = 0.1;
+         c.train.puzzle_emb_lr = 1e-2;
+         c.train.total_steps = 450000, c.train.eval_every = 10000;
+         return c;
+       }},
+      {{"hrm-27m", "the HRM of the paper, 27,275,266 parameters, Sudoku-Extreme recipe", ""},
+       [] { return full_size(); }},
+      {{"trm-5m", "TRM with an MLP over positions, 5,028,866 parameters, Sudoku recipe", ""},
+       [] {
+         Config c = full_size();
+         ModelConfig& m = c.model;
+         m.levels = Levels::shared, m.H_layers = 0, m.L_layers = 2, m.H_cycles = 3, m.L_cycles = 6;
+         m.pos_encodings = PosEncoding::none, m.mlp_t = true, m.puzzle_emb_len = 16;
+         m.gradient = "last_cycle", m.q_head = QHead::halt_only, m.continue_loss = false;
+         c.train.ema = 0.999, c.train.total_steps = 65104;
+         return c;
+       }},
+      {{"transformer-27m", "a plain Transformer in the same outer loop, 27,144,194 parameters", ""},
+       [] {
+         Config c = full_size();
+         ModelConfig& m = c.model;
+         m.levels = Levels::single, m.H_layers = 8, m.L_layers = 0, m.H_cycles = 1, m.L_cycles = 0;
+         m.num_heads = 12, m.gradient = "full_bptt", m.continue_loss = false;
+         return c;
+       }},
+  };
+  return table;
+}
+
+}  // namespace
+
+const std::vector<PresetInfo>& presets() {
+  static const std::vector<PresetInfo> infos = [] {
+    std::vector<PresetInfo> all;
+    for (const Preset& p : preset_table()) all.push_back(p.info);
+    return all;
+  }();
+  return infos;
+}
+
+Config preset(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Preset& p : preset_table()) {
+    names.push_back(p.info.name);
+    if (p.info.name != name) continue;
+    Config config = p.make();
+    config.preset = name;
+    return config;
+  }
+  std::string list;
+  for (const std::string& n : names) list += (list.empty() ? "" : ", ") + n;
+  const std::string close = nearest(name, names);
+  detail::fail("[config] unknown preset '", name, "'. HINT: ",
+               close.empty() ? "presets are " + list : "did you mean '" + close + "'?");
+}
+
+}  // namespace hrm
