@@ -1,6 +1,6 @@
-// Any text as an ARC task, as Kaggle's combined file with its solutions, as a grid and as the name
-// of a variant.
-#include "hrm/data/arc.h"
+// Any text as an ARC task, as Kaggle's combined file with its solutions, as files in folders, as a
+// grid and as the name of a variant.
+#include "hrm/data/arc_files.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace hrm;
@@ -20,10 +20,25 @@ void check(const ArcTask& task) {
   }
 }
 
+// A folder of one task and one of Kaggle's, whose names the fuzzer need not guess.
+void load(const std::string& task, const std::string& solutions) {
+  const std::string alone = "evaluation/abc.json", combined = "x_evaluation_challenges.json";
+  std::map<std::string, std::string> files = {{alone, task}, {combined, task}};
+  if (!solutions.empty()) files["x_evaluation_solutions.json"] = solutions;
+  const fuzz::Folder folder(files, {alone, combined, "x_evaluation_solutions.json"});
+  for (const char* root : {"evaluation", "x_evaluation_challenges.json", ""})
+    fuzz::try_to([&] {
+      int64_t repeated = 0;
+      for (const ArcTask& t : load_arc({folder.path() / root}, &repeated))
+        check_task_id(t.id, "fuzz");
+    });
+}
+
 }  // namespace
 
 void fuzz_one(const std::string& input) {
   const size_t second = input.find("\n=== \n");
+  load(input.substr(0, second), second == std::string::npos ? "" : input.substr(second + 6));
   fuzz::try_to([&] {
     const Json json = parse_json(input.substr(0, second), "fuzz");
     const Json solutions =

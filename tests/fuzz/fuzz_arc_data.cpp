@@ -46,5 +46,10 @@ void fuzz_one(const std::string& input) {
         fuzz::try_to([&] { read_all(data, split, view); });
       }
     audit_arc(data.tasks);
+    DataView view;
+    for (const std::string& task : {data.tasks[0].id, data.tasks[0].id + "x"}) {
+      view.tasks = {task};
+      fuzz::try_to([&] { read_all(data, "train", view); });
+    }
   });
 }

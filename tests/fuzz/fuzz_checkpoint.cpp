@@ -22,6 +22,19 @@ void touch(const Checkpoint& checkpoint) {
   fuzz::must(checkpoint.state.is_object());
 }
 
+// The rows of every table, by the names of a checkpoint, which need not be as many.
+void match_rows(const NamedTensors& tensors, const std::vector<uint64_t>& names) {
+  for (const auto& [name, tensor] : tensors) {
+    const bool floats = tensor.dtype() == DType::f32 || tensor.dtype() == DType::bf16;
+    if (tensor.ndim() != 2 || !floats) continue;
+    int64_t found = 0;
+    const std::vector<uint64_t> wanted = {0, 1, 2, 3};
+    const Tensor rows = match_puzzle_rows(tensor, names, wanted, &found);
+    fuzz::must(rows.size(0) == 4 && rows.size(1) == tensor.size(1));
+    fuzz::must(found >= 0 && found < 4);
+  }
+}
+
 }  // namespace
 
 void fuzz_one(const std::string& input) {
@@ -39,8 +52,18 @@ void fuzz_one(const std::string& input) {
     checkpoint.training = tensors_of(file("c/training.safetensors"));
     checkpoint.state = parse_json(file("c/state.json"), "fuzz");
     Members(checkpoint.state, "fuzz");
-    write_checkpoint(folder.path() / "again", checkpoint);
-    for (const bool weights_only : {false, true})
-      touch(read_checkpoint(folder.path() / "again", weights_only));
+    const Path again = folder.path() / "again";
+    for (int i = 0; i < 2; ++i) {  // into a new folder, and in the place of that
+      write_checkpoint(again, checkpoint);
+      for (const bool weights_only : {false, true}) touch(read_checkpoint(again, weights_only));
+    }
+    checkpoint = read_checkpoint(again);
+    const std::vector<uint64_t> names = checkpoint.puzzle_names;
+    checkpoint.puzzle_names = {1, 2};
+    write_checkpoint(again, checkpoint);
+    write_checkpoint_state(again, checkpoint.state);
+    fuzz::must(read_checkpoint(again).puzzle_names == checkpoint.puzzle_names);
+    match_rows(checkpoint.model, names);
   });
+  fuzz::try_to([&] { from_official(tensors_of(file("c/model.safetensors"))); });
 }

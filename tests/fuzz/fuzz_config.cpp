@@ -1,6 +1,7 @@
-// Any text as the config.json of a run: what is accepted is valid, and the same when it is written
-// and read again.
+// Any text as the config.json of a run, and as settings, one a line: what is accepted is valid, and
+// the same when it is written and read again.
 #include "hrm/config.h"
+#include "hrm/support/text.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace hrm;
@@ -11,9 +12,12 @@ void fuzz_one(const std::string& input) {
     config.validate();
     fuzz::must(Config::from_json(config.to_json(), "again").to_json() == config.to_json());
   });
+  Config config;
+  for (const Line& line : lines_of(input))
+    fuzz::try_to([&] { config.set_from(std::string(line.text)); });
+  for (const Difference& d : differences(Config(), config)) may_change_on_resume(d.key);
   fuzz::try_to([&] {
-    Config config;
-    config.set_from(input);
     config.validate();
+    config.model.input_len();
   });
 }

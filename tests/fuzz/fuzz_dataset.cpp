@@ -8,7 +8,8 @@ using namespace hrm;
 
 namespace {
 
-const std::vector<std::string> kNames = {"task.json",
+const std::vector<std::string> kNames = {kArcFile,
+                                         "task.json",
                                          "identifiers.json",
                                          "train/dataset.json",
                                          "train/all__inputs.npy",
@@ -40,17 +41,24 @@ void read_all(const PuzzleDataset& data) {
     sampler.next(3);
     sampler.restore(sampler.state());
   }
+  fuzz::must(!data.identity().empty());
+  const int64_t rows = data.num_examples() + 1;
+  fuzz::must(eval_batch(data, 0, rows).rows == data.num_examples());
 }
 
 }  // namespace
 
 void fuzz_one(const std::string& input) {
   const auto files = fuzz::files_of(input);
-  if (!files.contains("train/dataset.json")) return;
+  const bool compact = files.contains(kArcFile);
+  if (!compact && !files.contains("train/dataset.json")) return;
   const fuzz::Folder folder(files, kNames);
+  DataView view;
+  if (compact) view.variants = 3;  // a million of them take long
   fuzz::try_to([&] {
-    const PuzzleDataset data(folder.path(), "train");
+    const PuzzleDataset data(folder.path(), "train", view);
     read_all(data);
+    if (compact) return;
     if (data.info().seq_len > 900 || data.num_examples() > 1000) return;
     const ArcExamples arc(data);
     for (int64_t i = 0; i < arc.num_examples(); ++i) arc.where(i);
@@ -58,7 +66,7 @@ void fuzz_one(const std::string& input) {
   });
   if (const auto state = files.find("state"); state != files.end())
     fuzz::try_to([&] {
-      const PuzzleDataset data(folder.path(), "train");
+      const PuzzleDataset data(folder.path(), "train", view);
       if (data.num_examples() > 1000) return;
       TrainSampler sampler(data, 1, nullptr);
       sampler.restore(parse_json(state->second, "state"));

@@ -19,6 +19,16 @@ void draw(const Experiment& experiment) {
   fuzz::try_to([&] { experiment_page(experiment, rows, "hrm lab run fuzz"); });
 }
 
+// What --only keeps of the models, and what it does not know.
+void choose(const Json& json, ExperimentOptions options, const Labels& labels) {
+  if (labels.empty()) return;
+  const auto& [name, value] = labels[0];
+  for (const std::string& only : {name + "=" + value, name + "=" + value + "x", value}) {
+    options.only = only;
+    fuzz::try_to([&] { fuzz::must(!parse_experiment(json, "fuzz.json", options).trials.empty()); });
+  }
+}
+
 }  // namespace
 
 void fuzz_one(const std::string& input) {
@@ -27,7 +37,10 @@ void fuzz_one(const std::string& input) {
       ExperimentOptions options;
       options.full = full;
       options.arc = "/";
-      const Experiment e = parse_experiment(parse_json(input, "fuzz"), "fuzz.json", options);
-      if (e.trials.size() <= 100) draw(e);
+      const Json json = parse_json(input, "fuzz");
+      const Experiment e = parse_experiment(json, "fuzz.json", options);
+      if (e.trials.empty() || e.trials.size() > 100) return;
+      draw(e);
+      choose(json, options, e.trials[0].labels);
     });
 }

@@ -1,4 +1,5 @@
-// Any text as the results.jsonl of an experiment, in a table and on a page.
+// Any text as the results.jsonl of an experiment, in a table and on a page, and as what a judgement
+// printed.
 #include "hrm/lab/experiment_page.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -17,6 +18,14 @@ void fuzz_one(const std::string& input) {
       records.push_back(record_from_json(record));
       fuzz::must(to_json(record_from_json(to_json(records.back()))) == to_json(records.back()));
     }
+  fuzz::try_to([&] {
+    const Json json = parse_json(input, "fuzz");
+    const Record base{{{"a", "1"}}, {}, ""};
+    for (const Record& r : judged(base, Members(json, "fuzz"))) {
+      fuzz::must(r.label("a") == "1");
+      records.push_back(record_from_json(to_json(r)));
+    }
+  });
   Experiment e;
   e.charts = charts;
   e.compare = parse_json(R"([[{"a": "1"}, {"a": "2"}]])", "compare");
