@@ -25,7 +25,7 @@ export REFERENCE_DIR DATA_DIR CXX CLANGXX
 ifeq ($(filter 0 1 emulate,$(CUDA)),)
   $(error CUDA=$(CUDA): must be 0, 1 or emulate)
 endif
-ifneq ($(filter-out address thread $(if $(filter emulate,$(CUDA)),check),$(SAN)),)
+ifneq ($(filter-out address thread seen $(if $(filter emulate,$(CUDA)),check),$(SAN)),)
   $(error SAN=$(SAN): must be address or thread, or check with CUDA=emulate)
 endif
 ifeq ($(CUDA)$(wildcard $(NVCC)),1)
@@ -86,6 +86,9 @@ else ifeq ($(SAN),address)
 else ifeq ($(SAN),thread)
   SANITIZE := -fsanitize=thread $(CLANG_FLAGS)
   CXX := $(CLANGXX)# g++'s OpenMP runtime is not instrumented: its barriers would look like races
+endif
+ifeq ($(SAN),seen)
+  CXXFLAGS += -include tests/support/seen_checks.h
 endif
 ifneq ($(SANITIZE),)
   CXXFLAGS += $(SANITIZE) -g1
@@ -170,7 +173,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: all hrm run test test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -237,6 +240,9 @@ gradcheck: $(UNIT)  ## only the finite-difference checks
 sanitize: deps  ## unit tests under address+undefined (g++) and thread (clang++) sanitizers
 	+@bash tests/sanitize.sh
 
+unseen-checks: deps  ## the messages for wrong input that no test has seen
+	@$(MAKE) -s SAN=seen hrm unit
+	@bash tests/unseen_checks.sh build/cpu-seen
 fuzz: deps  ## every parser for FUZZ_SECONDS
 	+@$(call with_clang,fuzz,fuzz-run)
 fuzz-check: deps  ## build the fuzz targets and run each over its examples
