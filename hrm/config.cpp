@@ -18,6 +18,7 @@ template <class... Parts>
 template <class T>
 T parse(const std::string& key, const std::string& text) {
   if constexpr (std::is_same_v<T, std::string>) {
+    if (!is_utf8(text)) reject(key, " must be UTF-8 text, got '", printable(text), "'");
     return text;
   } else if constexpr (std::is_same_v<T, bool>) {
     if (text == "true" || text == "1" || text == "on") return true;

@@ -56,6 +56,13 @@ std::vector<double> change(const Tensor& before, const Tensor& after) {
   return (norm(after - before) / (norm(after) + 1e-30)).to_vector();
 }
 
+// Finite weights can still be so large that nothing sensible comes out.
+void check_number(double q_halt) {
+  CHECK(!std::isnan(q_halt),
+        "[eval] the Q head of the model gives no number: its training has diverged. HINT: an "
+        "earlier checkpoint");
+}
+
 double halt_margin(const ModelConfig& config, const SegmentView& view, int64_t b) {
   return config.q_head == QHead::halt_only ? view.q_halt[b] : view.q_halt[b] - view.q_continue[b];
 }
@@ -97,6 +104,7 @@ class Evaluation {
       uint8_t* halted = flags.data<uint8_t>();
       for (int64_t b = 0; b < carry.batch(); ++b) {
         if (rows_[b].example < 0) continue;  // an empty slot, halted already
+        check_number(view.q_halt[b]);
         halted[b] = observe(b, view);
         if (!halted[b]) continue;
         answer(rows_[b].example, b, view);
@@ -283,6 +291,7 @@ PuzzleTrace solve_one(const Model& model, const std::vector<int>& inputs, int32_
   for (int64_t s = 0; s < segments; ++s) {
     begin_segment(model, carry, batch, Refill::reference);
     const SegmentView view(eval_segment(model, carry, segments));
+    check_number(view.q_halt[0]);
     trace.predictions.push_back(view.predicted(0));
     trace.q_halt.push_back(probability(view.q_halt[0]));
     trace.q_continue.push_back(probability(view.q_continue[0]));

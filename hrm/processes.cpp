@@ -191,9 +191,4 @@ void SideBySide::run(int64_t count, const std::function<void(int64_t i)>& work) 
   if (state.failed && StopSignals::count() == 0) std::rethrow_exception(state.failed);
 }
 
-Error with_hint(const Error& error, const std::string& hint) {
-  const std::string text = error.what();
-  return Error(text + (text.find("HINT: ") == std::string::npos ? ". HINT: " : "; ") + hint);
-}
-
 }  // namespace hrm

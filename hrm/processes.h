@@ -54,7 +54,4 @@ class SideBySide {
   std::set<pid_t> children_;
 };
 
-// The same error with a hint of what to do, behind the one it may have.
-Error with_hint(const Error& error, const std::string& hint);
-
 }  // namespace hrm

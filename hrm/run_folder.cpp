@@ -70,7 +70,7 @@ bool RunFolder::has_run() const {
 void RunFolder::discard() {
   std::error_code none;
   for (const char* name : {kConfigFile, "metrics.jsonl"}) fs::remove(path_ / name, none);
-  fs::remove_all(checkpoint_path(path_, 0), none);
+  for (const Path& checkpoint : list_checkpoints(path_)) fs::remove_all(checkpoint, none);
   fs::remove(path_ / "checkpoints", none);  // if it is empty
 }
 
@@ -98,6 +98,10 @@ Path checkpoint_path(const Path& run, int64_t step) {
   return run / "checkpoints" / name;
 }
 
+int64_t step_of_checkpoint(const Path& folder) {
+  return std::stoll(folder.filename().string().substr(5));
+}
+
 std::vector<Path> list_checkpoints(const Path& run) {
   std::vector<Path> found;
   const Path folder = run / "checkpoints";
@@ -115,10 +119,7 @@ std::vector<Path> list_checkpoints(const Path& run) {
 
 void prune_checkpoints(const Path& run, int64_t keep, int64_t step) {
   std::vector<Path> all = list_checkpoints(run);
-  const auto later = [&](const Path& p) {
-    return std::stoll(p.filename().string().substr(5)) > step;
-  };
-  std::erase_if(all, later);
+  std::erase_if(all, [&](const Path& p) { return step_of_checkpoint(p) > step; });
   for (int64_t i = 0; i + keep < std::ssize(all); ++i)
     file_operation("[checkpoint] cannot remove", all[i], [&] {
       // Under another name first, so that a folder called step_... is never half removed.

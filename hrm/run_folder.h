@@ -29,8 +29,8 @@ class RunFolder {
   const Path& path() const { return path_; }
   // Whether it holds a run already, that is, a config.json.
   bool has_run() const;
-  // Forgets a run that made no step: removes config.json, metrics.jsonl, the checkpoint before the
-  // first step and, if this object made it, the folder itself.
+  // Forgets a run that came to nothing: removes config.json, metrics.jsonl, the checkpoints and, if
+  // this object made it, the folder itself.
   void discard();
 
  private:
@@ -48,6 +48,8 @@ Config read_config(const Path& run);
 // RUN/checkpoints/step_*, oldest first: the folders with exactly such a name.
 std::vector<Path> list_checkpoints(const Path& run);
 Path checkpoint_path(const Path& run, int64_t step);
+// The step in the name of one of them.
+int64_t step_of_checkpoint(const Path& folder);
 // Deletes those before the newest `keep` of a training that is at `step`. Later ones, which a
 // resumed run has passed over because they are damaged, do not count.
 void prune_checkpoints(const Path& run, int64_t keep, int64_t step);

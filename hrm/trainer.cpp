@@ -1,6 +1,7 @@
 #include "hrm/trainer.h"
 
 #include <algorithm>
+#include <limits>
 #include <sstream>
 
 #include "autograd/grad_mode.h"
@@ -8,6 +9,7 @@
 #include "hrm/progress.h"
 #include "hrm/run_folder.h"
 #include "hrm/support/json_lines.h"
+#include "hrm/support/text.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/reduce.h"
@@ -159,21 +161,37 @@ void Trainer::settle(size_t under_way) {
   if (!failure_.empty()) throw Error(failure_);
 }
 
+// What a step that was not finite means, and what may help: a lower rate, from the newest
+// checkpoint if that is far enough back, or from the start.
 std::string Trainer::nonfinite_message(const std::string& what, int64_t step) const {
-  const std::vector<Path> saved = list_checkpoints(run_);
-  // adapt and farm take --set themselves; a run that was trained goes on.
-  const bool can_go_on = !config_.data.empty();
-  const bool plain = run_.string().find(' ') == std::string::npos;
-  const std::string name = plain ? run_.string() : "'" + run_.string() + "'";
+  std::string checkpoint;
+  int64_t saved = -1;
+  for (const Path& folder : list_checkpoints(run_))
+    if (const int64_t at = step_of_checkpoint(folder); at < step) {
+      checkpoint = folder.filename().string();
+      saved = at;
+    }
+  const TrainConfig& t = config_.train;
   std::ostringstream text;
   text << "[train] " << what << " was not finite in step " << step
-       << "; no update was made from there on, and "
-       << (saved.empty() ? std::string("there is no checkpoint yet, so the run starts anew")
-                         : saved.back().filename().string() + " is good")
-       << ". HINT: a lower rate may help, ";
-  if (can_go_on) text << "`hrm train --run " << name << " --resume --set lr=";
-  if (!can_go_on) text << "`--set lr=";
-  text << config_.train.lr / 10 << "`, or --set clip_norm=1";
+       << "; no update was made from there on";
+  std::ostringstream rate;  // the one that is in use: `hrm adapt` may train the puzzle's rows alone
+  rate << "--set " << (t.lr > 0 ? "lr=" : "puzzle_emb_lr=")
+       << (t.lr > 0 ? t.lr : t.puzzle_emb_lr) / 10;
+  if (config_.data.empty()) {  // adapt and farm: nothing of the run is kept
+    text << ". HINT: a lower rate may help: " << rate.str();
+  } else if (saved < 0 || saved + 1 == step) {
+    if (saved >= 0) text << ", and the weights of " << checkpoint << " lead there at once";
+    text << ". HINT: start anew, in another --run folder with " << rate.str();
+  } else {
+    const bool plain = run_.string().find(' ') == std::string::npos;
+    const std::string name = plain ? run_.string() : "'" + run_.string() + "'";
+    text << "; the checkpoint before it is " << checkpoint
+         << ". HINT: a lower rate may help: `hrm train --run " << name << " --resume " << rate.str()
+         << "`";
+    // The steps of adam_atan2 do not depend on the size of the gradient.
+    if (t.optimizer == OptimizerKind::adamw) text << ", or --set clip_norm=1";
+  }
   return text.str();
 }
 
@@ -358,15 +376,15 @@ void Trainer::save(const TrainCallbacks& callbacks) {
 
 // The settings that have changed since the checkpoint. An Error if it is of another run: its data
 // set is another one, or a setting that may not change has.
-std::vector<Difference> Trainer::check_same_run(const Json& state) const {
+std::vector<Difference> Trainer::check_same_run(const Members& state) const {
   // A setting that did not exist yet had its default.
-  const Config saved = Config::from_json(state.value("config", Json()), "state.json");
+  const Config saved = Config::from_json(state.object("config").json(), state.source());
   const std::vector<Difference> changes = differences(saved, config_);
   for (const Difference& d : changes)
     CHECK(may_change_on_resume(d.key), "[resume] the checkpoint was made with ", d.key, " = ",
           d.old_value, ", not ", d.new_value,
           ". HINT: use another run folder for another configuration");
-  CHECK(state.value("data", "") == data_identity_, "[resume] the data set in ",
+  CHECK(state.text("data", "") == data_identity_, "[resume] the data set in ",
         train_.folder().string(),
         " is not the one that the run was trained on. HINT: --data names the folder where that one "
         "is now; `hrm train --init ",
@@ -374,8 +392,7 @@ std::vector<Difference> Trainer::check_same_run(const Json& state) const {
   return changes;
 }
 
-void Trainer::restore(const Checkpoint& c, std::vector<std::string>& notes) {
-  const Json& s = c.state;
+void Trainer::restore(const Checkpoint& c, const Members& state, std::vector<std::string>& notes) {
   model_.load_state_dict(c.model, kOfficialPrefix);
   adam_.load_state_dict(c.training);
   if (ema_) ema_->load_state_dict(c.training);
@@ -389,32 +406,28 @@ void Trainer::restore(const Checkpoint& c, std::vector<std::string>& notes) {
   };
   carry_.fields([&](const std::string& name, Tensor& t) { load("carry." + name, t); });
   load("window", window_);
-  try {
-    s.at("step").get_to(step_);
-    s.at("samples").get_to(samples_);
-    s.at("elapsed").get_to(elapsed_);
-    s.at("window_started").get_to(window_started_);
-    s.at("window_steps").get_to(window_steps_);
-    s.at("best").get_to(best_);
-    s.at("best_step").get_to(best_step_);
-    s.at("evaluations_since_best").get_to(evaluations_since_best_);
-    s.at("evaluation_due").get_to(evaluation_due_);
-    CHECK(step_ >= 0 && samples_ >= 0 && window_steps_ >= 0,
-          "[resume] state.json counts steps below 0");
-    exploration_ = Random(exploration_.seed(), s.at("exploration_position"));
-    queue_.restore(s.at("sampler"));
-    if constexpr (kBuiltWithCuda)
-      if (rates_.device() == Device::cuda) {
-        const std::string plans = s.value("gemm_plans", "");
-        if (!plans.empty() && !cuda::load_gemm_plans(plans))
-          notes.push_back(
-              "the checkpoint was made on another GPU or with another cuBLASLt: the last digits of "
-              "products may differ from there on");
-      }
-    cut_metrics(s.at("metrics_bytes"));
-  } catch (const nlohmann::json::exception& error) {
-    detail::fail("[resume] state.json is incomplete: ", error.what());
-  }
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  constexpr double kLargest = std::numeric_limits<double>::max();
+  step_ = state.integer("step", 0, kMost);
+  samples_ = state.integer("samples", 0, kMost);
+  elapsed_ = state.number("elapsed", 0, kLargest);
+  window_started_ = state.number("window_started", 0, kLargest);
+  window_steps_ = state.integer("window_steps", 0, kMost);
+  best_ = state.number("best", -kLargest, kLargest);
+  best_step_ = state.integer("best_step", 0, kMost);
+  evaluations_since_best_ = state.integer("evaluations_since_best", 0, kMost);
+  evaluation_due_ = state.flag("evaluation_due");
+  exploration_ = Random(exploration_.seed(), state.natural("exploration_position"));
+  queue_.restore(state.object("sampler").json());
+  if constexpr (kBuiltWithCuda)
+    if (rates_.device() == Device::cuda) {
+      const std::string plans = state.text("gemm_plans", "");
+      if (!plans.empty() && !cuda::load_gemm_plans(plans))
+        notes.push_back(
+            "the checkpoint was made on another GPU or with another cuBLASLt: the last digits of "
+            "products may differ from there on");
+    }
+  cut_metrics(state.integer("metrics_bytes", 0, kMost));
 }
 
 int64_t Trainer::start_from(const Model& model, const std::vector<uint64_t>& names) {
@@ -447,9 +460,11 @@ Resumed Trainer::resume() {
     return message.substr(0, message.find(". HINT"));
   };
   std::optional<Checkpoint> checkpoint;
+  Path folder;
   while (!checkpoint && !all.empty()) {
     try {
-      checkpoint = read_checkpoint(all.back());
+      folder = all.back();
+      checkpoint = read_checkpoint(folder);
     } catch (const OtherFormat&) {
       throw;
     } catch (const Error& error) {
@@ -457,12 +472,20 @@ Resumed Trainer::resume() {
     }
     all.pop_back();
   }
-  CHECK(checkpoint, "[resume] no checkpoint of ", run_.string(),
-        " is whole, the newest: ", resumed.damaged.front(),
-        ". HINT: start anew in another folder, from the weights in ", run_.string(),
-        " with --init if best/ is whole");
-  resumed.changes = check_same_run(checkpoint->state);
-  restore(*checkpoint, resumed.notes);
+  if (!checkpoint) {
+    const bool best = std::filesystem::exists(run_ / "best");
+    detail::fail("[resume] no checkpoint of ", run_.string(),
+                 " is whole, the newest: ", resumed.damaged.front(),
+                 ". HINT: start anew in another run folder",
+                 best ? ", from the best weights with --init " + run_.string() : "");
+  }
+  const Members state(checkpoint->state, (folder / "state.json").string());
+  resumed.changes = check_same_run(state);
+  try {
+    restore(*checkpoint, state, resumed.notes);
+  } catch (const Error& error) {
+    throw with_place(error, folder.string());
+  }
   CHECK(step_ <= config_.train.total_steps, "[resume] ", run_.string(), " has made ", step_,
         " steps already, more than ", config_.train.total_steps, ". HINT: --steps ", step_,
         " or more");

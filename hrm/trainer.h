@@ -89,8 +89,8 @@ class Trainer {
   bool stopped_early() const;
   Checkpoint snapshot() const;
   void save(const TrainCallbacks& callbacks);
-  std::vector<Difference> check_same_run(const Json& state) const;
-  void restore(const Checkpoint& checkpoint, std::vector<std::string>& notes);
+  std::vector<Difference> check_same_run(const Members& state) const;
+  void restore(const Checkpoint& checkpoint, const Members& state, std::vector<std::string>& notes);
   std::string nonfinite_message(const std::string& what, int64_t step) const;
   void run_step();
   void replay_step();

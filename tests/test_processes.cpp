@@ -148,11 +148,6 @@ TEST_CASE("processes: a signal is passed on to the children, a second one kills 
   std::signal(SIGTERM, old);
 }
 
-TEST_CASE("processes: a hint joins the one that an error has") {
-  CHECK(std::string(with_hint(Error("[a] b"), "c").what()) == "[a] b. HINT: c");
-  CHECK(std::string(with_hint(Error("[a] b. HINT: d"), "c").what()) == "[a] b. HINT: d; c");
-}
-
 TEST_CASE("processes: children die with their parent, killed or not") {
   const TempDir dir;
   const pid_t parent = ::fork();

@@ -28,5 +28,18 @@ TEST_CASE("printable: bytes that are no UTF-8 are escaped one by one") {
   CHECK(printable("\x9b") == "\\x9b");
 }
 
+TEST_CASE("errors: a hint goes to the end, a place in front of the hints") {
+  CHECK(std::string(with_hint(Error("[a] b"), "c").what()) == "[a] b. HINT: c");
+  CHECK(std::string(with_hint(Error("[a] b. HINT: d"), "c").what()) == "[a] b. HINT: d; c");
+  CHECK(std::string(with_place(Error("[a] b. HINT: d"), "f").what()) == "[a] b, in f. HINT: d");
+  CHECK(std::string(with_place(Error("[a] b"), "f").what()) == "[a] b, in f");
+  CHECK(std::string(with_place(Error("[a] x of file"), "file").what()) == "[a] x of file");
+}
+
+TEST_CASE("text that is UTF-8, and text that is not") {
+  for (const char* text : {"", "abc", "\xc3\xa4", "\xf0\x9f\x98\x80"}) CHECK(is_utf8(text));
+  for (const char* text : {"\xff", "a\xc3", "\xc0\xaf", "\xed\xa0\x80"}) CHECK_FALSE(is_utf8(text));
+}
+
 }  // namespace
 }  // namespace hrm

@@ -312,7 +312,7 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
   CHECK(!start || train.info().seq_len == config.model.seq_len,
         "[adapt] the task needs a canvas of ", train.info().seq_len, " cells, the model has ",
         config.model.seq_len);
-  const RunFolder folder(run);
+  RunFolder folder(run);
   CHECK(!folder.has_run(), "[adapt] ", run.string(),
         " holds a run already. HINT: choose another --out folder");
   adopt_data(config, train);
@@ -354,8 +354,19 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
     callbacks.on_metrics = [&](const TrainMetrics& m) {
       bar.update(m.step, "loss " + std::to_string(m.loss));
     };
-  trainer->run(callbacks);
+  callbacks.stop = [] { return StopSignals::count() > 0; };
+  try {
+    trainer->run(callbacks);
+  } catch (...) {
+    folder.discard();
+    throw;
+  }
   bar.finish();
+  if (const int status = StopSignals::exit_status()) {  // half a fit is of no use
+    folder.discard();
+    std::fprintf(stderr, "stopped; nothing is kept of it\n");
+    throw CLI::RuntimeError(status);
+  }
   return vote(trainer->model(), test, {}, false).at(0);
 }
 
@@ -381,6 +392,7 @@ struct AdaptSettings {
 
 void adapt(const AdaptSettings& s) {
   s.common.apply();
+  const StopSignals signals(StopSignals::Second::ends_the_process);
   LoadedRun run = load_run(s.run, s.checkpoint);
   const std::vector<ArcTask> tasks = load_all_arc({s.puzzle});
   CHECK(tasks.size() == 1, "[adapt] --puzzle must be a file of one task, got ", tasks.size());
@@ -410,7 +422,7 @@ void adapt(const AdaptSettings& s) {
 
 struct FarmSettings {
   std::vector<std::string> from, tasks;
-  std::string preset = "arc-task", init, out;
+  std::string preset = "arc-task", init, checkpoint, out;
   FitSettings fit;
   int jobs = 0;
   CommonOptions common;
@@ -421,6 +433,8 @@ struct FarmSettings {
     command.add_option("--out", out, "folder of the runs and results.jsonl")->required();
     command.add_option("--preset", preset, "of each model (default arc-task)");
     command.add_option("--init", init, "adapt this run instead of starting from scratch");
+    command.add_option("--checkpoint", checkpoint,
+                       "with --init: best (default), last, or a folder");
     command.add_flag("--network,!--rows-only", fit.network, "with --init: train the weights, too");
     command.add_option("--threads", common.threads, "cores in all (default: every one)")
         ->check(whole_number(1, 1024));
@@ -437,7 +451,7 @@ void farm_task(const FarmSettings& s) {
   std::optional<LoadedRun> start;
   Config config = preset(s.preset);
   if (!s.init.empty()) {
-    start = load_run(s.init, "");
+    start = load_run(s.init, s.checkpoint);
     config = start->config;
   }
   const double began = seconds_now();
@@ -466,6 +480,7 @@ std::vector<std::string> farm_task_words(const FarmSettings& s, const std::strin
   for (const std::string& from : s.from) words.push_back("--from=" + from);
   for (const std::string& item : s.fit.overrides) words.push_back("--set=" + item);
   if (!s.init.empty()) words.push_back("--init=" + s.init);
+  if (!s.checkpoint.empty()) words.push_back("--checkpoint=" + s.checkpoint);
   if (!s.fit.network) words.push_back("--rows-only");
   return words;
 }

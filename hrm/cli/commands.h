@@ -54,8 +54,8 @@ struct CommonOptions {
   Device device() const { return device_name == "cuda" ? Device::cuda : Device::cpu; }
 };
 
-// A run folder with its model, ready to evaluate. `which` is best, last, or a checkpoint folder;
-// empty: best if there is one.
+// A run folder with its model, ready to evaluate. `which` is best, last, or a checkpoint: a folder,
+// or the name of one in RUN/checkpoints; empty: best if there is one.
 struct LoadedRun {
   Config config;
   Path weights;          // the checkpoint folder that the weights came from
@@ -65,6 +65,9 @@ struct LoadedRun {
   std::vector<uint64_t> puzzle_names;  // of the rows of its puzzle table
 };
 LoadedRun load_run(const Path& run, const std::string& which, Device device = Device::cpu);
+// A weight that is not finite makes every answer meaningless: an Error that names the file, the
+// tensor and the element, with a hint.
+void check_finite(const NamedTensors& tensors, const std::string& file, const char* hint);
 // The conditioning and the tasks of a configuration.
 DataView view_of(const Config& config);
 // The data set a run was trained on, or `data` if given; checks that it fits the model. If its

@@ -1,5 +1,6 @@
 #include <omp.h>
 
+#include <cmath>
 #include <cstdio>
 #include <numeric>
 #include <set>
@@ -10,12 +11,19 @@
 #include "hrm/presets.h"
 #include "hrm/progress.h"
 #include "hrm/run_folder.h"
+#include "hrm/support/text.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
 namespace hrm {
 namespace fs = std::filesystem;
 namespace {
 std::string command_line;
+
+// config.json cannot hold other names.
+void check_name(const Path& folder) {
+  CHECK(is_utf8(folder.string()), "[run] the name of the folder ", printable(folder.string()),
+        " is not UTF-8 text, and config.json could not hold it. HINT: rename it");
+}
 
 // How config.json names a data set: by its place in the run folder, with which it moves, or else so
 // that it is found from every folder.
@@ -55,6 +63,38 @@ void CommonOptions::apply() const {
     detail::fail("[device] this build has no CUDA backend. HINT: rebuild with `make CUDA=1`");
 }
 
+namespace {
+
+// The folder of a checkpoint, as a user names it: a path, or the name of one of the run's own.
+Path checkpoint_named(const Path& run, const std::string& name) {
+  const Path checkpoints = run / "checkpoints";
+  for (const Path& folder : {Path(name), checkpoints / name})
+    if (fs::is_directory(folder)) return folder;
+  detail::fail("[run] there is no checkpoint ", name, ". HINT: --checkpoint best, last, or one of ",
+               checkpoints.string());
+}
+
+template <class T>
+void check_finite_values(const std::string& file, const std::string& name, const Tensor& tensor,
+                         const char* hint) {
+  const T* values = tensor.data<T>();
+  for (int64_t i = 0; i < tensor.numel(); ++i)
+    CHECK(std::isfinite(static_cast<double>(values[i])), "[weights] ", file, ": '", name,
+          "' must hold finite numbers, got ", static_cast<double>(values[i]), " at element ", i,
+          ". HINT: ", hint);
+}
+
+}  // namespace
+
+void check_finite(const NamedTensors& tensors, const std::string& file, const char* hint) {
+  for (const auto& [name, tensor] : tensors) {
+    const Tensor dense = tensor.contiguous();
+    if (dense.dtype() == DType::f32) check_finite_values<float>(file, name, dense, hint);
+    if (dense.dtype() == DType::f64) check_finite_values<double>(file, name, dense, hint);
+    if (dense.dtype() == DType::bf16) check_finite_values<bfloat16>(file, name, dense, hint);
+  }
+}
+
 LoadedRun load_run(const Path& run, const std::string& which, Device device) {
   LoadedRun loaded;
   loaded.config = read_config(run);
@@ -67,17 +107,21 @@ LoadedRun load_run(const Path& run, const std::string& which, Device device) {
     CHECK(!steps.empty(), "[run] ", run.string(), " has no checkpoint. HINT: train it first");
     loaded.weights = steps.back();
   } else {
-    loaded.weights = which;
-    CHECK(fs::is_directory(loaded.weights), "[run] ", which,
-          " is no checkpoint. HINT: --checkpoint best, last or a folder under ", run.string(),
-          "/checkpoints");
+    loaded.weights = checkpoint_named(run, which);
   }
   const Checkpoint checkpoint = read_checkpoint(loaded.weights, true);
+  check_finite(checkpoint.model, loaded.weights.string(),
+               "the training diverged; --checkpoint names an earlier one");
   loaded.model = std::make_unique<Model>(loaded.config.model, nullptr, device);
-  loaded.model->load_state_dict(checkpoint.model, kOfficialPrefix);
+  try {
+    loaded.model->load_state_dict(checkpoint.model, kOfficialPrefix);
+  } catch (const Error& error) {
+    throw with_place(error, loaded.weights.string());
+  }
   const Json& sums = checkpoint.state["checksums"];  // read_checkpoint has compared them
   loaded.checksum = sums.at("model.safetensors").get<std::string>();
-  loaded.step = checkpoint.state.value("step", int64_t{0});
+  loaded.step = Members(checkpoint.state, (loaded.weights / "state.json").string())
+                    .integer("step", 0, std::numeric_limits<int64_t>::max(), 0);
   loaded.puzzle_names = checkpoint.puzzle_names;
   return loaded;
 }
@@ -178,6 +222,7 @@ void adopt_data(Config& config, const PuzzleDataset& data) {
 
 void write_run_config(const Path& run, const Config& config, const TaskInfo& task,
                       const Json& init) {
+  check_name(config.data);
   create_folder(run);
   Json json = config.to_json();
   json["data"] = portable_data(run, config.data);
@@ -185,13 +230,14 @@ void write_run_config(const Path& run, const Config& config, const TaskInfo& tas
                   {"side", task.side},
                   {"box_rows", task.box_rows},
                   {"box_cols", task.box_cols}};
-  json["command"] = command_line;
+  json["command"] = is_utf8(command_line) ? command_line : printable(command_line);
   json["version"] = kVersion;
   if (!init.empty()) json["init"] = init;
   write_file_atomically(run / "config.json", json.dump(2) + "\n");
 }
 
 void update_run_config(const Path& run, const Config& config) {
+  check_name(config.data);
   const Json before = read_json(run / "config.json");
   Json json = before;
   const Json now = config.to_json();

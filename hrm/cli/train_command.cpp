@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Settings {
-  std::string preset, config_file, data, run, dtype, init;
+  std::string preset, config_file, data, run, dtype, init, checkpoint;
   std::vector<std::string> overrides, tasks;
   int64_t seed = -1, steps = -1;
   bool resume = false, no_graph = false;
@@ -164,10 +164,12 @@ Config new_config(const Settings& s) {
   CHECK(s.preset.empty() || s.config_file.empty(),
         "[train] --preset and --config exclude each other");
   Config config;
-  if (s.config_file.empty())
-    config = preset(s.preset.empty() ? "sudoku4" : s.preset);
-  else
+  if (!s.config_file.empty())
     config = Config::from_json(read_json(s.config_file), s.config_file);
+  else if (s.preset.empty() && !s.init.empty())
+    config = read_config(s.init);  // its model, and its recipe
+  else
+    config = preset(s.preset.empty() ? "sudoku4" : s.preset);
   s.apply_overrides(config);
   if (!s.tasks.empty()) config.tasks = s.tasks;
   return config;
@@ -193,10 +195,18 @@ std::string real_name(const Path& folder) {
 
 // Starts from the weights of another run. Returns what config.json says of it.
 Json start_from(Trainer& trainer, const LoadedRun& start, const Path& run) {
-  const int64_t found = trainer.start_from(*start.model, start.puzzle_names);
+  int64_t found = 0;
+  try {
+    found = trainer.start_from(*start.model, start.puzzle_names);
+  } catch (const Error& error) {
+    throw with_hint(error, "--init without --preset and --config takes the settings of " +
+                               run.string() + ", too");
+  }
   std::fprintf(stderr, "starts from %s; %s of %s puzzle rows found\n", start.weights.c_str(),
                format_count(found).c_str(),
                format_count(trainer.config().model.num_puzzle_identifiers - 1).c_str());
+  CHECK(is_utf8(real_name(start.weights)), "[train] the name of the run ", printable(run.string()),
+        " is not UTF-8 text, and config.json could not hold it. HINT: rename it");
   return {{"run", real_name(run)},
           {"checkpoint", real_name(start.weights)},
           {"weights", start.checksum}};
@@ -225,6 +235,11 @@ void resume(Trainer& trainer, const Settings& s, const Path& run) {
         s.init, ". HINT: leave out --init, or choose another --run folder");
   if (!list_checkpoints(run).empty()) {
     resume_and_say(trainer);
+  } else if (fs::exists(run / "best")) {
+    // An imported run, or one whose checkpoints somebody has removed.
+    detail::fail("[train] ", run.string(),
+                 " has weights in best, but no checkpoint to go on from. HINT: `hrm train --init ",
+                 run.string(), " --run NEW` starts a new run from these weights");
   } else if (!from.empty()) {
     const std::string checkpoint = init.value("checkpoint", "");
     const auto gone = [&] {
@@ -260,6 +275,7 @@ void resume_training(const Settings& s) {
   RunFolder folder(run);
   Config config = resumed_config(s, run);
   if (!s.data.empty()) config.data = s.data;
+  CHECK(!config.data.empty(), "[train] ", run.string(), " names no data set. HINT: --data DIR");
   CHECK(fs::exists(config.data), "[train] the data set of the run is not in ", config.data,
         " any more. HINT: --data DIR says where it is now");
   const PuzzleDataset train_data(config.data, "train", view_of(config));
@@ -274,6 +290,24 @@ void resume_training(const Settings& s) {
   say_where(run);
 }
 
+// How to make data of the kind that a preset is for.
+std::string data_recipe(const std::string& preset_name) {
+  const std::string name = preset_name.empty() ? "sudoku4" : preset_name;
+  std::string words = "sudoku --side 9", folder = "data/sudoku9";
+  if (name == "sudoku4" || name == "sudoku6") {
+    words = "sudoku --side " + name.substr(6);
+    folder = "data/" + name;
+  } else if (name.starts_with("maze")) {
+    words = "maze --size 10 --min-path 9 --unique";
+    folder = "data/maze10";
+  } else if (name.find("arc") != std::string::npos) {
+    words = "arc --from ARC-AGI/data";
+    folder = "data/arc";
+  }
+  return "`hrm data " + words + " --out " + folder + "`, then `hrm train --preset " + name +
+         " --data " + folder + "`";
+}
+
 // The folder is made last, so that a start that fails leaves none.
 void start_training(const Settings& s) {
   Config config = new_config(s);
@@ -286,10 +320,7 @@ void start_training(const Settings& s) {
   };
   check_free();
   if (!s.data.empty()) config.data = s.data;
-  CHECK(!config.data.empty(),
-        "[train] a data set is needed. HINT: `hrm data sudoku --side 4 --out data/sudoku4`, then "
-        "`hrm train --preset ",
-        config.preset.empty() ? "sudoku4" : config.preset, " --data data/sudoku4`");
+  CHECK(!config.data.empty(), "[train] a data set is needed. HINT: ", data_recipe(config.preset));
   const PuzzleDataset train_data(config.data, "train", view_of(config));
   adopt_data(config, train_data);
   config.validate();
@@ -298,7 +329,7 @@ void start_training(const Settings& s) {
   Trainer trainer(config, train_data, test_data ? &*test_data : nullptr, run, s.common.device());
   trainer.use_cuda_graph(!s.no_graph);
   Json init;
-  if (!s.init.empty()) init = start_from(trainer, load_run(s.init, ""), s.init);
+  if (!s.init.empty()) init = start_from(trainer, load_run(s.init, s.checkpoint), s.init);
   RunFolder folder(run);
   check_free();  // once more, now that no other process can start one
   write_run_config(run, config, train_data.task(), init);
@@ -308,6 +339,9 @@ void start_training(const Settings& s) {
 
 void train(const Settings& s) {
   s.common.apply();
+  CHECK(s.checkpoint.empty() || (!s.init.empty() && !s.resume),
+        "[train] --checkpoint chooses the weights of --init. HINT: --resume takes the newest "
+        "checkpoint by itself");
   if (s.resume)
     resume_training(s);
   else
@@ -410,7 +444,11 @@ void add_train_command(CLI::App& app) {
   command->add_option("--config", s->config_file, "settings from a config.json instead");
   command->add_option("--data", s->data, "data set folder");
   command->add_option("--task", s->tasks, "ARC: train on these tasks alone")->type_name("ID...");
-  command->add_option("--init", s->init, "start from the weights of another run");
+  command->add_option("--init", s->init,
+                      "start from the weights of another run; without --preset and --config with "
+                      "its settings, too");
+  command->add_option("--checkpoint", s->checkpoint,
+                      "with --init: best (default), last, or a folder");
   command->add_flag("--resume", s->resume, "go on from the last checkpoint of the run folder");
   s->add_common(*command);
   command->footer(

@@ -7,6 +7,7 @@
 #include "hrm/presets.h"
 #include "hrm/progress.h"
 #include "hrm/run_folder.h"
+#include "hrm/support/text.h"
 
 namespace hrm {
 namespace {
@@ -44,24 +45,15 @@ void adopt_shapes(ModelConfig& m, const NamedTensors& tensors) {
   }
 }
 
-// A weight that is not finite makes every answer meaningless.
-void check_finite(const NamedTensors& tensors, const std::string& file) {
-  for (const auto& [name, tensor] : tensors) {
-    if (!is_floating(tensor.dtype())) continue;
-    const std::vector<double> values = tensor.to_vector();
-    const auto bad =
-        std::ranges::find_if(values, [](double value) { return !std::isfinite(value); });
-    CHECK(bad == values.end(), "[import] ", file, ": '", name, "' must hold finite numbers, got ",
-          *bad, " at element ", bad - values.begin(),
-          ". HINT: the training diverged; import an earlier checkpoint");
-  }
-}
-
-// Tells what the weights do not, unless the user did.
-void note_preset(const Config& config, const std::vector<std::string>& overrides) {
+// Tells what the weights do not, unless the user did. `length_told`: by a data set or a table of
+// positions.
+void note_preset(const Config& config, const std::vector<std::string>& overrides,
+                 bool length_told) {
   const Json model = config.to_json()["model"];
   std::string text;
-  for (const char* key : {"num_heads", "H_cycles", "L_cycles", "halt_max_steps", "q_head"}) {
+  for (const char* key :
+       {"seq_len", "num_heads", "H_cycles", "L_cycles", "halt_max_steps", "q_head"}) {
+    if (length_told && key == std::string("seq_len")) continue;
     const bool given = std::ranges::any_of(overrides, [&](const std::string& item) {
       return item.starts_with(std::string(key) + "=");
     });
@@ -73,8 +65,9 @@ void note_preset(const Config& config, const std::vector<std::string>& overrides
   if (!text.empty())
     std::fprintf(stderr,
                  "note: the weights do not tell %s; these are of the preset %s. HINT: --set "
-                 "KEY=VALUE if the model was trained with others\n",
-                 text.c_str(), config.preset.c_str());
+                 "KEY=VALUE if the model was trained with others%s\n",
+                 text.c_str(), config.preset.c_str(),
+                 length_told ? "" : "; --data DIR tells seq_len");
 }
 
 void run_import(const std::string& file, const std::string& run, const std::string& name,
@@ -83,7 +76,7 @@ void run_import(const std::string& file, const std::string& run, const std::stri
   CHECK(!folder.has_run(), "[import] ", run,
         " is a run folder already. HINT: choose another --run folder");
   const NamedTensors tensors = from_official(read_safetensors(file).tensors);
-  check_finite(tensors, file);
+  check_finite(tensors, file, "the training diverged; import an earlier checkpoint");
   Config config = preset(name);
   adopt_shapes(config.model, tensors);
   for (const std::string& item : overrides) config.set_from(item);
@@ -96,15 +89,21 @@ void run_import(const std::string& file, const std::string& run, const std::stri
   }
   config.validate();
   Model model(config.model, nullptr);
-  model.load_state_dict(tensors, kOfficialPrefix);
+  try {
+    model.load_state_dict(tensors, kOfficialPrefix);
+  } catch (const Error& error) {
+    throw with_place(error, file);
+  }
   Checkpoint checkpoint;
   checkpoint.model = model.state_dict(kOfficialPrefix);
   checkpoint.state = {{"step", 0}, {"imported_from", file}};
   write_checkpoint(Path(run) / "best", checkpoint);
   write_run_config(run, config, task);  // last: it makes the folder a run
-  note_preset(config, overrides);
-  std::printf("%s: %s parameters. Next: hrm eval --run %s --data DIR\n", run.c_str(),
-              format_count(model.parameter_count()).c_str(), run.c_str());
+  const bool positions = config.model.pos_encodings == PosEncoding::learned;
+  note_preset(config, overrides, positions || !data.empty());
+  std::printf("%s: %s parameters. Next: hrm eval --run %s%s\n", run.c_str(),
+              format_count(model.parameter_count()).c_str(), run.c_str(),
+              data.empty() ? " --data DIR" : "");
 }
 
 void run_export(const std::string& run, const std::string& which, const std::string& out,

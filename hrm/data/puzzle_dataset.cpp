@@ -131,7 +131,7 @@ PuzzleDataset::PuzzleDataset(const Path& folder, const std::string& split, const
   CHECK(fs::exists(description), "[data] ", folder.string(), " is not a data set: there is no ",
         description.string(),
         fs::exists(folder) ? ". HINT: give a folder that `hrm data` has made"
-                           : ". HINT: `hrm data sudoku --out " + folder.string() + "` makes one");
+                           : ". HINT: `hrm help data` says how to make one");
   CHECK(conditioning_ == Conditioning::variant || conditioning_ == Conditioning::blank,
         "[data] conditioning ", to_string(conditioning_), " needs the compact ARC form, not ",
         folder.string(), ". HINT: `hrm data arc --out ...`");

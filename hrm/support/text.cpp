@@ -61,6 +61,15 @@ std::string printable(std::string_view text) {
   return out;
 }
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const Character c = first_character(text);
+    if (c.bytes == 0) return false;
+    text.remove_prefix(c.bytes);
+  }
+  return true;
+}
+
 std::vector<Line> lines_of(const std::string& text) {
   std::vector<Line> lines;
   int64_t number = 1;
@@ -130,6 +139,18 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
     if (row.back() < best_distance) best_distance = row.back(), best = candidate;
   }
   return best;
+}
+
+Error with_hint(const Error& error, const std::string& hint) {
+  const std::string text = error.what();
+  return Error(text + (text.find("HINT: ") == std::string::npos ? ". HINT: " : "; ") + hint);
+}
+
+Error with_place(const Error& error, const std::string& place) {
+  std::string text = error.what();
+  if (text.find(place) != std::string::npos) return error;
+  const size_t end = std::min(text.find(". HINT: "), text.size());
+  return Error(text.insert(end, ", in " + place));
 }
 
 }  // namespace hrm

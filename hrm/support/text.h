@@ -6,12 +6,16 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/types.h"
+
 namespace hrm {
 
 // `text` as a terminal may show it: one line, and nothing in it that a terminal would obey. Control
 // characters, bytes that are no UTF-8 and the marks that turn the direction of writing become
 // escapes such as \x1b. Text without any of these is returned as it is.
 std::string printable(std::string_view text);
+
+bool is_utf8(std::string_view text);
 
 struct Line {
   int64_t number;  // from 1
@@ -27,5 +31,10 @@ std::vector<std::string> csv_fields(std::string_view line, const std::string& wh
 
 // The candidate closest to `word` by edit distance, or "" if none is near.
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
+
+// The same error with a hint of what to do, behind the one it may have.
+Error with_hint(const Error& error, const std::string& hint);
+// The same error with the place it is about, unless it names that itself.
+Error with_place(const Error& error, const std::string& place);
 
 }  // namespace hrm
