@@ -91,6 +91,10 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   e.memory_bytes = weights * (copies * master + (m.dtype == DType::bf16 ? 2 : 0)) + table * master;
   // Packed for the products on the CPU; on a GPU what splits over k may use.
   e.memory_bytes += device == Device::cpu ? weights * bytes : (192 << 20);
+  // A checkpoint is mapped for its checksum, which counts where addresses are limited (ulimit -v).
+  rlimit addresses{};
+  if (::getrlimit(RLIMIT_AS, &addresses) == 0 && addresses.rlim_cur != RLIM_INFINITY)
+    e.memory_bytes += 2 * weights * master + table * master;
   const double fixed = e.memory_bytes;
   // What a recorded update keeps per position and layer: qkv, attention out, two norms, the inputs
   // of the projections, gate_up and its product.
@@ -110,6 +114,7 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   e.disk_bytes = (weights * (3 + (t.ema > 0 ? 1 : 0)) + table) * master * (t.keep_checkpoints + 1) +
                  (weights + table) * master;
   e.free_disk_bytes = free_disk_bytes(run, &e.disk);
+  e.keeps_several = t.keep_checkpoints > 1;
 
   // One segment forward, one more for the q target, twice the forward again for what is recorded:
   // 16 module forwards for HRM. Attention is two products of positions^2 x hidden a layer.
@@ -139,7 +144,8 @@ void check_fits(const Estimate& e) {
   CHECK(e.disk_bytes < e.free_disk_bytes, "[train] the checkpoints need about ",
         format_bytes(e.disk_bytes), " of disk, ", e.disk.string(), " has ",
         format_bytes(e.free_disk_bytes),
-        " free. HINT: a smaller keep_checkpoints or another --run folder");
+        " free. HINT: ", e.keeps_several ? "a smaller keep_checkpoints or " : "",
+        "another --run folder");
 }
 
 }  // namespace hrm

@@ -207,7 +207,8 @@ QValues Model::next_q_values(const State& state, const Tensor& x) const {
 }
 
 void Model::replace_puzzle_rows(const Tensor& rows) {
-  CHECK(puzzle_emb && rows.ndim() == 2 && rows.size(1) == config_.puzzle_emb_ndim,
+  CHECK(puzzle_emb, "[model] this model has no puzzle table");
+  CHECK(rows.ndim() == 2 && rows.size(1) == config_.puzzle_emb_ndim,
         "[model] puzzle rows must be [puzzles, ", config_.puzzle_emb_ndim, "], got ", rows.shape());
   puzzle_emb->weights = rows.to(H_init.device());
   config_.num_puzzle_identifiers = rows.size(0);

@@ -77,8 +77,10 @@ std::string how_it_ended(int status) {
 std::string why_it_failed(const Command& command, int status) {
   std::string said = fs::is_regular_file(command.log) ? read_file(command.log) : "";
   while (!said.empty() && said.back() == '\n') said.pop_back();
-  if (!said.empty()) return said.substr(said.rfind('\n') + 1);
   const std::string end = how_it_ended(status);
+  // What a command that was ended from outside said last is no reason.
+  if (!said.empty() && !WIFSIGNALED(status)) return said.substr(said.rfind('\n') + 1);
+  if (!said.empty()) return end;
   const File log(command.log, O_WRONLY | O_APPEND);
   if (::write(log.descriptor(), "\n", 1) == 1) return end + ", without a word";
   return end + ", and its log " + command.log.string() +

@@ -59,9 +59,9 @@ Json RowQueue::state() const {
 }
 
 void RowQueue::restore(const Json& state) {
+  const int64_t skip =
+      Members(state, "the saved position in the data").integer("skip", 0, capacity_, 0);
   sampler_.restore(state);
-  const int64_t skip = state.value("skip", int64_t{0});
-  CHECK(skip >= 0 && skip <= capacity_, "[data] the saved position in the data is damaged");
   if (skip > 0) sampler_.next(skip);
   filled_ = taken_ = 0;
   marks_.clear();

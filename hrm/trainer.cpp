@@ -114,7 +114,11 @@ Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleD
       window_(zeros({kWindow}, DType::f64, device)),
       window_values_({kWindow}, DType::f64, device),
       puzzle_names_(model_.puzzle_emb ? train.puzzle_names() : std::vector<uint64_t>()),
-      data_identity_(train.identity()) {
+      data_identity_(train.identity()),
+      // The compact form of ARC holds both splits.
+      test_identity_(!test         ? ""
+                     : test->arc() ? data_identity_
+                                   : test->identity()) {
   config_.validate();
   check_dataset_fits(config_.model, train_);
   if (test_) check_dataset_fits(config_.model, *test_);
@@ -180,13 +184,14 @@ std::string Trainer::nonfinite_message(const std::string& what, int64_t step) co
        << (t.lr > 0 ? t.lr : t.puzzle_emb_lr) / 10;
   if (config_.data.empty()) {  // adapt and farm: nothing of the run is kept
     text << ". HINT: a lower rate may help: " << rate.str();
-  } else if (saved < 0 || saved + 1 == step) {
-    if (saved >= 0) text << ", and the weights of " << checkpoint << " lead there at once";
-    text << ". HINT: start anew, in another --run folder with " << rate.str();
+  } else if (saved + 1 == step && saved >= 0) {
+    text << ", and the weights of " << checkpoint
+         << " lead there at once. HINT: start anew, in another --run folder with " << rate.str();
   } else {
     const bool plain = run_.string().find(' ') == std::string::npos;
     const std::string name = plain ? run_.string() : "'" + run_.string() + "'";
-    text << "; the checkpoint before it is " << checkpoint
+    text << (saved < 0 ? "; there is no checkpoint yet, so the run starts anew"
+                       : "; the checkpoint before it is " + checkpoint)
          << ". HINT: a lower rate may help: `hrm train --run " << name << " --resume " << rate.str()
          << "`";
     // The steps of adam_atan2 do not depend on the size of the gradient.
@@ -345,6 +350,7 @@ Json Trainer::state() const {
                 {"exploration_position", exploration_.position()},
                 {"sampler", queue_.state()},
                 {"data", data_identity_},
+                {"test_data", test_identity_},
                 {"config", config_.to_json()}};
   if constexpr (kBuiltWithCuda)
     if (rates_.device() == Device::cuda) state["gemm_plans"] = cuda::gemm_plans();
@@ -419,6 +425,10 @@ void Trainer::restore(const Checkpoint& c, const Members& state, std::vector<std
   evaluation_due_ = state.flag("evaluation_due");
   exploration_ = Random(exploration_.seed(), state.natural("exploration_position"));
   queue_.restore(state.object("sampler").json());
+  if (state.text("test_data", test_identity_) != test_identity_)
+    notes.push_back(
+        "the test split is not the one of before: the scores from here on do not compare with "
+        "those before, and neither does the best");
   if constexpr (kBuiltWithCuda)
     if (rates_.device() == Device::cuda) {
       const std::string plans = state.text("gemm_plans", "");

@@ -156,7 +156,7 @@ class Trainer {
   std::optional<TrainMetrics> pending_metrics_;
   double pending_rows_ = 0;
   std::vector<uint64_t> puzzle_names_;
-  std::string data_identity_;  // of the training set
+  std::string data_identity_, test_identity_;  // of the training set; of the test split
 };
 
 // What a run will need, estimated before it starts.
@@ -166,6 +166,7 @@ struct Estimate {
   int64_t fitting_batch = 0;                   // the largest batch_size that would fit
   double disk_bytes = 0, free_disk_bytes = 0;  // checkpoints kept; space where the run is
   Path disk;                                   // the folder whose space that is
+  bool keeps_several = false;                  // checkpoints: fewer would need less of it
   double flops_per_sample = 0, seconds = 0;    // training only, from a short measured product
 };
 Estimate estimate(const Config& config, const Path& run, Device device = Device::cpu);

@@ -37,7 +37,10 @@ template <class... Values>
 [[noreturn, gnu::noinline, gnu::cold]] void fail(const Values&... values) {
   std::ostringstream text;
   (text << ... << values);
-  throw Error(text.str());
+  std::string message = text.str();
+  for (char& c : message)
+    if (c == '\0') c = ' ';  // what() would end there
+  throw Error(message);
 }
 }  // namespace detail
 

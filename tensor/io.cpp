@@ -421,6 +421,7 @@ void write_npy(const Path& path, const Tensor& tensor) {
 
 NpyWriter::NpyWriter(const Path& path, DType dtype, int64_t row_size)
     : path_(path), dtype_(dtype), row_size_(row_size), file_(path, std::ios::binary) {
+  CHECK(file_.is_open(), "[write] cannot create ", path.string(), ": ", reason(errno));
   // The header of any number of rows below 10^15 has the same size.
   file_ << npy_header(dtype, {1'000'000'000'000'000, row_size});
 }
@@ -500,8 +501,14 @@ void write_file_atomically(const Path& path, const std::string& text) {
   write_file_atomically(path, Parts{std::as_bytes(std::span(text))});
 }
 
+bool is_standard_output(const Path& path) {
+  constexpr std::array names = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"};
+  return std::ranges::find(names, path) != names.end();
+}
+
 void write_output(const Path& path, const Parts& parts) {
-  if (path == "-") {
+  CHECK(!path.empty(), "[write] a file needs a name");
+  if (is_standard_output(path)) {
     std::fflush(stdout);
     const int error = write_parts(STDOUT_FILENO, parts);
     CHECK(!error, "[write] cannot write to standard output: ", reason(error));

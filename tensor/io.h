@@ -75,8 +75,10 @@ using Parts = std::vector<std::span<const std::byte>>;
 // replaced, never followed.
 void write_file_atomically(const Path& path, const Parts& parts);
 void write_file_atomically(const Path& path, const std::string& text);
+// Whether a name stands for the standard output: "-", /dev/stdout and the like.
+bool is_standard_output(const Path& path);
 // For files that the user names. A regular file is replaced as above, also where a link leads to
-// it; a device or a pipe is written to as it is; "-" is the standard output.
+// it; a device, a pipe and the standard output are written to as they are.
 void write_output(const Path& path, const Parts& parts);
 void write_output(const Path& path, const std::string& text);
 // Makes a new entry of a folder (a rename, say) survive a loss of power. Some file systems cannot;

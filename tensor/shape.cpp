@@ -24,6 +24,7 @@ int64_t Shape::numel() const {
 
 Shape Shape::contiguous_strides() const {
   Shape strides = *this;
+  numel();  // refuses what cannot be counted
   int64_t step = 1;
   for (int i = ndim_ - 1; i >= 0; --i) {
     strides[i] = step;

@@ -335,7 +335,7 @@ TEST_CASE("a data set that cannot be stored is refused before it is made") {
   expect_error([&] { check_size(3e9, 81, dir / "d"); }, "holds at most 2147483647 examples");
   const double too_many = free_disk_bytes(dir.path()) / 2 / (1 << 20) + 1e6;
   if (too_many < 2e9)
-    expect_error([&] { check_size(too_many, 1 << 20, dir / "d"); }, "GiB of disk");
+    expect_error([&] { check_size(too_many, 1 << 20, dir / "d"); }, "TiB of disk");
   SudokuBuild build = small(4, 1000);
   build.augment = 1 << 30;
   expect_error([&] { build_sudoku(build, dir / "d"); }, "HINT: a smaller --count or --augment");

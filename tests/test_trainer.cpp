@@ -1,4 +1,5 @@
-// Training: resuming bit for bit, threads, micro-batches, the NaN guard, evaluation.
+// Training: resuming bit for bit, threads, micro-batches, the NaN guard, evaluation. What a run
+// folder holds is tested in test_resume.cpp.
 #include <omp.h>
 
 #include <cmath>
@@ -6,80 +7,19 @@
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
-#include "hrm/data/sudoku_build.h"
 #include "hrm/metrics.h"
 #include "hrm/presets.h"
 #include "hrm/report.h"
 #include "hrm/run_folder.h"
 #include "hrm/trainer.h"
 #include "nn/optim/schedule.h"
-#include "tests/support/support.h"
+#include "tests/support/small_run.h"
 #ifdef HRM_EMULATE
 #include "kernels/cuda/emulate/emulate.h"
 #endif
 
 using namespace hrm;
 using namespace hrm::test;
-namespace fs = std::filesystem;
-
-namespace {
-
-// A data set of 4x4 puzzles and a model that trains on it in milliseconds.
-struct Setup {
-  explicit Setup(int64_t test_count = 30) {
-    SudokuBuild build;
-    build.rules = SudokuRules::of_side(4);
-    build.count = 120 + test_count, build.test_count = test_count;
-    build_sudoku(build, dir / "data");
-    config = preset("sudoku4");
-    config.data = (dir / "data").string();
-    ModelConfig& m = config.model;
-    m.hidden_size = m.puzzle_emb_ndim = 16, m.num_heads = 2, m.H_layers = m.L_layers = 1;
-    m.halt_max_steps = 3;
-    TrainConfig& t = config.train;
-    t.batch_size = 8, t.total_steps = 12, t.checkpoint_every = 4, t.eval_every = 5;
-    t.lr_warmup_steps = 3, t.eval_puzzles = 16, t.ema = 0.9;
-    train = std::make_unique<PuzzleDataset>(dir / "data", "train");
-    test = std::make_unique<PuzzleDataset>(dir / "data", "test");
-  }
-  Path folder(const std::string& name) const {
-    fs::create_directories(dir / name);
-    write_file_atomically(dir / name / "config.json", config.to_json().dump());
-    return dir / name;
-  }
-  std::unique_ptr<Trainer> trainer(const std::string& name, Device device = Device::cpu) const {
-    return std::make_unique<Trainer>(config, *train, test.get(), folder(name), device);
-  }
-  TempDir dir;
-  Config config;
-  std::unique_ptr<PuzzleDataset> train, test;
-};
-
-// The sum of all differences of two models' weights.
-double weight_difference(const Model& a, const Model& b) {
-  const NamedTensors x = a.state_dict(), y = b.state_dict();
-  double sum = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    const auto u = x[i].second.to_vector(), v = y[i].second.to_vector();
-    for (size_t k = 0; k < u.size(); ++k) sum += std::abs(u[k] - v[k]);
-  }
-  return sum;
-}
-bool same_weights(const Model& a, const Model& b) { return weight_difference(a, b) == 0; }
-
-std::string without_times(const std::string& metrics) {
-  std::string out;
-  std::istringstream lines(metrics);
-  for (std::string line; std::getline(lines, line);) {
-    Json j = Json::parse(line);
-    for (const char* key : {"elapsed", "samples_per_second", "seconds"}) j.erase(key);
-    out += j.dump() + "\n";
-  }
-  return out;
-}
-
-}  // namespace
-
 TEST_CASE("a run that is killed and resumed ends with the same bits, on every device") {
   for (const Device device : devices())
     for (const auto& [dtype, refill, unroll] : {std::tuple{"f32", "only_halted", "1"},
@@ -87,7 +27,7 @@ TEST_CASE("a run that is killed and resumed ends with the same bits, on every de
                                                 {"f32", "reference", "1"},
                                                 {"f32", "only_halted", "2"},
                                                 {"f32", "reference", "3"}}) {
-      Setup s(8);  // few rows: the emulated device is slow
+      SmallRun s(8);  // few rows: the emulated device is slow
       s.config.train.batch_size = 4, s.config.train.eval_puzzles = 4;
       s.config.set("dtype", dtype), s.config.set("refill", refill);
       s.config.set("unroll_segments", unroll);
@@ -119,7 +59,7 @@ TEST_CASE("a run that is killed and resumed ends with the same bits, on every de
 }
 
 TEST_CASE("one, two and three threads train the same bits") {
-  const Setup s;
+  const SmallRun s;
   const int before = omp_get_max_threads();
   std::vector<std::unique_ptr<Trainer>> runs;
   for (const int threads : {1, 2, 3}) {
@@ -133,7 +73,7 @@ TEST_CASE("one, two and three threads train the same bits") {
 }
 
 TEST_CASE("micro-batches give the step of the whole batch") {
-  Setup s;
+  SmallRun s;
   s.config.model.dtype = DType::f64;
   const auto whole = s.trainer("one");
   s.config.train.micro_batches = 3;
@@ -274,7 +214,7 @@ TEST_CASE("unrolled segments: rules that detach change nothing, a slot that star
 }
 
 TEST_CASE("unrolled segments: a step counts the rows of each, and updates the puzzles of each") {
-  Setup s;
+  SmallRun s;
   s.config.train.unroll_segments = 2, s.config.train.total_steps = 2;
   s.config.train.lr_warmup_steps = 0, s.config.model.halt_max_steps = 1;
   TrainCallbacks callbacks;
@@ -290,7 +230,7 @@ TEST_CASE("unrolled segments: a step counts the rows of each, and updates the pu
 }
 
 TEST_CASE("a step allocates nothing once it is warm, on every device") {
-  Setup s;
+  SmallRun s;
   for (const int64_t unroll : {1, 2})
     for (const Device device : devices()) {
       s.config.train.unroll_segments = unroll;
@@ -308,7 +248,7 @@ TEST_CASE("a step allocates nothing once it is warm, on every device") {
 #if HRM_WITH_CUDA
 TEST_CASE("cuda: a recorded step gives the bits of its launches") {
   for (const char* refill : {"only_halted", "reference"}) {
-    Setup s;
+    SmallRun s;
     s.config.set("refill", refill);
     const bool by_slot = refill == std::string("reference");
     s.config.train.micro_batches = by_slot ? 2 : 1;
@@ -325,7 +265,7 @@ TEST_CASE("cuda: a recorded step gives the bits of its launches") {
 }
 
 TEST_CASE("cuda: one recorded trainer may go while another goes on") {
-  Setup s, other;
+  SmallRun s, other;
   other.config.train.batch_size = 12;
   auto leaves = other.trainer("leaves", Device::cuda);
   const auto stays = s.trainer("stays", Device::cuda), plain = s.trainer("plain", Device::cuda);
@@ -348,7 +288,7 @@ TEST_CASE("cuda: one recorded trainer may go while another goes on") {
 }
 
 TEST_CASE("cuda: a step is recorded once it asks the system for no memory") {
-  Setup s;
+  SmallRun s;
   const auto trainer = s.trainer("graph", Device::cuda);
   const auto asked = [&] {
     const uint64_t before = allocator_stats(Device::cuda).allocations;
@@ -367,7 +307,7 @@ TEST_CASE("cuda: a step is recorded once it asks the system for no memory") {
 
 #ifdef HRM_EMULATE
 TEST_CASE("cuda: a step that cannot be recorded is launched") {
-  Setup s;
+  SmallRun s;
   // The whole first: how many calls there are.
   const auto whole = s.trainer("whole", Device::cuda), plain = s.trainer("plain", Device::cuda);
   plain->use_cuda_graph(false);
@@ -390,7 +330,7 @@ TEST_CASE("cuda: a step that cannot be recorded is launched") {
 
 TEST_CASE("cuda: training follows the CPU, and a run moves between the devices") {
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
-    Setup s;
+    SmallRun s;
     s.config.model.dtype = dtype;
     s.config.model.num_heads = 1;  // heads of 16: tensor cores
     const auto cpu = s.trainer("cpu"), cuda = s.trainer("cuda", Device::cuda);
@@ -419,7 +359,7 @@ TEST_CASE("cuda: training follows the CPU, and a run moves between the devices")
 #endif
 
 TEST_CASE("a value that is not finite masks the update and stops the run, on every device") {
-  Setup s;
+  SmallRun s;
   s.config.train.ema = 0;
   for (const Device device : devices()) {
     const auto trainer = s.trainer("nan", device);
@@ -446,7 +386,7 @@ TEST_CASE("a value that is not finite masks the update and stops the run, on eve
 }
 
 TEST_CASE("early stop, stop requests and the last checkpoints") {
-  Setup s;
+  SmallRun s;
   s.config.train.eval_every = 1, s.config.train.early_stop = 2, s.config.train.total_steps = 50;
   s.config.train.lr = 0;
   CHECK(s.trainer("early")->run({}) == TrainOutcome::early_stopped);
@@ -463,261 +403,8 @@ TEST_CASE("early stop, stop requests and the last checkpoints") {
   CHECK(list_checkpoints(s.dir / "kept")[0].filename() == "step_00000012");
 }
 
-TEST_CASE("resuming refuses another configuration and another data set") {
-  Setup s;
-  s.trainer("run")->run({});
-  s.config.model.H_layers = 2;
-  expect_error([&] { s.trainer("run")->resume(); }, "H_layers = 1, not 2");
-  s.config.model.H_layers = 1;
-  s.config.train.beta2 = 0.5;
-  expect_error([&] { s.trainer("run")->resume(); }, "was made with beta2 = 0.95, not 0.5");
-  s.config.train.beta2 = 0.95;
-  expect_error([&] { s.trainer("new")->resume(); }, "has no checkpoint");
-  // The same puzzles in another folder are the same data set; others of the same shape are not.
-  const Setup same;
-  CHECK(same.train->identity() == s.train->identity());
-  CHECK(same.test->identity() != s.train->identity());
-  Trainer moved(s.config, *same.train, same.test.get(), s.dir / "run");
-  moved.resume();
-  CHECK(moved.steps_done() == 12);
-  const Setup other(31);
-  Trainer wrong(s.config, *other.train, other.test.get(), s.dir / "run");
-  expect_error([&] { wrong.resume(); }, "is not the one that the run was trained on");
-}
-
-TEST_CASE("resuming takes the newest checkpoint that is whole, and says which are not") {
-  Setup s;
-  s.config.train.keep_checkpoints = 3;
-  s.trainer("run")->run({});
-  const std::vector<Path> all = list_checkpoints(s.dir / "run");
-  REQUIRE(all.size() == 3);  // of steps 8, 10 and 12
-  const auto damage = [](const Path& file, int64_t at) {
-    std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
-    stream.seekp(at);
-    stream.put('#');
-  };
-  damage(all[2] / "model.safetensors", 4000);
-  const auto resumed = s.trainer("run");
-  const Resumed first = resumed->resume();
-  REQUIRE(first.damaged.size() == 1);
-  CHECK(first.damaged[0].find("step_00000012") != std::string::npos);
-  CHECK(first.damaged[0].find("its checksum is wrong") != std::string::npos);
-  CHECK(resumed->steps_done() == 10);
-  // Going on from there comes to the same end.
-  resumed->run({});
-  const auto whole = s.trainer("whole");
-  whole->run({});
-  CHECK(same_weights(whole->model(), resumed->model()));
-  CHECK(read_file(s.dir / "run" / "checkpoints" / "step_00000012" / "training.safetensors") ==
-        read_file(s.dir / "whole" / "checkpoints" / "step_00000012" / "training.safetensors"));
-
-  fs::resize_file(all[2] / "training.safetensors", 100);
-  Json state = read_json(all[1] / "state.json");
-  state["step"] = 9;
-  write_file_atomically(all[1] / "state.json", state.dump());
-  CHECK(s.trainer("run")->resume().damaged.size() == 2);
-  for (const Path& folder : all) fs::remove(folder / "state.json");
-  expect_error([&] { s.trainer("run")->resume(); }, "no checkpoint of");
-}
-
-TEST_CASE("a damaged checkpoint that was passed over never displaces a whole one") {
-  Setup s;
-  s.config.train.eval_every = 0;
-  s.config.train.keep_checkpoints = 2;
-  s.trainer("run")->run({});  // steps 8 and 12
-  fs::remove(s.dir / "run" / "checkpoints" / "step_00000012" / "model.safetensors");
-  s.config.train.keep_checkpoints = 1;
-  const auto resumed = s.trainer("run");
-  CHECK(resumed->resume().damaged.size() == 1);
-  TrainCallbacks callbacks;
-  callbacks.stop = [] { return true; };
-  CHECK(resumed->run(callbacks) == TrainOutcome::stopped);
-  const auto again = s.trainer("run");
-  CHECK(again->resume().damaged.size() == 1);
-  CHECK(again->steps_done() == 9);
-}
-
-TEST_CASE("checkpoints of another format are not taken for damaged ones") {
-  Setup s;
-  s.trainer("run")->run({});
-  const Path file = list_checkpoints(s.dir / "run").back() / "state.json";
-  Json state = read_json(file);
-  state["format"] = 1;
-  write_file_atomically(file, state.dump());
-  CHECK(s.trainer("run")->resume().damaged.size() == 1);  // a flipped number
-  state.erase("checksum");
-  write_file_atomically(file, state.dump());
-  expect_error([&] { s.trainer("run")->resume(); }, "HINT: use the version of hrm that wrote it");
-}
-
-TEST_CASE("a run that stopped early, or is longer than asked for, does not go on") {
-  Setup s;
-  s.config.train.eval_every = 1;
-  s.config.train.early_stop = 2;
-  s.config.train.total_steps = 50;
-  s.config.train.lr = 0;
-  const auto early = s.trainer("early");
-  CHECK(early->run({}) == TrainOutcome::early_stopped);
-  const auto resumed = s.trainer("early");
-  resumed->resume();
-  CHECK(resumed->finished());
-  CHECK(resumed->run({}) == TrainOutcome::early_stopped);
-  CHECK(resumed->steps_done() == early->steps_done());
-  s.config.train.total_steps = 2;
-  expect_error([&] { s.trainer("early")->resume(); }, "has made 3 steps already, more than 2");
-}
-
-TEST_CASE("every value of state.json is covered by its checksum") {
-  Setup s;
-  s.trainer("run")->run({});
-  const Path file = list_checkpoints(s.dir / "run").back() / "state.json";
-  const Json whole = read_json(file);
-  for (const auto& [name, value] : whole.items()) {
-    const std::string key = name;  // clang captures no structured binding
-    Json state = whole;
-    state[key] = value.is_number() ? Json(value.get<double>() + 1) : Json("other");
-    write_file_atomically(file, state.dump());
-    CHECK_MESSAGE(s.trainer("run")->resume().damaged.size() == 1, key);
-  }
-  write_file_atomically(file, whole.dump());  // the same values in another layout
-  CHECK(s.trainer("run")->resume().damaged.empty());
-}
-
-TEST_CASE("a resumed run may go on with other rates and longer, and says so in its metrics") {
-  Setup s;
-  s.trainer("run")->run({});
-  s.config.train.lr = 5e-4;
-  s.config.train.clip_norm = 1;
-  s.config.train.weight_decay = 0.2;
-  s.config.train.puzzle_emb_lr = 2e-3;
-  s.config.train.lr_min_ratio = 0.5;
-  s.config.train.total_steps = 20;
-  const auto longer = s.trainer("run");
-  CHECK(longer->resume().changes.size() == 6);
-  CHECK(longer->run({}) == TrainOutcome::finished);
-  CHECK(longer->steps_done() == 20);
-  const std::string metrics = read_file(s.dir / "run" / "metrics.jsonl");
-  CHECK(metrics.find(R"("lr":[0.001,0.0005])") != std::string::npos);
-  CHECK(metrics.find(R"("total_steps":[12,20])") != std::string::npos);
-  const MetricLines lines = read_metrics(s.dir / "run");
-  CHECK(lines.train.size() == 20);
-  CHECK(lines.train.back().at("step") == 20);
-}
-
-TEST_CASE("a run that is killed before its first checkpoint has no line of metrics twice") {
-  const Setup s;
-  struct Kill {};
-  TrainCallbacks callbacks;
-  callbacks.on_metrics = [](const TrainMetrics& m) {
-    if (m.step == 3) throw Kill();
-  };
-  CHECK_THROWS_AS(s.trainer("run")->run(callbacks), Kill);
-  CHECK(list_checkpoints(s.dir / "run").empty());
-  s.trainer("run")->run({});
-  s.trainer("whole")->run({});
-  CHECK(without_times(read_file(s.dir / "run" / "metrics.jsonl")) ==
-        without_times(read_file(s.dir / "whole" / "metrics.jsonl")));
-}
-
-TEST_CASE("the checkpoint comes before the evaluation, which is made up for when it was cut off") {
-  Setup s;
-  s.config.train.eval_every = 0;
-  s.config.train.final_eval_puzzles = 7;
-  const auto whole = s.trainer("whole");
-  whole->run({});
-  CHECK(read_json(s.dir / "whole" / "evaluation.json").at("count") == 7);
-  struct Kill {};
-  TrainCallbacks callbacks;
-  callbacks.on_eval_start = [](int64_t step) {
-    CHECK(step == 12);
-    throw Kill();
-  };
-  CHECK_THROWS_AS(s.trainer("run")->run(callbacks), Kill);
-  CHECK(list_checkpoints(s.dir / "run").back().filename() == "step_00000012");
-  CHECK_FALSE(fs::exists(s.dir / "run" / "evaluation.json"));
-  for (int i = 0; i < 2; ++i) {  // the second time there is nothing to do
-    const auto resumed = s.trainer("run");
-    resumed->resume();
-    CHECK(resumed->finished() == (i == 1));
-    resumed->run({});
-    CHECK(without_times(read_file(s.dir / "run" / "metrics.jsonl")) ==
-          without_times(read_file(s.dir / "whole" / "metrics.jsonl")));
-  }
-  CHECK(read_checkpoint(s.dir / "run" / "best", true).state["step"] == 12);
-  // Without a number of its own, the last evaluation is like the others.
-  s.config.train.final_eval_puzzles = -1;
-  s.trainer("like the others")->run({});
-  CHECK(read_json(s.dir / "like the others" / "evaluation.json").at("count") == 16);
-}
-
-TEST_CASE("weights of another run: tables without names, and a checkpoint before the first step") {
-  Setup s;
-  const auto source = s.trainer("source");
-  for (int i = 0; i < 4; ++i) source->step();
-  const auto started = s.trainer("run");
-  CHECK(started->start_from(source->model(), {}) == 0);  // row 0 is blank
-  CHECK(same_weights(source->model(), started->model()));
-  TrainCallbacks callbacks;
-  std::vector<std::string> saved;
-  callbacks.stop = [] { return true; };
-  callbacks.on_checkpoint = [&](const Path& path) { saved.push_back(path.filename().string()); };
-  started->run(callbacks);
-  CHECK(saved == std::vector<std::string>{"step_00000000", "step_00000001"});
-}
-
-TEST_CASE("checkpoints: stray files stay, links are not followed, a cut-off exchange is mended") {
-  Setup s;
-  const auto trainer = s.trainer("run");
-  trainer->run({});
-  const Path run = s.dir / "run", folder = run / "checkpoints";
-  fs::copy(folder / "step_00000012", folder / "step_00000001_backup");
-  write_file_atomically(folder / "step_notes.txt", std::string("mine"));
-  fs::create_directories(s.dir / "elsewhere");
-  write_file_atomically(s.dir / "elsewhere" / "thesis", std::string("mine"));
-  fs::create_directory_symlink(s.dir / "elsewhere", folder / "step_00000003");
-  prune_checkpoints(run, 1, 12);
-  remove_temporaries(run);
-  CHECK(list_checkpoints(run).size() == 1);
-  CHECK(fs::exists(folder / "step_00000001_backup" / "state.json"));
-  CHECK(fs::exists(folder / "step_notes.txt"));
-  CHECK(fs::exists(s.dir / "elsewhere" / "thesis"));
-  // Half written: gone. A user's file with such an ending: not ours.
-  fs::create_directories(folder / "step_00000099.tmp");
-  write_file_atomically(run / "notes.tmp", std::string("mine"));
-  // As where folders cannot be exchanged: the old one is beside, the new one never came.
-  fs::rename(run / "best", run / "best.old");
-  remove_temporaries(run);
-  CHECK_FALSE(fs::exists(folder / "step_00000099.tmp"));
-  CHECK(fs::exists(run / "notes.tmp"));
-  CHECK(fs::exists(run / "best" / "state.json"));
-  // A checkpoint folder that leads elsewhere.
-  fs::rename(folder, s.dir / "elsewhere" / "checkpoints");
-  fs::create_directory_symlink(s.dir / "elsewhere" / "checkpoints", folder);
-  expect_error([&] { const RunFolder held(run); }, "checkpoints is a link");
-}
-
-TEST_CASE("a run folder: one process, and no trace of a start that failed") {
-  const TempDir dir;
-  const Path run = dir / "runs" / "mine";
-  { const RunFolder folder(run); }
-  CHECK_FALSE(fs::exists(dir / "runs"));
-  {
-    const RunFolder folder(run);
-    expect_error([&] { const RunFolder second(run); }, "is in use by process");
-    CHECK_FALSE(folder.has_run());
-    write_file_atomically(run / "config.json", std::string("{}"));
-    CHECK(folder.has_run());
-  }
-  CHECK(fs::exists(run / "config.json"));
-  RunFolder(run).discard();
-  CHECK_FALSE(fs::exists(run / "config.json"));
-  write_file_atomically(run / "notes.txt", std::string("mine"));
-  { const RunFolder folder(run); }
-  CHECK(fs::exists(run / "notes.txt"));
-}
-
 TEST_CASE("evaluation depends on no batch, halting runs fewer segments, on every device") {
-  Setup s;
+  SmallRun s;
   for (const Device device : devices()) {
     const auto trainer = s.trainer("eval", device);
     for (int i = 0; i < 6; ++i) trainer->step();
@@ -752,7 +439,7 @@ TEST_CASE("evaluation depends on no batch, halting runs fewer segments, on every
 }
 
 TEST_CASE("EMA weights are used for evaluation and put back") {
-  Setup s;
+  SmallRun s;
   Random random(1);
   Parameter p = Parameter::make(ones({3}), DType::f32);
   Ema ema({{"p", &p}}, 0.5);
@@ -800,7 +487,7 @@ TEST_CASE("a run that does not fit is refused before it starts") {
 }
 
 TEST_CASE("the report holds what happened, and says what is missing") {
-  Setup s;
+  SmallRun s;
   const Path run = s.folder("report");
   CHECK(render_report(run).find("No training steps are recorded yet") != std::string::npos);
   s.trainer("report")->run({});

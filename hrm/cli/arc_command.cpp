@@ -161,9 +161,10 @@ void predict(const PredictSettings& s) {
   const PuzzleDataset data = open_data(run, s.data, "test", pool_of(s, run.config));
   CHECK(data.num_examples() > 0, "[arc] ", data.folder().string(), " has no evaluated tasks");
   check_pool(s, data);
+  const Path out = s.out.empty() ? Path(s.run) / "predictions" : Path(s.out);
+  create_folder(out);  // first, so that no work is lost where it cannot be
   if (s.shuffle) shuffle_puzzle_rows(run);
   const auto outcomes = vote(*run.model, data, s.options, true);
-  const Path out = s.out.empty() ? Path(s.run) / "predictions" : Path(s.out);
   write_predictions(out, outcomes);
   if (s.json) {
     Json json = to_json(score(outcomes));
@@ -237,6 +238,8 @@ struct ShowSettings : PredictSettings {
 
 void show(ShowSettings s) {
   s.common.apply();
+  CHECK(s.from.empty() || s.data.empty(),
+        "[arc] --from and --data both say where the task is. HINT: leave one of them out");
   std::optional<LoadedRun> run;
   std::vector<ArcTask> tasks;
   if (!s.run.empty()) {
@@ -485,6 +488,18 @@ std::vector<std::string> farm_task_words(const FarmSettings& s, const std::strin
   return words;
 }
 
+// What a result depends on: another task of the same name, or other settings, have another key.
+std::string farm_key(const FarmSettings& s, const ArcTask& task) {
+  ArcData data;
+  data.tasks = {task};
+  data.tasks[0].set.clear();  // where it lies does not matter
+  FarmSettings settings = s;
+  settings.from.clear();
+  std::string text = arc_data_text(data);
+  for (const std::string& word : farm_task_words(settings, task.id, "", 0)) text += word + "\n";
+  return hexadecimal(name_hash(text));
+}
+
 constexpr const char* kFarmLog = "farm.log";  // in every folder that a farm makes
 
 // A new folder for a task. What a farm that was stopped left there is removed, and nothing else.
@@ -517,6 +532,7 @@ std::vector<Json> read_farm(const Path& results) {
     try {
       const Members line(json, where);
       line.flag("known", false);
+      line.text("key", "");
       line.flag("solved_at_2", false);
       if (tasks.insert(line.text("task")).second) lines.push_back(json);
     } catch (const Error& error) {
@@ -552,6 +568,7 @@ void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const Pa
   SideBySide pool(jobs);
   pool.done = [&](int64_t i) {
     lines.push_back(read_json(folder(i) / "result.json"));
+    lines.back()["key"] = farm_key(s, tasks[i]);
     append_json_line(results, lines.back().dump());
     bar.update(
         std::ssize(lines),
@@ -577,13 +594,22 @@ void farm(const FarmSettings& s) {
   const StopSignals signals;
   const FolderLock held(s.out);
   std::vector<Json> lines = read_farm(results);
-  std::erase_if(tasks, [&](const ArcTask& t) {
-    return std::ranges::any_of(lines, [&](const Json& l) { return l.value("task", "") == t.id; });
-  });
+  const auto done = [&](const ArcTask& t) {
+    const auto line = std::ranges::find_if(lines, [&](const Json& l) { return l["task"] == t.id; });
+    if (line == lines.end()) return false;
+    CHECK(line->value("key", "") == farm_key(s, t), "[farm] ", results.string(),
+          " holds a result of ", t.id,
+          " that was found with other settings, or of another task of this name. HINT: choose "
+          "another --out folder");
+    return true;
+  };
+  if (const auto before = std::erase_if(tasks, done))
+    std::fprintf(stderr, "%s tasks were done before\n",
+                 format_count(static_cast<int64_t>(before)).c_str());
   try {
     run_farm(s, tasks, results, lines);
   } catch (const Error& error) {
-    throw with_hint(error, "the same command goes on with what is left");
+    throw with_hint(error, "what is done is kept, and the same command goes on from there");
   }
   if (const int status = StopSignals::exit_status()) {
     std::fprintf(stderr, "stopped; the same command goes on with what is left\n");

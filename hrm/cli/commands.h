@@ -94,6 +94,8 @@ void update_run_config(const Path& run, const Config& config);
 // The command line of this process, for config.json and messages.
 void set_command_line(int argc, char** argv);
 
+// Where a command says what it did: not among the data that it writes to `out`.
+std::FILE* text_beside(const Path& out);
 void print_json(const Json& json);
 // "exact 96.4 %   cells 99.1 %   segments 2.31 ..." and, if colour allows, in colour.
 std::string describe(const EvalResult& result);

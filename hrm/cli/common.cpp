@@ -55,6 +55,8 @@ void CommonOptions::add(CLI::App& command) {
 
 void CommonOptions::apply() const {
   if (threads > 0) omp_set_num_threads(threads);
+  CHECK(!tf32 || device() == Device::cuda,
+        "[device] --tf32 is of a GPU's tensor cores. HINT: --device cuda, or leave it out");
   if (device() == Device::cpu) return;
   if constexpr (kBuiltWithCuda) {
     cuda::require_device();
@@ -245,6 +247,8 @@ void update_run_config(const Path& run, const Config& config) {
   json["data"] = portable_data(run, config.data);
   if (json != before) write_file_atomically(run / "config.json", json.dump(2) + "\n");
 }
+
+std::FILE* text_beside(const Path& out) { return is_standard_output(out) ? stderr : stdout; }
 
 void print_json(const Json& json) {
   // In ASCII: names from files may hold what a terminal would obey.

@@ -114,7 +114,8 @@ void make_mazes(MazeOptions o) {
                        {"unique_share", s.unique_share},
                        {"acceptance", s.acceptance},
                        {"out", o.out}});
-  std::printf(
+  std::fprintf(
+      text_beside(o.csv),
       "%s: %s training and %s test mazes; paths of %.1f steps on average, %.0f %% walls, %.0f %% "
       "with one shortest path; %.1f %% of the wall patterns tried were used\n"
       "Next: hrm train --preset maze10 --data %s\n",

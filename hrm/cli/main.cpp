@@ -135,5 +135,5 @@ int main(int argc, char** argv) {
   add_commands(app);
   const int status = run(app, argc, argv);
   if (flush_output()) return status;
-  return status == 0 ? kExitError : status;
+  return status == 0 || status == kExitNo ? kExitError : status;
 }

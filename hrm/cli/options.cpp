@@ -56,7 +56,7 @@ const CLI::App& last_command(const CLI::App& app, std::string& name) {
 std::vector<std::string> commands_of(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-    names.push_back(command->get_name());
+    if (!command->get_group().empty()) names.push_back(command->get_name());  // not hidden ones
   return names;
 }
 

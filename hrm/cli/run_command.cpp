@@ -199,7 +199,8 @@ std::string puzzle_text(const std::string& given) {
           ". HINT: give the puzzle itself, a file with it, or - for standard input");
     return given;
   }
-  std::string text = read_input(given);
+  constexpr int64_t kMostBytes = 1 << 22;  // the largest maze and its line ends
+  std::string text = read_input(given, kMostBytes);
   CHECK(!text.starts_with("\xFF\xFE") && !text.starts_with("\xFE\xFF"), "[solve] ",
         input_name(given), " is UTF-16 text. HINT: save it as UTF-8");
   if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // the byte order mark of UTF-8

@@ -273,6 +273,7 @@ void resume_training(const Settings& s) {
   CHECK(fs::exists(run / "config.json"), "[train] there is no run in ", run.string(),
         " to resume. HINT: leave out --resume to start one");
   RunFolder folder(run);
+  read_metrics(run);  // damage in it is found now, not in the report at the end
   Config config = resumed_config(s, run);
   if (!s.data.empty()) config.data = s.data;
   CHECK(!config.data.empty(), "[train] ", run.string(), " names no data set. HINT: --data DIR");
@@ -290,22 +291,24 @@ void resume_training(const Settings& s) {
   say_where(run);
 }
 
-// How to make data of the kind that a preset is for.
-std::string data_recipe(const std::string& preset_name) {
+// How to make data of the kind that a preset is for, in `folder`, or in one of its own.
+std::string data_recipe(const std::string& preset_name, const Path& folder = {}) {
   const std::string name = preset_name.empty() ? "sudoku4" : preset_name;
-  std::string words = "sudoku --side 9", folder = "data/sudoku9";
+  std::string kind = "sudoku --side 9", own = "data/sudoku9";
   if (name == "sudoku4" || name == "sudoku6") {
-    words = "sudoku --side " + name.substr(6);
-    folder = "data/" + name;
+    kind = "sudoku --side " + name.substr(6);
+    own = "data/" + name;
   } else if (name.starts_with("maze")) {
-    words = "maze --size 10 --min-path 9 --unique";
-    folder = "data/maze10";
+    kind = "maze --size 10 --min-path 9 --unique";
+    own = "data/maze10";
   } else if (name.find("arc") != std::string::npos) {
-    words = "arc --from ARC-AGI/data";
-    folder = "data/arc";
+    kind = "arc --from ARC-AGI/data";
+    own = "data/arc";
   }
-  return "`hrm data " + words + " --out " + folder + "`, then `hrm train --preset " + name +
-         " --data " + folder + "`";
+  const std::string where = folder.empty() ? own : folder.string();
+  const std::string make = "`hrm data " + kind + " --out " + where + "`";
+  if (!folder.empty()) return make + " makes one";
+  return make + ", then `hrm train --preset " + name + " --data " + where + "`";
 }
 
 // The folder is made last, so that a start that fails leaves none.
@@ -321,6 +324,8 @@ void start_training(const Settings& s) {
   check_free();
   if (!s.data.empty()) config.data = s.data;
   CHECK(!config.data.empty(), "[train] a data set is needed. HINT: ", data_recipe(config.preset));
+  CHECK(fs::exists(config.data), "[train] there is no data set in ", config.data,
+        ". HINT: ", data_recipe(config.preset, config.data));
   const PuzzleDataset train_data(config.data, "train", view_of(config));
   adopt_data(config, train_data);
   config.validate();
@@ -339,6 +344,8 @@ void start_training(const Settings& s) {
 
 void train(const Settings& s) {
   s.common.apply();
+  CHECK(!s.no_graph || s.common.device() == Device::cuda,
+        "[train] --no-cuda-graph is of a GPU. HINT: --device cuda, or leave it out");
   CHECK(s.checkpoint.empty() || (!s.init.empty() && !s.resume),
         "[train] --checkpoint chooses the weights of --init. HINT: --resume takes the newest "
         "checkpoint by itself");

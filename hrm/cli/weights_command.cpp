@@ -112,9 +112,13 @@ void run_export(const std::string& run, const std::string& which, const std::str
   NamedTensors tensors;
   for (const auto& [name, tensor] : loaded.model->state_dict(kOfficialPrefix))
     tensors.emplace_back((compiled ? "_orig_mod." : "") + name, tensor);
+  std::error_code none;
+  const Path folder = std::filesystem::weakly_canonical(out, none).parent_path();
+  CHECK(folder != std::filesystem::weakly_canonical(loaded.weights, none), "[export] ", out,
+        " is a part of the run itself. HINT: another --out file");
   write_safetensors(out, tensors, {{"format", "pt"}});
-  std::printf("%s: the weights of %s (step %lld)\n", out.c_str(), loaded.weights.c_str(),
-              static_cast<long long>(loaded.step));
+  std::fprintf(text_beside(out), "%s: the weights of %s (step %lld)\n", out.c_str(),
+               loaded.weights.c_str(), static_cast<long long>(loaded.step));
 }
 
 }  // namespace

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <limits>
 
 #include "hrm/data/arc_dataset.h"
+#include "hrm/progress.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -54,7 +54,8 @@ void DatasetWriter::check_target(bool replace) {
   fs::remove_all(temporary_ / "new", error);
   fs::remove_all(temporary_ / "old", error);
   const bool free = !fs::exists(folder_, error) || fs::is_empty(folder_, error);
-  CHECK(!error, "[data] cannot look into ", folder_.string(), ": ", error.message());
+  CHECK(!error, "[data] cannot look into ", folder_.string(), ": ", error.message(),
+        ". HINT: --out must be a folder, or a name that is free");
   const bool is_dataset =
       fs::exists(folder_ / "train" / "dataset.json") || fs::exists(folder_ / kArcFile);
   CHECK(free || (replace && is_dataset), "[data] ", folder_.string(), " exists already. HINT: ",
@@ -122,7 +123,7 @@ void DatasetWriter::add(const std::string& split, const std::vector<int>& inputs
     if (label == kIgnoreLabel) label = static_cast<int>(info_.ignore_label_id.value_or(label));
   const auto fits = [&](int token) { return wide_ || (token >= 0 && token < 256); };
   CHECK(std::ranges::all_of(inputs, fits) && std::ranges::all_of(stored, fits),
-        "[data] tokens must be 0..255 in a data set of bytes");
+        "[data] tokens must be 0..255 in a data set of bytes. HINT: wide = true stores others");
   append(*s.inputs, inputs), append(*s.labels, stored);
   if (!same_puzzle) {
     if (group != s.last_group) s.group_begin.push_back(static_cast<int32_t>(s.puzzle_ids.size()));
@@ -195,11 +196,10 @@ void check_size(double examples, int64_t seq_len, const Path& out) {
   CHECK(examples <= kMost, "[data] a data set holds at most ", static_cast<int64_t>(kMost),
         " examples, not ", static_cast<int64_t>(examples),
         ". HINT: a smaller --count or --augment; training draws copies on the fly");
-  const auto gib = [](double n) { return std::round(n / (1 << 30) * 10) / 10; };
   // Inputs and labels, a byte a token.
   const double bytes = 2 * static_cast<double>(seq_len) * examples, free = free_disk_bytes(out);
-  CHECK(bytes < free, "[data] the data set needs about ", gib(bytes), " GiB of disk, ", gib(free),
-        " GiB are free. HINT: a smaller --count or --augment, or another --out");
+  CHECK(bytes < free, "[data] the data set needs about ", format_bytes(bytes), " of disk, ",
+        format_bytes(free), " are free. HINT: a smaller --count or --augment, or another --out");
 }
 
 }  // namespace hrm

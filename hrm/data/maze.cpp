@@ -30,7 +30,7 @@ Maze parse_maze(std::string_view text) {
   for (const char c : text) {
     if (c == '\n' || c == '\r') continue;
     CHECK(c != 'o' && kCharset.find(c) != std::string_view::npos, "[maze] cell ", maze.cells.size(),
-          " is '", c, "', must be '#', ' ', S or G");
+          " is '", printable(std::string_view(&c, 1)), "', must be '#', ' ', S or G");
     maze.cells += c;
   }
   CHECK(maze.cells.size() <= kLargestSide * kLargestSide, "[maze] a maze has at most ",

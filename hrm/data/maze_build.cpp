@@ -87,7 +87,8 @@ MazeSummary build_maze(const MazeBuild& build, const Path& out) {
   if (build.test_from.empty()) {
     random.shuffle(puzzles);
     CHECK(test_count < std::ssize(puzzles), "[maze] all ", puzzles.size(),
-          " mazes were needed for the test split. HINT: a larger --count or a smaller --test");
+          " mazes were needed for the test split. HINT: ",
+          build.from.empty() ? "a larger --count or a smaller --test" : "a smaller --test");
   } else {
     std::vector<MazePuzzle> test = read_csv(build.test_from);
     test_count = std::ssize(test);

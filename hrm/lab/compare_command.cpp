@@ -19,11 +19,11 @@ struct Compared {
   MetricLines lines;
 };
 
-std::vector<Compared> read_runs(const std::vector<std::string>& folders) {
+std::vector<Compared> read_runs(const char* command, const std::vector<std::string>& folders) {
   std::vector<Compared> runs;
   for (const std::string& folder : folders) {
     runs.push_back({folder, read_config(folder), read_metrics(folder)});
-    CHECK(!runs.back().lines.train.empty(), "[compare] ", folder,
+    CHECK(!runs.back().lines.train.empty(), "[", command, "] ", folder,
           " has no metrics yet. HINT: train it first");
   }
   return runs;
@@ -69,7 +69,7 @@ std::string differences(const std::vector<Compared>& runs) {
 }
 
 void compare(const std::vector<std::string>& folders, const Path& out) {
-  const std::vector<Compared> runs = read_runs(folders);
+  const std::vector<Compared> runs = read_runs("compare", folders);
   std::vector<std::string> names, head = {""};
   for (const Compared& run : runs) names.push_back(run.name), head.push_back(run.name);
   std::string body = series_legend(names) + "<div class=\"two\">";
@@ -80,8 +80,9 @@ void compare(const std::vector<std::string>& folders, const Path& out) {
     body += chart_of(runs, "Token loss" + by, x, label, "lm_loss", false, false);
   }
   body += "</div><h2>Results</h2><div class=\"wide\"><table>" + table_row(head, true);
-  std::printf("%-28s %12s %10s %9s %9s %12s\n", "run", "samples", "seconds", "solved", "tokens",
-              "samples/s");
+  std::FILE* text = text_beside(out);
+  std::fprintf(text, "%-28s %12s %10s %9s %9s %12s\n", "run", "samples", "seconds", "solved",
+               "tokens", "samples/s");
   std::vector<std::vector<std::string>> lines = {
       {"samples"}, {"seconds of training"}, {"solved"}, {"tokens right"}, {"samples/s"}};
   for (const Compared& run : runs) {
@@ -95,8 +96,8 @@ void compare(const std::vector<std::string>& folders, const Path& out) {
                                             format("%.1f", seconds), share("exact_accuracy"),
                                             share("accuracy"), format("%.0f", samples / seconds)};
     for (size_t i = 0; i < cells.size(); ++i) lines[i].push_back(cells[i]);
-    std::printf("%-28s %12s %10s %9s %9s %12s\n", run.name.c_str(), cells[0].c_str(),
-                cells[1].c_str(), cells[2].c_str(), cells[3].c_str(), cells[4].c_str());
+    std::fprintf(text, "%-28s %12s %10s %9s %9s %12s\n", run.name.c_str(), cells[0].c_str(),
+                 cells[1].c_str(), cells[2].c_str(), cells[3].c_str(), cells[4].c_str());
   }
   for (const auto& line : lines) body += table_row(line);
   body += "</table></div>";
@@ -104,19 +105,19 @@ void compare(const std::vector<std::string>& folders, const Path& out) {
     body += "<h2>Settings that differ</h2><div class=\"wide\"><table>" + table_row(head, true) +
             rows + "</table></div>";
   write_output(out, html_page("Runs side by side", body));
-  std::printf("page %s\n", out.c_str());
+  if (!is_standard_output(out)) std::printf("page %s\n", out.c_str());
 }
 
 void write_metrics(const std::string& folder, const std::string& csv,
                    const std::string& tensorboard) {
-  const MetricLines lines = read_runs({folder})[0].lines;
+  const MetricLines lines = read_runs("metrics", {folder})[0].lines;
   CHECK(!csv.empty() || !tensorboard.empty(),
         "[metrics] nothing to write. HINT: --csv FILE or "
         "--tensorboard FOLDER; the JSON lines are ",
         folder, "/metrics.jsonl");
   if (!csv.empty()) {
     write_output(csv, metrics_csv(lines));
-    if (csv != "-") std::printf("%s\n", csv.c_str());
+    if (!is_standard_output(csv)) std::printf("%s\n", csv.c_str());
   }
   if (tensorboard.empty()) return;
   // The run started when its config.json was written.

@@ -26,6 +26,10 @@ constexpr size_t kMostMembers = 1000;        // of a list or an object in the fi
 constexpr size_t kMostAxes = 20;
 constexpr size_t kMostCommand = 1 << 16;  // characters of a command
 
+// What a record may hold (see records.cpp).
+const Words kValues = {"exact", "first",    "any",     "tokens",  "valid",
+                       "lost",  "segments", "seconds", "samples", "train_seconds"};
+
 void replace_all(std::string& text, const std::string& what, const std::string& with) {
   for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size()) {
     text.replace(at, what.size(), with);
@@ -105,6 +109,7 @@ class Reader {
     check_count(all.size(), seeds.size());
     for (const auto& [labels, run] : all)
       for (const Json& seed : seeds) add_trial(e, labels, run, seed);
+    check_names(e);
     keep_only(e);
     return e;
   }
@@ -161,6 +166,47 @@ class Reader {
             brief(points));
       for (const auto& [x, y] : points.items())
         Members(points, file_.string() + ": charts: published: " + name).number(x, -1e15, 1e15);
+    }
+  }
+
+  // The labels and values that charts and comparisons name: a page would fail, or be empty, when
+  // all is trained.
+  void check_names(const Experiment& e) const {
+    // Those that a judgement adds by itself.
+    Words labels = {"evaluation", "segment", "step", "rollouts", "select"};
+    const auto note = [&](const Labels& some) {
+      for (const auto& [name, value] : some)
+        if (std::find(labels.begin(), labels.end(), name) == labels.end()) labels.push_back(name);
+    };
+    for (const Trial& t : e.trials) {
+      note(t.labels);
+      for (const Judgement& j : t.judgements) note(j.labels);
+    }
+    const auto check_name = [&](const std::string& where, const std::string& name,
+                                const Words& more) {
+      Words known = labels;
+      known.insert(known.end(), more.begin(), more.end());
+      const std::string close = nearest(name, known);
+      check(std::find(known.begin(), known.end(), name) != known.end(), where, " names '", name,
+            "'. HINT: ",
+            close.empty() ? "there are " + join(known, ", ") : "did you mean '" + close + "'?");
+    };
+    for (const Json& pair : e.compare)
+      for (const Json& where : pair)
+        for (const auto& [name, value] : where.items()) check_name("compare", name, {});
+    for (const Json& chart : e.charts) {
+      if (chart.contains("where"))
+        for (const auto& [name, value] : chart["where"].items())
+          check_name("charts: where", name, {});
+      if (chart.contains("x")) check_name("charts: x", chart["x"], kValues);
+      if (chart.contains("series"))
+        for (const Json& name :
+             chart["series"].is_array() ? chart["series"] : Json::array({chart["series"]}))
+          check_name("charts: series", name, {});
+      if (!chart.contains("y")) continue;
+      const std::string y = chart["y"];
+      check(std::find(kValues.begin(), kValues.end(), y) != kValues.end(), "charts: y names '", y,
+            "'. HINT: there are ", join(kValues, ", "));
     }
   }
 

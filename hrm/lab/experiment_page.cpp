@@ -110,8 +110,13 @@ const Row* only_row(const std::vector<Row>& rows, const Json& where) {
   const Row* found = nullptr;
   for (const Row& r : rows)
     if (matches(r, where)) {
-      CHECK(!found, "[lab] compare: several rows are ", brief(where),
-            ". HINT: name more labels, {\"segment\": null} for none");
+      if (found) {
+        std::string differing;
+        for (const std::string& name : names_of_labels({*found, r}))
+          differing += (differing.empty() ? "" : ", ") + name;
+        detail::fail("[lab] compare: several rows are ", brief(where), "; they differ in ",
+                     differing, ". HINT: name these, with null for a label that a row lacks");
+      }
       found = &r;
     }
   return found;

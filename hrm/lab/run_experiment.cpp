@@ -302,7 +302,7 @@ std::vector<Record> run_experiment(const Experiment& experiment, const RunOption
   try {
     return Run(experiment, options).run();
   } catch (const Error& error) {
-    throw with_hint(error, "the same command goes on with what is left");
+    throw with_hint(error, "what is done is kept, and the same command goes on from there");
   }
 }
 

@@ -84,7 +84,9 @@ class Builder : public nlohmann::json_sax<Json> {
 template <class Number>
 std::string range_text(Number low, Number high) {
   std::ostringstream text;
-  if (high == std::numeric_limits<Number>::max())
+  constexpr Number kHighest = std::numeric_limits<Number>::max();
+  if (high == kHighest && low == std::numeric_limits<Number>::lowest()) return "";
+  if (high == kHighest)
     text << " of at least " << low;
   else
     text << " in " << low << ".." << high;

@@ -145,7 +145,13 @@ ok "farm" "of 2 tasks solved" "$hrm" arc farm --from arc/evaluation --out farm -
   --variants 2 --pool 2 "${tiny[@]}"
 ok "farm again: nothing left" "" bash -c "
   sed -i 's/\"solved_at_2\":[a-z]*/\"solved_at_2\":true/' farm/results.jsonl &&
-  '$hrm' arc farm --from arc/evaluation --out farm --budget 1s | grep -q '2 of 2 tasks solved'"
+  '$hrm' arc farm --from arc/evaluation --out farm --budget 1s --variants 2 --pool 2 ${tiny[*]} \
+    >again 2>err; grep -q '2 of 2 tasks solved' again && grep -q '2 tasks were done before' err"
+bad "farm again with another budget" "holds a result of e1 that was found with other settings" "$hrm" arc farm \
+  --from arc/evaluation --out farm --budget 2s --variants 2 --pool 2 "${tiny[@]}"
+mkdir -p another && task 3 9 >another/e1.json
+bad "farm: another task of the same name" "or of another task of this name" "$hrm" arc farm \
+  --from another --out farm --budget 1s --variants 2 --pool 2 "${tiny[@]}"
 bad "arc: not JSON" "bad.json is not valid JSON" bash -c "echo '{' >bad.json;
   '$hrm' data arc --from bad.json --out z"
 bad "arc: no such task" "did you mean 'e2'" "$hrm" data arc --from arc --task e22 --out z
@@ -382,7 +388,7 @@ ok "followed: --data" "" "$hrm" train --run begun --resume --data d4gone
 
 # --- the hint of a training that diverged, followed
 diverging=(train --preset sudoku4 --data d4 --steps 200 "${tiny[@]}" --set lr=1000 --set lr_warmup_steps=200)
-bad "hint: a lower rate" "HINT: a lower rate may help, \`hrm train --run diverged --resume --set lr=" \
+bad "hint: a lower rate" "HINT: a lower rate may help: \`hrm train --run diverged --resume --set lr=" \
   last_line "$hrm" "${diverging[@]}" --run diverged
 ok "followed: a lower rate" "run folder diverged" "$hrm" train --run diverged --resume --set lr=1e-4 --steps 30
 bad "hint: clipping, before the first checkpoint" "there is no checkpoint yet" \
@@ -528,7 +534,7 @@ bad "adapt: a folder that holds a run" "adapted holds a run already. HINT: choos
 # --- bad input
 bad "unknown option" "--spped" "$hrm" train --spped 3
 bad "no data set" "hrm data sudoku" "$hrm" train
-bad "not a data set" "is not a data set" "$hrm" train --data nowhere
+bad "not a data set" "there is no data set in nowhere" "$hrm" train --data nowhere
 bad "unknown preset" "did you mean 'sudoku4'" "$hrm" train --preset sudoku44 --data d4
 bad "unknown key" "did you mean 'batch_size'" "$hrm" train --data d4 --set batchsize=3
 bad "no value" "--set takes key=value" "$hrm" train --data d4 --set batch_size
@@ -785,7 +791,7 @@ if [[ -c /dev/full ]]; then
   full "$hrm" arc predict --run ra --json
   full "$hrm" train --run run --resume
   full "$hrm" lab list
-  exits 3 "solve says no, also on a full disk" bash -c "'$hrm' solve grid.txt --run untrained >/dev/full"
+  exits 1 "solve whose answer is lost" bash -c "'$hrm' solve grid.txt --run untrained >/dev/full"
 else
   skip "output on a full disk" "there is no /dev/full"
 fi
@@ -797,9 +803,11 @@ bad "hint: make a data set" 'HINT: `hrm data sudoku --side 4 --out data/sudoku4`
 ok "followed: make a data set" "" "$hrm" data sudoku --side 4 --out data/sudoku4
 ok "followed: train on it" "run folder runs/sudoku4" "$hrm" train --preset sudoku4 \
   --data data/sudoku4 "${tiny[@]}" --steps 1 --set eval_puzzles=16
-bad "hint: a folder that is no data set yet" 'HINT: `hrm data sudoku --out fresh` makes one' \
+bad "hint: a folder that is no data set yet" 'HINT: `hrm data sudoku --side 4 --out fresh` makes one' \
   "$hrm" train --data fresh --run x
-ok "followed: made" "" "$hrm" data sudoku --out fresh --count 20 --test 2
+ok "followed: made" "" "$hrm" data sudoku --side 4 --out fresh --count 20 --test 2
+bad "hint: data for another preset" 'HINT: `hrm data maze --size 10 --min-path 9 --unique --out data/maze10`, then' \
+  "$hrm" train --preset maze10
 bad "hint: a folder of something else" "HINT: give a folder that \`hrm data\` has made" "$hrm" train --data arc --run x
 printf '1.34341221434321\n12..34..21..43..\n' >four.txt
 bad "hint: another side" "HINT: --side 4" "$hrm" data sudoku --from four.txt --count 1 --test 0 --out hside
@@ -863,6 +871,75 @@ fitting=$(sed -n 's/.*HINT: batch_size \([0-9]*\) would fit.*/\1/p' err)
 [[ $fitting -ge 64 && $fitting -lt 8192 && ! -e hmemory ]]
 report $? "hint: a batch that fits (${fitting:-none})"
 ok "followed: that batch" "run folder hmemory" limited "$hrm" "${memory[@]}" --run hmemory --set batch_size="$fitting"
+
+# --- weights without a training to go on from
+cp back/best/model.safetensors imported
+bad "hint: resume of an imported run" 'HINT: `hrm train --init back --run NEW` starts a new run' \
+  last_line "$hrm" train --run back --resume --data d4 --steps 3
+ok "it is as it was" "" cmp back/best/model.safetensors imported
+ok "followed: a new run from these weights" "run folder fromback" "$hrm" train --init back --run fromback \
+  --data d4 --steps 3
+ok "with the settings of that run" '"hidden_size": 16' "$hrm" info fromback --json
+ok "from a checkpoint by its name" "step_00000010" "$hrm" train --init run --checkpoint step_00000010 \
+  --run fromstep --data d4 --steps 1
+bad "--checkpoint without --init" "chooses the weights of --init" "$hrm" train --data d4 --run x --checkpoint last
+bad "hint: a damaged best" "HINT: --checkpoint last" bash -c "
+  cp -r run spoilt && echo x >>spoilt/best/model.safetensors && '$hrm' train --init spoilt --run x"
+ok "followed: the last one" "run folder fromlast" "$hrm" train --init spoilt --checkpoint last --run fromlast --steps 1
+"$hrm" export run --out rope.safetensors >/dev/null
+ok "hint: a length that weights do not tell" "--data DIR tells seq_len" "$hrm" import rope.safetensors \
+  --run untold --preset hrm-27m --set num_heads=2
+ok "followed: the data set tells it" "Next: hrm eval --run told" "$hrm" import rope.safetensors \
+  --run told --preset hrm-27m --set num_heads=2 --data d4
+ok "what is next works" "40 puzzles" "$hrm" eval --run told
+
+# --- data on the standard output, and nothing else there
+ok "export to standard output" "" bash -c "
+  '$hrm' export run --out - >piped.safetensors 2>said && grep -q 'the weights of' said &&
+  '$hrm' export run --out /dev/stdout 2>/dev/null | cmp - piped.safetensors &&
+  '$hrm' export run --out whole.safetensors && cmp whole.safetensors piped.safetensors"
+ok "compare to standard output" "" bash -c "
+  '$hrm' compare run begun --out - 2>/dev/null >page.html && [[ \$(head -c 15 page.html) == '<!doctype html>' ]]"
+ok "mazes to standard output" "" bash -c "
+  '$hrm' data maze --size 6 --min-path 4 --count 5 --test 1 --out dmout --csv - 2>/dev/null >mazes.csv &&
+  [[ \$(wc -l <mazes.csv) == 6 ]]"
+bad "export over the run itself" "is a part of the run itself" "$hrm" export run --out run/best/model.safetensors
+
+# --- names and settings that cannot be stored, options without effect
+bad "a setting that is no text" "gradient must be UTF-8 text" "$hrm" train --data d4 --run x \
+  --set $'gradient=\xff'
+cp -r d4 $'d\xff'
+bad "a data set whose name is no text" "is not UTF-8 text" last_line "$hrm" train --data $'d\xff' --run x "${tiny[@]}"
+ok "a run whose name is no text" "run folder" "$hrm" train --data d4 --run $'r\xff' --steps 1 "${tiny[@]}"
+bad "--tf32 on a CPU" "HINT: --device cuda, or leave it out" "$hrm" train --data d4 --run x --tf32
+bad "--no-cuda-graph on a CPU" "HINT: --device cuda, or leave it out" "$hrm" train --data d4 --run x --no-cuda-graph
+bad "arc show: two sources" "HINT: leave one of them out" "$hrm" arc show e1 --from arc --data da
+bad "arc: no hidden commands" "needs a command: predict, score, show or farm" "$hrm" arc
+bad "arc predict into a file" "cannot create the folder taken" bash -c "echo >taken; '$hrm' arc predict --run ra --out taken"
+bad "metrics of a run that made none" "[metrics] hempty has no metrics yet" bash -c "
+  mkdir hempty; cp run/config.json hempty; '$hrm' metrics hempty"
+bad "compare: a misspelt label" "compare names 'lops'. HINT: did you mean 'loops'" bash -c "
+  sed 's/{\"loops\": 2,/{\"lops\": 2,/' lab.json >lab9.json; '$hrm' lab run lab9.json --out lab9"
+ok "which is found before anything is trained" "" test ! -e lab9/models
+bad "a chart of no such value" "charts: y names 'exakt'. HINT: there are exact" bash -c "
+  sed 's/\"x\": \"loops\"/\"x\": \"loops\", \"y\": \"exakt\"/' lab.json >lab9.json; '$hrm' lab run lab9.json --out lab9"
+# --- input without an end
+bad "solve: an endless file" "has more than 4194304 bytes" timeout 20 "$hrm" solve /dev/zero --run run
+bad "solve: bytes of no puzzle" "cell 0 is '\\x00', must be" bash -c "
+  printf '\\0#SG' >nul.txt; '$hrm' solve nul.txt --run rm"
+# --- half a fit is of no use
+"$hrm" adapt --run ra --puzzle arc/evaluation/e1.json --budget 1h --out halffit >out 2>err &
+pid=$!
+for _ in $(seq 500); do [[ -e halffit/metrics.jsonl ]] && break; sleep 0.02; done
+kill -TERM $pid
+wait $pid
+status=$?
+[[ $status == 143 && ! -e halffit ]] && grep -q "nothing is kept of it" err
+report $? "adapt that is stopped leaves nothing (status $status)"
+bad "hint: a fit that diverged" "HINT: a lower rate may help: --set puzzle_emb_lr=" last_line "$hrm" adapt --run ra \
+  --puzzle arc/evaluation/e1.json --budget 1s --out diverged-fit --set puzzle_emb_lr=1000 --set puzzle_emb_weight_decay=1000
+ok "followed: a lower rate, in the same folder" "run folder diverged-fit" "$hrm" adapt --run ra \
+  --puzzle arc/evaluation/e1.json --budget 1s --out diverged-fit
 
 # --- real puzzles
 

@@ -1,0 +1,74 @@
+// A training of milliseconds, for tests of runs and their folders.
+#pragma once
+
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <sstream>
+#include <string>
+
+#include "hrm/data/sudoku_build.h"
+#include "hrm/presets.h"
+#include "hrm/trainer.h"
+#include "tests/support/support.h"
+
+namespace hrm::test {
+
+namespace fs = std::filesystem;
+
+// A data set of 4x4 puzzles and a model that trains on it in milliseconds.
+struct SmallRun {
+  explicit SmallRun(int64_t test_count = 30) {
+    SudokuBuild build;
+    build.rules = SudokuRules::of_side(4);
+    build.count = 120 + test_count, build.test_count = test_count;
+    build_sudoku(build, dir / "data");
+    config = preset("sudoku4");
+    config.data = (dir / "data").string();
+    ModelConfig& m = config.model;
+    m.hidden_size = m.puzzle_emb_ndim = 16, m.num_heads = 2, m.H_layers = m.L_layers = 1;
+    m.halt_max_steps = 3;
+    TrainConfig& t = config.train;
+    t.batch_size = 8, t.total_steps = 12, t.checkpoint_every = 4, t.eval_every = 5;
+    t.lr_warmup_steps = 3, t.eval_puzzles = 16, t.ema = 0.9;
+    train = std::make_unique<PuzzleDataset>(dir / "data", "train");
+    test = std::make_unique<PuzzleDataset>(dir / "data", "test");
+  }
+  Path folder(const std::string& name) const {
+    fs::create_directories(dir / name);
+    write_file_atomically(dir / name / "config.json", config.to_json().dump());
+    return dir / name;
+  }
+  std::unique_ptr<Trainer> trainer(const std::string& name, Device device = Device::cpu) const {
+    return std::make_unique<Trainer>(config, *train, test.get(), folder(name), device);
+  }
+  TempDir dir;
+  Config config;
+  std::unique_ptr<PuzzleDataset> train, test;
+};
+
+// The sum of all differences of two models' weights.
+inline double weight_difference(const Model& a, const Model& b) {
+  const NamedTensors x = a.state_dict(), y = b.state_dict();
+  double sum = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const auto u = x[i].second.to_vector(), v = y[i].second.to_vector();
+    for (size_t k = 0; k < u.size(); ++k) sum += std::abs(u[k] - v[k]);
+  }
+  return sum;
+}
+inline bool same_weights(const Model& a, const Model& b) { return weight_difference(a, b) == 0; }
+
+// The lines of metrics.jsonl but for what a clock told.
+inline std::string without_times(const std::string& metrics) {
+  std::string out;
+  std::istringstream lines(metrics);
+  for (std::string line; std::getline(lines, line);) {
+    Json j = Json::parse(line);
+    for (const char* key : {"elapsed", "samples_per_second", "seconds"}) j.erase(key);
+    out += j.dump() + "\n";
+  }
+  return out;
+}
+
+}  // namespace hrm::test
