@@ -180,6 +180,22 @@ TEST_CASE("hooks see and replace gradients, at leaves once with the full sum") {
   CHECK(z.grad().item() == 40);
 }
 
+TEST_CASE("what has no gradient has none to ask for, to hook or to check") {
+  Tensor x = scalar(2);
+  const Tensor constant = full({}, 3, DType::f64), y = x * constant;
+  expect_error(
+      [&] {
+        grad({y}, {x, constant});
+      },
+      "[grad] input 1 requires no gradient. HINT: set_requires_grad() on it before");
+  CHECK(grad({y}, {x})[0].item() == 3);  // nothing was released
+  expect_error([&] { register_hook(constant, [](const Tensor& g) { return g; }); },
+               "[register_hook] the tensor requires no gradient. HINT: set_requires_grad() first");
+  const auto twice = [](const Tensors& in) { return Tensors{in[0] * 2.0}; };
+  expect_error([&] { gradcheck(twice, {ones({2}).set_requires_grad()}); },
+               "[gradcheck] inputs must be f64, got f32");
+}
+
 TEST_CASE("hooks may call grad() re-entrantly") {
   Tensor x = scalar(3);
   double inner = 0;

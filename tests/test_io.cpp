@@ -1,6 +1,7 @@
 // Files of tensors: round trips, files written by others, and every way a file can be wrong.
 #include "tensor/io.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -77,6 +78,25 @@ class FullDisk {
  private:
   rlimit before_{};
   void (*handler_)(int);
+};
+
+// While it lives, the standard output is a disk that is full.
+class FullOutput {
+ public:
+  FullOutput() {
+    std::fflush(stdout);
+    before_ = ::dup(STDOUT_FILENO);
+    const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
+    ::dup2(full, STDOUT_FILENO);
+    ::close(full);
+  }
+  ~FullOutput() {
+    ::dup2(before_, STDOUT_FILENO);
+    ::close(before_);
+  }
+
+ private:
+  int before_;
 };
 
 }  // namespace
@@ -336,6 +356,10 @@ TEST_CASE("io: what cannot be opened") {
   expect_error([&] { read_npy(dir.path()); }, "is not a regular file");
   REQUIRE(::mkfifo((dir / "pipe").c_str(), 0600) == 0);
   expect_error([&] { read_npy(dir / "pipe"); }, "is not a regular file");
+  // The kernel's own files have a size, and can be read but not mapped.
+  const Path settings = "/sys/devices/system/cpu/online";
+  if (std::filesystem::exists(settings))
+    expect_error([&] { read_file(settings); }, "[read] cannot map " + settings.string() + ": ");
   std::ofstream(dir / "empty").close();
   CHECK(read_file(dir / "empty").empty());
   expect_error([&] { read_npy(dir / "empty"); }, "is not an npy file");
@@ -357,6 +381,10 @@ TEST_CASE("io: atomic writes") {
   std::filesystem::create_directories(dir / "folder/inside");
   expect_error([&] { write_file_atomically(dir / "folder", std::string("x")); }, "cannot rename");
   CHECK(dir.list() == std::vector<std::string>{"f", "folder"});
+  std::filesystem::create_directory(dir / "f.tmp");
+  expect_error([&] { write_file_atomically(dir / "f", std::string("x")); },
+               "[write] cannot replace " + (dir / "f.tmp").string() + ": Is a directory");
+  CHECK(dir.list() == std::vector<std::string>{"f", "f.tmp", "folder"});
 }
 
 TEST_CASE("io: a full disk leaves the old file as it was and nothing beside it") {
@@ -364,13 +392,32 @@ TEST_CASE("io: a full disk leaves the old file as it was and nothing beside it")
   write_npy(dir / "x.npy", zeros({4}));
   const Tensor large = zeros({1 << 16});
   {
-    const FullDisk full(4096);
+    const FullDisk full(1 << 17);
     expect_error([&] { write_npy(dir / "x.npy", large); }, "x.npy: File too large");
     expect_error([&] { write_npy(dir / "y.npy", large); }, "[write] cannot write");
     expect_error([&] { write_safetensors(dir / "z", {{"w", large}}); }, "[write] cannot write");
   }
   CHECK(dir.list() == std::vector<std::string>{"x.npy"});
   check_equal(read_npy(dir / "x.npy"), zeros({4}));
+}
+
+TEST_CASE("io: rows that cannot be written are an error, at the row or at the end") {
+  const TempDir dir;
+  const std::vector<uint8_t> large(1 << 16), small(8);
+  const auto write = [&](const char* name, const std::vector<uint8_t>& row) {
+    NpyWriter writer(dir / name, DType::u8, std::ssize(row));
+    writer.append(row.data());
+    writer.finish();
+  };
+  std::filesystem::create_symlink("/dev/full", dir / "full");
+  // More than the stream keeps for later, and less.
+  for (const auto& row : {large, small})
+    expect_error([&] { write("full", row); }, "full: No space left on device");
+  expect_error([&] { write("none/x.npy", small); }, "none/x.npy: No such file or directory");
+  expect_error([&] { NpyWriter(dir / "none/x.npy", DType::u8, 8).finish(); },
+               "[write] cannot write " + (dir / "none/x.npy").string());
+  write("x.npy", small);
+  check_equal(read_npy(dir / "x.npy"), zeros({1, 8}, DType::u8));
 }
 
 TEST_CASE("io: no permission") {
@@ -471,6 +518,14 @@ TEST_CASE("io: what the user names is written to, not replaced") {
   expect_error([&] { write_output(dir / "full", std::string("x")); }, "No space left on device");
   CHECK(std::filesystem::is_character_file("/dev/full"));
   expect_error([&] { write_output(dir.path(), std::string("x")); }, "it is a folder");
+  REQUIRE(::mknod((dir / "socket").c_str(), S_IFSOCK | 0600, 0) == 0);
+  expect_error([&] { write_output(dir / "socket", std::string("x")); },
+               "[write] cannot open " + (dir / "socket").string() + ": No such device or address");
+  const auto to_full_output = [] {
+    const FullOutput full;
+    write_output("-", std::string("x"));
+  };
+  expect_error(to_full_output, "[write] cannot write to standard output: No space left on device");
 }
 
 TEST_CASE("io: arrays of the official data-set builder") {

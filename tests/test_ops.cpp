@@ -153,3 +153,86 @@ TEST_CASE("errors name the operation, the rule and the shapes") {
   expect_error([&] { atan2(zeros({2}).set_requires_grad(), zeros({2})); },
                "[atan2] has no gradient");
 }
+
+TEST_CASE("elementwise operations, selections and views say what they need") {
+  const Tensor a = zeros({2, 3}), wide = zeros({2, 3}, DType::f64);
+  const Tensor mask = zeros({2, 3}, DType::u8), ids = zeros({2}, DType::i32);
+  expect_error([&] { compare(CompareOp::ge, a, wide); },
+               "[compare] operands must have one dtype, got f32 and f64. HINT: cast()");
+  expect_error([&] { where(mask, a, wide); },
+               "[where] both values must have one dtype, got f32 and f64. HINT: cast()");
+  expect_error([&] { concat({}, 0); }, "[concat] needs at least one tensor");
+  expect_error([&] { pad(a, 0, 1, -1); }, "[pad] widths must not be negative, got 1 and -1");
+  expect_error([&] { pad(a, 0, -1, 1); }, "[pad] widths must not be negative, got -1 and 1");
+
+  expect_error([&] { embedding(a, a); }, "[embedding] indices must be i32, got f32");
+  const char* table = "[embedding] needs a table [n, dim] and a copy like it, got f32(";
+  expect_error([&] { embedding(zeros({3}), ids); }, table);
+  expect_error([&] { embedding(a, ids, 1, zeros({3, 2}, DType::bf16)); }, table);
+  expect_error([&] { embedding(a, ids, 1, wide); }, table);
+  const char* index =
+      "[gather_last] input and index must agree in all but the last dimension, got ";
+  expect_error([&] { gather_last(a, zeros({3, 2}, DType::i32)); }, index);
+  expect_error([&] { gather_last(a, ids); }, index);
+  expect_error([&] { gather_last(full({}, 1), full({}, 0, DType::i32)); }, index);
+  const char* rows = "[scatter_add] needs source [n, dim] and ids [n], got ";
+  expect_error([&] { scatter_add(a, zeros({3}, DType::i32), 4); }, rows);
+  expect_error([&] { scatter_add(a, zeros({2, 1}, DType::i32), 4); }, rows);
+  expect_error([&] { scatter_add(zeros({2}), ids, 4); }, rows);
+}
+
+TEST_CASE("reductions and norms want something to reduce") {
+  const Tensor scalar = full({}, 1), none = zeros({2, 0}), a = zeros({2, 3});
+  expect_error([&] { softmax(scalar); }, "[softmax] input must have a dimension, got shape ()");
+  expect_error([&] { log_softmax(scalar); }, "[softmax] input must have a dimension");
+  expect_error([&] { max(none, 1); }, "[max] dimension 1 of (2, 0) is empty");
+  CHECK(max(none, 0).numel() == 0);
+  for (const Tensor& t : {scalar, none}) {
+    expect_error([&] { argmax(t); }, "[argmax] the last dimension must not be empty, got shape (");
+    expect_error([&] { rms_norm(t); },
+                 "[rms_norm] the last dimension must not be empty, got shape (");
+  }
+  const char* alike =
+      "[add_rms_norm] both inputs must have one shape and dtype, got f32(2, 3) and ";
+  expect_error([&] { add_rms_norm(a, zeros({3})); }, alike);
+  expect_error([&] { add_rms_norm(a, zeros({2, 3}, DType::bf16)); }, alike);
+}
+
+TEST_CASE("products, attention and losses say what they need") {
+  const Tensor x = zeros({2, 4}), w = zeros({5, 4});
+  expect_error(
+      [&] {
+        linear(x, zeros({5, 4}, DType::f64));
+      },
+      "[linear] weight of f32 inputs must be f32, got f64 with a f32 copy");
+  expect_error(
+      [&] {
+        linear(x, w, zeros({5, 4}, DType::bf16));
+      },
+      "[linear] weight of f32 inputs must be f32, got f32 with a bf16 copy");
+  const char* residual = "[linear] the residual must be f32(2, 5), got ";
+  expect_error([&] { linear(x, w, {}, {}, nullptr, zeros({5})); }, residual);
+  expect_error([&] { linear(x, w, {}, {}, nullptr, zeros({2, 5}, DType::f64)); }, residual);
+
+  const Tensor qkv = zeros({1, 3, 12}), rotated = zeros({1, 3, 2, 4});
+  const RopeTables shorter = rope_tables(2, 4, 10000, DType::f32),
+                   exact = rope_tables(3, 4, 10000, DType::f64);
+  const char* tables = "[attention] rotary tables must be ";
+  expect_error([&] { attention(qkv, 1, &shorter); },
+               tables + std::string("[seq, head_dim] = (3, "));
+  expect_error([&] { attention(qkv, 1, &exact); }, tables + std::string("f32, got f64"));
+  const char* rope_needs =
+      "[rope] needs x [batch, seq, heads, head_dim] and tables [seq, head_dim]";
+  expect_error([&] { rope(rotated, shorter); }, rope_needs);
+  expect_error([&] { rope(qkv, shorter); }, rope_needs);
+  expect_error([&] { rope(rotated, exact); }, "[rope] tables of f32 inputs must be f32, got f64");
+
+  const LossType kind = LossType::softmax_cross_entropy;
+  const char* labels = "[cross_entropy] needs logits [..., vocab] and i32 labels [...], got f32(";
+  expect_error([&] { cross_entropy(kind, x, zeros({2})); }, labels);
+  expect_error([&] { cross_entropy(kind, x, zeros({4}, DType::i32)); }, labels);
+  expect_error([&] { cross_entropy(kind, full({}, 1), zeros({2}, DType::i32)); }, labels);
+  const char* target = "[bce_with_logits] logits and target must agree, got f32(2, 4) and ";
+  expect_error([&] { bce_with_logits(x, zeros({2})); }, target);
+  expect_error([&] { bce_with_logits(x, zeros({2, 4}, DType::f64)); }, target);
+}

@@ -3,6 +3,7 @@
 #include "autograd/ops/ops.h"
 #include "tensor/random.h"
 #include "tensor/tensor.h"
+#include "tensor/transfer.h"
 #include "tests/support/support.h"
 
 using namespace hrm;
@@ -145,6 +146,53 @@ TEST_CASE("shapes that no tensor can have are refused") {
   CHECK(zeros({0, 3}).view({-1, 3}).shape() == Shape({0, 3}));
 }
 
+TEST_CASE("what a tensor cannot be made of, seen as or repeated to is refused") {
+  const std::vector<int64_t> many(kMaxDims + 1, 1);
+  expect_error([&] { Shape(std::span(many)); }, "[shape] at most 6 dimensions, got 7");
+  expect_error(
+      [] {
+        from_vector<float>({1, 2, 3}, {2, 2});
+      },
+      "[from_vector] shape (2, 2) needs 4 values, got 3");
+  const Tensor t = zeros({2, 3}), across = t.transposed(0, 1);
+  expect_error([&] { across.view({6}); },
+               "[view] tensor must be contiguous, got shape (3, 2) with strides (1, 3). HINT: call "
+               "contiguous() first");
+  CHECK(across.contiguous().view({6}).shape() == Shape({6}));
+  expect_error([&] { t.expanded({1, 3}); }, "[expand] (2, 3) does not broadcast to (1, 3)");
+  expect_error([&] { t.summed_to({4, 2, 3}); }, "[sum] (4, 2, 3) does not broadcast to (2, 3)");
+  expect_error([] { zeros({2}, DType::i32).set_requires_grad(); },
+               "[requires_grad] only floating tensors have gradients, got i32");
+  CHECK_FALSE(zeros({2}, DType::i32).set_requires_grad(false).requires_grad());
+}
+
+TEST_CASE("fills and transfers need a contiguous tensor of the right size") {
+  Tensor across = zeros({2, 3}).transposed(0, 1);
+  Tensor whole = across.contiguous();
+  Random random(1);
+  expect_error([&] { across.fill(1); }, "[fill] tensor must be contiguous, got strides (1, 3)");
+  expect_error([&] { random.uniform_into(across, 0, 1); },
+               "[uniform_into] tensor must be contiguous, got strides (1, 3)");
+  Readback readback({3, 2}, DType::f32, Device::cpu);
+  for (const Tensor& wrong : {across, zeros({2}), zeros({3, 2}, DType::f64)})
+    expect_error([&] { readback.start(wrong); },
+                 "[readback] needs a contiguous tensor of shape (3, 2), got");
+  for (const auto& move : {upload, send})
+    for (const auto& [to, from] : {std::pair{across, whole}, {whole, across}, {whole, zeros({2})}})
+      expect_error([&] { move(to, from); }, "[upload] needs contiguous tensors of one size, got");
+  readback.start(whole);
+  upload(whole, readback.wait());
+}
+
+TEST_CASE("operands on two devices are refused before either is read") {
+  // As good as on a GPU for this: nobody may look at what it holds.
+  const auto memory = std::make_shared<std::vector<float>>(2);
+  const Storage storage(memory->data(), 2 * sizeof(float), Device::cuda, memory);
+  const Tensor host = zeros({2}), device(storage, 0, {2}, {1}, DType::f32);
+  expect_error([&] { host + device; },
+               "[add] operands must be on one device, got cpu(2) and cuda(2). HINT: move one");
+}
+
 TEST_CASE("printing") {
   CHECK(to_string(from_values({1, 2, 3, 4.5}, {2, 2})) == "f32(2, 2) [[1, 2], [3, 4.5]]");
   CHECK(to_string(zeros({1000})).size() < 80);
@@ -160,4 +208,5 @@ TEST_CASE("random integers below a bound are uniform, also where the bound is no
   int third = 0;
   for (int i = 0; i < 3000; ++i) third += random.below(int64_t{3} << 61) % 3 == 2;
   CHECK(std::abs(third - 1000) < 120);
+  expect_error([&] { random.below(0); }, "[random] below(n) needs n >= 1, got 0");
 }
