@@ -1,6 +1,10 @@
 // ARC tasks: files, variants, sequences, data sets in both forms, votes, the audit; conditionings.
 #include "hrm/data/arc.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <fstream>
 #include <map>
 #include <set>
@@ -8,6 +12,7 @@
 #include "hrm/data/arc_audit.h"
 #include "hrm/data/arc_build.h"
 #include "hrm/data/arc_files.h"
+#include "hrm/data/dataset_writer.h"
 #include "hrm/picture.h"
 #include "hrm/presets.h"
 #include "hrm/support/text.h"
@@ -82,6 +87,22 @@ std::vector<int> answer_tokens(const ArcExamples& arc, int64_t i, const ArcGrid&
               tokens.data());
   return tokens;
 }
+
+// While it lives, this process may open one file or folder more.
+class OneMoreFile {
+ public:
+  OneMoreFile() {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ::close(next);
+    const rlimit one{static_cast<rlim_t>(next) + 1, before_.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &one);
+  }
+  ~OneMoreFile() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
 
 }  // namespace
 
@@ -229,6 +250,11 @@ TEST_CASE(
   refuses(with(tall.dump()), "has 31 rows, at most 30");
   refuses(R"({"train": [{"input": [[1]]}], "test": [{"input": [[1]]}]})",
           "train[0] needs an \"output\"");
+  refuses(R"({"train": [{"output": [[1]]}], "test": []})", "x.json: train[0] needs an \"input\"");
+  refuses(R"({"train": [3], "test": []})", "x.json: train[0] needs an \"input\"");
+  refuses(R"({"train": 3, "test": []})", "x.json: train must be a list of pairs");
+  refuses(R"({"a": )" + with("[[1]]") + R"(, "b": {"train": []}})",
+          "x.json: b must be an object with \"train\" and \"test\"");
   const auto named = [&](const std::string& name) {
     return with("[[1]]").insert(1, "\"name\": " + Json(name).dump() + ", ");
   };
@@ -255,6 +281,15 @@ TEST_CASE(
   write(dir / "bad/y_solutions.json", "[]");
   expect_error([&] { load_all_arc({dir / "bad"}); }, "must be an object with the outputs");
   expect_error([&] { load_all_arc({dir / "nothing"}); }, "there is no");
+  fs::create_directories(dir / "empty/inside");
+  expect_error([&] { load_all_arc({dir / "empty"}); },
+               "[arc] " + (dir / "empty").string() + " holds no .json files. HINT: a clone of");
+  const auto with_one_more_file = [&] {
+    const OneMoreFile limit;
+    load_all_arc({dir / "empty"});
+  };
+  expect_error(with_one_more_file,
+               "[arc] cannot look into " + (dir / "empty").string() + ": Too many open files");
   std::vector<ArcTask> tasks = data.tasks;
   expect_error([&] { keep_tasks(tasks, {"bbbc"}); },
                "no task 'bbbc' in the data. HINT: did you mean 'bbbb'?");
@@ -330,6 +365,43 @@ TEST_CASE("arc: the compact form holds tasks and makes examples when they are re
   refused("/tasks/1/test/0/1", "12/3", "bbbb: test is no grid");
   write(dir / "e/arc.json", "{\"format\": 1}");
   expect_error([&] { PuzzleDataset(dir / "e", "train"); }, "arc.json needs a member 'canvas'");
+}
+
+TEST_CASE("arc: tasks that make no data set, and data sets of something else, are refused") {
+  const TempDir dir;
+  ArcData data = small_data(0, 2);
+  expect_error([&] { ArcExamples(data, "train", {}); },
+               "[arc] a grid of side " + std::to_string(smallest_canvas(data.tasks)) +
+                   " does not fit a canvas of 2");
+  const ArcExamples all(small_data(0), "train", {});
+  data.canvas = 0, data.tasks.resize(1);
+  expect_error([&] { ArcExamples(data, "test", {}, &all); },
+               "[arc] the splits have not the same tasks");
+  write_tasks(dir / "set", data);
+  ArcBuild build;
+  build.from = {dir / "set"}, build.only_evaluation = true;
+  expect_error([&] { build_arc(build, dir / "d"); },
+               "[arc] no task is left. HINT: --only evaluation keeps tasks of a folder");
+  CHECK_FALSE(fs::exists(dir / "d"));
+
+  // Two variants of one task on a canvas of 2 x 2; the second one has `examples`.
+  const auto official = [&](const std::string& name, int vocab, bool names, int examples) {
+    DatasetInfo info;
+    info.seq_len = 4, info.vocab_size = vocab, info.num_puzzle_identifiers = 3;
+    DatasetWriter writer(dir / name, info, {}, false);
+    const std::vector<int> grid = {2, 3, 4, 5};
+    writer.add("test", grid, grid, 0, 1);
+    for (int i = 0; i < examples; ++i) writer.add("test", grid, grid, 0, 2, i > 0);
+    writer.finish({"<blank>", "task", "task_t1_0123456789"});
+    if (!names) fs::remove(dir / name / "identifiers.json");
+    return ArcExamples(PuzzleDataset(dir / name, "test"));
+  };
+  CHECK(official("good", kArcVocab, true, 1).num_variants(0) == 2);
+  expect_error([&] { official("other", 6, true, 1); },
+               "[arc] " + (dir / "other").string() + " is no ARC data set. HINT: `hrm data arc`");
+  expect_error([&] { official("unnamed", kArcVocab, false, 1); }, "is no ARC data set. HINT");
+  expect_error([&] { official("uneven", kArcVocab, true, 2); },
+               "the variants of a task (group 0) have not the same number of examples");
 }
 
 TEST_CASE("arc: translation moves all but the first example of a variant") {

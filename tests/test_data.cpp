@@ -276,6 +276,8 @@ TEST_CASE("an own task from a CSV of tokens") {
   fails("inputs,labels\n1 2,1 2\n1 2,1\n", "t.csv line 3: all rows must have 2 inputs");
   fails("inputs,labels\n1 x,1 2\n", "tokens must be whole numbers");
   fails("inputs,labels\n-1 1,1 1\n", "input token -1 must be in");
+  fails("inputs,labels\n1 2,1 -5\n",
+        "[tokens] t.csv line 2: label -5 must be in 0..16777215 or -100");
   fails("inputs,labels,split\n1,1,valid\n", "split must be train or test, got 'valid'");
   fails("inputs,labels\n1,1,1\n", "must have 2 columns, got 3");
 }

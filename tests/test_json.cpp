@@ -1,6 +1,9 @@
 // Files of JSON and of JSON lines, and the members taken from them: anything but what is asked for
 // must be one line that names the file and the place.
 #include "hrm/support/json.h"
+
+#include <fstream>
+
 #include "tests/support/support.h"
 
 namespace hrm {
@@ -62,6 +65,10 @@ TEST_CASE("json: a file is named in errors, whether absent, a folder or damaged"
   expect_error([&] { read_json(dir / "bad.json"); }, "bad.json is not valid JSON");
   expect_error([&] { read_json(dir / "none.json"); }, "none.json");
   expect_error([&] { read_json(dir.path()); }, "is not a regular file");
+  std::ofstream(dir / "large.json").close();
+  std::filesystem::resize_file(dir / "large.json", kMaxJsonBytes + 1);  // takes no disk
+  expect_error([&] { read_json(dir / "large.json"); },
+               "large.json has 268435457 bytes, at most 268435456 are read");
 }
 
 TEST_CASE("json lines: each is visited, a last line that was cut off is not") {

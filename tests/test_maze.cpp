@@ -79,6 +79,12 @@ TEST_CASE("maze: bad text is refused with its place") {
   expect_error([] { parse_maze("S   "); }, "has one G, got 0");
   expect_error([] { parse_maze("SSGG"); }, "has one S, got 2");
   expect_error([] { parse_maze(""); }, "must be square");
+  expect_error([] { parse_maze(std::string(kLargestSide * kLargestSide + 1, ' ')); },
+               "[maze] a maze has at most 1024 cells a side, got 1048577 cells");
+  expect_error([] { parse_maze_csv("# a note\nS G\n", "m.csv"); },
+               "[maze] m.csv line 2 must be the header source,question,answer,rating");
+  for (const char* text : {"", "source,question,answer,rating\n"})
+    expect_error([&] { parse_maze_csv(text, "m.csv"); }, "[maze] m.csv holds no mazes");
 }
 
 TEST_CASE("maze: without a start or a goal there is no path, and labels that are ignored stay so") {
@@ -150,5 +156,19 @@ TEST_CASE("maze: generated mazes keep their promises, and a CSV brings them back
   MazeBuild impossible;
   impossible.side = 5, impossible.min_path = 24, impossible.count = 10, impossible.test_count = 2;
   expect_error([&] { build_maze(impossible, dir / "f"); }, "smaller --min-path");
+  for (const auto& [low, high] : {std::pair{0.5, 0.4}, {-0.1, 0.4}, {0.5, 1.0}}) {
+    MazeBuild walls;
+    walls.walls_low = low, walls.walls_high = high;
+    expect_error([&] { build_maze(walls, dir / "f"); },
+                 "[maze] --walls must be a range LOW-HIGH within 0 and 1");
+  }
+  std::ofstream(dir / "bad.csv") << "source,question,answer,rating\n"
+                                 << "a,S G######,SoG######,2\na,SG  ,SG  ,1\n";
+  MazeBuild sides;
+  sides.from = dir / "bad.csv", sides.test_count = 2;
+  expect_error([&] { build_maze(sides, dir / "f"); },
+               "[maze] all 2 mazes were needed for the test split. HINT: a larger --count");
+  sides.test_count = 1;
+  expect_error([&] { build_maze(sides, dir / "f"); }, "do not go into one data set");
   CHECK(dir.list() == std::vector<std::string>{"bad.csv", "d", "e", "m.csv"});
 }

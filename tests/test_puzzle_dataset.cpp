@@ -2,6 +2,7 @@
 #include "hrm/data/dataset_writer.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <csignal>
@@ -268,6 +269,8 @@ TEST_CASE("data sets: every disagreement between the files is an error that name
   fails("identifiers.json must be a list of as many names as there are puzzle ids (3), got");
   write(folder / "identifiers.json", R"(["a", "b", 3])"), fails("must hold texts, got 3");
   fs::remove(folder / "identifiers.json");
+  write(folder / "task.json", R"({"task": "maze", "side": 2})");
+  fails("task.json does not fit the data: side, seq_len and vocab_size disagree");
   json task = {{"task", "sudoku"}, {"side", "4"}, {"box_rows", 2}, {"box_cols", 2}};
   write(folder / "task.json", task.dump()),
       fails("task.json: 'side' must be a whole number in 1..1024, got \"4\"");
@@ -275,6 +278,13 @@ TEST_CASE("data sets: every disagreement between the files is an error that name
   write(folder / "task.json", task.dump()), fails("task.json does not fit the data");
   task["side"] = 16;
   write(folder / "task.json", task.dump()), fails("side must be 4, 6 or 9, got 16");
+
+  DataView tasks, variants, kinds;
+  tasks.tasks = {"a"}, variants.variants = 1, kinds.kinds = "all";
+  for (const DataView& view : {tasks, variants, kinds})
+    expect_error(
+        [&] { PuzzleDataset(folder, "train", view); },
+        "[data] a choice of tasks or variants needs the compact ARC form, not " + folder.string());
 }
 
 TEST_CASE("data sets: a slash at the end of the folder, an empty one, one in a new place") {
@@ -353,7 +363,10 @@ TEST_CASE("data sets: no test puzzles, stored copies, a random part of the train
   build = small_build(100, 100);
   expect_error([&] { build_sudoku(build, dir / "x"); }, "HINT: more puzzles or a smaller --test");
   write(dir / "easy.txt", "1234341221434321\n");
-  build.from = dir / "easy.txt", build.min_rating = 1;
+  build.from = dir / "easy.txt";
+  expect_error([&] { build_sudoku(build, dir / "x"); },
+               "[sudoku] all 1 puzzles were needed for the test split. HINT: more puzzles");
+  build.min_rating = 1;
   expect_error([&] { build_sudoku(build, dir / "x"); }, "no puzzle has a rating of 1 or more");
   CHECK_FALSE(fs::exists(dir / "x"));
 }
@@ -539,4 +552,41 @@ TEST_CASE("a data set is written beside its place: by one process, over nothing 
   DatasetWriter again(dir / "c", info, {}, true);
   write(again);
   CHECK(PuzzleDataset(dir / "c", "train").num_examples() == 1);
+}
+
+TEST_CASE("a place where no data set can be, or tokens that do not fit one, are refused") {
+  const TempDir dir;
+  DatasetInfo info;
+  info.seq_len = 2, info.vocab_size = 4;
+  const auto writer = [&](const std::string& name) {
+    return std::make_unique<DatasetWriter>(dir / name, info, TaskInfo{}, false);
+  };
+  const std::string endless(300, 'x');
+  expect_error([&] { writer(endless); },
+               "[data] cannot write " + (dir / endless).string() + ": File name too long");
+  REQUIRE(::mkfifo((dir / "pipe").c_str(), 0600) == 0);
+  expect_error([&] { writer("pipe"); }, "[data] cannot look into " + (dir / "pipe").string());
+  // A killed call has left the only copy, and a link that leads nowhere stands in its place.
+  write(dir / "d.tmp/old/train/dataset.json", "{}");
+  fs::create_symlink("nowhere", dir / "d");
+  expect_error([&] { writer("d"); }, "[data] a call that was killed has left the data set in " +
+                                         (dir / "d.tmp/old").string() +
+                                         ", and it cannot be moved back to ");
+  CHECK(fs::exists(dir / "d.tmp/old/train/dataset.json"));
+  fs::remove(dir / "d");
+  expect_error([&] { writer("d"); }, "exists already. HINT: --replace");
+  CHECK(fs::exists(dir / "d/train/dataset.json"));
+
+  const auto bytes = writer("bytes");
+  const char* too_wide = "[data] tokens must be 0..255 in a data set of bytes";
+  expect_error([&] { bytes->add("train", {1, 256}, {1, 2}, 0); }, too_wide);
+  expect_error([&] { bytes->add("train", {-1, 1}, {1, 2}, 0); }, too_wide);
+  expect_error([&] { bytes->add("train", {1, 2}, {1, kIgnoreLabel}, 0); }, too_wide);
+  // Somebody puts a file where the other split will go.
+  write(dir / "bytes.tmp/new/test", "");
+  expect_error(
+      [&] {
+        bytes->add("test", {1, 2}, {1, 2}, 0);
+      },
+      "[data] cannot write " + (dir / "bytes").string() + ": Not a directory");
 }
