@@ -243,10 +243,24 @@ TEST_CASE("names are the official ones, and loading checks them") {
   state = p.model->state_dict(kOfficialPrefix);
   state[0].second = zeros({3}, DType::f64);
   expect_error([&] { other.load_state_dict(state, kOfficialPrefix); }, "must have shape");
+  state[0].second = zeros(p.model->state_dict()[0].second.shape(), DType::i32);
+  expect_error([&] { other.load_state_dict(state, kOfficialPrefix); },
+               "[load] '" + state[0].first + "' must be floating, got i32");
   state = p.model->state_dict(kOfficialPrefix);
   state.emplace_back("model.inner.extra", zeros({1}));
   expect_error([&] { other.load_state_dict(state, kOfficialPrefix); }, "that this model does not");
   expect_error([] { from_official({{"weights", zeros({1})}}); }, "must start with 'model.inner.'");
+}
+
+TEST_CASE("inputs and puzzle rows of another model are refused") {
+  const Problem p(tiny());
+  const Tensor rows = p.model->puzzle_emb->rows(p.batch.puzzle_ids, false);
+  for (const Shape& shape : {Shape{2, 6}, Shape{5}})
+    expect_error([&] { p.model->input_embeddings(zeros(shape, DType::i32), rows); },
+                 "[model] inputs must be [batch, seq] with seq = 5, got (");
+  for (const Shape& shape : {Shape{3, 7}, Shape{8}})
+    expect_error([&] { p.model->replace_puzzle_rows(zeros(shape, DType::f64)); },
+                 "[model] puzzle rows must be [puzzles, 8], got (");
 }
 
 TEST_CASE("settings out of range or at odds with each other are refused in one line") {

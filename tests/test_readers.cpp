@@ -52,6 +52,11 @@ TEST_CASE("evaluation.json: types, ranges and lengths are checked") {
   refused(good, "/traces/0/labels", {1}, "'labels' must have 4 entries, got 1");
   refused(good, "/traces/0/predictions/1", {1}, "'predictions' must have 4 entries, got 1");
   refused(good, "/traces/0/predictions/1/0", 100000000, "a prediction must hold whole numbers in");
+  Json empty = good;
+  empty["traces"][0]["predictions"] = none;
+  refused(empty, "/traces/0/inputs", none, "trace 0: 'inputs' must have 1..1048576 entries, got 0");
+  refused(good, "/exact_by_segment", std::vector<double>(100'001, 0),
+          "[report] e.json: at most 100000 segments are possible, got 100001");
 }
 
 TEST_CASE("checkpoint: names of puzzle rows that are no pairs of words are refused") {
@@ -186,6 +191,10 @@ TEST_CASE("submission.json: anything but attempts is refused") {
   refuses(R"({"t": 3})", "needs a list of as many answers, got number");
   refuses(R"({"t": [3]})", "s.json: t[0] must hold attempt_1 and attempt_2, got 3");
   refuses(R"({"t": [{"attempt_2": 3}]})", "s.json: t[0].attempt_2 must be a list of rows");
+  std::vector<ArcTask> training = tasks;
+  training[0].evaluated = false;
+  expect_error([&] { judge_submission(Json::object(), training, "s.json"); },
+               "[arc] there are no evaluated tasks to score s.json against");
 }
 
 TEST_CASE("results.jsonl: lines that cannot be read are told, the others are kept") {

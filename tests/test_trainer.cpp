@@ -10,9 +10,11 @@
 #include "hrm/metrics.h"
 #include "hrm/presets.h"
 #include "hrm/report.h"
+#include "hrm/row_queue.h"
 #include "hrm/run_folder.h"
 #include "hrm/trainer.h"
 #include "nn/optim/schedule.h"
+#include "nn/optim/sign_sgd.h"
 #include "tests/support/small_run.h"
 #ifdef HRM_EMULATE
 #include "kernels/cuda/emulate/emulate.h"
@@ -438,6 +440,28 @@ TEST_CASE("evaluation depends on no batch, halting runs fewer segments, on every
   }
 }
 
+TEST_CASE("an empty split, a puzzle of another size, a place in the data that cannot be") {
+  const SmallRun s(0);
+  Random random(1);
+  const Model model(s.config.model, &random);
+  expect_error([&] { evaluate(model, *s.test, {}); },
+               "[eval] the data set has no examples in this split");
+  expect_error(
+      [&] {
+        solve_one(model, {1, 2, 3}, 0, {});
+      },
+      "[solve] the model takes 16 tokens, got 3");
+  TrainSampler sampler(*s.train, 1, nullptr);
+  RowQueue queue(sampler, 4, s.config.model, 1, zeros({1}, DType::i32));
+  Json state = queue.state();
+  for (const Json& skip : {Json(-1), Json(1 << 20), Json("3"), Json(1.5)}) {
+    state["skip"] = skip;
+    expect_error([&] { queue.restore(state); }, "'skip' must be a whole number in 0..");
+  }
+  state["skip"] = 3;
+  queue.restore(state);
+}
+
 TEST_CASE("EMA weights are used for evaluation and put back") {
   SmallRun s;
   Random random(1);
@@ -462,6 +486,29 @@ TEST_CASE("clipping rescales the joint gradient norm; AdamW follows its formula"
   adam.step(1);  // clipped to 3 and 4; step = g / (|g| + 1)
   CHECK(a.value.item() == doctest::Approx(-0.75));
   CHECK(b.value.item() == doctest::Approx(-0.8));
+}
+
+TEST_CASE("gradients and saved states of other weights are refused by the optimizers") {
+  Parameter p = Parameter::make(ones({3}), DType::f32);
+  Adam adam({{"p", &p}}, {});
+  Ema ema({{"p", &p}}, 0.5);
+  NamedTensors moments = adam.state_dict(), averages = ema.state_dict();
+  const auto refused = [&](const std::string& what) {
+    expect_error([&] { adam.load_state_dict(moments); },
+                 "[optimizer] the checkpoint has no '" + what + ". HINT: is it a checkpoint of");
+    expect_error([&] { ema.load_state_dict(averages); },
+                 "[ema] the checkpoint has no 'ema.p' of shape (3). HINT: is it a checkpoint of");
+  };
+  moments[0].second = averages[0].second = zeros({4});
+  refused("exp_avg.p' of shape (3)");
+  moments = adam.state_dict();
+  moments.pop_back(), averages.pop_back();
+  refused("t.p' of shape (1)");
+  SparseEmbedding table(5, 4, 0, {});
+  const Tensor ids = from_vector<int32_t>({1, 2}, {2});
+  for (const Tensor& gradient : {zeros({3, 4}), zeros({2, 4}, DType::f64)})
+    expect_error([&] { sign_sgd_step(table, gradient, ids, 1, 0); },
+                 "[sign_sgd] gradient must be f32 [batch, dim] = (2, 4), got f");
 }
 
 TEST_CASE("a run that does not fit is refused before it starts") {
