@@ -415,7 +415,7 @@ TEST_CASE("io: rows that cannot be written are an error, at the row or at the en
     expect_error([&] { write("full", row); }, "full: No space left on device");
   expect_error([&] { write("none/x.npy", small); }, "none/x.npy: No such file or directory");
   expect_error([&] { NpyWriter(dir / "none/x.npy", DType::u8, 8).finish(); },
-               "[write] cannot write " + (dir / "none/x.npy").string());
+               "[write] cannot create " + (dir / "none/x.npy").string());
   write("x.npy", small);
   check_equal(read_npy(dir / "x.npy"), zeros({1, 8}, DType::u8));
 }

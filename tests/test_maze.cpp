@@ -167,7 +167,7 @@ TEST_CASE("maze: generated mazes keep their promises, and a CSV brings them back
   MazeBuild sides;
   sides.from = dir / "bad.csv", sides.test_count = 2;
   expect_error([&] { build_maze(sides, dir / "f"); },
-               "[maze] all 2 mazes were needed for the test split. HINT: a larger --count");
+               "[maze] all 2 mazes were needed for the test split. HINT: a smaller --test");
   sides.test_count = 1;
   expect_error([&] { build_maze(sides, dir / "f"); }, "do not go into one data set");
   CHECK(dir.list() == std::vector<std::string>{"bad.csv", "d", "e", "m.csv"});
