@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "bench/entries.h"
+#include "hrm/data/sampler.h"
 #include "hrm/vote.h"
 
 namespace hrm::bench {

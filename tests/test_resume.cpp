@@ -327,3 +327,30 @@ TEST_CASE("weights that are not finite are refused, and so are answers that are 
   const std::vector<int> puzzle(16, 1);
   expect_error([&] { solve_one(model, puzzle, 0, options); }, "gives no number");
 }
+
+TEST_CASE("a checkpoint of which a part is missing, with right checksums") {
+  SmallRun s;
+  s.trainer("run")->run({});
+  const Path folder = list_checkpoints(s.dir / "run").back();
+  const Checkpoint whole = read_checkpoint(folder);
+  const auto without = [&](const std::string& prefix) {
+    Checkpoint checkpoint = whole;
+    std::erase_if(checkpoint.training, [&](const auto& t) { return t.first.starts_with(prefix); });
+    write_checkpoint(folder, checkpoint);
+    return [&] { s.trainer("run")->resume(); };
+  };
+  expect_error(without("carry.z_H"), "the checkpoint has no 'carry.z_H' of this shape");
+  expect_error(without("window"), "the checkpoint has no 'window' of this shape");
+  expect_error(without("window"), folder.string());
+  write_checkpoint(folder, whole);
+  s.trainer("run")->resume();
+}
+
+TEST_CASE("weights of a run with other puzzles need names to find the rows by") {
+  SmallRun s;
+  ModelConfig other = s.config.model;
+  other.num_puzzle_identifiers += 3;
+  const Model model(other, nullptr);
+  expect_error([&] { s.trainer("run")->start_from(model, {}); },
+               "they have no names by which to find each other");
+}

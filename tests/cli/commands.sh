@@ -941,6 +941,53 @@ bad "hint: a fit that diverged" "HINT: a lower rate may help: --set puzzle_emb_l
 ok "followed: a lower rate, in the same folder" "run folder diverged-fit" "$hrm" adapt --run ra \
   --puzzle arc/evaluation/e1.json --budget 1s --out diverged-fit
 
+# --- the messages that nothing above has led to
+"$hrm" train --preset arc-task --data da --run rc-bare --steps 1 "${tiny[@]}" --set conditioning=blank \
+  --set puzzle_emb_ndim=0 --set puzzle_emb_len=0 >/dev/null 2>&1
+bad "shuffle without a table" "needs a puzzle table" "$hrm" arc predict --run rc-bare --shuffle
+ok "a data set without tests" "" "$hrm" data arc --from arc/training --canvas auto --variants 3 --out dtrain
+bad "predict without tests" "has no evaluated tasks" "$hrm" arc predict --run rc-context --data dtrain
+bad "show: a task without tests" "t1 is no evaluated task of dtrain" "$hrm" arc show t1 --run rc-context --data dtrain
+bad "show as something else" "must end in .html, .svg or .png, got 'e1.pdf'" "$hrm" arc show e1 --from arc --out e1.pdf
+bad "adapt to several tasks" "must be a file of one task, got 2" "$hrm" adapt --run ra --puzzle arc/evaluation
+mkdir linkedfarm && ln -s "$PWD/outside" linkedfarm/tasks
+bad "farm: the tasks are a link" "linkedfarm/tasks is a symbolic link" last_line "$hrm" arc farm --from arc/evaluation \
+  --out linkedfarm --budget 1s "${tiny[@]}"
+mkdir filefarm && echo >filefarm/tasks
+bad "farm: the tasks are a file" "cannot make filefarm/tasks/e1" last_line "$hrm" arc farm --from arc/evaluation \
+  --out filefarm --budget 1s "${tiny[@]}"
+mkdir hollow && cp run/config.json hollow
+bad "eval of a run without a checkpoint" "hollow has no checkpoint. HINT: train it first" "$hrm" eval --run hollow
+bad "gradients of a run without a checkpoint" "hollow has no checkpoint. HINT: train it first" "$hrm" lab gradients --run hollow
+sed -i 's/"data": *"[^"]*"/"data": ""/' back/config.json
+bad "eval without a data set" "the run names no data set. HINT: --data DIR" "$hrm" eval --run back
+bad "resume without a data set" "back names no data set. HINT: --data DIR" "$hrm" train --run back --resume
+bad "eval of a data set that is gone" "HINT: --data DIR says where it is now" bash -c "
+  cp -r run gone; sed -i 's#\"data\": *\"[^\"]*\"#\"data\": \"/nowhere\"#' gone/config.json; '$hrm' eval --run gone"
+bad "givens" "--givens must be LOW-HIGH within 1-16, got '9'" "$hrm" data sudoku --side 4 --givens 9 --out x
+bad "walls" "--walls must be a range such as 0.3-0.5, got 'some'" "$hrm" data maze --walls some --out x
+bad "show: beyond the last" "--index must be in 0.." "$hrm" data show d4 --index 400
+bad "variants of the training split" "needs the test split" "$hrm" eval --run ra --variants 2 --split train
+bad "solve: no way" "no path leads from S to G" bash -c "printf 'S##G' >walled.txt; '$hrm' solve walled.txt --run rm"
+bad "preset and file" "--preset and --config exclude each other" "$hrm" train --preset sudoku4 \
+  --config run/config.json --data d4 --run x
+mv $'r\xff' $'run\xff'
+bad "a start whose name is no text" "config.json could not hold it" last_line "$hrm" train --init $'run\xff' --run x --data d4
+mkdir -p orphan/checkpoints && cp -r run/checkpoints/step_00000010 orphan/checkpoints
+bad "checkpoints without a run" "has checkpoints, but no config.json" "$hrm" train --data d4 --run orphan
+bad "import of something else" "HINT: is it a checkpoint of HRM or TRM?" bash -c "
+  printf '\\x02\\0\\0\\0\\0\\0\\0\\0{}' >empty.safetensors; '$hrm' import empty.safetensors --run x"
+bad "tasks larger than the canvas" "3 do not fit a canvas of 1. HINT: a larger --canvas" \
+  "$hrm" data arc --from arc --canvas 1 --out x
+long=$(printf 'x%.0s' {1..40000})
+bad "lab: a command without an end" "characters once '{v}' is replaced" bash -c "
+  echo '{\"title\": \"t\", \"data\": {\"s\": \"sudoku --side 4\"}, \"train\": \"{v} {v}\", \"vary\": [{\"name\": \"v\", \"values\": [\"$long\"]}]}' >long2.json
+  '$hrm' lab run long2.json"
+echo >labfile
+bad "lab: the folder is a file" "labfile" "$hrm" lab run lab.json --out labfile
+bad "export without a name" "a file needs a name" "$hrm" export run --out ""
+ok "none of these has left a folder" "" test ! -e x
+
 # --- real puzzles
 
 # Files from strangers: nothing crashes, nothing is obeyed, and each is one line -----------------
