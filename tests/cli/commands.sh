@@ -942,7 +942,7 @@ ok "followed: a lower rate, in the same folder" "run folder diverged-fit" "$hrm"
   --puzzle arc/evaluation/e1.json --budget 1s --out diverged-fit
 
 # --- the messages that nothing above has led to
-"$hrm" train --preset arc-task --data da --run rc-bare --steps 1 "${tiny[@]}" --set conditioning=blank \
+"$hrm" train --preset arc-task --data da --run rc-bare --steps 1 "${tiny[@]}" \
   --set puzzle_emb_ndim=0 --set puzzle_emb_len=0 >/dev/null 2>&1
 bad "shuffle without a table" "needs a puzzle table" "$hrm" arc predict --run rc-bare --shuffle
 ok "a data set without tests" "" "$hrm" data arc --from arc/training --canvas auto --variants 3 --out dtrain
