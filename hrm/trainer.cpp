@@ -442,9 +442,11 @@ void Trainer::restore(const Checkpoint& c, const Members& state, std::vector<std
 
 int64_t Trainer::start_from(const Model& model, const std::vector<uint64_t>& names) {
   NamedTensors weights = model.state_dict(kOfficialPrefix);
+  const std::string table = std::string(kOfficialPrefix) + "puzzle_emb.weights";
+  if (!model_.puzzle_emb) std::erase_if(weights, [&](const auto& w) { return w.first == table; });
   int64_t found = 0;
   for (auto& [name, tensor] : weights) {
-    if (!model_.puzzle_emb || name != std::string(kOfficialPrefix) + "puzzle_emb.weights") continue;
+    if (name != table) continue;
     if (!names.empty() && !puzzle_names_.empty()) {
       tensor = match_puzzle_rows(tensor, names, puzzle_names_, &found);
       continue;

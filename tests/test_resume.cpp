@@ -351,6 +351,11 @@ TEST_CASE("weights of a run with other puzzles need names to find the rows by") 
   ModelConfig other = s.config.model;
   other.num_puzzle_identifiers += 3;
   const Model model(other, nullptr);
-  expect_error([&] { s.trainer("run")->start_from(model, {}); },
-               "they have no names by which to find each other");
+  expect_error([&] { s.trainer("run")->start_from(model, {}); }, "or with puzzle_emb_ndim=0");
+  // The hint, followed: a model without a table takes all the rest.
+  s.config.model.puzzle_emb_ndim = s.config.model.puzzle_emb_len = 0;
+  const auto bare = s.trainer("bare");
+  CHECK(bare->start_from(model, {}) == 0);
+  CHECK(bare->model().embed_tokens.weight.value.to_vector() ==
+        model.embed_tokens.weight.value.to_vector());
 }

@@ -94,10 +94,17 @@ trap 'kill $watcher 2>/dev/null' EXIT
 programs=(hrm devices parity gpu)
 where=("$build/hrm" "$build/tests/devices" "$build/tests/parity" "$build/bench/gpu")
 if [[ -n $kit ]]; then
-  # cuBLASLt may be anywhere, with PyTorch for instance.
-  library=$(find /usr/local /opt /usr/lib -name 'libcublasLt.so.1[2-9]' 2>/dev/null | head -n 1)
-  [[ -z $library ]] || export LD_LIBRARY_PATH=${library%/*}:${LD_LIBRARY_PATH:-}
-  if "$kit/bin/hrm" --help >/dev/null 2>&1; then
+  # cuBLASLt may be anywhere, with PyTorch for instance, and in several versions.
+  runs=
+  for library in "" $(find / -xdev -name 'libcublasLt.so.1[2-9]' 2>/dev/null); do
+    path=${library:+${library%/*}:}${LD_LIBRARY_PATH:-}
+    if LD_LIBRARY_PATH=$path "$kit/bin/hrm" --help >/dev/null 2>&1; then
+      runs=yes
+      export LD_LIBRARY_PATH=$path
+      break
+    fi
+  done
+  if [[ $runs ]]; then
     for i in "${!programs[@]}"; do where[i]=$kit/bin/${programs[i]}; done
   else
     echo "the programs of $kit do not run here; building"

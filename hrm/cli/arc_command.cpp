@@ -147,12 +147,7 @@ void check_pool(const PredictSettings& s, const PuzzleDataset& data) {
         data.folder().string(),
         " is in the official form, and all of its variants vote. HINT: leave "
         "it out");
-  int64_t most = 0;
-  for (int64_t t = 0; t < std::ssize(data.arc()->tasks()); ++t)
-    most = std::max(most, data.arc()->num_variants(t) - 1);
-  if (s.variants > most)
-    std::fprintf(stderr, "note: there are %s variants of a task; these vote, not %s\n",
-                 format_count(most).c_str(), format_count(s.variants).c_str());
+  note_pool(s.variants, data);
 }
 
 void predict(const PredictSettings& s) {
@@ -259,6 +254,7 @@ void show(ShowSettings s) {
     if (s.variants < 0) s.variants = 0;
     const PuzzleDataset data = open_data(*run, s.data, "test", pool_of(s, run->config));
     CHECK(data.num_examples() > 0, "[arc] ", s.task, " is no evaluated task of ", s.data);
+    check_pool(s, data);
     add_predictions(sheet, *run->model, data, s.options);
   }
   const std::string extension = Path(s.out).extension();

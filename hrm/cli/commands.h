@@ -94,6 +94,8 @@ void update_run_config(const Path& run, const Config& config);
 // The command line of this process, for config.json and messages.
 void set_command_line(int argc, char** argv);
 
+// A line on stderr if an ARC data set has not so many variants of a task.
+void note_pool(int64_t wanted, const PuzzleDataset& data);
 // Where a command says what it did: not among the data that it writes to `out`.
 std::FILE* text_beside(const Path& out);
 void print_json(const Json& json);

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "hrm/cli/commands.h"
-#include "hrm/data/arc.h"
+#include "hrm/data/arc_dataset.h"
 #include "hrm/page.h"
 #include "hrm/presets.h"
 #include "hrm/progress.h"
@@ -246,6 +246,15 @@ void update_run_config(const Path& run, const Config& config) {
   for (const auto& [key, value] : now.items()) json[key] = value;
   json["data"] = portable_data(run, config.data);
   if (json != before) write_file_atomically(run / "config.json", json.dump(2) + "\n");
+}
+
+void note_pool(int64_t wanted, const PuzzleDataset& data) {
+  int64_t most = 0;
+  for (int64_t t = 0; t < std::ssize(data.arc()->tasks()); ++t)
+    most = std::max(most, data.arc()->num_variants(t) - 1);
+  if (wanted > most)
+    std::fprintf(stderr, "note: there are %s variants of a task; these are taken, not %s\n",
+                 format_count(most).c_str(), format_count(wanted).c_str());
 }
 
 std::FILE* text_beside(const Path& out) { return is_standard_output(out) ? stderr : stdout; }

@@ -133,6 +133,7 @@ int main(int argc, char** argv) {
       "(solve: not solved; audit: something is shared).");
   app.get_formatter()->column_width(34);
   add_commands(app);
+  refuse_empty_names(app);
   const int status = run(app, argc, argv);
   if (flush_output()) return status;
   return status == 0 || status == kExitNo ? kExitError : status;

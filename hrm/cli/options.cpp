@@ -141,6 +141,18 @@ CLI::Validator one_of(const std::vector<std::string>& words) {
   return CLI::Validator(check, shown);
 }
 
+void refuse_empty_names(CLI::App& app) {
+  const auto check = [](std::string& text) {
+    return text.empty() ? std::string("must be a name, got ''") : std::string();
+  };
+  for (const char* name :
+       {"--run", "--data", "--out", "--from", "--init", "--config", "--csv", "--puzzle"})
+    if (CLI::Option* option = app.get_option_no_throw(name))
+      option->check(CLI::Validator(check, ""));
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; }))
+    refuse_empty_names(*command);
+}
+
 std::string explain(const CLI::App& app, const CLI::ParseError& error) {
   std::string name;
   const CLI::App& at = last_command(app, name);

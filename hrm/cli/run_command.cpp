@@ -89,6 +89,7 @@ void run_eval(const EvalSettings& s) {
   const PuzzleDataset data = open_data(run, s.data, s.split, view);
   CHECK(s.variants == 0 || data.arc(), "[eval] --variants are of ARC tasks in the compact form, ",
         data.folder().string(), " has none. HINT: leave it out");
+  if (s.variants > 0) note_pool(s.variants, data);
   if (s.rollouts.rollouts > 1) return run_rollouts(s, *run.model, data);
   EvalResult result;
   {

@@ -677,7 +677,7 @@ bad "rollouts that are all the same" "all 3 rollouts would be the same" "$hrm" e
 bad "a seed of nothing" "--seed is of noise and relabelling" "$hrm" eval --run run --seed 3
 bad "variants of Sudoku" "--variants are of ARC tasks" "$hrm" eval --run run --variants 3
 bad "variants of the official form" "all of its variants vote" "$hrm" arc predict --run ro --variants 1
-ok "more variants than there are" "note: there are 3 variants of a task; these vote, not 99" \
+ok "more variants than there are" "note: there are 3 variants of a task; these are taken, not 99" \
   "$hrm" arc predict --run ra --variants 99
 bad "gradients of two things" "excludes" "$hrm" lab gradients --run run --preset sudoku4
 bad "info of two things" "either a run or a --preset" "$hrm" info run --preset sudoku4
@@ -954,7 +954,7 @@ mkdir linkedfarm && ln -s "$PWD/outside" linkedfarm/tasks
 bad "farm: the tasks are a link" "linkedfarm/tasks is a symbolic link" last_line "$hrm" arc farm --from arc/evaluation \
   --out linkedfarm --budget 1s "${tiny[@]}"
 mkdir filefarm && echo >filefarm/tasks
-bad "farm: the tasks are a file" "cannot make filefarm/tasks/e1" last_line "$hrm" arc farm --from arc/evaluation \
+bad "farm: the tasks are a file" "cannot make filefarm/tasks/e" last_line "$hrm" arc farm --from arc/evaluation \
   --out filefarm --budget 1s "${tiny[@]}"
 mkdir hollow && cp run/config.json hollow
 bad "eval of a run without a checkpoint" "hollow has no checkpoint. HINT: train it first" "$hrm" eval --run hollow
@@ -985,7 +985,11 @@ bad "lab: a command without an end" "characters once '{v}' is replaced" bash -c 
   '$hrm' lab run long2.json"
 echo >labfile
 bad "lab: the folder is a file" "labfile" "$hrm" lab run lab.json --out labfile
-bad "export without a name" "a file needs a name" "$hrm" export run --out ""
+for option in --run --data --init; do
+  bad "train $option without a name" "[train] $option must be a name, got ''" "$hrm" train "$option" ""
+done
+bad "export without a name" "[export] --out must be a name" "$hrm" export run --out ""
+bad "data arc without a name" "[data arc] --from must be a name" "$hrm" data arc --from "" --out x
 ok "none of these has left a folder" "" test ! -e x
 
 # --- real puzzles
