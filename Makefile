@@ -7,7 +7,7 @@ PRESET ?= sudoku4#     what `make run` trains
 ARGS ?=#               further options of `make run`, e.g. ARGS='--seed 3'
 DEBUG ?=#              1: -O0 -g
 WERROR ?=#             1: a warning is an error (what continuous integration asks for)
-SAN ?=#                address or thread, with CUDA=emulate also check: instrumented build
+SAN ?=#                address or thread, with CUDA=emulate also check: instrumented build; seen: unseen-checks
 FUZZ_SECONDS ?= 5#     of each fuzz target
 SEED ?= 1#             of make torture
 PREFIX ?= /usr/local
@@ -26,7 +26,7 @@ ifeq ($(filter 0 1 emulate,$(CUDA)),)
   $(error CUDA=$(CUDA): must be 0, 1 or emulate)
 endif
 ifneq ($(filter-out address thread seen $(if $(filter emulate,$(CUDA)),check),$(SAN)),)
-  $(error SAN=$(SAN): must be address or thread, or check with CUDA=emulate)
+  $(error SAN=$(SAN): must be address, thread or seen, or check with CUDA=emulate)
 endif
 ifeq ($(CUDA)$(wildcard $(NVCC)),1)
   $(error CUDA=1: no nvcc at $(NVCC). HINT: install the CUDA Toolkit 12 or newer, or set CUDA_HOME)

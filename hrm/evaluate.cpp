@@ -104,7 +104,7 @@ class Evaluation {
       uint8_t* halted = flags.data<uint8_t>();
       for (int64_t b = 0; b < carry.batch(); ++b) {
         if (rows_[b].example < 0) continue;  // an empty slot, halted already
-        check_number(view.q_halt[b]);
+        if (!options_.allow_nan) check_number(view.q_halt[b]);
         halted[b] = observe(b, view);
         if (!halted[b]) continue;
         answer(rows_[b].example, b, view);
@@ -224,6 +224,7 @@ class Evaluation {
       result_.accuracy_by_segment[s] += row.accuracy[at];
     }
     const double q = probability(q_halt);
+    if (std::isnan(q)) return;
     CalibrationBin& bin = result_.calibration[std::min<int>(
         kCalibrationBins - 1, static_cast<int>(q * kCalibrationBins))];
     bin.q_mean += q;

@@ -39,6 +39,9 @@ struct EvalOptions {
   uint64_t seed = 0;            // of the noise
   std::vector<int32_t> rename;  // token -> token, one to one, for inputs and answers; empty: none
   bool residuals = false;       // measure Answer::residual
+  // A Q head that gives no number is an Error, unless this is set: a training goes on, its own
+  // check of every step says what is wrong.
+  bool allow_nan = false;
   std::function<void(int64_t done, int64_t total)> on_progress;
   std::function<void(const Answer&)> on_answer;  // every example's last prediction
 };

@@ -70,7 +70,10 @@ bool RunFolder::has_run() const {
 void RunFolder::discard() {
   std::error_code none;
   for (const char* name : {kConfigFile, "metrics.jsonl"}) fs::remove(path_ / name, none);
-  for (const Path& checkpoint : list_checkpoints(path_)) fs::remove_all(checkpoint, none);
+  try {
+    for (const Path& checkpoint : list_checkpoints(path_)) fs::remove_all(checkpoint, none);
+  } catch (const Error&) {  // what cannot be read cannot be removed either
+  }
   fs::remove(path_ / "checkpoints", none);  // if it is empty
 }
 

@@ -412,7 +412,7 @@ void Trainer::restore(const Checkpoint& c, const Members& state, std::vector<std
   };
   carry_.fields([&](const std::string& name, Tensor& t) { load("carry." + name, t); });
   load("window", window_);
-  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  constexpr int64_t kMost = int64_t{1} << 50;  // they are still counted up, and multiplied
   constexpr double kLargest = std::numeric_limits<double>::max();
   step_ = state.integer("step", 0, kMost);
   samples_ = state.integer("samples", 0, kMost);
@@ -425,7 +425,8 @@ void Trainer::restore(const Checkpoint& c, const Members& state, std::vector<std
   evaluation_due_ = state.flag("evaluation_due");
   exploration_ = Random(exploration_.seed(), state.natural("exploration_position"));
   queue_.restore(state.object("sampler").json());
-  if (state.text("test_data", test_identity_) != test_identity_)
+  const std::string test_before = state.text("test_data", "");
+  if (!test_before.empty() && !test_identity_.empty() && test_before != test_identity_)
     notes.push_back(
         "the test split is not the one of before: the scores from here on do not compare with "
         "those before, and neither does the best");
@@ -485,7 +486,7 @@ Resumed Trainer::resume() {
     all.pop_back();
   }
   if (!checkpoint) {
-    const bool best = std::filesystem::exists(run_ / "best");
+    const bool best = fs::exists(run_ / "best");
     detail::fail("[resume] no checkpoint of ", run_.string(),
                  " is whole, the newest: ", resumed.damaged.front(),
                  ". HINT: start anew in another run folder",
@@ -567,6 +568,7 @@ TrainOutcome Trainer::evaluate_now(const TrainCallbacks& callbacks) {
   EvalOptions options;
   options.max_puzzles = last && t.final_eval_puzzles >= 0 ? t.final_eval_puzzles : t.eval_puzzles;
   options.traces = last ? 12 : 4;
+  options.allow_nan = true;
   options.on_progress = callbacks.on_eval_progress;
   if (callbacks.on_eval_start) callbacks.on_eval_start(step_);
   if (ema_) ema_->swap();

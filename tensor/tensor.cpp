@@ -200,6 +200,9 @@ bool Tensor::requires_grad() const {
 Tensor& Tensor::set_requires_grad(bool value) {
   CHECK(!value || is_floating(dtype()),
         "[requires_grad] only floating tensors have gradients, got ", dtype());
+  CHECK(value || !requires_grad() || autograd()->is_leaf,
+        "[requires_grad] a recorded operation made this tensor: without its gradient, those of the "
+        "inputs would be cut. HINT: detach() gives the same data without a history");
   if (!autograd()) autograd() = std::make_shared<AutogradState>();
   autograd()->requires_grad = value;
   return *this;

@@ -76,7 +76,8 @@ class Tensor {
 
   // The same data without its history.
   Tensor detach() const;
-  // Leaf flag and accumulated gradient (autograd/grad_mode.h explains when operations record).
+  // Leaf flag and accumulated gradient (autograd/grad_mode.h explains when operations record). The
+  // flag of a tensor that a recorded operation made stays: see detach().
   bool requires_grad() const;
   Tensor& set_requires_grad(bool value = true);
   Tensor grad() const;  // undefined if there is none

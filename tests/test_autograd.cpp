@@ -192,6 +192,11 @@ TEST_CASE("what has no gradient has none to ask for, to hook or to check") {
   expect_error([&] { register_hook(constant, [](const Tensor& g) { return g; }); },
                "[register_hook] the tensor requires no gradient. HINT: set_requires_grad() first");
   const auto twice = [](const Tensors& in) { return Tensors{in[0] * 2.0}; };
+  Tensor made = scalar(2) * scalar(3);
+  expect_error([&] { made.set_requires_grad(false); }, "HINT: detach() gives the same data");
+  Tensor leaf = scalar(2);
+  CHECK_FALSE(leaf.set_requires_grad(false).requires_grad());
+  CHECK_FALSE(made.detach().set_requires_grad(false).requires_grad());
   expect_error([&] { gradcheck(twice, {ones({2}).set_requires_grad()}); },
                "[gradcheck] inputs must be f64, got f32");
 }

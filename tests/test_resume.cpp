@@ -282,6 +282,7 @@ TEST_CASE("state.json with a right checksum and wrong values: one line that name
   refused("step", nullptr, "'step' must be a whole number");
   refused("step", -1, "'step' must be a whole number");
   refused("samples", 1.5, "'samples' must be a whole number");
+  refused("samples", std::numeric_limits<int64_t>::max(), "'samples' must be a whole number");
   refused("best", "x", "'best' must be a number");
   refused("evaluation_due", 1, "'evaluation_due' must be true or false");
   refused("metrics_bytes", "absent", "'metrics_bytes'");
@@ -300,6 +301,9 @@ TEST_CASE("another test split is said when a run goes on") {
   CHECK(resumed.notes.size() == 1);
   CHECK(resumed.notes.at(0).starts_with("the test split is not the one of before"));
   CHECK(s.trainer("run")->resume().notes.empty());
+  // A run that has no test split any more, or had none, compares nothing.
+  Trainer without(s.config, *s.train, nullptr, s.dir / "run");
+  CHECK(without.resume().notes.empty());
 }
 
 TEST_CASE("weights that are not finite are refused, and so are answers that are no number") {
@@ -324,6 +328,10 @@ TEST_CASE("weights that are not finite are refused, and so are answers that are 
   EvalOptions options;
   options.halting = true;
   expect_error([&] { evaluate(model, *s.test, options); }, "gives no number");
+  // In a training the check of every step says what is wrong; the evaluation goes on.
+  EvalOptions in_training;
+  in_training.allow_nan = true;
+  CHECK(evaluate(model, *s.test, in_training).count == s.test->num_examples());
   const std::vector<int> puzzle(16, 1);
   expect_error([&] { solve_one(model, puzzle, 0, options); }, "gives no number");
 }

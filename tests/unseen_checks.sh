@@ -3,13 +3,13 @@
 # such a check, or break its message, and nothing notices. Runs the unit tests and the tests of the
 # command line, in a build that notes each failing CHECK (tests/support/seen_checks.h):
 # `tests/unseen_checks.sh BUILD_FOLDER`. Prints file:line of each that was not seen, and the counts.
-set -u
+set -u -o pipefail
 build=${1:?usage: tests/unseen_checks.sh BUILD_FOLDER}
 HRM_SEEN_CHECKS=$(mktemp)
 export HRM_SEEN_CHECKS
 trap 'rm -f "$HRM_SEEN_CHECKS"' EXIT
 "$build/tests/unit" --no-colors=true --minimal=true || exit 1
-HRM=$build/hrm bash tests/cli/commands.sh | tail -n 1
+HRM=$build/hrm bash tests/cli/commands.sh | tail -n 1 || exit 1
 find tensor autograd nn hrm \( -name '*.h' -o -name '*.cpp' \) | sort |
   xargs grep -nH '\bCHECK(' | cut -d: -f1,2 |
   awk -F: 'NR == FNR { seen[$0]; next }

@@ -96,7 +96,7 @@ where=("$build/hrm" "$build/tests/devices" "$build/tests/parity" "$build/bench/g
 if [[ -n $kit ]]; then
   # cuBLASLt may be anywhere, with PyTorch for instance, and in several versions.
   runs=
-  for library in "" $(find / -xdev -name 'libcublasLt.so.1[2-9]' 2>/dev/null); do
+  for library in "" $(find / /usr/local /opt /usr/lib -xdev -name 'libcublasLt.so.1[2-9]' 2>/dev/null); do
     path=${library:+${library%/*}:}${LD_LIBRARY_PATH:-}
     if LD_LIBRARY_PATH=$path "$kit/bin/hrm" --help >/dev/null 2>&1; then
       runs=yes

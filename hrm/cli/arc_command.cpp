@@ -140,7 +140,7 @@ void shuffle_puzzle_rows(LoadedRun& run) {
   run.model->replace_puzzle_rows(rows);
 }
 
-// The stored variants are all that a model with conditioning=variant knows.
+// Says when --variants asks for what there is not.
 void check_pool(const PredictSettings& s, const PuzzleDataset& data) {
   if (s.variants < 0) return;
   CHECK(data.arc(), "[arc] --variants chooses among those of the compact form; ",
@@ -293,6 +293,26 @@ struct FitSettings {
 
 int canvas_of(const ModelConfig& m) { return static_cast<int>(std::lround(std::sqrt(m.seq_len))); }
 
+// Half a fit is of no use: it ends here if a signal has asked for it.
+void stop_if_asked() {
+  const int status = StopSignals::exit_status();
+  if (status == 0) return;
+  std::fprintf(stderr, "stopped; nothing is kept of it\n");
+  throw CLI::RuntimeError(status);
+}
+
+// Forgets the run in a folder, unless it has come to its end.
+struct UnlessDone {
+  explicit UnlessDone(RunFolder& run) : folder(run) {}
+  ~UnlessDone() {
+    if (!done) folder.discard();
+  }
+  UnlessDone(const UnlessDone&) = delete;
+  UnlessDone& operator=(const UnlessDone&) = delete;
+  RunFolder& folder;
+  bool done = false;
+};
+
 // Trains on one task for the budget, from `start` if there is one, and votes on its tests. The
 // folder `run` must not hold a run.
 TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const FitSettings& fit,
@@ -312,7 +332,7 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
         "[adapt] the task needs a canvas of ", train.info().seq_len, " cells, the model has ",
         config.model.seq_len);
   RunFolder folder(run);
-  CHECK(!folder.has_run(), "[adapt] ", run.string(),
+  CHECK(!folder.has_run() && list_checkpoints(run).empty(), "[adapt] ", run.string(),
         " holds a run already. HINT: choose another --out folder");
   adopt_data(config, train);
   config.tasks.clear();
@@ -333,9 +353,11 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
   double began = clock();
   {
     const auto trial = prepared();
-    trial->step(), trial->step();
-    began = clock();
-    for (int i = 0; i < kTrial; ++i) trial->step();
+    for (int i = -2; i < kTrial; ++i) {  // two until it is warm
+      if (i == 0) began = clock();
+      trial->step();
+      stop_if_asked();
+    }
   }
   const double seconds_per_step = (clock() - began) / kTrial;
   config.train.total_steps =
@@ -344,7 +366,8 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
       std::min(config.train.lr_warmup_steps, config.train.total_steps / 10);
   config.train.checkpoint_every = config.train.total_steps;
   Json init;
-  if (start) init = {{"checkpoint", start->weights.string()}, {"weights", start->checksum}};
+  if (start) init = {{"checkpoint", stored_name(start->weights)}, {"weights", start->checksum}};
+  UnlessDone unless_done(folder);
   write_run_config(run, config, train.task(), init);
   const auto trainer = prepared();
   Progress bar("fit", "steps", progress ? config.train.total_steps : 0);
@@ -354,19 +377,13 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
       bar.update(m.step, "loss " + std::to_string(m.loss));
     };
   callbacks.stop = [] { return StopSignals::count() > 0; };
-  try {
-    trainer->run(callbacks);
-  } catch (...) {
-    folder.discard();
-    throw;
-  }
+  trainer->run(callbacks);
   bar.finish();
-  if (const int status = StopSignals::exit_status()) {  // half a fit is of no use
-    folder.discard();
-    std::fprintf(stderr, "stopped; nothing is kept of it\n");
-    throw CLI::RuntimeError(status);
-  }
-  return vote(trainer->model(), test, {}, false).at(0);
+  stop_if_asked();
+  const TaskOutcome outcome = vote(trainer->model(), test, {}, false).at(0);
+  stop_if_asked();
+  unless_done.done = true;
+  return outcome;
 }
 
 void add_fit_options(CLI::App& command, FitSettings& fit) {
@@ -485,12 +502,17 @@ std::vector<std::string> farm_task_words(const FarmSettings& s, const std::strin
 }
 
 // What a result depends on: another task of the same name, or other settings, have another key.
-std::string farm_key(const FarmSettings& s, const ArcTask& task) {
+// `weights`: the checksum of those of --init.
+std::string farm_key(const FarmSettings& s, const ArcTask& task, const std::string& weights) {
   ArcData data;
   data.tasks = {task};
-  data.tasks[0].set.clear();  // where it lies does not matter
+  // Where the task lies does not matter, nor where the run is that is adapted.
+  data.tasks[0].set.clear();
+  data.tasks[0].evaluated = true;
   FarmSettings settings = s;
   settings.from.clear();
+  settings.checkpoint.clear();
+  settings.init = weights;
   std::string text = arc_data_text(data);
   for (const std::string& word : farm_task_words(settings, task.id, "", 0)) text += word + "\n";
   return hexadecimal(name_hash(text));
@@ -527,10 +549,11 @@ std::vector<Json> read_farm(const Path& results) {
   const auto visit = [&](const Json& json, const std::string& where) {
     try {
       const Members line(json, where);
-      line.flag("known", false);
-      line.text("key", "");
-      line.flag("solved_at_2", false);
-      if (tasks.insert(line.text("task")).second) lines.push_back(json);
+      Json whole = json;
+      whole["task"] = line.text("task");
+      whole["key"] = line.text("key", "");
+      for (const char* flag : {"known", "solved_at_2"}) whole[flag] = line.flag(flag, false);
+      if (tasks.insert(line.text("task")).second) lines.push_back(whole);
     } catch (const Error& error) {
       damaged(error.what());
     }
@@ -551,8 +574,8 @@ void print_farm(const std::vector<Json>& lines, const Path& results) {
 }
 
 // Each task in a process of its own; `lines` grows as they end, like results.jsonl.
-void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const Path& results,
-              std::vector<Json>& lines) {
+void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const std::string& weights,
+              const Path& results, std::vector<Json>& lines) {
   const int cores = s.common.threads > 0
                         ? s.common.threads
                         : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
@@ -562,9 +585,13 @@ void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const Pa
   const auto done = std::ssize(lines);
   Progress bar("farm", "tasks", done + std::ssize(tasks), done);
   SideBySide pool(jobs);
+  std::map<int64_t, std::string> failed;  // why; `done` is called under the same lock
+  std::mutex mutex;
   pool.done = [&](int64_t i) {
+    const std::lock_guard lock(mutex);
+    if (failed.contains(i)) return;
     lines.push_back(read_json(folder(i) / "result.json"));
-    lines.back()["key"] = farm_key(s, tasks[i]);
+    lines.back()["key"] = farm_key(s, tasks[i], weights);
     append_json_line(results, lines.back().dump());
     bar.update(
         std::ssize(lines),
@@ -577,9 +604,17 @@ void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const Pa
       pool.command({program, farm_task_words(s, tasks[i].id, run, threads), run / "result.json",
                     run / kFarmLog});
     } catch (const Error& error) {
-      detail::fail("[farm] ", tasks[i].id, ": ", error.what());
+      if (StopSignals::count() > 0) throw;
+      const std::lock_guard lock(mutex);
+      failed[i] = error.what();
     }
   });
+  // One that diverged keeps nobody from the others.
+  if (failed.empty() || StopSignals::count() > 0) return;
+  const auto& [first, why] = *failed.begin();
+  bar.finish();
+  detail::fail("[farm] ", failed.size(), " of ", tasks.size(), " tasks failed, the first is ",
+               tasks[first].id, ": ", why);
 }
 
 void farm(const FarmSettings& s) {
@@ -587,13 +622,20 @@ void farm(const FarmSettings& s) {
   std::vector<ArcTask> tasks = load_arc({s.from.begin(), s.from.end()}, &repeated);
   if (!s.tasks.empty()) keep_tasks(tasks, s.tasks);
   const Path results = Path(s.out) / "results.jsonl";
+  CHECK(
+      s.checkpoint.empty() || !s.init.empty(),
+      "[farm] --checkpoint chooses the weights of --init. HINT: add it, or leave --checkpoint out");
+  const std::string weights = s.init.empty() ? "" : load_run(s.init, s.checkpoint).checksum;
   const StopSignals signals;
   const FolderLock held(s.out);
   std::vector<Json> lines = read_farm(results);
   const auto done = [&](const ArcTask& t) {
     const auto line = std::ranges::find_if(lines, [&](const Json& l) { return l["task"] == t.id; });
     if (line == lines.end()) return false;
-    CHECK(line->value("key", "") == farm_key(s, t), "[farm] ", results.string(),
+    CHECK((*line)["key"] != "", "[farm] ", results.string(), " holds a result of ", t.id,
+          " of an earlier version, which does not say with which settings it was found. HINT: "
+          "choose another --out folder");
+    CHECK((*line)["key"] == farm_key(s, t, weights), "[farm] ", results.string(),
           " holds a result of ", t.id,
           " that was found with other settings, or of another task of this name. HINT: choose "
           "another --out folder");
@@ -603,7 +645,7 @@ void farm(const FarmSettings& s) {
     std::fprintf(stderr, "%s tasks were done before\n",
                  format_count(static_cast<int64_t>(before)).c_str());
   try {
-    run_farm(s, tasks, results, lines);
+    run_farm(s, tasks, weights, results, lines);
   } catch (const Error& error) {
     throw with_hint(error, "what is done is kept, and the same command goes on from there");
   }

@@ -85,6 +85,10 @@ void adopt_data(Config& config, const PuzzleDataset& data);
 // that does not divide the width.
 void check_settings(const std::vector<std::string>& items);
 void apply_settings(Config& config, const std::vector<std::string>& items);
+// config.json cannot hold a name that is not UTF-8. An Error for one that is read again from there;
+// for one that is only shown, a name that can be stored.
+void check_name(const Path& folder);
+std::string stored_name(const Path& path);
 // config.json of a new run folder: the configuration, the command line, the task, and `init`, what
 // the run started from.
 void write_run_config(const Path& run, const Config& config, const TaskInfo& task,

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -14,16 +15,12 @@
 #include "hrm/support/text.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
+
 namespace hrm {
 namespace fs = std::filesystem;
 namespace {
-std::string command_line;
 
-// config.json cannot hold other names.
-void check_name(const Path& folder) {
-  CHECK(is_utf8(folder.string()), "[run] the name of the folder ", printable(folder.string()),
-        " is not UTF-8 text, and config.json could not hold it. HINT: rename it");
-}
+std::string command_line;
 
 // How config.json names a data set: by its place in the run folder, with which it moves, or else so
 // that it is found from every folder.
@@ -36,6 +33,15 @@ std::string portable_data(const Path& run, const std::string& data) {
 }
 
 }  // namespace
+
+void check_name(const Path& folder) {
+  CHECK(is_utf8(folder.string()), "[run] the name of the folder ", printable(folder.string()),
+        " is not UTF-8 text, and config.json could not hold it. HINT: rename it");
+}
+
+std::string stored_name(const Path& path) {
+  return is_utf8(path.string()) ? path.string() : printable(path.string());
+}
 
 void set_command_line(int argc, char** argv) {
   for (int i = 0; i < argc; ++i) {
@@ -232,7 +238,7 @@ void write_run_config(const Path& run, const Config& config, const TaskInfo& tas
                   {"side", task.side},
                   {"box_rows", task.box_rows},
                   {"box_cols", task.box_cols}};
-  json["command"] = is_utf8(command_line) ? command_line : printable(command_line);
+  json["command"] = stored_name(command_line);
   json["version"] = kVersion;
   if (!init.empty()) json["init"] = init;
   write_file_atomically(run / "config.json", json.dump(2) + "\n");

@@ -102,6 +102,8 @@ void make_mazes(MazeOptions o) {
                       &rest) == 2,
           "[maze] --walls must be a range such as 0.3-0.5, got '", o.walls, "'");
   }
+  CHECK(!o.json || !is_standard_output(o.csv),
+        "[maze] --json and --csv would both go to the standard output. HINT: --csv FILE");
   Progress bar("make", "mazes");
   o.build.on_progress = bar.callback();
   const MazeSummary s = build_maze(o.build, o.out);

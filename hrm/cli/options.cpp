@@ -143,11 +143,13 @@ CLI::Validator one_of(const std::vector<std::string>& words) {
 
 void refuse_empty_names(CLI::App& app) {
   const auto check = [](std::string& text) {
-    return text.empty() ? std::string("must be a name, got ''") : std::string();
+    return text.empty() ? std::string("must be given, got ''") : std::string();
   };
-  for (const char* name :
-       {"--run", "--data", "--out", "--from", "--init", "--config", "--csv", "--puzzle"})
-    if (CLI::Option* option = app.get_option_no_throw(name))
+  const std::vector<std::string> names = {
+      "--run",    "--data",   "--out",        "--from",      "--init",        "--config", "--csv",
+      "--puzzle", "--preset", "--checkpoint", "--test-from", "--tensorboard", "--arc"};
+  for (CLI::Option* option : app.get_options())
+    if (option->get_positional() || std::ranges::find(names, option->get_name()) != names.end())
       option->check(CLI::Validator(check, ""));
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; }))
     refuse_empty_names(*command);

@@ -21,8 +21,8 @@ CLI::Validator duration();
 // One of a few words; the nearest is suggested.
 CLI::Validator one_of(const std::vector<std::string>& words);
 
-// Adds to each option of a command, and of those below it, that names a file or a folder: the name
-// must not be empty, as it is when a script's variable is.
+// For a command and those below it: what names a file, a folder or a preset, and what stands
+// without an option, must not be empty, as it is when a script's variable is.
 void refuse_empty_names(CLI::App& app);
 
 // "a, b or c"

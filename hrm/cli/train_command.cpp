@@ -160,6 +160,15 @@ Config resumed_config(const Settings& s, const Path& run) {
   return config;
 }
 
+// The model and the recipe of another run, with a line that says what was taken.
+Config settings_of(const Path& run) {
+  const Config config = read_config(run);
+  std::fprintf(stderr, "takes the settings of %s: lr %g, %s steps, data %s\n", run.c_str(),
+               config.train.lr, format_count(config.train.total_steps).c_str(),
+               config.data.empty() ? "none" : printable(config.data).c_str());
+  return config;
+}
+
 Config new_config(const Settings& s) {
   CHECK(s.preset.empty() || s.config_file.empty(),
         "[train] --preset and --config exclude each other");
@@ -167,7 +176,7 @@ Config new_config(const Settings& s) {
   if (!s.config_file.empty())
     config = Config::from_json(read_json(s.config_file), s.config_file);
   else if (s.preset.empty() && !s.init.empty())
-    config = read_config(s.init);  // its model, and its recipe
+    config = settings_of(s.init);
   else
     config = preset(s.preset.empty() ? "sudoku4" : s.preset);
   s.apply_overrides(config);
@@ -195,18 +204,12 @@ std::string real_name(const Path& folder) {
 
 // Starts from the weights of another run. Returns what config.json says of it.
 Json start_from(Trainer& trainer, const LoadedRun& start, const Path& run) {
-  int64_t found = 0;
-  try {
-    found = trainer.start_from(*start.model, start.puzzle_names);
-  } catch (const Error& error) {
-    throw with_hint(error, "--init without --preset and --config takes the settings of " +
-                               run.string() + ", too");
-  }
+  const int64_t found = trainer.start_from(*start.model, start.puzzle_names);
   std::fprintf(stderr, "starts from %s; %s of %s puzzle rows found\n", start.weights.c_str(),
                format_count(found).c_str(),
                format_count(trainer.config().model.num_puzzle_identifiers - 1).c_str());
-  CHECK(is_utf8(real_name(start.weights)), "[train] the name of the run ", printable(run.string()),
-        " is not UTF-8 text, and config.json could not hold it. HINT: rename it");
+  check_name(run);
+  check_name(start.weights);
   return {{"run", real_name(run)},
           {"checkpoint", real_name(start.weights)},
           {"weights", start.checksum}};
@@ -273,7 +276,6 @@ void resume_training(const Settings& s) {
   CHECK(fs::exists(run / "config.json"), "[train] there is no run in ", run.string(),
         " to resume. HINT: leave out --resume to start one");
   RunFolder folder(run);
-  read_metrics(run);  // damage in it is found now, not in the report at the end
   Config config = resumed_config(s, run);
   if (!s.data.empty()) config.data = s.data;
   CHECK(!config.data.empty(), "[train] ", run.string(), " names no data set. HINT: --data DIR");
@@ -286,22 +288,26 @@ void resume_training(const Settings& s) {
   Trainer trainer(config, train_data, test_data ? &*test_data : nullptr, run, s.common.device());
   trainer.use_cuda_graph(!s.no_graph);
   resume(trainer, s, run);
+  read_metrics(run);  // damage in it is found now, not in the report at the end
   update_run_config(run, config);
   train_with_progress(trainer, folder, false, kGoOn);
   say_where(run);
 }
 
 // How to make data of the kind that a preset is for, in `folder`, or in one of its own.
-std::string data_recipe(const std::string& preset_name, const Path& folder = {}) {
+std::string data_recipe(const std::string& preset_name, const Path& folder) {
   const std::string name = preset_name.empty() ? "sudoku4" : preset_name;
+  std::string task;
+  for (const PresetInfo& p : presets())
+    if (p.name == name) task = p.task;
   std::string kind = "sudoku --side 9", own = "data/sudoku9";
-  if (name == "sudoku4" || name == "sudoku6") {
+  if (task == "sudoku") {
     kind = "sudoku --side " + name.substr(6);
     own = "data/" + name;
-  } else if (name.starts_with("maze")) {
+  } else if (task == "maze") {
     kind = "maze --size 10 --min-path 9 --unique";
     own = "data/maze10";
-  } else if (name.find("arc") != std::string::npos) {
+  } else if (task == "arc") {
     kind = "arc --from ARC-AGI/data";
     own = "data/arc";
   }
@@ -309,6 +315,11 @@ std::string data_recipe(const std::string& preset_name, const Path& folder = {})
   const std::string make = "`hrm data " + kind + " --out " + where + "`";
   if (!folder.empty()) return make + " makes one";
   return make + ", then `hrm train --preset " + name + " --data " + where + "`";
+}
+
+// What to do without a data set. The weights of --init are worth little without theirs.
+std::string data_hint(const Settings& s, const Config& config) {
+  return s.init.empty() ? data_recipe(config.preset, config.data) : "--data DIR says where it is";
 }
 
 // The folder is made last, so that a start that fails leaves none.
@@ -323,9 +334,9 @@ void start_training(const Settings& s) {
   };
   check_free();
   if (!s.data.empty()) config.data = s.data;
-  CHECK(!config.data.empty(), "[train] a data set is needed. HINT: ", data_recipe(config.preset));
+  CHECK(!config.data.empty(), "[train] a data set is needed. HINT: ", data_hint(s, config));
   CHECK(fs::exists(config.data), "[train] there is no data set in ", config.data,
-        ". HINT: ", data_recipe(config.preset, config.data));
+        ". HINT: ", data_hint(s, config));
   const PuzzleDataset train_data(config.data, "train", view_of(config));
   adopt_data(config, train_data);
   config.validate();
@@ -334,7 +345,16 @@ void start_training(const Settings& s) {
   Trainer trainer(config, train_data, test_data ? &*test_data : nullptr, run, s.common.device());
   trainer.use_cuda_graph(!s.no_graph);
   Json init;
-  if (!s.init.empty()) init = start_from(trainer, load_run(s.init, s.checkpoint), s.init);
+  if (!s.init.empty()) {
+    const LoadedRun start = load_run(s.init, s.checkpoint);
+    try {
+      init = start_from(trainer, start, s.init);
+    } catch (const Error& error) {
+      if (s.preset.empty() && s.config_file.empty()) throw;
+      throw with_hint(
+          error, "without --preset and --config, --init takes the settings of " + s.init + ", too");
+    }
+  }
   RunFolder folder(run);
   check_free();  // once more, now that no other process can start one
   write_run_config(run, config, train_data.task(), init);

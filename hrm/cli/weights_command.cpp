@@ -1,6 +1,5 @@
 // hrm import, hrm export: official checkpoints in and out.
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 
 #include "hrm/cli/commands.h"
@@ -96,7 +95,7 @@ void run_import(const std::string& file, const std::string& run, const std::stri
   }
   Checkpoint checkpoint;
   checkpoint.model = model.state_dict(kOfficialPrefix);
-  checkpoint.state = {{"step", 0}, {"imported_from", file}};
+  checkpoint.state = {{"step", 0}, {"imported_from", stored_name(file)}};
   write_checkpoint(Path(run) / "best", checkpoint);
   write_run_config(run, config, task);  // last: it makes the folder a run
   const bool positions = config.model.pos_encodings == PosEncoding::learned;
@@ -113,9 +112,13 @@ void run_export(const std::string& run, const std::string& which, const std::str
   for (const auto& [name, tensor] : loaded.model->state_dict(kOfficialPrefix))
     tensors.emplace_back((compiled ? "_orig_mod." : "") + name, tensor);
   std::error_code none;
-  const Path folder = std::filesystem::weakly_canonical(out, none).parent_path();
-  CHECK(folder != std::filesystem::weakly_canonical(loaded.weights, none), "[export] ", out,
-        " is a part of the run itself. HINT: another --out file");
+  const auto real = [&](const Path& path) { return std::filesystem::weakly_canonical(path, none); };
+  const Path inside = real(out).lexically_relative(real(run));
+  const bool own =
+      !inside.empty() &&
+      (*inside.begin() == "best" || *inside.begin() == "checkpoints" || inside == "config.json" ||
+       inside == "metrics.jsonl" || inside == "evaluation.json");
+  CHECK(!own, "[export] ", out, " is a part of the run itself. HINT: another --out file");
   write_safetensors(out, tensors, {{"format", "pt"}});
   std::fprintf(text_beside(out), "%s: the weights of %s (step %lld)\n", out.c_str(),
                loaded.weights.c_str(), static_cast<long long>(loaded.step));

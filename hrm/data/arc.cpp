@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <unordered_set>
 
 #include "hrm/support/text.h"
 
 namespace hrm {
-namespace fs = std::filesystem;
 namespace {
 
 constexpr std::array<int, 8> kInverse = {0, 3, 2, 1, 4, 5, 6, 7};

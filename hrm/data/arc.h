@@ -1,6 +1,6 @@
-// ARC tasks: grids of colours, their symmetric variants, token sequences, and the files they come
-// in. Sequences, crop and variant names are those of the official code (build_arc_dataset.py,
-// arc_eval.ipynb).
+// ARC tasks: grids of colours, their symmetric variants, token sequences, and the JSON they come in
+// (arc_files.h reads folders of it). Sequences, crop and variant names are those of the official
+// code (build_arc_dataset.py, arc_eval.ipynb).
 #pragma once
 
 #include <array>

@@ -1,5 +1,12 @@
 // Whether an evaluation is one: what its tasks share with those trained on.
+//
+//     const ArcAudit audit = audit_arc(load_all_arc({"ARC-AGI/data"}));
+//     for (const ArcAudit::Leak& leak : audit.pairs) ...
 #pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
 
 #include "hrm/data/arc.h"
 

@@ -1,8 +1,8 @@
 #include "hrm/data/arc_build.h"
-#include "hrm/data/arc_files.h"
 
 #include <algorithm>
 
+#include "hrm/data/arc_files.h"
 #include "hrm/data/dataset_writer.h"
 
 namespace hrm {

@@ -1,5 +1,13 @@
 // Making ARC data sets from task files.
+//
+//     ArcBuild build;
+//     build.from = {"ARC-AGI/data"};
+//     const ArcSummary summary = build_arc(build, "data/arc");
 #pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
 
 #include "hrm/data/arc_dataset.h"
 #include "hrm/progress.h"

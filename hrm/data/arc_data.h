@@ -2,6 +2,10 @@
 // are drawn.
 #pragma once
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include "hrm/data/arc.h"
 
 namespace hrm {

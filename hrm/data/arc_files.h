@@ -1,4 +1,7 @@
 // Files and folders of ARC tasks.
+//
+//     int64_t repeated = 0;
+//     const std::vector<ArcTask> tasks = load_arc({"ARC-AGI/data"}, &repeated);
 #pragma once
 
 #include <vector>

@@ -1,6 +1,7 @@
 #include "hrm/data/sampler.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 namespace hrm {

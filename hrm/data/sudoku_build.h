@@ -1,5 +1,13 @@
 // Making data sets of Sudoku puzzles, generated or imported.
+//
+//     SudokuBuild build;
+//     build.rules = SudokuRules::of_side(4);
+//     const BuildSummary summary = build_sudoku(build, "data/sudoku4");
 #pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
 
 #include "hrm/data/dataset_writer.h"
 #include "hrm/data/sudoku_file.h"

@@ -1,4 +1,6 @@
 // Own tasks, from a CSV of tokens.
+//
+//     const BuildSummary summary = build_tokens("mine.csv", "data/mine", false);
 #pragma once
 
 #include <string>

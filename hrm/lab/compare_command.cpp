@@ -127,7 +127,7 @@ void write_metrics(const std::string& folder, const std::string& csv,
   const Path file = Path(tensorboard) / format("events.out.tfevents.%.0f.hrm", started);
   create_folder(tensorboard);
   write_file_atomically(file, tensorboard_events(lines, started));
-  std::printf("%s\n", file.c_str());
+  std::fprintf(text_beside(csv), "%s\n", file.c_str());
 }
 
 }  // namespace

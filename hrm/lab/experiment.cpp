@@ -1,5 +1,4 @@
 #include "hrm/lab/experiment.h"
-#include "hrm/presets.h"
 
 #include <algorithm>
 #include <cctype>
@@ -7,6 +6,8 @@
 #include <map>
 #include <sstream>
 
+#include "hrm/lab/records.h"
+#include "hrm/presets.h"
 #include "hrm/support/json.h"
 #include "hrm/support/text.h"
 
@@ -25,10 +26,6 @@ constexpr size_t kMostJudgements = 100'000;  // of all trials
 constexpr size_t kMostMembers = 1000;        // of a list or an object in the file
 constexpr size_t kMostAxes = 20;
 constexpr size_t kMostCommand = 1 << 16;  // characters of a command
-
-// What a record may hold (see records.cpp).
-const Words kValues = {"exact", "first",    "any",     "tokens",  "valid",
-                       "lost",  "segments", "seconds", "samples", "train_seconds"};
 
 void replace_all(std::string& text, const std::string& what, const std::string& with) {
   for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size()) {
@@ -153,6 +150,8 @@ class Reader {
   // What the page takes from a chart, so that no page fails when its models are trained.
   void check_chart(const Json& chart) const {
     only_keys(chart, {"title", "x", "series", "y", "where", "published"}, "charts: ");
+    for (const auto& [key, value] : chart.items())
+      check(!value.is_null(), "charts: ", key, " must not be null. HINT: leave it out");
     const Members json(chart, file_.string() + ": charts");
     for (const char* key : {"title", "x", "y"}) json.text(key, "");
     if (json.has("where")) json.object("where");
@@ -184,11 +183,14 @@ class Reader {
     }
     const auto check_name = [&](const std::string& where, const std::string& name,
                                 const Words& more) {
+      const auto among = [&](const Words& words) {
+        return std::find(words.begin(), words.end(), name) != words.end();
+      };
+      if (among(labels) || among(more)) return;
       Words known = labels;
       known.insert(known.end(), more.begin(), more.end());
       const std::string close = nearest(name, known);
-      check(std::find(known.begin(), known.end(), name) != known.end(), where, " names '", name,
-            "'. HINT: ",
+      check(false, where, " names '", name, "'. HINT: ",
             close.empty() ? "there are " + join(known, ", ") : "did you mean '" + close + "'?");
     };
     for (const Json& pair : e.compare)
@@ -198,15 +200,15 @@ class Reader {
       if (chart.contains("where"))
         for (const auto& [name, value] : chart["where"].items())
           check_name("charts: where", name, {});
-      if (chart.contains("x")) check_name("charts: x", chart["x"], kValues);
+      if (chart.contains("x")) check_name("charts: x", chart["x"], kRecordValues);
       if (chart.contains("series"))
         for (const Json& name :
              chart["series"].is_array() ? chart["series"] : Json::array({chart["series"]}))
           check_name("charts: series", name, {});
       if (!chart.contains("y")) continue;
       const std::string y = chart["y"];
-      check(std::find(kValues.begin(), kValues.end(), y) != kValues.end(), "charts: y names '", y,
-            "'. HINT: there are ", join(kValues, ", "));
+      check(std::find(kRecordValues.begin(), kRecordValues.end(), y) != kRecordValues.end(),
+            "charts: y names '", y, "'. HINT: there are ", join(kRecordValues, ", "));
     }
   }
 
@@ -422,6 +424,11 @@ class Reader {
 
   // The mistakes that `hrm train` would find only after the first models are trained.
   void check_settings(const Words& train) const {
+    const auto has = [&](const char* option) {
+      return std::ranges::find(train, option) != train.end();
+    };
+    check(!has("--init") || has("--preset"),
+          "train: --init needs --preset here, so that it is known how long the training is");
     try {
       asked_for(train).first.validate();
     } catch (const Error& error) {

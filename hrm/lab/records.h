@@ -12,10 +12,17 @@
 
 namespace hrm {
 
+// The names of the values that a record may hold. Shares: exact (of ARC at pass@2), first and any
+// (ARC: pass@1, in any vote), tokens, valid (mazes), lost (right, then wrong). Counts and times:
+// segments, seconds (of the judgement), samples, train_seconds.
+inline const std::vector<std::string> kRecordValues = {
+    "exact", "first",    "any",     "tokens",  "valid",
+    "lost",  "segments", "seconds", "samples", "train_seconds"};
+
 // What one judgement of one model found.
 struct Record {
   Labels labels;  // axes, seed, evaluation, ...
-  // exact, tokens, segments, lost, valid, train_seconds, samples, ...: shares and counts.
+  // By their names in kRecordValues.
   std::map<std::string, double> values;
   std::string solved;  // '0' or '1' for every puzzle; may be empty
   // The label or the value of that name, as text; "" if there is none.

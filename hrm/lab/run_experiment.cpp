@@ -247,7 +247,14 @@ void Run::train(const Job& job) {
   words.insert(words.end(), {"--threads", std::to_string(options_.threads)});
   words.insert(words.end(), options_.more.begin(), options_.more.end());
   if (fs::exists(job.run / "config.json")) words.push_back("--resume");
-  command(words, job.run / "train.out", job.run / "train.log");
+  try {
+    command(words, job.run / "train.out", job.run / "train.log");
+  } catch (const Error& error) {
+    // A hint to go on with other settings would make another model of it.
+    const std::string text = error.what();
+    throw text.find("--resume") == std::string::npos ? error
+                                                     : Error(text.substr(0, text.find(". HINT: ")));
+  }
   CHECK(step() == job.steps, "[lab] the training in ", job.run.string(), " was stopped");
 }
 

@@ -12,17 +12,19 @@ std::string input_name(const Path& path) {
   return path == "-" ? std::string("standard input") : path.string();
 }
 
-std::string read_input(const Path& path, int64_t most) {
+std::string read_input(const Path& path, std::optional<int64_t> most) {
   namespace fs = std::filesystem;
-  std::error_code ignored;
-  const fs::file_status status = fs::status(path, ignored);
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
   const bool pipe = fs::is_fifo(status) || fs::is_character_file(status);
-  const auto check_size = [&](uintmax_t bytes) {
-    CHECK(bytes <= static_cast<uintmax_t>(most), "[read] ", input_name(path), " has more than ",
-          most, " bytes. HINT: is it the right file?");
+  constexpr int64_t kMostOfPipe = int64_t{1} << 30;
+  const auto check_size = [&](uintmax_t bytes, int64_t limit) {
+    CHECK(bytes <= static_cast<uintmax_t>(limit), "[read] ", input_name(path), " has more than ",
+          limit, " bytes. HINT: is it the right file?");
   };
   if (path != "-" && !pipe) {
-    if (const uintmax_t size = fs::file_size(path, ignored); !ignored) check_size(size);
+    const uintmax_t size = fs::file_size(path, error);
+    if (most && !error) check_size(size, *most);
     return read_file(path);
   }
   std::ifstream file;
@@ -35,7 +37,7 @@ std::string read_input(const Path& path, int64_t most) {
   std::vector<char> part(1 << 16);
   while (in.read(part.data(), std::ssize(part)) || in.gcount() > 0) {
     text.append(part.data(), in.gcount());
-    check_size(text.size());
+    check_size(text.size(), most.value_or(kMostOfPipe));
   }
   CHECK(!in.bad(), "[read] cannot read ", input_name(path));
   return text;

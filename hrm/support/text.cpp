@@ -122,7 +122,7 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
   constexpr size_t kLongest = 100;  // a word beyond that is no misspelling, and would take long
   if (word.size() > kLongest) return "";
   std::string best;
-  // Another word of the same length is no misspelling.
+  // A word of which every letter differs is no misspelling.
   size_t best_distance = std::min(std::max<size_t>(2, word.size() / 3) + 1, word.size());
   for (const std::string& candidate : candidates) {
     // Levenshtein distance, one row at a time.

@@ -883,7 +883,7 @@ ok "with the settings of that run" '"hidden_size": 16' "$hrm" info fromback --js
 ok "from a checkpoint by its name" "step_00000010" "$hrm" train --init run --checkpoint step_00000010 \
   --run fromstep --data d4 --steps 1
 bad "--checkpoint without --init" "chooses the weights of --init" "$hrm" train --data d4 --run x --checkpoint last
-bad "hint: a damaged best" "HINT: --checkpoint last" bash -c "
+bad "hint: a damaged best" "HINT: --checkpoint last" last_line bash -c "
   cp -r run spoilt && echo x >>spoilt/best/model.safetensors && '$hrm' train --init spoilt --run x"
 ok "followed: the last one" "run folder fromlast" "$hrm" train --init spoilt --checkpoint last --run fromlast --steps 1
 "$hrm" export run --out rope.safetensors >/dev/null
@@ -927,6 +927,31 @@ bad "a chart of no such value" "charts: y names 'exakt'. HINT: there are exact" 
 bad "solve: an endless file" "has more than 4194304 bytes" timeout 20 "$hrm" solve /dev/zero --run run
 bad "solve: bytes of no puzzle" "cell 0 is '\\x00', must be" bash -c "
   printf '\\0#SG' >nul.txt; '$hrm' solve nul.txt --run rm"
+# --- one task that fails keeps nobody from the others
+mkdir -p mixed && task 7 8 >mixed/a.json && cp arc/evaluation/e1.json mixed/e1.json
+"$hrm" arc farm --from mixed --out failing --budget 1s --variants 2 --pool 2 "${tiny[@]}" --set puzzle_emb_lr=1000 \
+  --set puzzle_emb_weight_decay=1000 >out 2>err
+status=$?
+[[ $status == 1 ]] && tail -n 1 err | grep -q "2 of 2 tasks failed, the first is a: .*not finite"
+report $? "farm: tasks that diverge (status $status)"
+bad "farm: a checkpoint of nothing" "--checkpoint chooses the weights of --init" "$hrm" arc farm --from mixed \
+  --out failing --checkpoint last
+mkdir -p keeps/checkpoints/step_00000007
+bad "adapt into a folder with checkpoints" "keeps holds a run already" last_line "$hrm" adapt --run ra \
+  --puzzle arc/evaluation/e1.json --out keeps
+ok "which are kept" "" test -d keeps/checkpoints/step_00000007
+bad "lab: a start without a preset" "--init needs --preset here" bash -c "
+  sed 's/--preset sudoku4/--init run/' lab.json >lab9.json; '$hrm' lab run lab9.json --out lab9"
+bad "lab: a chart of nothing" "charts: x must not be null" bash -c "
+  sed 's/\"x\": \"loops\"/\"x\": null/' lab.json >lab9.json; '$hrm' lab run lab9.json --out lab9"
+bad "mazes and JSON on one output" "would both go to the standard output" "$hrm" data maze --csv - --json --out x
+bad "start without its data set" "HINT: --data DIR says where it is" last_line "$hrm" train --init untold --run x
+ok "a file whose name is no text" "parameters" bash -c "
+  cp w.safetensors \$'w\\xff.safetensors' && '$hrm' import \$'w\\xff.safetensors' --run ownname --preset sudoku4 \
+    --data d4 --set num_heads=2"
+# A torn line at the end of metrics.jsonl, behind the checkpoint, is cut and does not stop a run.
+cp -r run torn && printf '{"step": 11, "lo\n' >>torn/metrics.jsonl
+ok "a torn line behind the checkpoint" "run folder torn" "$hrm" train --run torn --resume --steps 12
 # --- half a fit is of no use
 "$hrm" adapt --run ra --puzzle arc/evaluation/e1.json --budget 1h --out halffit >out 2>err &
 pid=$!
@@ -986,10 +1011,12 @@ bad "lab: a command without an end" "characters once '{v}' is replaced" bash -c 
 echo >labfile
 bad "lab: the folder is a file" "labfile" "$hrm" lab run lab.json --out labfile
 for option in --run --data --init; do
-  bad "train $option without a name" "[train] $option must be a name, got ''" "$hrm" train "$option" ""
+  bad "train $option without a name" "[train] $option must be given, got ''" "$hrm" train "$option" ""
 done
-bad "export without a name" "[export] --out must be a name" "$hrm" export run --out ""
-bad "data arc without a name" "[data arc] --from must be a name" "$hrm" data arc --from "" --out x
+bad "export without a name" "[export] --out must be given" "$hrm" export run --out ""
+bad "report without a name" "must be given" "$hrm" report ""
+bad "eval without a checkpoint's name" "--checkpoint must be given" "$hrm" eval --run run --checkpoint ""
+bad "data arc without a name" "[data arc] --from must be given" "$hrm" data arc --from "" --out x
 ok "none of these has left a folder" "" test ! -e x
 
 # --- real puzzles

@@ -24,7 +24,7 @@ void write_again(const Tensor& tensor) {
   const Tensor again = read_npy(file);
   fuzz::must(again.shape() == tensor.shape() && again.dtype() == tensor.dtype());
   fuzz::must(same(again.to_vector(), tensor.to_vector()));
-  if (tensor.ndim() != 2) return;
+  if (tensor.ndim() != 2 || tensor.size(0) > 1000) return;
   NpyWriter writer(file, tensor.dtype(), tensor.size(1));
   const auto* rows = static_cast<const std::byte*>(tensor.data());
   const int64_t row_bytes = tensor.size(1) * static_cast<int64_t>(size_of(tensor.dtype()));
