@@ -178,8 +178,9 @@ TEST_CASE("fills and transfers need a contiguous tensor of the right size") {
     expect_error([&] { readback.start(wrong); },
                  "[readback] needs a contiguous tensor of shape (3, 2), got");
   for (const auto& move : {upload, send})
-    for (const auto& [to, from] : {std::pair{across, whole}, {whole, across}, {whole, zeros({2})}})
-      expect_error([&] { move(to, from); }, "[upload] needs contiguous tensors of one size, got");
+    for (const auto& pair : {std::pair{across, whole}, {whole, across}, {whole, zeros({2})}})
+      expect_error([&] { move(pair.first, pair.second); },
+                   "[upload] needs contiguous tensors of one size, got");
   readback.start(whole);
   upload(whole, readback.wait());
 }
