@@ -458,8 +458,17 @@ TEST_CASE("an empty split, a puzzle of another size, a place in the data that ca
     state["skip"] = skip;
     expect_error([&] { queue.restore(state); }, "'skip' must be a whole number in 0..");
   }
-  state["skip"] = 3;
-  queue.restore(state);
+  // Three rows into what the queue was filled with, it goes on with the fourth.
+  queue.prepare();
+  queue.taken(3);
+  state = queue.state();
+  CHECK(state["skip"] == 3);
+  TrainSampler whole(*s.train, 1, nullptr), another(*s.train, 1, nullptr);
+  RowQueue resumed(another, 4, s.config.model, 1, zeros({1}, DType::i32));
+  resumed.restore(state);
+  resumed.prepare();
+  CHECK(resumed.rows().inputs.sliced(0, 0, 4).to_vector() ==
+        whole.next(8).inputs.sliced(0, 3, 7).to_vector());
 }
 
 TEST_CASE("EMA weights are used for evaluation and put back") {
