@@ -585,8 +585,8 @@ void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const st
   const auto done = std::ssize(lines);
   Progress bar("farm", "tasks", done + std::ssize(tasks), done);
   SideBySide pool(jobs);
-  std::map<int64_t, std::string> failed;  // why; `done` is called under the same lock
   std::mutex mutex;
+  std::map<int64_t, std::string> failed;  // tasks and why, guarded by `mutex`
   pool.done = [&](int64_t i) {
     const std::lock_guard lock(mutex);
     if (failed.contains(i)) return;

@@ -230,10 +230,11 @@ void adopt_data(Config& config, const PuzzleDataset& data) {
 
 void write_run_config(const Path& run, const Config& config, const TaskInfo& task,
                       const Json& init) {
-  check_name(config.data);
+  const std::string data = portable_data(run, config.data);
+  check_name(data);
   create_folder(run);
   Json json = config.to_json();
-  json["data"] = portable_data(run, config.data);
+  json["data"] = data;
   json["task"] = {{"task", task.task},
                   {"side", task.side},
                   {"box_rows", task.box_rows},
@@ -245,12 +246,13 @@ void write_run_config(const Path& run, const Config& config, const TaskInfo& tas
 }
 
 void update_run_config(const Path& run, const Config& config) {
-  check_name(config.data);
+  const std::string data = portable_data(run, config.data);
+  check_name(data);
   const Json before = read_json(run / "config.json");
   Json json = before;
   const Json now = config.to_json();
   for (const auto& [key, value] : now.items()) json[key] = value;
-  json["data"] = portable_data(run, config.data);
+  json["data"] = data;
   if (json != before) write_file_atomically(run / "config.json", json.dump(2) + "\n");
 }
 

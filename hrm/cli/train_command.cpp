@@ -208,8 +208,8 @@ Json start_from(Trainer& trainer, const LoadedRun& start, const Path& run) {
   std::fprintf(stderr, "starts from %s; %s of %s puzzle rows found\n", start.weights.c_str(),
                format_count(found).c_str(),
                format_count(trainer.config().model.num_puzzle_identifiers - 1).c_str());
-  check_name(run);
-  check_name(start.weights);
+  check_name(real_name(run));
+  check_name(real_name(start.weights));
   return {{"run", real_name(run)},
           {"checkpoint", real_name(start.weights)},
           {"weights", start.checksum}};

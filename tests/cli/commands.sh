@@ -274,6 +274,12 @@ first_checkpoint() {  # RUN: waits for it, up to 20 s
     sleep 0.02
   done
 }
+interrupt() {  # RUN: Ctrl-C after its first checkpoint, for process `pid`; its end is in `status`
+  first_checkpoint "$1"
+  kill -INT $pid
+  wait $pid
+  status=$?
+}
 "$hrm" "${args[@]}" --run whole >/dev/null 2>&1
 "$hrm" "${args[@]}" --run killed >/dev/null 2>&1 &
 pid=$!
@@ -284,10 +290,7 @@ ok "resume after SIGKILL" "" "$hrm" "${args[@]}" --run killed --resume
 ok "the same bits" "" cmp {whole,killed}/$weights
 "$hrm" "${args[@]}" --run int >out 2>err &
 pid=$!
-first_checkpoint int
-kill -INT $pid
-wait $pid
-status=$?
+interrupt int
 ((status == 130)) && grep -q "Go on with --resume" err
 report $? "SIGINT writes a checkpoint, says how to go on, ends with 130 (status $status)"
 "$hrm" train --run int --resume >out 2>err &
@@ -339,10 +342,7 @@ ok "the checkpoint came before it" "" test -s evaluating/checkpoints/step_000000
 # A demo says how a demo goes on.
 "$hrm" demo --run stoppeddemo --set eval_every=0 >out 2>err &
 pid=$!
-first_checkpoint stoppeddemo
-kill -INT $pid
-wait $pid
-status=$?
+interrupt stoppeddemo
 ((status == 130)) && grep -q "The same command goes on" err
 report $? "a demo that was stopped (status $status)"
 ok "the settings of a file, and sizes of the data" "run folder fromfile" \
@@ -910,6 +910,9 @@ bad "a setting that is no text" "gradient must be UTF-8 text" "$hrm" train --dat
   --set $'gradient=\xff'
 cp -r d4 $'d\xff'
 bad "a data set whose name is no text" "is not UTF-8 text" last_line "$hrm" train --data $'d\xff' --run x "${tiny[@]}"
+mkdir $'w\xff' && cp -r d4 $'w\xff/d4'
+bad "a data set below a folder whose name is no text" "is not UTF-8 text" last_line bash -c "
+  cd \$'w\\xff' && '$hrm' train --preset sudoku4 --data d4 --run x ${tiny[*]}"
 ok "a run whose name is no text" "run folder" "$hrm" train --data d4 --run $'r\xff' --steps 1 "${tiny[@]}"
 bad "--tf32 on a CPU" "HINT: --device cuda, or leave it out" "$hrm" train --data d4 --run x --tf32
 bad "--no-cuda-graph on a CPU" "HINT: --device cuda, or leave it out" "$hrm" train --data d4 --run x --no-cuda-graph
