@@ -34,6 +34,55 @@ TEST_CASE("resuming refuses another configuration and another data set") {
   expect_error([&] { wrong.resume(); }, "is not the one that the run was trained on");
 }
 
+// tests/fixtures/resume was written by an earlier version of the program: a run of nine steps, of
+// which the checkpoint of the third is left, all its lines of metrics, and its weights at the end.
+// Other processors round differently, so the numbers are near; the keys and the counts are the
+// same.
+TEST_CASE("a run goes on from a checkpoint that an earlier version has written") {
+  const TempDir dir;
+  const Path fixture = "tests/fixtures/resume";
+  fs::copy(fixture, dir / "run", fs::copy_options::recursive);
+  const Config config = read_config(dir / "run");
+  const PuzzleDataset train(config.data, "train"), test(config.data, "test");
+  Trainer trainer(config, train, &test, dir / "run");
+  const Resumed resumed = trainer.resume();
+  CHECK(resumed.damaged.empty());
+  CHECK(resumed.changes.empty());
+  CHECK(trainer.steps_done() == 3);
+  trainer.run({});
+
+  std::istringstream expected(without_times(read_file(fixture / "metrics.jsonl")));
+  std::istringstream got(without_times(read_file(dir / "run" / "metrics.jsonl")));
+  int64_t lines = 0;
+  for (std::string a, b; std::getline(expected, a); ++lines) {
+    std::getline(got, b);
+    CAPTURE(a);
+    CAPTURE(b);
+    const Json x = Json::parse(a), y = Json::parse(b);
+    REQUIRE(x.size() == y.size());
+    for (const auto& [key, value] : x.items()) {
+      if (value.is_number())
+        CHECK(y.at(key).get<double>() == doctest::Approx(value.get<double>()).epsilon(1e-4));
+      else
+        CHECK(y.at(key) == value);
+    }
+  }
+  CHECK(lines == 10);
+  const Path end = "model.safetensors";
+  const NamedTensors recorded = read_safetensors(fixture / "end" / end).tensors;
+  const NamedTensors weights =
+      read_safetensors(dir / "run" / "checkpoints" / "step_00000009" / end).tensors;
+  REQUIRE(weights.size() == recorded.size());
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const auto u = weights[i].second.to_vector(), v = recorded[i].second.to_vector();
+    CAPTURE(weights[i].first);
+    REQUIRE(weights[i].first == recorded[i].first);
+    REQUIRE(u.size() == v.size());
+    for (size_t k = 0; k < u.size(); ++k)
+      if (!(std::abs(u[k] - v[k]) < 1e-4)) FAIL_CHECK("element " << k << ": " << u[k] - v[k]);
+  }
+}
+
 TEST_CASE("resuming takes the newest checkpoint that is whole, and says which are not") {
   SmallRun s;
   s.config.train.keep_checkpoints = 3;
