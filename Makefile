@@ -104,9 +104,10 @@ ifneq ($(DEBUG),)
 endif
 
 # Sources: every file in these folders; there is no list to keep ----------------------------------
+# The rooms of hrm/ that belong to the library, from the bottom up; hrm/cli is the program.
+HRM_ROOMS := support data tasks model eval train view lab
 LIB_SRC := $(wildcard kernels/cpu/*.cpp tensor/*.cpp autograd/*.cpp autograd/ops/*.cpp \
-                      nn/*.cpp nn/optim/*.cpp hrm/*.cpp hrm/support/*.cpp hrm/data/*.cpp \
-                      hrm/lab/*.cpp) \
+                      nn/*.cpp nn/optim/*.cpp hrm/*.cpp $(HRM_ROOMS:%=hrm/%/*.cpp)) \
            $(if $(filter emulate,$(CUDA)),$(wildcard kernels/cuda/emulate/*.cpp)) \
            $(if $(filter 11,$(CUDA)$(CUBLASLT)),kernels/cuda/gemm_cublaslt.cpp) \
            $(if $(filter-out 0,$(CUDA)),kernels/cuda/profile.cpp)
@@ -129,7 +130,7 @@ PARITY_SRC := tests/parity.cpp tests/parity_arc.cpp tests/support/sha256.cpp
 # The parsers and all they touch.
 FUZZ_SRC := $(LIB_SRC)
 HEADERS := $(wildcard kernels/*.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h \
-                      hrm/*.h hrm/support/*.h hrm/data/*.h hrm/lab/*.h)
+                      hrm/*.h $(HRM_ROOMS:%=hrm/%/*.h))
 FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
                     -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
@@ -323,7 +324,7 @@ $(call stamp,$(SOURCES_STAMP),$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST
 
 LEVEL = $(OPT)
 $(BUILD)/obj/kernels/%.o $(BUILD)/obj/bench/%.o: LEVEL = $(KERNEL_OPT)
-$(BUILD)/obj/hrm/cli/%.o $(BUILD)/obj/hrm/lab/%_command.o $(BUILD)/obj/hrm/config.o $(BUILD)/obj/tests/%.o: LEVEL = $(SLOW_OPT)
+$(BUILD)/obj/hrm/cli/%.o $(BUILD)/obj/hrm/config.o $(BUILD)/obj/tests/%.o: LEVEL = $(SLOW_OPT)
 
 $(BUILD)/obj/%.cu.o: %.cu $(FLAGS_STAMP)
 	$(call say,CU,$<)

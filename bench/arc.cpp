@@ -3,7 +3,7 @@
 
 #include "bench/entries.h"
 #include "hrm/data/sampler.h"
-#include "hrm/vote.h"
+#include "hrm/tasks/arc_vote.h"
 
 namespace hrm::bench {
 namespace {

@@ -5,11 +5,11 @@
 
 #include "autograd/grad_mode.h"
 #include "bench/entries.h"
-#include "hrm/act.h"
-#include "hrm/data/sudoku_build.h"
-#include "hrm/evaluate.h"
+#include "hrm/eval/evaluate.h"
+#include "hrm/model/segment.h"
 #include "hrm/presets.h"
-#include "hrm/trainer.h"
+#include "hrm/tasks/sudoku_build.h"
+#include "hrm/train/trainer.h"
 #include "nn/optim/adam.h"
 
 namespace hrm::bench {

@@ -4,7 +4,7 @@
 #include <cstdio>
 
 #include "autograd/engine.h"
-#include "hrm/act.h"
+#include "hrm/model/segment.h"
 
 using namespace hrm;
 

@@ -2,8 +2,8 @@
 // segment.
 #include <cstdio>
 
-#include "hrm/act.h"
-#include "hrm/data/sudoku.h"
+#include "hrm/model/segment.h"
+#include "hrm/tasks/sudoku.h"
 #include "nn/optim/adam.h"
 
 using namespace hrm;

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <type_traits>
 
-#include "hrm/data/puzzle_dataset.h"
 #include "hrm/support/text.h"
 
 namespace hrm {
@@ -173,6 +172,11 @@ GradientRule parse_gradient_rule(const std::string& text) {
 int64_t ModelConfig::prefix() const {
   if (puzzle_emb_ndim == 0) return 0;
   return puzzle_emb_len > 0 ? puzzle_emb_len : (puzzle_emb_ndim + hidden_size - 1) / hidden_size;
+}
+
+int64_t extra_inputs(Conditioning conditioning, int64_t context_pairs, int64_t seq_len) {
+  if (conditioning == Conditioning::task) return 10;
+  return conditioning == Conditioning::context ? 2 * context_pairs * seq_len : 0;
 }
 
 int64_t ModelConfig::input_len() const {

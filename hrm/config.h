@@ -48,6 +48,11 @@ const std::string& to_string(E value) requires requires {
 }
 { return EnumNames<E>::names[static_cast<size_t>(value)]; }
 
+// Tokens behind the puzzle's in each input row, which say what it is conditioned by: `task`: the
+// dihedral transform, and 9 (c - 1) + (colour that c became - 1) for c = 1..9; `context`: input and
+// output tokens of the demonstrations.
+int64_t extra_inputs(Conditioning conditioning, int64_t context_pairs, int64_t seq_len);
+
 struct ModelConfig {
   // From the data set.
   int64_t seq_len = 81;

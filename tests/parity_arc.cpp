@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <map>
 
-#include "hrm/checkpoint.h"
-#include "hrm/vote.h"
+#include "hrm/tasks/arc_vote.h"
+#include "hrm/train/checkpoint.h"
 #include "tests/support/ledger.h"
 #include "tests/support/sha256.h"
 

@@ -1,5 +1,5 @@
 // ARC tasks: files, variants, sequences, data sets in both forms, votes, the audit; conditionings.
-#include "hrm/data/arc.h"
+#include "hrm/tasks/arc.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -9,15 +9,15 @@
 #include <map>
 #include <set>
 
-#include "hrm/data/arc_audit.h"
-#include "hrm/data/arc_build.h"
-#include "hrm/data/arc_files.h"
 #include "hrm/data/dataset_writer.h"
-#include "hrm/picture.h"
 #include "hrm/presets.h"
 #include "hrm/support/text.h"
-#include "hrm/trainer.h"
-#include "hrm/vote.h"
+#include "hrm/tasks/arc_audit.h"
+#include "hrm/tasks/arc_build.h"
+#include "hrm/tasks/arc_files.h"
+#include "hrm/tasks/arc_vote.h"
+#include "hrm/train/trainer.h"
+#include "hrm/view/picture.h"
 #include "tests/support/support.h"
 
 using namespace hrm;

@@ -6,7 +6,7 @@
 
 #include "autograd/engine.h"
 #include "autograd/ops/ops.h"
-#include "hrm/checkpoint.h"
+#include "hrm/train/checkpoint.h"
 #include "tests/support/support.h"
 
 using namespace hrm;

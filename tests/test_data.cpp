@@ -2,12 +2,12 @@
 #include <fstream>
 #include <set>
 
-#include "hrm/cli/grid.h"
 #include "hrm/data/sampler.h"
-#include "hrm/data/sudoku_build.h"
-#include "hrm/data/tokens.h"
-#include "hrm/progress.h"
+#include "hrm/support/progress.h"
 #include "hrm/support/text.h"
+#include "hrm/tasks/sudoku_build.h"
+#include "hrm/tasks/tokens.h"
+#include "hrm/view/grid.h"
 #include "tests/support/support.h"
 
 using namespace hrm;

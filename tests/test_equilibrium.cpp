@@ -1,12 +1,12 @@
 // The equilibrium rules: their identities, and their solutions of linear problems against exact
 // ones.
-#include "hrm/equilibrium.h"
+#include "hrm/model/equilibrium.h"
 
 #include <cmath>
 
 #include "autograd/engine.h"
 #include "autograd/ops/ops.h"
-#include "hrm/act.h"
+#include "hrm/model/segment.h"
 #include "tests/support/support.h"
 
 using namespace hrm;

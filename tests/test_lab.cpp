@@ -3,13 +3,13 @@
 #include <cmath>
 #include <fstream>
 
-#include "hrm/data/sudoku_build.h"
+#include "hrm/eval/rollouts.h"
 #include "hrm/lab/experiment_page.h"
-#include "hrm/lab/rollouts.h"
-#include "hrm/metrics.h"
-#include "hrm/page.h"
 #include "hrm/presets.h"
-#include "hrm/trainer.h"
+#include "hrm/tasks/sudoku_build.h"
+#include "hrm/train/trainer.h"
+#include "hrm/view/metrics.h"
+#include "hrm/view/page.h"
 #include "tests/support/support.h"
 
 using namespace hrm;

@@ -1,12 +1,12 @@
 // Mazes: text, shortest paths, judging answers, generation, data sets, symmetry.
-#include "hrm/data/maze_build.h"
+#include "hrm/tasks/maze_build.h"
 
 #include <array>
 #include <fstream>
 #include <set>
 
 #include "hrm/data/puzzle_dataset.h"
-#include "hrm/evaluate.h"
+#include "hrm/eval/evaluate.h"
 #include "tests/support/support.h"
 
 using namespace hrm;

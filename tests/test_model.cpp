@@ -5,10 +5,10 @@
 
 #include "autograd/engine.h"
 #include "autograd/grad_mode.h"
-#include "hrm/act.h"
-#include "hrm/checkpoint.h"
-#include "hrm/model.h"
+#include "hrm/model/model.h"
+#include "hrm/model/segment.h"
 #include "hrm/presets.h"
+#include "hrm/train/checkpoint.h"
 #include "tests/support/support.h"
 
 using namespace hrm;

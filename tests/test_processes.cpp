@@ -7,7 +7,7 @@
 #include <csignal>
 #include <fstream>
 
-#include "hrm/processes.h"
+#include "hrm/support/processes.h"
 #include "hrm/support/stop_signals.h"
 #include "tests/support/support.h"
 

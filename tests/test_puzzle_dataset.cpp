@@ -11,8 +11,8 @@
 #include <set>
 
 #include "hrm/data/sampler.h"
-#include "hrm/data/sudoku_build.h"
-#include "hrm/data/tokens.h"
+#include "hrm/tasks/sudoku_build.h"
+#include "hrm/tasks/tokens.h"
 #include "tests/support/support.h"
 
 using namespace hrm;

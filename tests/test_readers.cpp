@@ -1,11 +1,11 @@
 // What a run folder and the laboratory's files hold, when somebody else wrote it: each value out of
 // place is one line that names the file and the member, and nothing is drawn of what does not fit.
-#include "hrm/checkpoint.h"
 #include "hrm/lab/experiment_page.h"
 #include "hrm/presets.h"
-#include "hrm/report.h"
 #include "hrm/support/text.h"
-#include "hrm/vote.h"
+#include "hrm/tasks/arc_vote.h"
+#include "hrm/train/checkpoint.h"
+#include "hrm/view/report.h"
 #include "tests/support/support.h"
 
 namespace hrm {

@@ -4,9 +4,9 @@
 #include <fstream>
 
 #include "hrm/cli/commands.h"
-#include "hrm/metrics.h"
-#include "hrm/report.h"
-#include "hrm/run_folder.h"
+#include "hrm/train/run_folder.h"
+#include "hrm/view/metrics.h"
+#include "hrm/view/report.h"
 #include "tests/support/small_run.h"
 
 using namespace hrm;

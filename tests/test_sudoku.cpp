@@ -1,12 +1,12 @@
 // The Sudoku solver, generator and symmetries against independent counts and published numbers.
-#include "hrm/data/sudoku.h"
+#include "hrm/tasks/sudoku.h"
 
 #include <algorithm>
 #include <fstream>
 #include <map>
 #include <set>
 
-#include "hrm/data/sudoku_build.h"
+#include "hrm/tasks/sudoku_build.h"
 #include "tests/support/support.h"
 
 using namespace hrm;

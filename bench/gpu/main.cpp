@@ -11,7 +11,7 @@
 
 #include "autograd/grad_mode.h"
 #include "hrm/data/dataset_writer.h"
-#include "hrm/trainer.h"
+#include "hrm/train/trainer.h"
 #include "kernels/act.h"
 #include "kernels/attention.h"
 #include "kernels/cuda/gemm.h"

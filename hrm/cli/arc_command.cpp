@@ -9,18 +9,18 @@
 #include <thread>
 
 #include "hrm/cli/commands.h"
-#include "hrm/data/arc_files.h"
-#include "hrm/page.h"
-#include "hrm/picture.h"
 #include "hrm/presets.h"
-#include "hrm/processes.h"
-#include "hrm/progress.h"
-#include "hrm/run_folder.h"
 #include "hrm/support/folder_lock.h"
 #include "hrm/support/json_lines.h"
+#include "hrm/support/processes.h"
+#include "hrm/support/progress.h"
 #include "hrm/support/stop_signals.h"
 #include "hrm/support/text.h"
-#include "hrm/vote.h"
+#include "hrm/tasks/arc_files.h"
+#include "hrm/tasks/arc_vote.h"
+#include "hrm/train/run_folder.h"
+#include "hrm/view/page.h"
+#include "hrm/view/picture.h"
 
 namespace hrm {
 namespace fs = std::filesystem;

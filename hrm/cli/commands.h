@@ -5,8 +5,8 @@
 #include <CLI/CLI.hpp>
 
 #include "hrm/cli/options.h"
-#include "hrm/evaluate.h"
-#include "hrm/trainer.h"
+#include "hrm/eval/evaluate.h"
+#include "hrm/train/trainer.h"
 
 namespace hrm {
 
@@ -32,6 +32,12 @@ void add_adapt_command(CLI::App& app);
 void add_lab_command(CLI::App& app);
 void add_compare_command(CLI::App& app);
 void add_metrics_command(CLI::App& app);
+
+// The subcommands of `hrm lab`.
+void add_experiment_commands(CLI::App& lab);  // figure, run, list
+void add_gradients_command(CLI::App& lab);    // gradients
+// An experiment of the project by its name, with the defaults of `hrm lab figure`.
+void run_figure(const std::string& name);
 
 // An option that takes the names of an enum. `value` must outlive the command.
 template <class E>

@@ -7,12 +7,12 @@
 #include <set>
 
 #include "hrm/cli/commands.h"
-#include "hrm/data/arc_dataset.h"
-#include "hrm/page.h"
 #include "hrm/presets.h"
-#include "hrm/progress.h"
-#include "hrm/run_folder.h"
+#include "hrm/support/progress.h"
 #include "hrm/support/text.h"
+#include "hrm/tasks/arc_dataset.h"
+#include "hrm/train/run_folder.h"
+#include "hrm/view/page.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
 

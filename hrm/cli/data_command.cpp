@@ -3,16 +3,16 @@
 #include <cstdio>
 
 #include "hrm/cli/commands.h"
-#include "hrm/cli/grid.h"
-#include "hrm/data/arc_audit.h"
-#include "hrm/data/arc_build.h"
-#include "hrm/data/arc_files.h"
-#include "hrm/data/maze_build.h"
-#include "hrm/data/sudoku_build.h"
-#include "hrm/data/tokens.h"
-#include "hrm/picture.h"
-#include "hrm/progress.h"
+#include "hrm/support/progress.h"
 #include "hrm/support/text.h"
+#include "hrm/tasks/arc_audit.h"
+#include "hrm/tasks/arc_build.h"
+#include "hrm/tasks/arc_files.h"
+#include "hrm/tasks/maze_build.h"
+#include "hrm/tasks/sudoku_build.h"
+#include "hrm/tasks/tokens.h"
+#include "hrm/view/grid.h"
+#include "hrm/view/picture.h"
 
 namespace hrm {
 namespace {

@@ -4,15 +4,15 @@
 #include <cstdio>
 
 #include "hrm/cli/commands.h"
-#include "hrm/cli/grid.h"
-#include "hrm/data/maze.h"
-#include "hrm/lab/rollouts.h"
+#include "hrm/eval/rollouts.h"
 #include "hrm/presets.h"
-#include "hrm/progress.h"
-#include "hrm/report.h"
-#include "hrm/run_folder.h"
 #include "hrm/support/input.h"
+#include "hrm/support/progress.h"
 #include "hrm/support/text.h"
+#include "hrm/tasks/maze.h"
+#include "hrm/train/run_folder.h"
+#include "hrm/view/grid.h"
+#include "hrm/view/report.h"
 
 namespace hrm {
 namespace fs = std::filesystem;

@@ -3,15 +3,15 @@
 #include <cstdio>
 
 #include "hrm/cli/commands.h"
-#include "hrm/cli/grid.h"
-#include "hrm/data/sudoku_build.h"
-#include "hrm/page.h"
 #include "hrm/presets.h"
-#include "hrm/progress.h"
-#include "hrm/report.h"
-#include "hrm/run_folder.h"
+#include "hrm/support/progress.h"
 #include "hrm/support/stop_signals.h"
 #include "hrm/support/text.h"
+#include "hrm/tasks/sudoku_build.h"
+#include "hrm/train/run_folder.h"
+#include "hrm/view/grid.h"
+#include "hrm/view/page.h"
+#include "hrm/view/report.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/profile.h"
 

@@ -4,9 +4,9 @@
 
 #include "hrm/cli/commands.h"
 #include "hrm/presets.h"
-#include "hrm/progress.h"
-#include "hrm/run_folder.h"
+#include "hrm/support/progress.h"
 #include "hrm/support/text.h"
+#include "hrm/train/run_folder.h"
 
 namespace hrm {
 namespace {

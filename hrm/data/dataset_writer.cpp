@@ -4,8 +4,8 @@
 #include <array>
 #include <limits>
 
-#include "hrm/data/arc_dataset.h"
-#include "hrm/progress.h"
+#include "hrm/support/progress.h"
+#include "hrm/tasks/arc_dataset.h"
 
 namespace hrm {
 namespace fs = std::filesystem;

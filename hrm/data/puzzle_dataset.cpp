@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
-#include "hrm/data/arc_dataset.h"
-#include "hrm/data/maze.h"
-#include "hrm/data/sudoku.h"
 #include "hrm/support/text.h"
+#include "hrm/tasks/arc_dataset.h"
+#include "hrm/tasks/maze.h"
+#include "hrm/tasks/sudoku.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -111,11 +111,6 @@ std::vector<std::string> parse_identifiers(const Json& json, const std::string& 
     names.push_back(name.get<std::string>());
   }
   return names;
-}
-
-int64_t extra_inputs(Conditioning conditioning, int64_t context_pairs, int64_t seq_len) {
-  if (conditioning == Conditioning::task) return 10;
-  return conditioning == Conditioning::context ? 2 * context_pairs * seq_len : 0;
 }
 
 PuzzleDataset::PuzzleDataset(const Path& folder, const std::string& split, const DataView& view,

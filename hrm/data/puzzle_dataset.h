@@ -50,10 +50,6 @@ struct DataView {
   std::optional<std::string> kinds;
   std::optional<uint64_t> seed;
 };
-// Tokens behind the puzzle's in each input row, which say what it is conditioned by: `task`: the
-// dihedral transform, and 9 (c - 1) + (colour that c became - 1) for c = 1..9; `context`: input and
-// output tokens of the demonstrations.
-int64_t extra_inputs(Conditioning conditioning, int64_t context_pairs, int64_t seq_len);
 
 // The names of identifiers.json: texts, one for each of the `count` puzzle ids.
 std::vector<std::string> parse_identifiers(const Json& json, const std::string& source,

@@ -7,7 +7,7 @@
 #include "autograd/engine.h"
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
-#include "hrm/page.h"
+#include "hrm/view/page.h"
 
 namespace hrm {
 namespace {

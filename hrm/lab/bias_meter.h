@@ -5,8 +5,8 @@
 
 #include <array>
 
-#include "hrm/act.h"
-#include "hrm/equilibrium.h"
+#include "hrm/model/equilibrium.h"
+#include "hrm/model/segment.h"
 
 namespace hrm {
 

@@ -6,9 +6,9 @@
 #include <optional>
 #include <set>
 
-#include "hrm/page.h"
-#include "hrm/progress.h"
+#include "hrm/support/progress.h"
 #include "hrm/support/text.h"
+#include "hrm/view/page.h"
 
 namespace hrm {
 namespace {

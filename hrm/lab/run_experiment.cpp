@@ -6,14 +6,14 @@
 #include <sstream>
 #include <thread>
 
-#include "hrm/checkpoint.h"
-#include "hrm/metrics.h"
-#include "hrm/processes.h"
-#include "hrm/progress.h"
 #include "hrm/support/folder_lock.h"
 #include "hrm/support/json_lines.h"
+#include "hrm/support/processes.h"
+#include "hrm/support/progress.h"
 #include "hrm/support/stop_signals.h"
 #include "hrm/support/text.h"
+#include "hrm/train/checkpoint.h"
+#include "hrm/view/metrics.h"
 
 namespace hrm {
 namespace fs = std::filesystem;

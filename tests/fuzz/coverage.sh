@@ -4,10 +4,10 @@
 # of each file that reads something. A file below 85 % is a failure: its target needs an example.
 set -u
 readers=(tensor/io.cpp hrm/support/json.cpp hrm/support/json_lines.cpp hrm/support/text.cpp
-  hrm/data/arc.cpp hrm/data/arc_files.cpp hrm/data/arc_data.cpp hrm/data/arc_dataset.cpp
-  hrm/data/puzzle_dataset.cpp hrm/data/sampler.cpp hrm/data/sudoku_file.cpp hrm/data/tokens.cpp
-  hrm/data/maze.cpp hrm/data/sudoku.cpp hrm/config.cpp hrm/checkpoint.cpp hrm/eval_result.cpp
-  hrm/metrics.cpp hrm/report.cpp hrm/vote.cpp hrm/lab/experiment.cpp hrm/lab/records.cpp
+  hrm/tasks/arc.cpp hrm/tasks/arc_files.cpp hrm/tasks/arc_data.cpp hrm/tasks/arc_dataset.cpp
+  hrm/data/puzzle_dataset.cpp hrm/data/sampler.cpp hrm/tasks/sudoku_file.cpp hrm/tasks/tokens.cpp
+  hrm/tasks/maze.cpp hrm/tasks/sudoku.cpp hrm/config.cpp hrm/train/checkpoint.cpp hrm/eval/eval_result.cpp
+  hrm/view/metrics.cpp hrm/view/report.cpp hrm/tasks/arc_vote.cpp hrm/lab/experiment.cpp hrm/lab/records.cpp
   hrm/lab/experiment_page.cpp)
 tool() {  # llvm-NAME, which Debian may only have with its version
   command -v "llvm-$1" || compgen -c "llvm-$1-" | sort -V | tail -n 1

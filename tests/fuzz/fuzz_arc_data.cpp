@@ -1,6 +1,6 @@
 // Any text as the arc.json of a data set: every example can be read under every conditioning.
-#include "hrm/data/arc_audit.h"
-#include "hrm/data/arc_dataset.h"
+#include "hrm/tasks/arc_audit.h"
+#include "hrm/tasks/arc_dataset.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace hrm;

@@ -1,8 +1,8 @@
 // A folder of a checkpoint whose files hold any bytes. A fuzzer does not guess a checksum, so the
 // tensors and the state are also written by the library itself, and read again.
 #include "autograd/grad_mode.h"
-#include "hrm/checkpoint.h"
 #include "hrm/support/json.h"
+#include "hrm/train/checkpoint.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace hrm;

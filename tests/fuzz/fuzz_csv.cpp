@@ -1,9 +1,9 @@
 // Any text as a list of Sudoku puzzles of each side, as a CSV of tokens, as a maze and as a CSV of
 // mazes. Tokens go to a folder that cannot exist, so that nothing is written and a table without
 // faults ends in an error too.
-#include "hrm/data/maze.h"
-#include "hrm/data/sudoku_file.h"
-#include "hrm/data/tokens.h"
+#include "hrm/tasks/maze.h"
+#include "hrm/tasks/sudoku_file.h"
+#include "hrm/tasks/tokens.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace hrm;

@@ -1,6 +1,6 @@
 // The files of a run that are shown: config.json, metrics.jsonl and evaluation.json hold any bytes;
 // the report, the CSV and the TensorBoard events are made of them.
-#include "hrm/report.h"
+#include "hrm/view/report.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace hrm;

@@ -1,5 +1,5 @@
 // Any text as a submission.json: the scores of what is accepted are shares.
-#include "hrm/vote.h"
+#include "hrm/tasks/arc_vote.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace hrm;

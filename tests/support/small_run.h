@@ -7,9 +7,9 @@
 #include <sstream>
 #include <string>
 
-#include "hrm/data/sudoku_build.h"
 #include "hrm/presets.h"
-#include "hrm/trainer.h"
+#include "hrm/tasks/sudoku_build.h"
+#include "hrm/train/trainer.h"
 #include "tests/support/support.h"
 
 namespace hrm::test {

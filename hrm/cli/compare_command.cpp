@@ -1,0 +1,156 @@
+// hrm compare, hrm metrics: what runs recorded, side by side and for other programs.
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "hrm/cli/commands.h"
+#include "hrm/support/progress.h"
+#include "hrm/train/run_folder.h"
+#include "hrm/view/metrics.h"
+
+namespace hrm {
+namespace fs = std::filesystem;
+namespace {
+
+struct Compared {
+  std::string name;
+  Config config;
+  MetricLines lines;
+};
+
+std::vector<Compared> read_runs(const char* command, const std::vector<std::string>& folders) {
+  std::vector<Compared> runs;
+  for (const std::string& folder : folders) {
+    runs.push_back({folder, read_config(folder), read_metrics(folder)});
+    CHECK(!runs.back().lines.train.empty(), "[", command, "] ", folder,
+          " has no metrics yet. HINT: train it first");
+  }
+  return runs;
+}
+
+// One line for each run; `y` of its evaluations, or of training.
+std::string chart_of(const std::vector<Compared>& runs, const std::string& title, const char* x,
+                     const std::string& x_label, const char* y, bool eval, bool percent) {
+  std::vector<Curve> curves;
+  double x_max = 0, y_max = percent ? 1 : 0;
+  for (const Compared& run : runs) {
+    curves.push_back(curve(eval ? run.lines.eval : run.lines.train, x, y));
+    for (const Point& p : curves.back()) x_max = std::max(x_max, p.x), y_max = std::max(y_max, p.y);
+  }
+  Chart chart(title, x_max, y_max, x_label, percent);
+  chart.x_ticks();
+  for (size_t i = 0; i < curves.size(); ++i) {
+    chart.line(curves[i], series_class(i));
+    if (!eval) continue;
+    for (const Point& p : curves[i])
+      chart.dot(p, 3, runs[i].name + format(": %.4g at %.4g", p.y, p.x), series_class(i));
+  }
+  return chart.str();
+}
+
+// The settings in which the runs differ, one row each.
+std::string differences(const std::vector<Compared>& runs) {
+  std::string rows;
+  const Json first = runs[0].config.to_json();
+  for (const char* group : {"model", "train"})
+    for (const auto& [key, value] : first[group].items()) {
+      std::vector<std::string> cells = {key};
+      bool differs = false;
+      for (const Compared& run : runs) {
+        const Json json = run.config.to_json();
+        const Json& other = json[group][key];
+        differs |= other != value;
+        cells.push_back(other.is_string() ? other.get<std::string>() : other.dump());
+      }
+      if (differs) rows += table_row(cells);
+    }
+  return rows;
+}
+
+void compare(const std::vector<std::string>& folders, const Path& out) {
+  const std::vector<Compared> runs = read_runs("compare", folders);
+  std::vector<std::string> names, head = {""};
+  for (const Compared& run : runs) names.push_back(run.name), head.push_back(run.name);
+  std::string body = series_legend(names) + "<div class=\"two\">";
+  for (const auto& [x, label] :
+       {std::pair{"samples", "training samples"}, {"elapsed", "seconds of training"}}) {
+    const std::string by = std::string(", by ") + label;
+    body += chart_of(runs, "Solved, held-out" + by, x, label, "exact_accuracy", true, true);
+    body += chart_of(runs, "Token loss" + by, x, label, "lm_loss", false, false);
+  }
+  body += "</div><h2>Results</h2><div class=\"wide\"><table>" + table_row(head, true);
+  std::FILE* text = text_beside(out);
+  std::fprintf(text, "%-28s %12s %10s %9s %9s %12s\n", "run", "samples", "seconds", "solved",
+               "tokens", "samples/s");
+  std::vector<std::vector<std::string>> lines = {
+      {"samples"}, {"seconds of training"}, {"solved"}, {"tokens right"}, {"samples/s"}};
+  for (const Compared& run : runs) {
+    const Json& last = run.lines.train.back();
+    const Json eval = run.lines.eval.empty() ? Json::object() : run.lines.eval.back();
+    const auto share = [&](const char* key) {
+      return eval.contains(key) ? format("%.1f %%", 100 * eval[key].get<double>()) : std::string();
+    };
+    const double samples = last.value("samples", 0.0), seconds = last.value("elapsed", 0.0);
+    const std::vector<std::string> cells = {format_count(static_cast<int64_t>(samples)),
+                                            format("%.1f", seconds), share("exact_accuracy"),
+                                            share("accuracy"), format("%.0f", samples / seconds)};
+    for (size_t i = 0; i < cells.size(); ++i) lines[i].push_back(cells[i]);
+    std::fprintf(text, "%-28s %12s %10s %9s %9s %12s\n", run.name.c_str(), cells[0].c_str(),
+                 cells[1].c_str(), cells[2].c_str(), cells[3].c_str(), cells[4].c_str());
+  }
+  for (const auto& line : lines) body += table_row(line);
+  body += "</table></div>";
+  if (const std::string rows = differences(runs); !rows.empty())
+    body += "<h2>Settings that differ</h2><div class=\"wide\"><table>" + table_row(head, true) +
+            rows + "</table></div>";
+  write_output(out, html_page("Runs side by side", body));
+  if (!is_standard_output(out)) std::printf("page %s\n", out.c_str());
+}
+
+void write_metrics(const std::string& folder, const std::string& csv,
+                   const std::string& tensorboard) {
+  const MetricLines lines = read_runs("metrics", {folder})[0].lines;
+  CHECK(!csv.empty() || !tensorboard.empty(),
+        "[metrics] nothing to write. HINT: --csv FILE or "
+        "--tensorboard FOLDER; the JSON lines are ",
+        folder, "/metrics.jsonl");
+  if (!csv.empty()) {
+    write_output(csv, metrics_csv(lines));
+    if (!is_standard_output(csv)) std::printf("%s\n", csv.c_str());
+  }
+  if (tensorboard.empty()) return;
+  // The run started when its config.json was written.
+  struct stat status {};
+  ::stat((Path(folder) / "config.json").c_str(), &status);
+  const auto started = static_cast<double>(status.st_mtime);
+  const Path file = Path(tensorboard) / format("events.out.tfevents.%.0f.hrm", started);
+  create_folder(tensorboard);
+  write_file_atomically(file, tensorboard_events(lines, started));
+  std::fprintf(text_beside(csv), "%s\n", file.c_str());
+}
+
+}  // namespace
+
+void add_compare_command(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("compare", "Curves and tables of several runs on one page");
+  auto runs = std::make_shared<std::vector<std::string>>();
+  auto out = std::make_shared<std::string>("compare.html");
+  command->add_option("runs", *runs, "run folders")->required();
+  command->add_option("--out", *out, "page to write (default compare.html)");
+  command->callback([=] { compare(*runs, *out); });
+}
+
+void add_metrics_command(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("metrics", "The metrics of a run as CSV or TensorBoard events");
+  auto run = std::make_shared<std::string>(), csv = std::make_shared<std::string>(),
+       tensorboard = std::make_shared<std::string>();
+  command->add_option("run", *run, "run folder")->required();
+  command->add_option("--csv", *csv, "file to write");
+  command->add_option("--tensorboard", *tensorboard, "folder to write an event file in");
+  command->callback([=] { write_metrics(*run, *csv, *tensorboard); });
+}
+
+}  // namespace hrm

@@ -1,0 +1,154 @@
+// hrm lab gradients.
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+
+#include "hrm/cli/commands.h"
+#include "hrm/data/sampler.h"
+#include "hrm/lab/bias_meter.h"
+#include "hrm/presets.h"
+#include "hrm/support/progress.h"
+#include "hrm/tasks/sudoku_build.h"
+#include "hrm/train/run_folder.h"
+
+namespace hrm {
+namespace fs = std::filesystem;
+namespace {
+
+struct Settings {
+  std::string preset = "sudoku4", run, data;
+  std::vector<std::string> overrides, rules = default_rules();
+  std::vector<int64_t> steps;
+  int64_t seed = -1, batch = 0;
+  bool json = false, train = false;
+  CommonOptions common;
+};
+
+// A folder that lives as long as the command.
+struct WorkFolder {
+  Path path = fs::temp_directory_path() / ("hrm-lab-" + std::to_string(::getpid()));
+  WorkFolder() { fs::create_directories(path / "checkpoints"); }
+  ~WorkFolder() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+};
+
+Config configuration(const Settings& s) {
+  Config config = s.run.empty() ? preset(s.preset) : read_config(s.run);
+  apply_settings(config, s.overrides);
+  if (s.seed >= 0) config.set("seed", std::to_string(s.seed));
+  if (s.batch > 0) config.set("batch_size", std::to_string(s.batch));
+  if (!s.data.empty()) config.data = s.data;
+  config.validate();
+  for (const std::string& rule : s.rules) check_rule(rule, config.model);
+  return config;
+}
+
+void make_puzzles(const Config& config, const Path& out) {
+  const ModelConfig& m = config.model;
+  const auto side = std::lround(std::sqrt(static_cast<double>(m.seq_len)));
+  CHECK(side * side == m.seq_len && m.vocab_size == side + 2, "[lab] the preset '", config.preset,
+        "' is not for Sudoku, so it needs a data set. HINT: --data DIR");
+  SudokuBuild build;
+  build.rules = SudokuRules::of_side(static_cast<int>(side));
+  build.count = 4000, build.test_count = 40;
+  build.seed = static_cast<uint64_t>(config.train.seed);
+  Progress progress("make", "puzzles", build.count);
+  build.on_progress = [&](int64_t done, int64_t) { progress.update(done); };
+  build_sudoku(build, out);
+}
+
+void train_to(Trainer& trainer, int64_t step) {
+  if (trainer.steps_done() == step) return;
+  const int64_t first = trainer.steps_done();
+  Progress progress("train", "steps", step - first);
+  while (trainer.steps_done() < step) {
+    trainer.step();
+    progress.update(trainer.steps_done() - first);
+  }
+}
+
+BiasReport measure_here(const Trainer& trainer, TrainSampler& sampler, const Settings& s) {
+  const int64_t batch = trainer.config().train.batch_size;
+  Carry carry = trainer.carry().gather(arange(batch));
+  begin_segment(trainer.model(), carry, sampler.next(batch), trainer.config().train.refill);
+  Progress progress("measure", "rules", static_cast<int64_t>(s.rules.size()));
+  return measure_bias(trainer.model(), carry, s.rules,
+                      [&, done = int64_t{0}]() mutable { progress.update(++done); });
+}
+
+void gradients(Settings s) {
+  s.common.apply();
+  Config config = configuration(s);
+  const WorkFolder work;
+  if (config.data.empty()) {
+    config.data = (work.path / "data").string();
+    make_puzzles(config, config.data);
+  }
+  const PuzzleDataset data(config.data, "train", view_of(config));
+  adopt_data(config, data);
+  config.validate();
+  Trainer trainer(config, data, nullptr, work.path, s.common.device());
+  if (!s.run.empty()) {  // read where it is, and never written
+    const std::vector<Path> all = list_checkpoints(s.run);
+    CHECK(!all.empty(), "[lab] ", s.run, " has no checkpoint. HINT: train it first");
+    fs::create_directory_symlink(fs::absolute(all.back()),
+                                 work.path / "checkpoints" / all.back().filename());
+    trainer.resume();
+  }
+  if (s.steps.empty())
+    s.steps = s.run.empty() ? std::vector<int64_t>{0, 100, 400}
+                            : std::vector<int64_t>{trainer.steps_done()};
+  std::sort(s.steps.begin(), s.steps.end());
+  CHECK(s.steps.front() >= trainer.steps_done(), "[lab] --steps must be at least ",
+        trainer.steps_done(), ", where the training starts, got ", s.steps.front());
+  TrainSampler sampler(data, static_cast<uint64_t>(config.train.seed) + 1,
+                       config.train.augment ? augmentation_of(data) : nullptr);
+  Json points = Json::array();
+  for (const int64_t step : s.steps) {
+    train_to(trainer, step);
+    const BiasReport report = measure_here(trainer, sampler, s);
+    if (s.json) {
+      Json point = report.to_json();
+      point["step"] = step;
+      points.push_back(point);
+      continue;
+    }
+    std::printf("step %s, trained with %s, loss %.3f\n%s\n", format_count(step).c_str(),
+                config.model.gradient.c_str(), report.loss, report.to_text().c_str());
+    std::fflush(stdout);
+  }
+  if (s.json) std::printf("%s\n", points.dump(2).c_str());
+}
+
+}  // namespace
+
+void add_gradients_command(CLI::App& lab) {
+  CLI::App* command = lab.add_subcommand(
+      "gradients", "How far each gradient rule is from backpropagation through the segment");
+  auto s = std::make_shared<Settings>();
+  command->add_option("--preset", s->preset, "what is trained (default: sudoku4)");
+  command->add_option("--run", s->run, "measure the newest checkpoint of a run instead")
+      ->excludes("--preset");
+  command->add_option("--data", s->data, "data set folder (default: Sudoku puzzles made anew)");
+  command->add_option("--steps", s->steps, "where to measure (default: 0,100,400)")
+      ->delimiter(',')
+      ->check(whole_number(0));
+  command->add_option("--rules", s->rules, "rules, and unrolled:S for S segments (default: all)")
+      ->delimiter(',');
+  command->add_option("--set", s->overrides, "change any setting: key=value (see hrm info)")
+      ->type_name("KEY=VALUE");
+  command->add_option("--seed", s->seed, "seed of weights, order and exploration")
+      ->check(whole_number(0));
+  command->add_option("--batch", s->batch, "puzzles of the carry")->check(whole_number(1, 1 << 20));
+  command->add_flag("--json", s->json, "print JSON");
+  s->common.add(*command);
+  command->footer("Example: hrm lab gradients --steps 0,400 --rules one_step,full_bptt,unrolled:2");
+  command->add_flag("--train", s->train,
+                    "train a model by each rule instead: `hrm lab figure gradients`");
+  command->callback([s] { s->train ? run_figure("gradients") : gradients(*s); });
+}
+
+}  // namespace hrm

@@ -1,0 +1,304 @@
+#include "hrm/eval/evaluate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "autograd/grad_mode.h"
+#include "autograd/ops/ops.h"
+#include "hrm/model/segment.h"
+#include "hrm/tasks/maze.h"
+
+namespace hrm {
+namespace {
+
+constexpr int kCalibrationBins = 10;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double probability(double logit) { return 1 / (1 + std::exp(-logit)); }
+
+// One puzzle on its way through the segments.
+struct Row {
+  int64_t example = -1;   // -1: an empty slot
+  int64_t halt_step = 0;  // first segment at which the q head said halt, 0: not yet
+  std::vector<bool> exact;
+  std::vector<double> accuracy;
+};
+
+// Host copies of what a segment says about each row.
+struct SegmentView {
+  explicit SegmentView(const SegmentResult& r)
+      : labelled(r.loss.labelled.to_vector()),
+        correct(r.loss.correct.to_vector()),
+        q_halt(r.outputs.q.halt.to_vector()),
+        q_continue(r.outputs.q.continue_.to_vector()),
+        predictions(r.loss.predictions.to(Device::cpu)) {}
+  // The tokens predicted in row b.
+  std::vector<int> predicted(int64_t b) const {
+    const int64_t seq = predictions.size(1);
+    const int32_t* row = predictions.data<int32_t>() + b * seq;
+    return {row, row + seq};
+  }
+  std::vector<double> labelled, correct, q_halt, q_continue;
+  Tensor predictions;  // i32 [batch, seq]
+  std::vector<double> residual;
+};
+
+// |after - before| / |after| of every row.
+std::vector<double> change(const Tensor& before, const Tensor& after) {
+  const auto norm = [](const Tensor& z) {
+    const Tensor rows = cast(z, accumulate_type(z.dtype())).view({z.size(0), -1});
+    return sqrt(sum(rows * rows, 1));
+  };
+  return (norm(after - before) / (norm(after) + 1e-30)).to_vector();
+}
+
+// Finite weights can still be so large that nothing sensible comes out.
+void check_number(double q_halt) {
+  CHECK(!std::isnan(q_halt),
+        "[eval] the Q head of the model gives no number: its training has diverged. HINT: an "
+        "earlier checkpoint");
+}
+
+double halt_margin(const ModelConfig& config, const SegmentView& view, int64_t b) {
+  return config.q_head == QHead::halt_only ? view.q_halt[b] : view.q_halt[b] - view.q_continue[b];
+}
+
+class Evaluation {
+ public:
+  Evaluation(const Model& model, const PuzzleDataset& data, const EvalOptions& options)
+      : model_(model), data_(data), options_(options) {
+    segments_ = options.segments > 0 ? options.segments : model.config().halt_max_steps;
+    total_ = data.num_examples();
+    if (options.max_puzzles > 0) total_ = std::min(total_, options.max_puzzles);
+    CHECK(total_ > 0, "[eval] the data set has no examples in this split");
+    result_.exact_by_segment.assign(segments_, 0);
+    result_.accuracy_by_segment.assign(segments_, 0);
+    result_.halt_histogram.assign(segments_ + 1, 0);
+    result_.calibration.resize(kCalibrationBins);
+    result_.traces.resize(std::min(options.traces, total_));
+    result_.solved.assign(total_, '0');
+    if (data.task().task == "maze") result_.valid_accuracy = 0;
+    back_.resize(options.rename.size());
+    for (size_t i = 0; i < back_.size(); ++i) back_[options.rename[i]] = static_cast<int32_t>(i);
+  }
+
+  EvalResult run() {
+    const NoGradGuard no_grad;
+    const auto start = std::chrono::steady_clock::now();
+    const int64_t slots = std::min(options_.batch_size, total_);
+    Carry carry = initial_carry(model_, slots);
+    rows_.assign(slots, {});
+    int64_t next = 0, done = 0;
+    while (done < total_) {
+      next = fill(carry, next);
+      if (options_.noise > 0) disturb(carry.state);
+      const bool residuals = options_.residuals || options_.halt_by == HaltBy::residual;
+      const Tensor before = residuals ? carry.state.z_H.clone() : Tensor();
+      SegmentView view(eval_segment(model_, carry, segments_));
+      if (residuals) view.residual = change(before, carry.state.z_H);
+      const Tensor flags = carry.halted.to(Device::cpu);
+      uint8_t* halted = flags.data<uint8_t>();
+      for (int64_t b = 0; b < carry.batch(); ++b) {
+        if (rows_[b].example < 0) continue;  // an empty slot, halted already
+        if (!options_.allow_nan) check_number(view.q_halt[b]);
+        halted[b] = observe(b, view);
+        if (!halted[b]) continue;
+        answer(rows_[b].example, b, view);
+        finish(rows_[b], view.q_halt[b]), rows_[b].example = -1, ++done;
+      }
+      carry.halted.copy_from(flags);
+      if (next == total_ && done < total_) compact(carry);
+      if (options_.on_progress) options_.on_progress(done, total_);
+    }
+    return summary(seconds_since(start));
+  }
+
+ private:
+  // Gives every empty slot the next puzzle, while there are any, and prepares the carry for a
+  // segment. Returns the next example.
+  int64_t fill(Carry& carry, int64_t next) {
+    const int64_t first = next;
+    int64_t empty_slots = 0;
+    for (Row& row : rows_) {
+      if (row.example >= 0) continue;
+      ++empty_slots;
+      if (next < total_) row = Row{next++, 0, {}, {}};
+    }
+    // A row for every halted slot, since each takes one: the next examples, then padding.
+    const int64_t start = next > first ? first : data_.num_examples();
+    const Batch batch = eval_batch(data_, start, std::max<int64_t>(1, empty_slots));
+    for (const Tensor* t : {&batch.inputs, &batch.labels})
+      for (int64_t i = 0; i < t->numel() && !options_.rename.empty(); ++i)
+        if (int32_t& token = t->data<int32_t>()[i]; token >= 0) token = options_.rename[token];
+    begin_segment(model_, carry, batch, Refill::only_halted);
+    return next;
+  }
+
+  // Noise on the states of the rows that start, or of all.
+  void disturb(State& state) {
+    std::vector<double> scale;
+    for (const Row& row : rows_)
+      scale.push_back(row.exact.empty() || options_.noise_every_segment ? options_.noise : 0);
+    for (Tensor* z : {&state.z_H, &state.z_L}) {
+      if (!z->defined()) continue;
+      const Tensor rows = from_values(scale, {z->size(0), 1, 1}, z->dtype()).to(z->device());
+      z->copy_from(*z + rows * random_.normal(z->shape(), 1, z->dtype(), z->device()));
+    }
+  }
+
+  // Notes what this segment did for slot b; true if the puzzle is finished.
+  bool observe(int64_t b, const SegmentView& view) {
+    Row& row = rows_[b];
+    const double labelled = view.labelled[b];
+    row.exact.push_back(labelled > 0 && view.correct[b] == labelled);
+    row.accuracy.push_back(labelled > 0 ? view.correct[b] / labelled : 0);
+    const auto step = static_cast<int64_t>(row.exact.size());
+    if (row.halt_step == 0 && (wants_to_halt(row, b, view) || step == segments_))
+      row.halt_step = step;
+    if (row.example < static_cast<int64_t>(result_.traces.size()))
+      trace(result_.traces[row.example], b, view);
+    return step == segments_ || (options_.halting && row.halt_step > 0);
+  }
+
+  bool wants_to_halt(const Row& row, int64_t b, const SegmentView& view) const {
+    switch (options_.halt_by) {
+      case HaltBy::residual:
+        return view.residual[b] < options_.threshold;
+      case HaltBy::oracle:
+        return row.exact.back();
+      default:
+        return halt_margin(model_.config(), view, b) > options_.threshold;
+    }
+  }
+
+  // Judges what is not settled by comparing tokens, and hands the answer on.
+  void answer(int64_t example, int64_t b, const SegmentView& view) {
+    const bool maze = data_.task().task == "maze";
+    if (!maze && !options_.on_answer) return;
+    std::vector<int> tokens = view.predicted(b);
+    if (!back_.empty())
+      for (int& token : tokens) token = back_[token];
+    if (options_.on_answer)
+      options_.on_answer({example, tokens, view.q_halt[b],
+                          view.residual.empty() ? 0 : view.residual[b], rows_[b].exact.back()});
+    if (!maze) return;
+    std::vector<int32_t> inputs(data_.input_len()), labels(tokens.size());
+    int32_t id;
+    data_.read(example, inputs.data(), labels.data(), &id);
+    const Maze puzzle{data_.task().side, maze_cells(inputs)};
+    *result_.valid_accuracy += check_maze(puzzle, maze_cells(tokens)).empty();
+  }
+
+  void trace(PuzzleTrace& trace, int64_t b, const SegmentView& view) {
+    const int64_t seq = model_.config().seq_len;
+    if (trace.inputs.empty()) {
+      std::vector<int32_t> inputs(data_.input_len()), labels(seq);
+      int32_t id;
+      data_.read(rows_[b].example, inputs.data(), labels.data(), &id);
+      trace.inputs.assign(inputs.begin(), inputs.begin() + seq);
+      trace.labels.assign(labels.begin(), labels.end());
+    }
+    trace.predictions.push_back(view.predicted(b));
+    trace.q_halt.push_back(probability(view.q_halt[b]));
+    trace.q_continue.push_back(probability(view.q_continue[b]));
+  }
+
+  void finish(const Row& row, double q_halt) {
+    ++result_.count;
+    const bool exact = row.exact.back();
+    result_.exact_accuracy += exact;
+    result_.solved[row.example] = exact ? '1' : '0';
+    result_.lost_accuracy +=
+        !exact && std::find(row.exact.begin(), row.exact.end(), true) != row.exact.end();
+    result_.accuracy += row.accuracy.back();
+    result_.mean_steps += static_cast<double>(row.exact.size());
+    result_.q_halt_accuracy += (q_halt >= 0) == exact;
+    ++result_.halt_histogram[row.halt_step];
+    for (int64_t s = 0; s < segments_; ++s) {
+      const size_t at = std::min<size_t>(s, row.exact.size() - 1);
+      result_.exact_by_segment[s] += row.exact[at];
+      result_.accuracy_by_segment[s] += row.accuracy[at];
+    }
+    const double q = probability(q_halt);
+    if (std::isnan(q)) return;
+    CalibrationBin& bin = result_.calibration[std::min<int>(
+        kCalibrationBins - 1, static_cast<int>(q * kCalibrationBins))];
+    bin.q_mean += q;
+    ++bin.count;
+    bin.exact += exact;
+  }
+
+  // With no puzzle left to enter, empty slots would only cost time.
+  void compact(Carry& carry) {
+    std::vector<int32_t> alive;
+    std::vector<Row> rows;
+    for (int64_t b = 0; b < carry.batch(); ++b)
+      if (rows_[b].example >= 0)
+        alive.push_back(static_cast<int32_t>(b)), rows.push_back(std::move(rows_[b]));
+    rows_ = std::move(rows);
+    if (static_cast<int64_t>(alive.size()) < carry.batch())
+      carry = carry.gather(from_vector(alive, {static_cast<int64_t>(alive.size())}));
+  }
+
+  EvalResult summary(double seconds) {
+    const auto n = static_cast<double>(result_.count);
+    for (double* mean : {&result_.exact_accuracy, &result_.accuracy, &result_.mean_steps,
+                         &result_.q_halt_accuracy, &result_.lost_accuracy})
+      *mean /= n;
+    if (result_.valid_accuracy) *result_.valid_accuracy /= n;
+    for (double& v : result_.exact_by_segment) v /= n;
+    for (double& v : result_.accuracy_by_segment) v /= n;
+    for (CalibrationBin& bin : result_.calibration)
+      if (bin.count) bin.q_mean /= static_cast<double>(bin.count);
+    result_.seconds = seconds;
+    return std::move(result_);
+  }
+
+  const Model& model_;
+  const PuzzleDataset& data_;
+  const EvalOptions& options_;
+  int64_t segments_ = 0, total_ = 0;
+  std::vector<Row> rows_;
+  EvalResult result_;
+  Random random_ = Random(options_.seed).fork("noise");
+  std::vector<int32_t> back_;  // the inverse of options_.rename
+};
+
+}  // namespace
+
+EvalResult evaluate(const Model& model, const PuzzleDataset& data, const EvalOptions& options) {
+  return Evaluation(model, data, options).run();
+}
+
+PuzzleTrace solve_one(const Model& model, const std::vector<int>& inputs, int32_t puzzle_id,
+                      const EvalOptions& options) {
+  const int64_t seq = model.config().seq_len, input_len = model.config().input_len();
+  CHECK(static_cast<int64_t>(inputs.size()) == input_len, "[solve] the model takes ", input_len,
+        " tokens, got ", inputs.size());
+  const NoGradGuard no_grad;
+  Batch batch;
+  batch.inputs = from_vector(std::vector<int32_t>(inputs.begin(), inputs.end()), {1, input_len});
+  batch.labels = full({1, seq}, kIgnoreLabel, DType::i32);
+  batch.puzzle_ids = full({1}, puzzle_id, DType::i32);
+  batch.rows = 1;
+  const int64_t segments = options.segments > 0 ? options.segments : model.config().halt_max_steps;
+  PuzzleTrace trace;
+  trace.inputs.assign(inputs.begin(), inputs.begin() + seq);
+  Carry carry = initial_carry(model, 1);
+  for (int64_t s = 0; s < segments; ++s) {
+    begin_segment(model, carry, batch, Refill::reference);
+    const SegmentView view(eval_segment(model, carry, segments));
+    check_number(view.q_halt[0]);
+    trace.predictions.push_back(view.predicted(0));
+    trace.q_halt.push_back(probability(view.q_halt[0]));
+    trace.q_continue.push_back(probability(view.q_continue[0]));
+    if (options.halting && halt_margin(model.config(), view, 0) > options.threshold) break;
+  }
+  return trace;
+}
+
+}  // namespace hrm

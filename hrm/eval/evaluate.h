@@ -1,0 +1,58 @@
+// Evaluation: every puzzle of a set through the recurrence, with a fixed number of segments or with
+// real halting.
+#pragma once
+
+#include <functional>
+
+#include "hrm/data/puzzle_dataset.h"
+#include "hrm/eval/eval_result.h"
+#include "hrm/model/model.h"
+
+namespace hrm {
+
+// What tells a row to leave: q_halt above q_continue by the threshold (halt-only models: above it);
+// z_H changed by less than the threshold, as |z_H' - z_H| / |z_H'|; its answer is right (an oracle:
+// what the best rule could save).
+enum class HaltBy { q, residual, oracle };
+HRM_ENUM(HaltBy, "q", "residual", "oracle")
+
+// The last segment of an example.
+struct Answer {
+  int64_t example = 0;
+  std::vector<int> tokens;
+  double q_halt = 0;    // logit
+  double residual = 0;  // with EvalOptions::residuals
+  bool exact = false;
+};
+
+struct EvalOptions {
+  int64_t batch_size = 256;
+  int64_t segments = 0;  // most segments per puzzle; 0: halt_max_steps of the model
+  bool halting = false;  // a row leaves when halt_by says so, and the next puzzle enters
+  HaltBy halt_by = HaltBy::q;
+  double threshold = 0;
+  int64_t max_puzzles = 0;  // the first so many of the set; 0: all
+  int64_t traces = 0;       // keep the segment-by-segment predictions of the first so many
+  // Gaussian noise on the states a puzzle starts from, or on those of every segment.
+  double noise = 0;
+  bool noise_every_segment = false;
+  uint64_t seed = 0;            // of the noise
+  std::vector<int32_t> rename;  // token -> token, one to one, for inputs and answers; empty: none
+  bool residuals = false;       // measure Answer::residual
+  // A Q head that gives no number is an Error, unless this is set: a training goes on, its own
+  // check of every step says what is wrong.
+  bool allow_nan = false;
+  std::function<void(int64_t done, int64_t total)> on_progress;
+  std::function<void(const Answer&)> on_answer;  // every example's last prediction
+};
+
+// exact_by_segment[s] counts a row that left earlier with its final answer. halt_histogram[s] is
+// where the q head said halt first (or the last segment), also when rows do not leave there.
+EvalResult evaluate(const Model& model, const PuzzleDataset& data, const EvalOptions& options);
+
+// One puzzle: all segments (or until halting), with predictions and q values of each.
+// `inputs`: input_len tokens.
+PuzzleTrace solve_one(const Model& model, const std::vector<int>& inputs, int32_t puzzle_id,
+                      const EvalOptions& options);
+
+}  // namespace hrm

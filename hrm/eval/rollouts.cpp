@@ -1,0 +1,163 @@
+#include "hrm/eval/rollouts.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "hrm/support/progress.h"
+#include "hrm/tasks/maze.h"
+#include "hrm/tasks/sudoku.h"
+#include "hrm/view/page.h"
+#include "tensor/random.h"
+
+namespace hrm {
+namespace {
+
+constexpr int kFirstDigit = 2;  // tokens of a Sudoku: 0 padding, 1 blank, then the digits
+
+// What is known of a puzzle from the rollouts so far.
+struct Choice {
+  double q = 0, residual = 0;
+  bool q_exact = false, residual_exact = false, any = false;
+  bool verified = false, verify_exact = false;
+  struct Count {
+    int64_t votes = 0;
+    double q = 0;
+    bool exact = false;
+  };
+  std::map<std::vector<int>, Count> answers;
+
+  bool vote_exact() const {
+    const auto better = [](const auto& a, const auto& b) {
+      const Count &x = a.second, &y = b.second;
+      // As many votes: q / votes decides.
+      return std::pair(x.votes, x.q) < std::pair(y.votes, y.q);
+    };
+    return std::max_element(answers.begin(), answers.end(), better)->second.exact;
+  }
+};
+
+// Whether an answer keeps the rules; none for tasks without rules that can be checked.
+std::function<bool(const std::vector<int>& inputs, const std::vector<int>& answer)> verifier(
+    const TaskInfo& task) {
+  if (task.task == "sudoku") {
+    const SudokuRules rules{task.side, task.box_rows, task.box_cols};
+    return [rules](const std::vector<int>& inputs, const std::vector<int>& answer) {
+      return check_solution(rules, from_tokens(inputs), from_tokens(answer)).empty();
+    };
+  }
+  if (task.task == "maze")
+    return [side = task.side](const std::vector<int>& inputs, const std::vector<int>& answer) {
+      const std::vector<int32_t> tokens(inputs.begin(), inputs.end());
+      return check_maze({side, maze_cells(tokens)}, maze_cells(answer)).empty();
+    };
+  return {};
+}
+
+}  // namespace
+
+void check_rollouts(const RolloutOptions& options, Select select, const TaskInfo& task) {
+  const std::string name = task.task.empty() ? "another" : task.task;
+  CHECK(!options.relabel || name == "sudoku",
+        "[eval] --relabel gives other names to the digits of Sudoku; this data set is ", name);
+  CHECK(select != Select::verify || verifier(task),
+        "[eval] --select verify needs the rules of Sudoku or mazes; this data set is ", name);
+}
+
+RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
+                       const RolloutOptions& options) {
+  check_rollouts(options, Select::q, data.task());
+  const auto verify = verifier(data.task());
+  RolloutResult result;
+  for (int64_t decade = 1; decade <= options.rollouts; decade *= 10)
+    for (const int64_t n : {decade, 2 * decade, 5 * decade})
+      if (n < options.rollouts) result.counts.push_back(n);
+  result.counts.push_back(options.rollouts);
+  std::vector<Choice> choices;
+  Random names = Random(options.eval.seed).fork("relabel");
+  std::vector<int32_t> inputs(data.input_len()), labels(data.info().seq_len);
+  for (int64_t r = 0; r < options.rollouts; ++r) {
+    EvalOptions eval = options.eval;
+    eval.seed = Random(options.eval.seed).fork(static_cast<uint64_t>(r)).bits();
+    eval.residuals = true;
+    if (options.relabel && r > 0) {
+      eval.rename.resize(data.info().vocab_size);
+      std::iota(eval.rename.begin(), eval.rename.end(), 0);
+      std::vector<int32_t> digits(eval.rename.begin() + kFirstDigit, eval.rename.end());
+      names.shuffle(digits);
+      std::copy(digits.begin(), digits.end(), eval.rename.begin() + kFirstDigit);
+    }
+    eval.on_progress = [&](int64_t done, int64_t total) {
+      if (options.eval.on_progress)
+        options.eval.on_progress(r * total + done, options.rollouts * total);
+    };
+    eval.on_answer = [&](const Answer& a) {
+      if (static_cast<int64_t>(choices.size()) <= a.example) choices.resize(a.example + 1);
+      Choice& c = choices[a.example];
+      if (r == 0 || a.q_halt > c.q) c.q = a.q_halt, c.q_exact = a.exact;
+      if (r == 0 || a.residual < c.residual) c.residual = a.residual, c.residual_exact = a.exact;
+      c.any |= a.exact;
+      Choice::Count& count = c.answers[a.tokens];
+      ++count.votes, count.q += a.q_halt, count.exact = a.exact;
+      if (!verify || c.verified) return;
+      int32_t id;
+      data.read(a.example, inputs.data(), labels.data(), &id);
+      c.verified = verify({inputs.begin(), inputs.end()}, a.tokens);
+      if (c.verified || r == 0) c.verify_exact = a.exact;
+    };
+    const EvalResult one = evaluate(model, data, eval);
+    result.puzzles = one.count, result.seconds += one.seconds;
+    if (!std::binary_search(result.counts.begin(), result.counts.end(), r + 1)) continue;
+    const auto note = [&](Select s, const auto& exact) {
+      std::string solved;
+      for (const Choice& c : choices) solved += exact(c) ? '1' : '0';
+      const auto right = std::count(solved.begin(), solved.end(), '1');
+      result.accuracy[static_cast<size_t>(s)].push_back(static_cast<double>(right) /
+                                                        static_cast<double>(solved.size()));
+      result.solved[static_cast<size_t>(s)].push_back(solved);
+    };
+    note(Select::q, [](const Choice& c) { return c.q_exact; });
+    note(Select::residual, [](const Choice& c) { return c.residual_exact; });
+    note(Select::vote, [](const Choice& c) { return c.vote_exact(); });
+    if (verify) note(Select::verify, [](const Choice& c) { return c.verify_exact; });
+    const auto any =
+        std::count_if(choices.begin(), choices.end(), [](const Choice& c) { return c.any; });
+    result.any.push_back(static_cast<double>(any) / static_cast<double>(choices.size()));
+  }
+  return result;
+}
+
+// {"rollouts": {"10": {"q": 0.9, ..., "any": 0.95}, ...}, "solved": {"10": {"q": "0110...", ...}}}
+Json to_json(const RolloutResult& r) {
+  Json json = {{"count", r.puzzles}, {"seconds", r.seconds}};
+  for (size_t i = 0; i < r.counts.size(); ++i) {
+    const std::string n = std::to_string(r.counts[i]);
+    for (size_t s = 0; s < r.accuracy.size(); ++s) {
+      if (r.accuracy[s].empty()) continue;
+      const std::string& name = to_string(static_cast<Select>(s));
+      json["rollouts"][n][name] = r.accuracy[s][i];
+      json["solved"][n][name] = r.solved[s][i];
+    }
+    json["rollouts"][n]["any"] = r.any[i];
+  }
+  return json;
+}
+
+std::string describe(const RolloutResult& r, Select select) {
+  const std::vector<double>& chosen = r.accuracy[static_cast<size_t>(select)];
+  std::string text = format_count(r.puzzles) + " puzzles, solved exactly by the answer that each " +
+                     "rule selects\n\nrollouts";
+  for (const std::string& name : EnumNames<Select>::names) text += format("  %8s", name.c_str());
+  text += "  any of them\n";
+  for (size_t i = 0; i < r.counts.size(); ++i) {
+    text += format("%8lld", static_cast<long long>(r.counts[i]));
+    for (const auto& accuracy : r.accuracy)
+      text += accuracy.empty() ? format("  %8s", "-") : format("  %6.1f %%", 100 * accuracy[i]);
+    text += format("  %9.1f %%\n", 100 * r.any[i]);
+  }
+  return text + format("\n%.1f %% by %s of %lld rollouts, %s", 100 * chosen.back(),
+                       to_string(select).c_str(), static_cast<long long>(r.counts.back()),
+                       format_duration(r.seconds).c_str());
+}
+
+}  // namespace hrm

@@ -1,0 +1,221 @@
+#include "hrm/model/model.h"
+
+#include <cmath>
+
+#include "autograd/grad_mode.h"
+#include "autograd/ops/ops.h"
+
+namespace hrm {
+namespace {
+
+LayerOptions layer_options(const ModelConfig& config, Random* random, Device device) {
+  return {config.dtype, device, random};
+}
+
+double root(int64_t n) { return std::sqrt(static_cast<double>(n)); }
+
+}  // namespace
+
+ReasoningModule::ReasoningModule(int64_t count, const BlockOptions& block,
+                                 const LayerOptions& options) {
+  for (int64_t i = 0; i < count; ++i) {
+    layers.push_back(std::make_unique<Block>(block, options));
+    add_module("layers." + std::to_string(i), layers.back().get());
+  }
+}
+
+Tensor ReasoningModule::forward(Tensor h, const RopeTables* tables) const {
+  for (const auto& layer : layers) h = layer->forward(h, tables);
+  return h;
+}
+
+Tensor ReasoningModule::forward_first(Tensor h, const RopeTables* tables) const {
+  for (size_t i = 0; i + 1 < layers.size(); ++i) h = layers[i]->forward(h, tables);
+  return layers.back()->forward_first(h, tables);
+}
+
+ContextEncoder::ContextEncoder(const ModelConfig& config, const BlockOptions& block_options,
+                               const LayerOptions& options)
+    : input_tokens(config.vocab_size, config.hidden_size, 1, options),
+      output_tokens(config.vocab_size, config.hidden_size, 1, options),
+      block(block_options, options),
+      to_prefix(config.hidden_size, config.puzzle_emb_ndim, false, options),
+      pairs_(config.context_pairs),
+      seq_(config.seq_len),
+      rope_(rope_tables(config.seq_len, config.hidden_size / config.num_heads, config.rope_theta,
+                        accumulate_type(config.dtype), options.device)) {
+  add_module("input_tokens", &input_tokens);
+  add_module("output_tokens", &output_tokens);
+  add_module("block", &block);
+  add_module("to_prefix", &to_prefix);
+}
+
+Tensor ContextEncoder::forward(const Tensor& context) const {
+  const int64_t batch = context.size(0);
+  const Tensor grids = context.contiguous().view({batch * pairs_, 2, seq_});
+  const auto ids = [&](int64_t which) {
+    return grids.sliced(1, which, which + 1).contiguous().view({batch * pairs_, seq_});
+  };
+  const Tensor cells = input_tokens.forward(ids(0), 1) + output_tokens.forward(ids(1), 1);
+  const Tensor pairs = mean(block.forward(cells, &rope_), 1);  // (B * K, D)
+  return to_prefix.forward(mean(reshape(pairs, {batch, pairs_, pairs.size(1)}), 1));
+}
+
+Model::Model(const ModelConfig& config, Random* random, Device device)
+    : embed_tokens(config.vocab_size, config.hidden_size, 1 / root(config.hidden_size),
+                   layer_options(config, random, device)),
+      lm_head(config.hidden_size, config.vocab_size, false, layer_options(config, random, device)),
+      // Starts at q = -5 for every state: halting is learned from "never" (official q_head start).
+      q_head(config.hidden_size, 2, true, layer_options(config, nullptr, device)),
+      config_(config) {
+  config_.validate();
+  strategy_ = make_gradient_strategy(config_);
+  const LayerOptions options = layer_options(config_, random, device);
+  const int64_t hidden = config_.hidden_size;
+  if (random) {
+    q_head.bias.value.fill(-5);
+    q_head.bias.refresh();
+  }
+  const auto initial = [&] { return initial_weight({hidden}, 1, options).to(config_.dtype); };
+  H_init = initial();
+  add_buffer("H_init", &H_init);
+  if (config_.levels != Levels::single) {
+    L_init = initial();
+    add_buffer("L_init", &L_init);
+  }
+  add_module("embed_tokens", &embed_tokens);
+  add_module("lm_head", &lm_head);
+  add_module("q_head", &q_head);
+  if (config_.puzzle_emb_ndim > 0 && config_.conditioning != Conditioning::context)
+    add_module("puzzle_emb", &puzzle_emb.emplace(config_.num_puzzle_identifiers,
+                                                 config_.puzzle_emb_ndim, 0.0, options));
+  if (config_.conditioning == Conditioning::task) {
+    const double std = 1 / root(10 * hidden);  // ten of them are summed
+    add_module("dihedral_emb", &dihedral_emb.emplace(8, config_.puzzle_emb_ndim, std, options));
+    add_module("colour_emb", &colour_emb.emplace(81, config_.puzzle_emb_ndim, std, options));
+  }
+  if (config_.pos_encodings == PosEncoding::learned) {
+    add_module("embed_pos", &embed_pos.emplace(positions(), hidden, 1 / root(hidden), options));
+    position_ids_ = arange(positions()).to(device);
+  }
+  if (config_.pos_encodings == PosEncoding::rope && !config_.mlp_t)
+    rope_ = rope_tables(positions(), hidden / config_.num_heads, config_.rope_theta,
+                        accumulate_type(config_.dtype), device);
+
+  const BlockOptions block{
+      hidden,       config_.num_heads, positions(), config_.expansion, config_.rms_norm_eps,
+      config_.mlp_t};
+  if (config_.conditioning == Conditioning::context) {
+    BlockOptions over_cells = block;
+    over_cells.seq = config_.seq_len, over_cells.mlp_over_positions = false;
+    context = std::make_unique<ContextEncoder>(config_, over_cells, options);
+    add_module("context", context.get());
+  }
+  if (config_.levels != Levels::shared) {
+    H_level = std::make_unique<ReasoningModule>(config_.H_layers, block, options);
+    add_module("H_level", H_level.get());
+  }
+  if (config_.levels != Levels::single) {
+    L_level = std::make_unique<ReasoningModule>(config_.L_layers, block, options);
+    add_module("L_level", L_level.get());
+  }
+}
+
+const ReasoningModule& Model::network(Level level) const {
+  const bool use_L = config_.levels == Levels::shared || level == Level::L;
+  return use_L ? *L_level : *H_level;
+}
+
+// [batch, puzzle_emb_ndim], of the size of token embeddings before they are scaled.
+Tensor Model::puzzle_embedding(const Tensor& inputs, const Tensor& puzzle_rows) const {
+  const int64_t seq = config_.seq_len, all = config_.input_len();
+  const auto extra = [&](int64_t begin, int64_t end) {
+    return inputs.sliced(1, seq + begin, seq + end).contiguous();
+  };
+  if (context) return affine(context->forward(extra(0, all - seq)), 1 / root(config_.hidden_size));
+  const Tensor rows = cast(puzzle_rows, config_.dtype);
+  if (!dihedral_emb) return rows;
+  const Tensor turned = dihedral_emb->forward(extra(0, 1), 1),
+               mapped = colour_emb->forward(extra(1, 10), 1);
+  return rows + sum(concat({turned, mapped}, 1), 1);
+}
+
+Tensor Model::input_embeddings(const Tensor& inputs, const Tensor& puzzle_rows) const {
+  CHECK(inputs.ndim() == 2 && inputs.size(1) == config_.input_len(),
+        "[model] inputs must be [batch, seq] with seq = ", config_.input_len(), ", got ",
+        inputs.shape(), ". HINT: the data set and the model must have one length");
+  const bool learned = embed_pos.has_value();
+  const double scale = root(config_.hidden_size) * (learned ? 0.707106781 : 1.0);
+  const bool extended = config_.input_len() > config_.seq_len;
+  Tensor x = embed_tokens.forward(
+      extended ? inputs.sliced(1, 0, config_.seq_len).contiguous() : inputs, scale);
+  if (config_.prefix() > 0) {
+    const int64_t batch = inputs.size(0), prefix = config_.prefix();
+    const Tensor rows = affine(puzzle_embedding(inputs, puzzle_rows), scale);
+    const Tensor padded = pad(rows, 1, 0, prefix * config_.hidden_size - config_.puzzle_emb_ndim);
+    x = concat({reshape(padded, {batch, prefix, config_.hidden_size}), x}, 1);
+  }
+  if (learned) x = x + embed_pos->forward(position_ids_, scale);
+  return x;
+}
+
+State Model::initial_state(int64_t batch) const {
+  const auto repeat = [&](const Tensor& init) {
+    return init.expanded({batch, positions(), config_.hidden_size}).clone();
+  };
+  return {repeat(H_init), L_init.defined() ? repeat(L_init) : Tensor()};
+}
+
+Recurrence Model::recurrence() const {
+  Recurrence r;
+  r.updates = update_list(config_);
+  r.apply = [this](Level level, const State& s, const Tensor& x) -> State {
+    const RopeTables* tables = rope_ ? &*rope_ : nullptr;
+    const ReasoningModule& net = network(level);
+    if (config_.levels == Levels::single) return {net.forward(s.z_H + x, tables), {}};
+    if (level == Level::L) return {s.z_H, net.forward(s.z_L + (s.z_H + x), tables)};
+    return {net.forward(s.z_H + s.z_L, tables), s.z_L};
+  };
+  r.weights = [this](Level level) {
+    Tensors weights;
+    if (config_.levels == Levels::shared && level == Level::H) return weights;  // L's own
+    if (config_.levels == Levels::single && level == Level::L) return weights;
+    for (const auto& [name, p] : network(level).named_parameters()) weights.push_back(p->value);
+    return weights;
+  };
+  return r;
+}
+
+State Model::segment(const State& state, const Tensor& x) const {
+  prepare();
+  const Recurrence r = recurrence();
+  return grad_enabled() ? strategy_->run(r, state, x) : r.advance(state, x, r.updates.size());
+}
+
+QValues Model::q_values(const Tensor& z_H) const {
+  const Tensor q = cast(q_head.forward(select(z_H, 1, 0)), accumulate_type(config_.dtype));
+  return {select(q, 1, 0), select(q, 1, 1)};
+}
+
+QValues Model::next_q_values(const State& state, const Tensor& x) const {
+  const NoGradGuard no_grad;
+  prepare();
+  return q_values(recurrence().advance_to(state, x, [&](const State& s, const Tensor& input) {
+    const Tensor& injection = config_.levels == Levels::single ? input : s.z_L;
+    return network(Level::H).forward_first(s.z_H + injection, rope_ ? &*rope_ : nullptr);
+  }));
+}
+
+void Model::replace_puzzle_rows(const Tensor& rows) {
+  CHECK(puzzle_emb, "[model] this model has no puzzle table");
+  CHECK(rows.ndim() == 2 && rows.size(1) == config_.puzzle_emb_ndim,
+        "[model] puzzle rows must be [puzzles, ", config_.puzzle_emb_ndim, "], got ", rows.shape());
+  puzzle_emb->weights = rows.to(H_init.device());
+  config_.num_puzzle_identifiers = rows.size(0);
+}
+
+Outputs Model::heads(const Tensor& z_H) const {
+  return {lm_head.forward(slice(z_H, 1, config_.prefix(), positions())), q_values(z_H)};
+}
+
+}  // namespace hrm

@@ -1,0 +1,101 @@
+// Adaptive computation time: the carry between segments, one training segment with its losses, and
+// what halts. (HRM, arXiv 2506.21734, section 2; official hrm_act_v1.py and losses.py.) Nothing
+// here reads a device value on the host.
+#pragma once
+
+#include "hrm/data/sampler.h"
+#include "hrm/model/model.h"
+#include "tensor/random.h"
+
+namespace hrm {
+
+// What a batch of slots remembers between segments.
+struct Carry {
+  State state;
+  Tensor steps;       // i32 [batch], segments done on the current puzzle
+  Tensor halted;      // u8 [batch]; the slot takes a new puzzle before the next segment
+  Tensor inputs;      // i32 [batch, input_len]
+  Tensor labels;      // i32 [batch, seq]
+  Tensor puzzle_ids;  // i32 [batch]
+
+  int64_t batch() const { return steps.size(0); }
+  // visit(name, tensor) for all of it that is defined.
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("z_H", state.z_H);
+    if (state.z_L.defined()) visit("z_L", state.z_L);
+    visit("steps", steps), visit("halted", halted), visit("inputs", inputs);
+    visit("labels", labels), visit("puzzle_ids", puzzle_ids);
+  }
+  // Rows [begin, end), sharing memory.
+  Carry rows(int64_t begin, int64_t end) const;
+  // A copy of the listed rows.
+  Carry gather(const Tensor& ids) const;
+};
+
+// All slots halted: their states and data are placeholders that begin_segment replaces.
+Carry initial_carry(const Model& model, int64_t batch);
+
+// Rows for the slots that have halted: a ring of them, and how many have been taken so far.
+struct Rows {
+  Tensor inputs, labels;  // i32 [capacity, input_len], [capacity, seq]
+  Tensor puzzle_ids;      // i32 [capacity]
+  Tensor head;            // i32 [1], modulo 2^32
+};
+
+// Slots that have halted take rows (reference: slot b takes row head + b; only_halted: rows head,
+// head + 1, ... in order), start from the initial state and count from 0; then every slot's count
+// is raised for the segment about to run. In-place on the carry and on rows.head; a state with a
+// history is replaced, and the gradient of the slots that start anew ends there.
+void begin_segment(const Model& model, Carry& carry, const Rows& rows, Refill refill);
+// The same with the rows of one batch, from its first.
+void begin_segment(const Model& model, Carry& carry, const Batch& incoming, Refill refill);
+// Draws that keep some rows from halting early; null tensors: none.
+struct Exploration {
+  Tensor u;          // f32 [batch], uniform
+  Tensor min_steps;  // i32 [batch], 2..halt_max_steps
+  static Exploration draw(const ModelConfig& config, int64_t batch, Random& random, Device device);
+  // The next draws, in place.
+  void redraw(const ModelConfig& config, Random& random);
+  Exploration rows(int64_t begin, int64_t end) const;
+};
+
+// The losses of one segment, as sums over the batch, and what was right.
+struct LossTerms {
+  Tensor total;                   // lm + (q_halt + q_continue) / 2, scalar
+  Tensor lm, q_halt, q_continue;  // scalars; q_continue undefined without a target
+  Tensor predictions;             // i32 [batch, seq]
+  Tensor labelled, correct;       // i32 [batch]
+  Tensor exact;                   // [batch], 1 where every labelled token is right
+};
+// target_q (may be undefined): [batch], the target of sigmoid(q_continue).
+LossTerms loss_terms(const ModelConfig& config, const Outputs& outputs, const Tensor& labels,
+                     const Tensor& target_q);
+
+// A segment run on the carry: new state and halting flags are in the carry afterwards.
+struct SegmentResult {
+  Outputs outputs;
+  Tensor target_q;
+  LossTerms loss;
+  Tensor metrics;      // f64 [5], see act_metrics
+  Tensor puzzle_rows;  // the leaf whose .grad belongs to puzzle_ids; may be undefined
+  Tensor puzzle_ids;   // i32 [batch], the carry's in this segment
+};
+// Training: forward under the model's gradient strategy, halting with exploration, the target of
+// q_continue from one more segment without gradient, and backward of loss.total * loss_scale into
+// .grad of every parameter.
+SegmentResult train_segment(const Model& model, Carry& carry, const Exploration& exploration,
+                            double loss_scale);
+// `count` training segments, each begun by begin_segment, with nothing detached between them, and
+// backward of the sum of their losses * loss_scale: a rule that records a whole segment reaches the
+// earlier ones too, as far back as a slot's first. exploration: [count * batch].
+std::vector<SegmentResult> train_segments(const Model& model, Carry& carry, const Rows& rows,
+                                          Refill refill, const Exploration& exploration,
+                                          int64_t count, double loss_scale);
+// What q_continue is trained on: the larger q (q_halt at halt_max_steps) of one more segment from
+// `state`, as a probability, [batch].
+Tensor target_q(const Model& model, const Carry& carry, const State& state, const Tensor& x);
+// Evaluation: no gradient; rows halt at `max_steps` only (0: halt_max_steps).
+SegmentResult eval_segment(const Model& model, Carry& carry, int64_t max_steps = 0);
+
+}  // namespace hrm

@@ -1,0 +1,139 @@
+#include "hrm/support/progress.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+namespace hrm {
+namespace {
+
+constexpr double kRedraw = 0.1;    // seconds between two drawings of a bar
+constexpr double kPlainLine = 10;  // seconds between two plain lines
+constexpr int kBarWidth = 24;
+
+std::string number(double value, const char* format) {
+  char text[48];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+}  // namespace
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::string format_duration(double seconds) {
+  if (!std::isfinite(seconds) || seconds < 0) return "?";
+  if (seconds < 10) return number(seconds, "%.1f s");
+  const auto s = static_cast<int64_t>(std::llround(seconds));
+  if (s < 60) return std::to_string(s) + " s";
+  if (s < 3600) return std::to_string(s / 60) + " min " + std::to_string(s % 60) + " s";
+  return std::to_string(s / 3600) + " h " + std::to_string(s % 3600 / 60) + " min";
+}
+
+std::string format_bytes(double bytes) {
+  const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  int u = 0;
+  for (; bytes >= 1024 && u < 4; ++u) bytes /= 1024;
+  return number(bytes, u == 0 || bytes >= 100 ? "%.0f " : "%.1f ") + units[u];
+}
+
+std::string format_count(int64_t n) {
+  std::string digits = std::to_string(n < 0 ? -n : n);
+  for (auto at = std::ssize(digits) - 3; at > 0; at -= 3) digits.insert(at, ",");
+  return (n < 0 ? "-" : "") + digits;
+}
+
+bool is_terminal(std::FILE* stream) {
+  const char* term = std::getenv("TERM");
+  return ::isatty(::fileno(stream)) && term && std::strcmp(term, "dumb") != 0;
+}
+
+bool use_colour(std::FILE* stream) {
+  const char* no_color = std::getenv("NO_COLOR");
+  return is_terminal(stream) && !(no_color && *no_color);
+}
+
+Progress::Progress(std::string title, std::string unit, int64_t total, int64_t done,
+                   std::FILE* stream)
+    : title_(std::move(title)),
+      unit_(std::move(unit)),
+      total_(total),
+      first_(done),
+      done_(done),
+      stream_(stream),
+      terminal_(is_terminal(stream)) {
+  start();
+}
+
+void Progress::start() {
+  start_ = seconds_now();
+  if (!terminal_) last_drawn_ = start_ - kPlainLine + 1;  // the first plain line after a second
+}
+
+Progress::~Progress() { finish(); }
+
+std::string Progress::line(bool bar) const {
+  const double elapsed = seconds_now() - start_;
+  const double share = total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 0;
+  const double rate = static_cast<double>(done_ - first_) / std::max(elapsed, 1e-9);
+  std::string text = title_;
+  if (bar) {
+    const int full = static_cast<int>(std::clamp(share, 0.0, 1.0) * kBarWidth);
+    text += " [";
+    for (int i = 0; i < kBarWidth; ++i) text += i < full ? "=" : (i == full ? ">" : " ");
+    text += "]";
+  }
+  text += number(share * 100, " %3.0f %%  ");
+  if (!fields_.empty()) text += fields_ + "  ";
+  text += number(rate, rate < 10 ? "%.1f " : "%.0f ") + unit_ + "/s";
+  if (done_ < total_)
+    text += "  " + (rate > 0 ? format_duration(static_cast<double>(total_ - done_) / rate) : "?") +
+            " left";
+  else
+    text += "  " + format_duration(elapsed);
+  return text;
+}
+
+void Progress::draw(bool final) {
+  if (terminal_)
+    std::fprintf(stream_, "\r\033[K%s%s", line(true).c_str(), final ? "\n" : "");
+  else
+    std::fprintf(stream_, "%s\n", line(false).c_str());
+  std::fflush(stream_);
+  last_drawn_ = seconds_now();
+}
+
+void Progress::update(int64_t done, const std::string& fields) {
+  if (finished_) return;
+  done_ = done;
+  if (!fields.empty()) fields_ = fields;
+  if (seconds_now() - last_drawn_ >= (terminal_ ? kRedraw : kPlainLine)) draw(false);
+}
+
+std::function<void(int64_t, int64_t)> Progress::callback() {
+  return [this](int64_t done, int64_t total) {
+    if (total_ == 0) start();
+    total_ = total;
+    update(done);
+  };
+}
+
+void Progress::message(const std::string& text) {
+  std::fprintf(stream_, "%s%s\n", terminal_ ? "\r\033[K" : "", text.c_str());
+  std::fflush(stream_);
+  last_drawn_ = terminal_ ? -1e9 : last_drawn_;
+}
+
+void Progress::finish() {
+  if (finished_ || total_ == 0) return;
+  draw(true);
+  finished_ = true;
+}
+
+}  // namespace hrm

@@ -1,0 +1,75 @@
+#include "hrm/tasks/arc_build.h"
+
+#include <algorithm>
+
+#include "hrm/data/dataset_writer.h"
+#include "hrm/tasks/arc_files.h"
+
+namespace hrm {
+
+ArcSummary build_arc(const ArcBuild& build, const Path& out) {
+  ArcSummary summary;
+  ArcData data = build.options;
+  data.tasks = load_arc(build.from, &summary.repeated);
+  if (build.only_evaluation)
+    std::erase_if(data.tasks, [](const ArcTask& t) { return !t.evaluated; });
+  if (!build.only_tasks.empty()) keep_tasks(data.tasks, build.only_tasks);
+  std::erase_if(data.tasks, [&](const ArcTask& t) {
+    return std::ranges::find(build.without, t.id) != build.without.end();
+  });
+  if (data.canvas)
+    summary.too_large = static_cast<int64_t>(std::erase_if(
+        data.tasks, [&](const ArcTask& t) { return smallest_canvas({t}) > data.canvas; }));
+  CHECK(!data.tasks.empty() || !summary.too_large, "[arc] no task is left: ", summary.too_large,
+        " do not fit a canvas of ", data.canvas, ". HINT: a larger --canvas");
+  CHECK(!data.tasks.empty(), "[arc] no task is left. HINT: ",
+        build.only_evaluation ? "--only evaluation keeps tasks of a folder \"evaluation\" alone"
+                              : "--without leaves out the tasks that it names");
+  const std::string text = arc_data_text(data);
+  const ArcExamples train(data, "train", {}), test(data, "test", {}, &train);
+  for (size_t t = 0; t < data.tasks.size(); ++t) {
+    const auto count = static_cast<int64_t>(train.num_variants(t)) - 1;
+    summary.variants += count;
+    summary.short_of += count < data.variants;
+    ++(data.tasks[t].evaluated ? summary.evaluated : summary.training);
+  }
+  summary.train_examples = train.num_examples(), summary.test_examples = test.num_examples();
+  summary.side = static_cast<int>(train.side());
+
+  DatasetInfo info;
+  info.seq_len = train.side() * train.side(), info.vocab_size = kArcVocab;
+  info.ignore_label_id = 0;
+  info.num_puzzle_identifiers = train.num_ids();
+  DatasetWriter writer(out, info, {}, build.replace);
+  if (!build.official) {
+    writer.finish({}, {{kArcFile, text}});
+    return summary;
+  }
+  std::vector<std::string> names;
+  for (int64_t id = 0; id < train.num_ids(); ++id) names.push_back(train.id_name(id));
+  Random random = Random(data.seed).fork("translation");
+  const Augmentation translate = train.augmentation();
+  std::vector<int> inputs(info.seq_len), labels(info.seq_len);
+  int64_t done = 0;
+  for (const ArcExamples* split : {&train, &test}) {
+    ArcExamples::Where last{-1, -1, -1};
+    int64_t untranslated = 0;
+    for (int64_t i = 0; i < split->num_examples(); ++i) {
+      const ArcExamples::Where w = split->where(i);
+      const bool same = w.task == last.task && w.variant == last.variant;
+      if (!same) untranslated = random.below(static_cast<int64_t>(split->pairs(w.task).size()));
+      int32_t id;
+      split->read(i, inputs.data(), labels.data(), &id);
+      if (split == &train && translate)
+        translate(inputs.data(), labels.data(), w.pair == untranslated, random);
+      writer.add(split == &train ? "train" : "test", inputs, labels, w.task, id, same);
+      last = w;
+      if (build.on_progress)
+        build.on_progress(++done, summary.train_examples + summary.test_examples);
+    }
+  }
+  writer.finish(names);
+  return summary;
+}
+
+}  // namespace hrm

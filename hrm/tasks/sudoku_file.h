@@ -1,0 +1,33 @@
+// Lists of Sudoku puzzles: one puzzle a line, or CSV with the header
+// source,question,answer,rating (the form of Sudoku-Extreme).
+//
+//     for (const SudokuPuzzle& p : read_sudoku_file("mine.csv", SudokuRules::of_side(9))) ...
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hrm/support/progress.h"
+#include "hrm/tasks/sudoku.h"
+#include "tensor/io.h"
+
+namespace hrm {
+
+struct SudokuPuzzle {
+  Grid puzzle, solution;
+  int64_t rating = 0;  // guesses of our solver
+  std::string symmetry;
+};
+
+// The puzzles of a file, each with its one solution; the first `most` of them, or all (0). Errors
+// name the file and the line: a puzzle of another side, without a solution, with several, or with
+// an answer that is not its solution.
+std::vector<SudokuPuzzle> read_sudoku_file(const Path& file, const SudokuRules& rules,
+                                           int64_t most = 0,
+                                           const ProgressCallback& on_progress = {});
+// The same from memory; errors name `name`.
+std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const std::string& name,
+                                            const SudokuRules& rules, int64_t most = 0,
+                                            const ProgressCallback& on_progress = {});
+
+}  // namespace hrm

@@ -1,0 +1,177 @@
+#include "hrm/view/picture.h"
+
+#include <algorithm>
+
+#include "hrm/view/page.h"
+
+namespace hrm {
+namespace {
+
+constexpr const char* kColours[10] = {"#000000", "#0074D9", "#FF4136", "#2ECC40", "#FFDC00",
+                                      "#AAAAAA", "#F012BE", "#FF851B", "#7FDBFF", "#870C25"};
+constexpr int kCell = 14, kGap = 24, kHead = 22, kCaption = 16;
+
+// Of red, green and blue, 0..2.
+int channel(int colour, int i) {
+  return std::stoi(std::string(kColours[colour]).substr(1 + 2 * i, 2), nullptr, 16);
+}
+
+// With the gap behind it.
+int width_of(const Panel& p) {
+  return std::max(p.grid.width * kCell, static_cast<int>(p.caption.size()) * 7) + kGap;
+}
+int width_of(const SheetRow& row) {
+  int width = kGap;
+  for (const Panel& p : row.panels) width += width_of(p);
+  return width;
+}
+int height_of(const SheetRow& row) {
+  int cells = 0;
+  for (const Panel& p : row.panels) cells = std::max(cells, p.grid.height);
+  return kHead + kCaption + cells * kCell + kGap;
+}
+
+// Calls f(panel, x, y) for every grid in pixels.
+template <class F>
+void place(const Sheet& sheet, const F& f) {
+  int y = 0;
+  for (const SheetRow& row : sheet) {
+    int x = kGap;
+    for (const Panel& p : row.panels) {
+      f(p, x, y + kHead + kCaption);
+      x += width_of(p);
+    }
+    y += height_of(row);
+  }
+}
+
+std::pair<int, int> size_of_sheet(const Sheet& sheet) {
+  int width = 1, height = 1;
+  for (const SheetRow& row : sheet)
+    width = std::max(width, width_of(row)), height += height_of(row);
+  return {width, height};
+}
+
+void big_endian(std::string& out, uint32_t v) {
+  for (const int shift : {24, 16, 8, 0}) out += static_cast<char>(v >> shift);
+}
+
+// Length, type, data, CRC-32 (PNG specification, 5.3 and annex D).
+void png_chunk(std::string& out, const std::string& type, const std::string& data) {
+  big_endian(out, static_cast<uint32_t>(data.size()));
+  uint32_t crc = 0xffffffffu;
+  for (const char c : type + data) {
+    crc ^= static_cast<uint8_t>(c);
+    for (int k = 0; k < 8; ++k) crc = crc & 1 ? crc >> 1 ^ 0xedb88320u : crc >> 1;
+  }
+  out += type + data;
+  big_endian(out, ~crc);
+}
+
+}  // namespace
+
+const char* arc_colour(int colour) { return kColours[colour]; }
+
+std::string sheet_text(const Sheet& sheet, bool colour) {
+  std::string text;
+  for (const SheetRow& row : sheet) {
+    text += row.title + "\n";
+    int height = 0;
+    for (const Panel& p : row.panels) height = std::max(height, p.grid.height);
+    for (int line = -1; line < height; ++line) {
+      std::string out;
+      for (const Panel& p : row.panels) {
+        const size_t width = std::max<size_t>(2 * p.grid.width, p.caption.size());
+        size_t used = 0;
+        out += "  ";
+        if (line < 0) {
+          out += p.caption, used = p.caption.size();
+        } else if (line < p.grid.height) {
+          for (int c = 0; c < p.grid.width; ++c) {
+            const int cell = p.grid.at(line, c);
+            out += colour ? format("\033[48;2;%d;%d;%dm  \033[0m", channel(cell, 0),
+                                   channel(cell, 1), channel(cell, 2))
+                          : std::to_string(cell) + " ";
+          }
+          used = 2 * static_cast<size_t>(p.grid.width);
+        }
+        out += std::string(width - used, ' ');
+      }
+      while (!out.empty() && out.back() == ' ') out.pop_back();
+      text += out + "\n";
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string sheet_svg(const Sheet& sheet) {
+  const auto [width, height] = size_of_sheet(sheet);
+  std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " +
+                    std::to_string(width) + " " + std::to_string(height) + "\" width=\"" +
+                    std::to_string(width) +
+                    "\" font-family=\"system-ui,sans-serif\" font-size=\"12\" fill=\"#667085\">";
+  const auto at = [](int x, int y) {
+    return " x=\"" + std::to_string(x) + "\" y=\"" + std::to_string(y) + "\"";
+  };
+  int top = 0;
+  for (const SheetRow& row : sheet) {
+    svg += "<text font-weight=\"600\"" + at(kGap, top + kHead - 6) + ">" + escape_html(row.title) +
+           "</text>";
+    top += height_of(row);
+  }
+  place(sheet, [&](const Panel& p, int x, int y) {
+    svg += "<text" + at(x, y - 5) + ">" + escape_html(p.caption) +
+           "</text><g stroke=\"#555\" stroke-width=\".5\">";
+    for (int r = 0; r < p.grid.height; ++r)
+      for (int c = 0; c < p.grid.width; ++c)
+        svg += "<rect" + at(x + c * kCell, y + r * kCell) + " width=\"14\" height=\"14\" fill=\"" +
+               kColours[p.grid.at(r, c)] + "\"/>";
+    svg += "</g>";
+  });
+  return svg + "</svg>";
+}
+
+std::string sheet_html(const std::string& title, const Sheet& sheet) {
+  return html_page(title, "<div class=\"wide\">" + sheet_svg(sheet) + "</div>");
+}
+
+std::string sheet_png(const Sheet& sheet) {
+  const auto [width, height] = size_of_sheet(sheet);
+  constexpr char kPaper = 10;
+  std::string pixels(static_cast<size_t>(width) * height, kPaper);
+  place(sheet, [&, width = width](const Panel& p, int x, int y) {
+    for (int r = 0; r < p.grid.height * kCell; ++r)
+      for (int c = 0; c < p.grid.width * kCell; ++c) {
+        const bool line = r % kCell == 0 || c % kCell == 0;
+        pixels[static_cast<size_t>(y + r) * width + x + c] =
+            line ? 11 : static_cast<char>(p.grid.at(r / kCell, c / kCell));
+      }
+  });
+  // zlib with stored blocks of one line each: no compression.
+  std::string zlib = "\x78\x01";
+  uint32_t a = 1, b = 0;  // Adler-32
+  for (int y = 0; y < height; ++y) {
+    const std::string line =
+        std::string(1, '\0') + pixels.substr(static_cast<size_t>(y) * width, width);
+    const auto n = static_cast<uint16_t>(line.size()), inverse = static_cast<uint16_t>(~n);
+    zlib += static_cast<char>(y + 1 == height);
+    for (const uint16_t v : {n, inverse})
+      zlib += static_cast<char>(v), zlib += static_cast<char>(v >> 8);
+    zlib += line;
+    for (const char c : line) a = (a + static_cast<uint8_t>(c)) % 65521, b = (b + a) % 65521;
+  }
+  big_endian(zlib, b << 16 | a);
+  std::string header, palette;
+  big_endian(header, width), big_endian(header, height);
+  header += std::string("\x08\x03\x00\x00\x00", 5);  // 8 bits, palette
+  for (int c = 0; c < 10; ++c)
+    for (const int i : {0, 1, 2}) palette += static_cast<char>(channel(c, i));
+  palette += "\xff\xff\xff\x55\x55\x55";
+  std::string png = "\x89PNG\r\n\x1a\n";
+  png_chunk(png, "IHDR", header), png_chunk(png, "PLTE", palette);
+  png_chunk(png, "IDAT", zlib), png_chunk(png, "IEND", "");
+  return png;
+}
+
+}  // namespace hrm

@@ -1,0 +1,31 @@
+// Grids of colours as text for a terminal, SVG, HTML and PNG.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hrm/tasks/arc.h"
+
+namespace hrm {
+
+struct Panel {
+  std::string caption;
+  ArcGrid grid;
+};
+// Rows of grids side by side, each row with a title.
+struct SheetRow {
+  std::string title;
+  std::vector<Panel> panels;
+};
+using Sheet = std::vector<SheetRow>;
+
+// ARC's usual colours, "#0074D9".
+const char* arc_colour(int colour);
+
+std::string sheet_text(const Sheet& sheet, bool colour);
+std::string sheet_svg(const Sheet& sheet);
+std::string sheet_html(const std::string& title, const Sheet& sheet);
+// 8-bit palette, without the captions.
+std::string sheet_png(const Sheet& sheet);
+
+}  // namespace hrm

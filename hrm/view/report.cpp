@@ -1,0 +1,289 @@
+#include "hrm/view/report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <optional>
+
+#include "hrm/data/puzzle_dataset.h"
+#include "hrm/support/progress.h"
+#include "hrm/tasks/arc.h"
+#include "hrm/tasks/sudoku.h"
+#include "hrm/train/run_folder.h"
+#include "hrm/view/picture.h"
+
+namespace hrm {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kScript = R"js(
+for(const p of document.querySelectorAll('.puzzle')){const s=p.querySelector('input'),
+f=[...p.querySelectorAll('.frame')],o=p.querySelector('output');
+const show=()=>{f.forEach((g,i)=>g.classList.toggle('on',i==s.value));o.textContent=f[s.value].dataset.note};
+s.oninput=show;show();}
+)js";
+
+std::string training_section(const MetricLines& metrics) {
+  if (metrics.train.empty()) return "<p>No training steps are recorded yet.</p>";
+  const Curve loss = curve(metrics.train, "samples", "lm_loss");
+  const double x_max = loss.empty() ? 1 : loss.back().x;
+  double y_max = 0;
+  for (const Point& p : loss) y_max = std::max(y_max, p.y);
+  Chart losses("Token loss per puzzle", x_max, y_max, "training samples", false);
+  losses.x_ticks();
+  losses.line(loss, "train");
+  Chart accuracy("Puzzles solved exactly", x_max, 1, "training samples", true);
+  accuracy.x_ticks();
+  accuracy.line(curve(metrics.train, "samples", "exact_accuracy"), "train");
+  const Curve held_out = curve(metrics.eval, "samples", "exact_accuracy");
+  accuracy.line(held_out, "eval");
+  for (const Point& p : held_out)
+    accuracy.dot(p, 3.5, format("%.1f %% after %.0f samples", 100 * p.y, p.x));
+  return "<div class=\"two\">" + losses.str() + accuracy.str() +
+         "</div><div class=\"legend\"><i></i>training, puzzles finished in the step"
+         "<i class=\"e\"></i>held-out puzzles</div>";
+}
+
+std::string segment_charts(const EvalResult& r) {
+  const auto segments = static_cast<double>(r.exact_by_segment.size());
+  const int every = r.exact_by_segment.size() > 16 ? 4 : 1;
+  Chart exact("Solved exactly after each segment", segments + 1, 1, "segment", true);
+  Chart halts("Where the q head says halt", segments + 1,
+              static_cast<double>(std::ranges::max(r.halt_histogram)), "segment", false);
+  for (size_t s = 1; s <= r.exact_by_segment.size(); ++s) {
+    const double share = r.exact_by_segment[s - 1];
+    const auto x = static_cast<double>(s);
+    exact.bar(x, 0.66, share, format("segment %zu: %.1f %%", s, 100 * share));
+    const int64_t count = s < r.halt_histogram.size() ? r.halt_histogram[s] : 0;
+    halts.bar(x, 0.66, static_cast<double>(count),
+              format("segment %zu: %lld puzzles", s, static_cast<long long>(count)));
+    if (s % every == 0) exact.x_tick(x, std::to_string(s)), halts.x_tick(x, std::to_string(s));
+  }
+  return "<div class=\"two\">" + exact.str() + halts.str() + "</div>";
+}
+
+std::string calibration_chart(const EvalResult& r) {
+  Chart chart("Solved exactly against q_halt", 1, 1, "q_halt probability", true);
+  for (const double x : {0.0, 0.25, 0.5, 0.75, 1.0}) chart.x_tick(x, format("%.2g", x));
+  chart.line({{0, 0}, {1, 1}}, "faint");
+  for (const CalibrationBin& bin : r.calibration) {
+    if (!bin.count) continue;
+    const double share = static_cast<double>(bin.exact) / static_cast<double>(bin.count);
+    const double size =
+        3 + 9 * std::sqrt(static_cast<double>(bin.count) / static_cast<double>(r.count));
+    chart.dot({bin.q_mean, share}, size,
+              format("q %.2f: %.1f %% of %lld puzzles solved", bin.q_mean, 100 * share,
+                     static_cast<long long>(bin.count)));
+  }
+  return chart.str();
+}
+
+// What the tokens of a run's puzzles mean. A run made by another program has no "task".
+TaskInfo task_of(const Members& config) {
+  TaskInfo task;
+  if (!config.has("task")) return task;
+  const Members json = config.object("task");
+  const auto side = [&](const char* key) {
+    return static_cast<int>(json.integer(key, 0, kLargestSide, 0));
+  };
+  task.task = json.text("task", "");
+  task.side = side("side");
+  task.box_rows = side("box_rows");
+  task.box_cols = side("box_cols");
+  if (task.task == "sudoku") {
+    const SudokuRules rules = SudokuRules::of_side(task.side);
+    CHECK(task.box_rows == rules.box_rows && task.box_cols == rules.box_cols, "[report] ",
+          json.source(), ": a Sudoku of side ", rules.side, " has boxes of ", rules.box_rows, "x",
+          rules.box_cols, ", got ", task.box_rows, "x", task.box_cols);
+  }
+  return task;
+}
+
+// The puzzles that are drawn: more cells than a person can see on a page are left out.
+std::vector<const PuzzleTrace*> drawn_puzzles(const std::vector<PuzzleTrace>& traces) {
+  size_t left = 1'000'000;
+  std::vector<const PuzzleTrace*> drawn;
+  for (const PuzzleTrace& t : traces) {
+    const size_t cells = t.inputs.size() * (t.predictions.size() + 1);
+    if (cells > left) continue;
+    left -= cells;
+    drawn.push_back(&t);
+  }
+  return drawn;
+}
+
+// Of the smallest square that holds so many cells.
+int side_of(size_t cells) {
+  return static_cast<int>(std::ceil(std::sqrt(static_cast<double>(cells))));
+}
+
+// One grid of tokens; sudoku digits, or the plain tokens of another task.
+std::string grid(const PuzzleTrace& t, const std::vector<int>& tokens, const TaskInfo& task) {
+  const bool sudoku = task.task == "sudoku", maze = task.task == "maze", arc = task.task == "arc";
+  const int cells = static_cast<int>(tokens.size());
+  const int cols = sudoku ? task.side : side_of(tokens.size());
+  const int box_rows = sudoku ? task.box_rows : cols;
+  const int box_cols = sudoku ? task.box_cols : cols;
+  const int rows = (cells + cols - 1) / cols, size = 30;
+  std::string svg;
+  for (int i = 0; i < cells; ++i) {
+    const int x = i % cols * size, y = i / cols * size;
+    const bool given = sudoku && t.inputs[i] > 1;
+    const bool judged = i < static_cast<int>(t.labels.size()) && t.labels[i] >= 0 && !given &&
+                        !(sudoku && tokens[i] <= 1);
+    const bool wrong = judged && tokens[i] != t.labels[i];
+    const char* fill = arc && tokens[i] >= 2 && tokens[i] < kArcVocab ? arc_colour(tokens[i] - 2)
+                       : maze && tokens[i] == 1                       ? "var(--ink)"
+                       : maze && tokens[i] == 5                       ? "var(--blue)"
+                                                                      : "var(--paper)";
+    svg += format("<rect x=\"%d\" y=\"%d\" width=\"30\" height=\"30\" fill=\"%s\"/>", x, y, fill);
+    if (wrong && !arc)
+      svg += format("<rect class=\"bad\" x=\"%d\" y=\"%d\" width=\"30\" height=\"30\"/>", x, y);
+    if (arc || (maze && tokens[i] != 3 && tokens[i] != 4)) continue;
+    const std::string text = maze     ? (tokens[i] == 3 ? "S" : "G")
+                             : sudoku ? (tokens[i] > 1 ? std::to_string(tokens[i] - 1) : "")
+                                      : std::to_string(tokens[i]);
+    svg +=
+        format(
+            "<text class=\"%s\" x=\"%d\" y=\"%d\" text-anchor=\"middle\" style=\"font-size:16px\">",
+            given    ? "given"
+            : wrong  ? "wrong"
+            : judged ? "right"
+                     : "",
+            x + 15, y + 21) +
+        text + "</text>";
+  }
+  for (int c = 0; c <= cols; ++c)
+    svg += format("<line class=\"%s\" x1=\"%d\" x2=\"%d\" y1=\"0\" y2=\"%d\"/>",
+                  c % box_cols ? "rule" : "box", c * size, c * size, rows * size);
+  for (int r = 0; r <= rows; ++r)
+    svg += format("<line class=\"%s\" x1=\"0\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/>",
+                  r % box_rows ? "rule" : "box", cols * size, r * size, r * size);
+  return svg;
+}
+
+std::string puzzle_card(const PuzzleTrace& t, const TaskInfo& task) {
+  const int side = side_of(t.inputs.size()) * 30;
+  const bool solved = !t.predictions.empty() && t.predictions.back() == t.labels;
+  std::string html =
+      "<div class=\"puzzle\"><header><span>" + std::string(solved ? "solved" : "not solved") +
+      "</span><output></output></header>" +
+      format("<svg viewBox=\"-1 -1 %d %d\" role=\"img\"><title>a puzzle being refined</title>",
+             side + 2, side + 2);
+  html += "<g class=\"frame\" data-note=\"givens\">" + grid(t, t.inputs, task) + "</g>";
+  for (size_t s = 0; s < t.predictions.size(); ++s) {
+    const bool last = s + 1 == t.predictions.size();
+    html += format("<g class=\"frame%s\" data-note=\"segment %zu, q_halt %.0f %%\">",
+                   last ? " on" : "", s + 1, 100 * t.q_halt[s]) +
+            grid(t, t.predictions[s], task) + "</g>";
+  }
+  return html + format(
+                    "</svg><input type=\"range\" min=\"0\" max=\"%zu\" value=\"%zu\" "
+                    "aria-label=\"segment\"></div>",
+                    t.predictions.size(), t.predictions.size());
+}
+
+// Segment strips: every state of a puzzle side by side, for print and at a glance.
+std::string strip(const PuzzleTrace& t, const TaskInfo& task) {
+  const int side = side_of(t.inputs.size()) * 30;
+  const int gap = 24, n = static_cast<int>(t.predictions.size()) + 1;
+  std::string svg = format(
+      "<svg class=\"chart\" viewBox=\"-1 -22 %d %d\" role=\"img\"><title>segment by "
+      "segment</title>",
+      n * (side + gap), side + 26);
+  for (int s = 0; s < n; ++s) {
+    svg += format("<g transform=\"translate(%d 0)\"><text x=\"0\" y=\"-7\">", s * (side + gap)) +
+           (s == 0 ? std::string("givens")
+                   : format("segment %d, halt %.0f %%", s, 100 * t.q_halt[s - 1])) +
+           "</text>" + grid(t, s == 0 ? t.inputs : t.predictions[s - 1], task) + "</g>";
+  }
+  return svg + "</svg>";
+}
+
+std::string evaluation_section(const std::optional<EvalResult>& result, const TaskInfo& task) {
+  if (!result)
+    return "<p>There is no evaluation yet: it appears with the first one of the run.</p>";
+  const EvalResult& r = *result;
+  if (r.count == 0 || r.exact_by_segment.empty() || r.halt_histogram.empty())
+    return "<p>The evaluation is empty.</p>";
+  std::string html =
+      "<h2>Segment by segment</h2><p>The model thinks in segments. Its q head learns when an "
+      "answer "
+      "is worth stopping for: q_halt should be the chance that the answer is exactly right.</p>" +
+      segment_charts(r) + "<div class=\"two\">" + calibration_chart(r) + "</div>";
+  const std::vector<const PuzzleTrace*> drawn = drawn_puzzles(r.traces);
+  if (drawn.size() < r.traces.size())
+    html += "<p>Puzzles with too many cells or segments to be seen on a page are not drawn.</p>";
+  if (drawn.empty()) return html;
+  html +=
+      "<h2>Puzzles being refined</h2><p>Givens are bold, right cells green, wrong ones marked. "
+      "Drag a slider to go through the segments.</p>";
+  if (drawn[0]->predictions.size() <= 8) html += strip(*drawn[0], task);
+  html += "<div class=\"puzzles\">";
+  for (const PuzzleTrace* t : drawn) html += puzzle_card(*t, task);
+  return html + "</div>";
+}
+
+std::string settings_section(const Members& config) {
+  std::string html = "<h2>Settings</h2><div class=\"settings\"><table>";
+  for (const char* group : {"model", "train"})
+    if (config.has(group))
+      for (const auto& [key, value] : config.object(group).json().items())
+        html += "<tr><td>" + escape_html(key) + "</td><td><code>" +
+                escape_html(value.is_string() ? value.get<std::string>() : value.dump()) +
+                "</code></td></tr>";
+  html += "</table></div>";
+  if (config.has("command"))
+    html += "<h2>How to repeat it</h2><p><code>" + escape_html(config.text("command")) +
+            "</code></p><p>hrm " + escape_html(config.text("version", "")) +
+            "; the seed is in the settings.</p>";
+  return html;
+}
+
+std::string tile(const std::string& value, const std::string& what) {
+  return "<div class=\"tile\"><b>" + escape_html(value) + "</b><span>" + escape_html(what) +
+         "</span></div>";
+}
+
+}  // namespace
+
+std::string report_page(const Json& top, const std::string& source, const std::string& name,
+                        const MetricLines& metrics, const std::optional<EvalResult>& result) {
+  const Members config(top, source);
+  const TaskInfo task = task_of(config);
+  std::string tiles;
+  if (result && result->count > 0) {
+    tiles += tile(format("%.1f %%", 100 * result->exact_accuracy), "solved exactly");
+    tiles += tile(format_count(result->count), "held-out puzzles");
+  }
+  if (!metrics.train.empty()) {
+    const Json& last = metrics.train.back();
+    const double elapsed = last.value("elapsed", 0.0), samples = last.value("samples", 0.0);
+    tiles += tile(format_duration(elapsed), "of training");
+    tiles += tile(format_count(static_cast<int64_t>(samples)), "training samples");
+    tiles += tile(format("%.0f / s", samples / std::max(elapsed, 1e-9)), "training speed, samples");
+  }
+  const std::string preset = config.text("preset", "");
+  return html_page((preset.empty() ? name : preset) + " - hrm report",
+                   "<p>A Hierarchical Reasoning Model, trained from random weights.</p>"
+                   "<div class=\"tiles\">" +
+                       tiles + "</div><h2>Training</h2>" + training_section(metrics) +
+                       evaluation_section(result, task) + settings_section(config),
+                   kScript);
+}
+
+std::string render_report(const Path& run) {
+  read_config(run);  // an Error if this is no run folder
+  const Path config = run / "config.json", evaluation = run / "evaluation.json";
+  std::optional<EvalResult> result;
+  if (fs::exists(evaluation))
+    result = eval_result_from_json(read_json(evaluation), evaluation.string());
+  return report_page(read_json(config), config.string(), run.filename().string(), read_metrics(run),
+                     result);
+}
+
+void write_report(const Path& run) {
+  write_file_atomically(run / "report.html", render_report(run));
+}
+
+}  // namespace hrm
