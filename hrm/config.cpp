@@ -4,6 +4,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "hrm/gradient_rule.h"
 #include "hrm/support/text.h"
 
 namespace hrm {
@@ -24,15 +25,10 @@ T parse(const std::string& key, const std::string& text) {
     if (text == "false" || text == "0" || text == "off") return false;
     reject(key, " must be true or false, got '", text, "'");
   } else if constexpr (std::is_enum_v<T>) {
-    std::vector<std::string> names = EnumNames<T>::names;
-    // Tensors have more types than a model computes in.
-    if constexpr (std::is_same_v<T, DType>)
-      std::erase_if(names, [](const std::string& name) { return name == "i32" || name == "u8"; });
+    const std::vector<std::string> names = setting_values<T>();
     for (size_t i = 0; i < names.size(); ++i)
       if (names[i] == text) return static_cast<T>(i);
-    std::string list;
-    for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-    reject(key, " must be one of ", list, ", got '", text, "'");
+    reject(key, " must be one of ", join(names, ", "), ", got '", text, "'");
   } else {
     T value{};
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -65,109 +61,41 @@ void from_value(const Members& json, const char* key, T& field) {
     field = json.number(key, std::numeric_limits<T>::lowest(), std::numeric_limits<T>::max());
 }
 
-std::vector<std::string> all_keys(Config config) {
+std::vector<std::string> all_keys(const Config& config) {
   std::vector<std::string> keys;
-  const auto collect = [&](const char* key, auto&, const char*) { keys.push_back(key); };
-  config.model.fields(collect), config.train.fields(collect);
+  const auto collect = [&](const Setting& setting, const auto&) { keys.push_back(setting.name); };
+  config.model.fields(collect);
+  config.train.fields(collect);
   return keys;
-}
-
-std::string suggestion(const std::string& word, const std::vector<std::string>& candidates) {
-  const std::string close = nearest(word, candidates);
-  return close.empty() ? "" : ". HINT: did you mean '" + close + "'?";
-}
-
-// The gradient rules and what stands behind their names. What they do is in gradient_strategy.h and
-// equilibrium.h.
-struct RuleParameter {
-  const char* name;
-  double low, high;
-  bool whole;
-};
-struct RuleForm {
-  const char* name;
-  std::vector<RuleParameter> parameters;
-};
-const std::vector<RuleForm>& rule_forms() {
-  constexpr double kMost = 1e6;
-  const RuleParameter k{"K", 1, kMost, true};
-  const RuleParameter k_from_0{"K", 0, kMost, true};
-  const RuleParameter lambda{"LAMBDA", 1e-6, 1, false};
-  static const std::vector<RuleForm> forms = {
-      {"one_step", {}},         {"last_k", {k}},         {"last_cycle", {}}, {"full_bptt", {}},
-      {"checkpointed", {}},     {"neumann", {k_from_0}}, {"anderson", {k}},  {"broyden", {k}},
-      {"phantom", {lambda, k}}, {"damped", {lambda, k}},
-  };
-  return forms;
-}
-
-// "phantom:LAMBDA:K"
-std::string text_of(const RuleForm& form) {
-  std::string text = form.name;
-  for (const RuleParameter& p : form.parameters) text += std::string(":") + p.name;
-  return text;
-}
-
-double parse_rule_number(const std::string& word, const RuleForm& form, const RuleParameter& p,
-                         const std::string& rule) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-  const bool is_number = error == std::errc() && end == word.data() + word.size();
-  const bool fits = is_number && value >= p.low && value <= p.high;
-  if (p.whole && (!fits || value != std::floor(value)))
-    reject("gradient ", text_of(form), ": ", p.name, " must be a whole number in ",
-           static_cast<int64_t>(p.low), "..", static_cast<int64_t>(p.high), ", got '", rule, "'");
-  if (!fits)
-    reject("gradient ", text_of(form), ": ", p.name, " must be a number in ", p.low, "..", p.high,
-           ", got '", rule, "'");
-  return value;
 }
 
 template <class Group>
 void read_group(const Members& json, Group& group) {
   std::vector<std::string> known;
-  group.fields([&](const char* key, auto& field, const char*) {
-    known.push_back(key);
-    if (json.json().contains(key)) from_value(json, key, field);
+  group.fields([&](const Setting& setting, auto& field) {
+    known.push_back(setting.name);
+    if (json.json().contains(setting.name)) from_value(json, setting.name, field);
   });
   for (const auto& [key, value] : json.json().items())
     if (std::find(known.begin(), known.end(), key) == known.end())
-      reject("unknown key '", key, "'", suggestion(key, known));
+      reject("unknown key '", key, "'", did_you_mean(key, known));
 }
 
-// Raises an Error unless low <= value <= high.
-template <class T>
-void in_range(const char* key, T value, T low, T high) {
-  if (!(value >= low && value <= high))
-    reject(key, " must be in ", low, "..", high, ", got ", value);
+// Raises an Error for a number that is outside its row's range.
+void check_range(const Setting& setting, const auto& value) {
+  using T = std::decay_t<decltype(value)>;
+  if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
+    const auto [low, high] = setting.range;
+    const auto number = static_cast<double>(value);
+    if (number >= low && number <= high) return;
+    if (high == std::numeric_limits<double>::infinity())
+      reject(setting.name, " must be ", static_cast<T>(low), " or more, got ", value);
+    reject(setting.name, " must be in ", static_cast<T>(low), "..", static_cast<T>(high), ", got ",
+           value);
+  }
 }
-
-constexpr int64_t kMany = int64_t{1} << 40;
 
 }  // namespace
-
-GradientRule parse_gradient_rule(const std::string& text) {
-  std::vector<std::string> words;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t end = std::min(text.find(':', at), text.size());
-    words.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  std::string list;
-  std::vector<std::string> names;
-  for (const RuleForm& form : rule_forms()) {
-    list += (list.empty() ? "" : ", ") + text_of(form);
-    names.push_back(form.name);
-    if (words[0] != form.name) continue;
-    if (words.size() != form.parameters.size() + 1)
-      reject("gradient must be of the form ", text_of(form), ", got '", text, "'");
-    GradientRule rule{form.name, {}};
-    for (size_t i = 0; i < form.parameters.size(); ++i)
-      rule.numbers.push_back(parse_rule_number(words[i + 1], form, form.parameters[i], text));
-    return rule;
-  }
-  reject("gradient must be one of ", list, ", got '", text, "'", suggestion(words[0], names));
-}
 
 int64_t ModelConfig::prefix() const {
   if (puzzle_emb_ndim == 0) return 0;
@@ -184,25 +112,17 @@ int64_t ModelConfig::input_len() const {
 }
 
 void ModelConfig::validate() const {
-  in_range<int64_t>("seq_len", seq_len, 1, 1 << 20);
-  in_range<int64_t>("vocab_size", vocab_size, 2, 1 << 24);
-  in_range<int64_t>("num_puzzle_identifiers", num_puzzle_identifiers, 1, kMany);
-  in_range<int64_t>("hidden_size", hidden_size, 1, 1 << 16);
-  in_range<int64_t>("num_heads", num_heads, 1, hidden_size);
-  in_range<int64_t>("H_layers", H_layers, levels == Levels::shared ? 0 : 1, 1000);
-  in_range<int64_t>("L_layers", L_layers, levels == Levels::single ? 0 : 1, 1000);
-  in_range<int64_t>("H_cycles", H_cycles, 1, 100000);
-  in_range<int64_t>("L_cycles", L_cycles, levels == Levels::single ? 0 : 1, 100000);
-  in_range("expansion", expansion, 0.01, 1000.0);
-  in_range<int64_t>("puzzle_emb_ndim", puzzle_emb_ndim, 0, 1 << 20);
-  in_range<int64_t>("puzzle_emb_len", puzzle_emb_len, 0, 1 << 16);
-  in_range<int64_t>("context_pairs", context_pairs, 1, 100);
+  fields([](const Setting& setting, const auto& value) { check_range(setting, value); });
+  if (num_heads > hidden_size)
+    reject("num_heads must be at most hidden_size ", hidden_size, ", got ", num_heads);
+  const auto needed = [](const char* name, int64_t value, bool may_be_zero) {
+    if (value == 0 && !may_be_zero) reject(name, " must be 1 or more with these levels, got 0");
+  };
+  needed("H_layers", H_layers, levels == Levels::shared);
+  needed("L_layers", L_layers, levels == Levels::single);
+  needed("L_cycles", L_cycles, levels == Levels::single);
   if (conditioning != Conditioning::variant && puzzle_emb_ndim == 0)
     reject("conditioning ", to_string(conditioning), " needs a puzzle_emb_ndim above 0");
-  in_range("rms_norm_eps", rms_norm_eps, 0.0, 1.0);
-  in_range("rope_theta", rope_theta, 1.0, 1e12);
-  in_range<int64_t>("halt_max_steps", halt_max_steps, 1, 100000);
-  in_range("halt_exploration_prob", halt_exploration_prob, 0.0, 1.0);
   if (!is_floating(dtype)) reject("dtype must be f32, bf16 or f64, got '", to_string(dtype), "'");
   if (puzzle_emb_ndim == 0 && puzzle_emb_len > 0)
     reject("puzzle_emb_len must be 0 when puzzle_emb_ndim is 0, got ", puzzle_emb_len);
@@ -218,40 +138,23 @@ void ModelConfig::validate() const {
 }
 
 void TrainConfig::validate() const {
-  in_range<int64_t>("batch_size", batch_size, 1, 1 << 20);
-  in_range<int64_t>("micro_batches", micro_batches, 1, batch_size);
-  in_range<int64_t>("unroll_segments", unroll_segments, 1, 1000);
+  fields([](const Setting& setting, const auto& value) { check_range(setting, value); });
+  if (micro_batches > batch_size)
+    reject("micro_batches must be at most batch_size ", batch_size, ", got ", micro_batches);
   if (unroll_segments > 1 && micro_batches > 1)
     reject("unroll_segments above 1 needs micro_batches 1, got ", micro_batches);
-  in_range<int64_t>("total_steps", total_steps, 1, kMany);
-  in_range("lr", lr, 0.0, 1e3);
-  in_range("lr_min_ratio", lr_min_ratio, 0.0, 1.0);
-  in_range<int64_t>("lr_warmup_steps", lr_warmup_steps, 0, kMany);
-  in_range("beta1", beta1, 0.0, 0.999999999);
-  in_range("beta2", beta2, 0.0, 0.999999999);
-  in_range("weight_decay", weight_decay, 0.0, 1e3);
-  in_range("puzzle_emb_lr", puzzle_emb_lr, 0.0, 1e3);
-  in_range("puzzle_emb_weight_decay", puzzle_emb_weight_decay, 0.0, 1e3);
-  in_range("clip_norm", clip_norm, 0.0, 1e30);
-  in_range("ema", ema, 0.0, 0.999999999);
-  in_range<int64_t>("seed", seed, 0, std::numeric_limits<int64_t>::max());
-  in_range<int64_t>("eval_every", eval_every, 0, kMany);
-  in_range<int64_t>("eval_puzzles", eval_puzzles, 0, kMany);
-  in_range<int64_t>("final_eval_puzzles", final_eval_puzzles, -1, kMany);
-  in_range<int64_t>("early_stop", early_stop, 0, kMany);
-  in_range<int64_t>("checkpoint_every", checkpoint_every, 1, kMany);
-  in_range<int64_t>("keep_checkpoints", keep_checkpoints, 1, 1000);
 }
 
 void Config::set(const std::string& key, const std::string& value) {
   bool found = false;
-  const auto assign = [&](const char* name, auto& field, const char*) {
-    if (key != name) return;
+  const auto assign = [&](const Setting& setting, auto& field) {
+    if (key != setting.name) return;
     field = parse<std::decay_t<decltype(field)>>(key, value);
     found = true;
   };
-  model.fields(assign), train.fields(assign);
-  if (!found) reject("unknown key '", key, "'", suggestion(key, all_keys(*this)));
+  model.fields(assign);
+  train.fields(assign);
+  if (!found) reject("unknown key '", key, "'", did_you_mean(key, all_keys(*this)));
 }
 
 void Config::set_from(const std::string& item) {
@@ -261,16 +164,17 @@ void Config::set_from(const std::string& item) {
 }
 
 Json Config::to_json() const {
-  Config copy = *this;
   Json json;
   json["preset"] = preset;
   json["data"] = data;
   if (!tasks.empty()) json["tasks"] = tasks;
   const auto write = [](Json& group) {
-    return [&group](const char* key, auto& field, const char*) { group[key] = to_value(field); };
+    return [&group](const Setting& setting, const auto& field) {
+      group[setting.name] = to_value(field);
+    };
   };
-  copy.model.fields(write(json["model"]));
-  copy.train.fields(write(json["train"]));
+  model.fields(write(json["model"]));
+  train.fields(write(json["train"]));
   return json;
 }
 
@@ -310,13 +214,14 @@ std::vector<Difference> differences(const Config& old_config, const Config& new_
 }
 
 bool may_change_on_resume(const std::string& key) {
-  static const std::vector<std::string> keys = {"total_steps",        "lr",
-                                                "lr_min_ratio",       "clip_norm",
-                                                "weight_decay",       "puzzle_emb_lr",
-                                                "eval_every",         "eval_puzzles",
-                                                "final_eval_puzzles", "early_stop",
-                                                "checkpoint_every",   "keep_checkpoints"};
-  return std::find(keys.begin(), keys.end(), key) != keys.end();
+  bool may = false;
+  const auto look = [&](const Setting& setting, const auto&) {
+    if (key == setting.name) may = setting.may_change_on_resume;
+  };
+  const Config config;
+  config.model.fields(look);
+  config.train.fields(look);
+  return may;
 }
 
 }  // namespace hrm

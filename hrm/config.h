@@ -1,7 +1,13 @@
-// Every setting of a run: what the model is, how it is trained, on what. One visitor lists the
-// fields, and the command line, config.json and the tests are all made from that list.
+// Every setting of a run: what the model is, how it is trained, on what. A setting is a member with
+// its default, and one row of the table below it.
+//
+//     Config config = preset("sudoku4");       // hrm/presets.h
+//     config.set("hidden_size", "96");         // an Error names the nearest setting
+//     config.train.seed = 3;
+//     config.validate();
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -53,6 +59,31 @@ const std::string& to_string(E value) requires requires {
 // output tokens of the demonstrations.
 int64_t extra_inputs(Conditioning conditioning, int64_t context_pairs, int64_t seq_len);
 
+// The names that a setting of type E takes: all of them, but a model computes in floating types
+// only.
+template <class E>
+std::vector<std::string> setting_values() {
+  std::vector<std::string> names = EnumNames<E>::names;
+  if constexpr (std::is_same_v<E, DType>)
+    std::erase_if(names, [](const std::string& name) { return name == "i32" || name == "u8"; });
+  return names;
+}
+
+// One row of the table of settings. The command line, config.json, `hrm info`, the checks of
+// validate() and those of a resumed run all follow from it; the default is the member's own.
+struct Setting {
+  struct Range {  // of a number, both ends included
+    double low = -std::numeric_limits<double>::infinity();
+    double high = std::numeric_limits<double>::infinity();
+  };
+  const char* name;
+  const char* help;
+  Range range = {};
+  // Whether a run may go on with another value: its length, its rates, and when it evaluates and
+  // saves. All others would make it another run.
+  bool may_change_on_resume = false;
+};
+
 struct ModelConfig {
   // From the data set.
   int64_t seq_len = 81;
@@ -91,38 +122,67 @@ struct ModelConfig {
   int64_t prefix() const;
   // Throws one line for the first setting that is out of range or does not fit another.
   void validate() const;
+  // Calls f(setting, member) for every row of the table below.
   template <class Visit>
   void fields(Visit&& f) {
-    f("seq_len", seq_len, "tokens per puzzle (from the data set)");
-    f("vocab_size", vocab_size, "tokens (from the data set)");
-    f("num_puzzle_identifiers", num_puzzle_identifiers, "rows of the puzzle table (data set)");
-    f("levels", levels,
-      "two: H and L networks (HRM); shared: one for both (TRM); single: Transformer");
-    f("hidden_size", hidden_size, "width of the states");
-    f("num_heads", num_heads, "attention heads");
-    f("H_layers", H_layers, "blocks of the H network (of the one network if levels is single)");
-    f("L_layers", L_layers, "blocks of the L network (of the one network if levels is shared)");
-    f("H_cycles", H_cycles, "H updates per segment");
-    f("L_cycles", L_cycles, "L updates per H update");
-    f("expansion", expansion, "SwiGLU size: expansion * hidden * 2/3, up to a multiple of 256");
-    f("pos_encodings", pos_encodings, "rope, learned or none");
-    f("mlp_t", mlp_t, "an MLP over positions instead of attention (TRM)");
-    f("puzzle_emb_ndim", puzzle_emb_ndim, "size of a puzzle embedding, 0 for none");
-    f("puzzle_emb_len", puzzle_emb_len, "prefix positions, 0: just enough for puzzle_emb_ndim");
-    f("conditioning", conditioning, "the prefix: variant, task, context or blank");
-    f("context_pairs", context_pairs, "demonstrations a row with conditioning=context sees");
-    f("rms_norm_eps", rms_norm_eps, "epsilon of the RMS norms");
-    f("rope_theta", rope_theta, "base of the rotary angles");
-    f("dtype", dtype, "f32, bf16 or f64");
-    f("gradient", gradient, "rule for the recurrence: one_step, last_k:K, neumann:K, ... (docs)");
-    f("loss", loss, "stablemax_cross_entropy or softmax_cross_entropy");
-    f("halt_max_steps", halt_max_steps, "most segments per puzzle");
-    f("act", act, "training: a puzzle may halt sooner; false: always halt_max_steps segments");
-    f("halt_exploration_prob", halt_exploration_prob, "share of rows with a drawn minimum");
-    f("q_head", q_head, "halt_and_continue: q_halt > q_continue; halt_only: q_halt > 0 (TRM)");
-    f("continue_loss", continue_loss, "train q_continue on a second segment (HRM)");
+    settings(*this, f);
   }
+  template <class Visit>
+  void fields(Visit&& f) const {
+    settings(*this, f);
+  }
+
+ private:
+  template <class Self, class Visit>
+  static void settings(Self& m, Visit& f);
 };
+
+template <class Self, class Visit>
+void ModelConfig::settings(Self& m, Visit& f) {
+  constexpr double kMany = int64_t{1} << 40;
+  const auto row = [&f](const char* name, auto& member, Setting::Range range, const char* help) {
+    f(Setting{name, help, range}, member);
+  };
+  constexpr Setting::Range any;
+
+  row("seq_len", m.seq_len, {1, 1 << 20}, "tokens of a puzzle (from the data set)");
+  row("vocab_size", m.vocab_size, {2, 1 << 24}, "different tokens (from the data set)");
+  row("num_puzzle_identifiers", m.num_puzzle_identifiers, {1, kMany},
+      "rows of the puzzle table (from the data set)");
+  row("levels", m.levels, any,
+      "two: H and L networks (HRM); shared: one network for both (TRM); single: a Transformer");
+  row("hidden_size", m.hidden_size, {1, 1 << 16}, "width of the states");
+  row("num_heads", m.num_heads, {1, 1 << 16}, "attention heads");
+  row("H_layers", m.H_layers, {0, 1000},
+      "blocks of the H network (of the only network if levels is single)");
+  row("L_layers", m.L_layers, {0, 1000},
+      "blocks of the L network (of the only network if levels is shared)");
+  row("H_cycles", m.H_cycles, {1, 100000}, "H updates in a segment");
+  row("L_cycles", m.L_cycles, {0, 100000}, "L updates before each H update");
+  row("expansion", m.expansion, {0.01, 1000},
+      "SwiGLU size: expansion * hidden_size * 2/3, rounded up to a multiple of 256");
+  row("pos_encodings", m.pos_encodings, any, "how positions are encoded");
+  row("mlp_t", m.mlp_t, any, "an MLP over positions instead of attention (TRM)");
+  row("puzzle_emb_ndim", m.puzzle_emb_ndim, {0, 1 << 20}, "size of a puzzle embedding; 0: none");
+  row("puzzle_emb_len", m.puzzle_emb_len, {0, 1 << 16},
+      "positions of the puzzle prefix; 0: just enough for puzzle_emb_ndim");
+  row("conditioning", m.conditioning, any, "what the prefix tells the model of its puzzle");
+  row("context_pairs", m.context_pairs, {1, 100},
+      "demonstrations that a row sees when conditioning is context");
+  row("rms_norm_eps", m.rms_norm_eps, {0, 1}, "epsilon of the RMS norms");
+  row("rope_theta", m.rope_theta, {1, 1e12}, "base of the rotary angles");
+  row("dtype", m.dtype, any, "what activations are computed in");
+  row("gradient", m.gradient, any, "gradient rule of the recurrence (listed below)");
+  row("loss", m.loss, any, "loss of the answer");
+  row("halt_max_steps", m.halt_max_steps, {1, 100000}, "most segments for a puzzle");
+  row("act", m.act, any, "in training a puzzle may halt sooner; false: all of them take the most");
+  row("halt_exploration_prob", m.halt_exploration_prob, {0, 1},
+      "share of rows whose smallest number of segments is drawn");
+  row("q_head", m.q_head, any,
+      "halt_and_continue: halts when q_halt > q_continue; halt_only: when q_halt > 0 (TRM)");
+  row("continue_loss", m.continue_loss, any,
+      "train q_continue, on the q values of the next segment (HRM)");
+}
 
 struct TrainConfig {
   int64_t batch_size = 64;
@@ -152,36 +212,70 @@ struct TrainConfig {
 
   // Slots that run a segment in a step, those of every segment counted: the samples of a step.
   int64_t step_rows() const { return batch_size * unroll_segments; }
+  // As ModelConfig's.
   void validate() const;
   template <class Visit>
   void fields(Visit&& f) {
-    f("batch_size", batch_size, "puzzles per step");
-    f("micro_batches", micro_batches, "slices a step is computed in (gradients add up)");
-    f("unroll_segments", unroll_segments, "segments of a step, not detached; their mean loss");
-    f("total_steps", total_steps, "steps of the whole run");
-    f("optimizer", optimizer, "adam_atan2 or adamw");
-    f("lr", lr, "learning rate");
-    f("lr_min_ratio", lr_min_ratio, "the cosine ends at lr * this; 1: constant");
-    f("lr_warmup_steps", lr_warmup_steps, "steps of linear warm-up");
-    f("beta1", beta1, "decay of the first moment");
-    f("beta2", beta2, "decay of the second moment");
-    f("weight_decay", weight_decay, "decoupled weight decay");
-    f("puzzle_emb_lr", puzzle_emb_lr, "learning rate of the puzzle table");
-    f("puzzle_emb_weight_decay", puzzle_emb_weight_decay, "weight decay of the used puzzle rows");
-    f("clip_norm", clip_norm, "largest gradient norm, 0: no clipping");
-    f("ema", ema, "rate of the averaged weights used in evaluation, 0: none");
-    f("refill", refill, "reference: slot b takes row b; only_halted: rows for free slots only");
-    f("augment", augment, "draw a symmetric copy of each training puzzle (Sudoku)");
-    f("seed", seed, "of weights, order, augmentation and exploration");
-    f("eval_every", eval_every, "steps between evaluations, 0: only at the end");
-    f("eval_puzzles", eval_puzzles, "puzzles of an evaluation during training, 0: all");
-    f("final_eval_puzzles", final_eval_puzzles,
-      "puzzles of the last evaluation, 0: all, -1: as eval_puzzles");
-    f("early_stop", early_stop, "stop after this many evaluations without a new best, 0: never");
-    f("checkpoint_every", checkpoint_every, "steps between checkpoints");
-    f("keep_checkpoints", keep_checkpoints, "checkpoints kept besides the best");
+    settings(*this, f);
   }
+  template <class Visit>
+  void fields(Visit&& f) const {
+    settings(*this, f);
+  }
+
+ private:
+  template <class Self, class Visit>
+  static void settings(Self& t, Visit& f);
 };
+
+template <class Self, class Visit>
+void TrainConfig::settings(Self& t, Visit& f) {
+  constexpr double kMany = int64_t{1} << 40;
+  const auto fixed = [&f](const char* name, auto& member, Setting::Range range, const char* help) {
+    f(Setting{name, help, range, false}, member);
+  };
+  const auto may_change = [&f](const char* name, auto& member, Setting::Range range,
+                               const char* help) {
+    f(Setting{name, help, range, true}, member);
+  };
+  constexpr Setting::Range any;
+  constexpr Setting::Range below_one = {0, 0.999999999};
+
+  fixed("batch_size", t.batch_size, {1, 1 << 20}, "puzzles in a step");
+  fixed("micro_batches", t.micro_batches, {1, 1 << 20},
+        "slices that a step is computed in, to save memory; their gradients add up");
+  fixed("unroll_segments", t.unroll_segments, {1, 1000},
+        "segments in a step, not detached from each other; their mean loss counts");
+  may_change("total_steps", t.total_steps, {1, kMany}, "steps of the whole run");
+  fixed("optimizer", t.optimizer, any, "update rule of the weights");
+  may_change("lr", t.lr, {0, 1e3}, "learning rate");
+  may_change("lr_min_ratio", t.lr_min_ratio, {0, 1},
+             "the cosine schedule ends at lr times this; 1: constant");
+  fixed("lr_warmup_steps", t.lr_warmup_steps, {0, kMany}, "steps of linear warm-up");
+  fixed("beta1", t.beta1, below_one, "decay of the first moment");
+  fixed("beta2", t.beta2, below_one, "decay of the second moment");
+  may_change("weight_decay", t.weight_decay, {0, 1e3}, "decoupled weight decay");
+  may_change("puzzle_emb_lr", t.puzzle_emb_lr, {0, 1e3}, "learning rate of the puzzle table");
+  fixed("puzzle_emb_weight_decay", t.puzzle_emb_weight_decay, {0, 1e3},
+        "weight decay of the puzzle rows that a step used");
+  may_change("clip_norm", t.clip_norm, {0, 1e30}, "largest gradient norm; 0: no clipping");
+  fixed("ema", t.ema, below_one, "rate of the averaged weights that are evaluated; 0: none");
+  fixed(
+      "refill", t.refill, any,
+      "reference: slot b takes row b of a batch; only_halted: rows are drawn for free slots only");
+  fixed("augment", t.augment, any, "train on symmetric copies, drawn anew each time");
+  fixed("seed", t.seed, {.low = 0}, "seed of weights, order, augmentation and exploration");
+  may_change("eval_every", t.eval_every, {0, kMany},
+             "steps between evaluations; 0: only at the end");
+  may_change("eval_puzzles", t.eval_puzzles, {0, kMany},
+             "puzzles of an evaluation during training; 0: all");
+  may_change("final_eval_puzzles", t.final_eval_puzzles, {-1, kMany},
+             "puzzles of the last evaluation; 0: all, -1: as eval_puzzles");
+  may_change("early_stop", t.early_stop, {0, kMany},
+             "stop after this many evaluations without a new best; 0: never");
+  may_change("checkpoint_every", t.checkpoint_every, {1, kMany}, "steps between checkpoints");
+  may_change("keep_checkpoints", t.keep_checkpoints, {1, 1000}, "checkpoints kept beside the best");
+}
 
 struct Config {
   std::string preset;
@@ -190,7 +284,10 @@ struct Config {
   ModelConfig model;
   TrainConfig train;
 
-  void validate() const { model.validate(), train.validate(); }
+  void validate() const {
+    model.validate();
+    train.validate();
+  }
   // Sets one field by name from text ("hidden_size", "128"). Errors name the nearest key or the
   // values allowed.
   void set(const std::string& key, const std::string& value);
@@ -204,16 +301,7 @@ struct Difference {
   std::string key, old_value, new_value;
 };
 std::vector<Difference> differences(const Config& old_config, const Config& new_config);
-// Whether a run may go on with another value of a setting: the length of the run, its rates, and
-// when it evaluates and saves. All others would make it another run.
+// Whether a run may go on with another value of the setting of that name.
 bool may_change_on_resume(const std::string& key);
-
-// A gradient rule taken apart: "phantom:0.5:3" is {"phantom", {0.5, 3}}. An Error of one line if
-// there is no such rule, or its numbers are missing, no numbers or out of range.
-struct GradientRule {
-  std::string name;
-  std::vector<double> numbers;
-};
-GradientRule parse_gradient_rule(const std::string& text);
 
 }  // namespace hrm

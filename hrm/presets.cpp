@@ -117,11 +117,10 @@ Config preset(const std::string& name) {
     config.preset = name;
     return config;
   }
-  std::string list;
-  for (const std::string& n : names) list += (list.empty() ? "" : ", ") + n;
   const std::string close = nearest(name, names);
-  detail::fail("[config] unknown preset '", name, "'. HINT: ",
-               close.empty() ? "presets are " + list : "did you mean '" + close + "'?");
+  detail::fail(
+      "[config] unknown preset '", name, "'. HINT: ",
+      close.empty() ? "presets are " + join(names, ", ") : "did you mean '" + close + "'?");
 }
 
 }  // namespace hrm

@@ -273,7 +273,7 @@ TEST_CASE("settings out of range or at odds with each other are refused in one l
         },
         message);
   };
-  rejects("num_heads", "0", "num_heads must be in 1..512, got 0");
+  rejects("num_heads", "0", "num_heads must be in 1..65536, got 0");
   rejects("batch_size", "0", "batch_size must be in 1..");
   rejects("halt_exploration_prob", "1.5", "must be in 0..1, got 1.5");
   rejects("num_heads", "170", "rope needs an even head size");

@@ -81,9 +81,7 @@ Path figure_file(const std::string& name) {
     if (stem == name || stem == "figure_" + name) return file;
     names.push_back(stem.starts_with("figure_") ? stem.substr(7) : stem);
   }
-  std::string list;
-  for (const std::string& n : names) list += (list.empty() ? "" : ", ") + n;
-  detail::fail("[lab] no figure '", name, "'. HINT: there are ", list);
+  detail::fail("[lab] no figure '", name, "'. HINT: there are ", join(names, ", "));
 }
 
 void list() {

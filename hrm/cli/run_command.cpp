@@ -5,6 +5,7 @@
 
 #include "hrm/cli/commands.h"
 #include "hrm/eval/rollouts.h"
+#include "hrm/gradient_rule.h"
 #include "hrm/presets.h"
 #include "hrm/support/input.h"
 #include "hrm/support/progress.h"
@@ -239,33 +240,74 @@ void print_settings(const Json& json) {
   }
 }
 
+// The default of a setting, as it is written on the command line.
+template <class T>
+std::string as_text(const T& value) {
+  if constexpr (std::is_enum_v<T>)
+    return to_string(value);
+  else if constexpr (std::is_same_v<T, std::string>)
+    return value;
+  else
+    return Json(value).dump();
+}
+
+// What an enum's setting may be; empty for others.
+template <class T>
+std::vector<std::string> choices(const T&) {
+  if constexpr (std::is_enum_v<T>)
+    return setting_values<T>();
+  else
+    return {};
+}
+
+// The help of a setting, with the names it takes where the help does not say them.
+template <class T>
+std::string about(const Setting& setting, const T& value) {
+  const std::string help = setting.help, names = join(choices(value), ", ");
+  return names.empty() || help.find(": ") != std::string::npos ? help : help + ": " + names;
+}
+
 void list_presets() {
   std::printf("presets (hrm info --preset NAME shows the settings)\n");
   for (const PresetInfo& p : presets())
     std::printf("  %-16s %s\n", p.name.c_str(), p.description.c_str());
-  std::printf("\nsettings (--set KEY=VALUE)\n");
-  Config c;
-  const auto show = [](const char* key, auto&, const char* help) {
-    std::printf("  %-26s %s\n", key, help);
+  std::printf("\nsettings (--set KEY=VALUE): default, what it is (* may change with --resume)\n");
+  const auto show = [](const Setting& setting, const auto& value) {
+    std::printf("  %-23s %c %-24s %s\n", setting.name, setting.may_change_on_resume ? '*' : ' ',
+                as_text(value).c_str(), about(setting, value).c_str());
   };
-  c.model.fields(show), c.train.fields(show);
+  const Config defaults;
+  defaults.model.fields(show);
+  defaults.train.fields(show);
+  std::printf("\ngradient rules (--set gradient=RULE)\n");
+  for (const GradientRuleInfo& rule : gradient_rules())
+    std::printf("  %-23s %s\n", rule.form().c_str(), rule.help);
 }
 
-// Presets, and every setting with the group it is in, its default and what it is.
+// Presets, every setting with all that its row of the table says, and the gradient rules.
 Json presets_and_settings() {
   Json json = {{"presets", Json::array()}, {"settings", Json::array()}};
   for (const PresetInfo& p : presets())
     json["presets"].push_back({{"name", p.name}, {"description", p.description}});
-  Config c;
-  const Json defaults = c.to_json();
+  const Config defaults;
+  const Json values = defaults.to_json();
   const auto lister = [&](const char* group) {
-    return [&json, &defaults, group](const char* key, auto&, const char* help) {
-      json["settings"].push_back(
-          {{"group", group}, {"key", key}, {"default", defaults[group][key]}, {"help", help}});
+    return [&json, &values, group](const Setting& setting, const auto& value) {
+      Json row = {{"group", group},
+                  {"key", setting.name},
+                  {"default", values[group][setting.name]},
+                  {"help", setting.help},
+                  {"may_change_on_resume", setting.may_change_on_resume}};
+      if (std::isfinite(setting.range.low)) row["low"] = setting.range.low;
+      if (std::isfinite(setting.range.high)) row["high"] = setting.range.high;
+      if (const auto names = choices(value); !names.empty()) row["values"] = names;
+      json["settings"].push_back(row);
     };
   };
-  c.model.fields(lister("model"));
-  c.train.fields(lister("train"));
+  defaults.model.fields(lister("model"));
+  defaults.train.fields(lister("train"));
+  for (const GradientRuleInfo& rule : gradient_rules())
+    json["gradient_rules"].push_back({{"form", rule.form()}, {"help", rule.help}});
   return json;
 }
 

@@ -1,4 +1,5 @@
 #include "hrm/lab/bias_meter.h"
+#include "hrm/gradient_rule.h"
 
 #include <algorithm>
 #include <chrono>
@@ -294,10 +295,13 @@ std::string BiasReport::to_text() const {
 }
 
 const std::vector<std::string>& default_rules() {
-  static const std::vector<std::string> rules = {
-      "one_step",  "last_k:4",   "last_cycle",    "full_bptt",    "checkpointed",
-      "neumann:1", "neumann:4",  "phantom:0.5:4", "damped:0.5:4", "anderson:8",
-      "broyden:8", "unrolled:2", "unrolled:4"};
+  static const std::vector<std::string> rules = [] {
+    std::vector<std::string> all;
+    for (const GradientRuleInfo& rule : gradient_rules())
+      for (const char* numbers : rule.measured) all.push_back(std::string(rule.name) + numbers);
+    all.insert(all.end(), {"unrolled:2", "unrolled:4"});
+    return all;
+  }();
   return rules;
 }
 

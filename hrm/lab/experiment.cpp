@@ -58,12 +58,6 @@ const std::map<std::string, Words> kAllowed = {
      {"--checkpoint", "--data", "--variants", "--kinds", "--seed", "--segments", "--halt",
       "--batch", "--task", "--shuffle", "--device", "--tf32"}}};
 
-std::string join(const Words& words, const std::string& between) {
-  std::string text;
-  for (const std::string& w : words) text += (text.empty() ? "" : between) + w;
-  return text;
-}
-
 // Reads one file; every error names it.
 class Reader {
  public:

@@ -5,7 +5,6 @@
 
 #include "autograd/checkpoint.h"
 #include "autograd/grad_mode.h"
-#include "hrm/model/equilibrium.h"
 
 namespace hrm {
 
@@ -55,22 +54,6 @@ State Checkpointed::run(const Recurrence& recurrence, State state, const Tensor&
 // once more, which is half a product.
 GradientCost Checkpointed::cost(double updates) const {
   return {2 * std::sqrt(updates), 1.5 * updates};
-}
-
-std::unique_ptr<GradientStrategy> make_gradient_strategy(const ModelConfig& config) {
-  const auto [name, numbers] = parse_gradient_rule(config.gradient);
-  const int64_t k = numbers.empty() ? 0 : static_cast<int64_t>(numbers.back());  // K comes last
-  if (name == "one_step") return std::make_unique<LastK>(2);
-  if (name == "last_cycle") return std::make_unique<LastK>(config.L_cycles + 1);
-  if (name == "last_k") return std::make_unique<LastK>(k);
-  if (name == "full_bptt") return std::make_unique<FullBptt>();
-  if (name == "checkpointed") return std::make_unique<Checkpointed>();
-  if (name == "neumann") return std::make_unique<Neumann>(k);
-  if (name == "anderson") return std::make_unique<Anderson>(k);
-  if (name == "broyden") return std::make_unique<Broyden>(k);
-  if (name == "phantom") return std::make_unique<Phantom>(numbers[0], k);
-  if (name == "damped") return std::make_unique<DampedUnrolling>(numbers[0], k);
-  detail::fail("[gradient] nothing makes the rule ", name);
 }
 
 }  // namespace hrm

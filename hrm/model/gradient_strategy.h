@@ -55,7 +55,7 @@ class Checkpointed : public GradientStrategy {
   GradientCost cost(double updates) const override;
 };
 
-// The rule of config.gradient, by the names of parse_gradient_rule (hrm/config.h).
+// The rule of config.gradient, made by its row of the table (hrm/model/gradient_rules.cpp).
 std::unique_ptr<GradientStrategy> make_gradient_strategy(const ModelConfig& config);
 
 }  // namespace hrm

@@ -118,6 +118,15 @@ std::vector<std::string> csv_fields(std::string_view line, const std::string& wh
   return fields;
 }
 
+std::string join(const std::vector<std::string>& parts, std::string_view separator) {
+  std::string text;
+  for (const std::string& part : parts) {
+    if (&part != &parts.front()) text += separator;
+    text += part;
+  }
+  return text;
+}
+
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
   constexpr size_t kLongest = 100;  // a word beyond that is no misspelling, and would take long
   if (word.size() > kLongest) return "";
@@ -140,6 +149,11 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
     if (row.back() < best_distance) best_distance = row.back(), best = candidate;
   }
   return best;
+}
+
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& candidates) {
+  const std::string close = nearest(word, candidates);
+  return close.empty() ? "" : ". HINT: did you mean '" + close + "'?";
 }
 
 Error with_hint(const Error& error, const std::string& hint) {

@@ -29,8 +29,13 @@ std::vector<std::string_view> split(std::string_view line, char separator);
 // Errors name `where`.
 std::vector<std::string> csv_fields(std::string_view line, const std::string& where);
 
+// "a, b, c"
+std::string join(const std::vector<std::string>& parts, std::string_view separator);
+
 // The candidate closest to `word` by edit distance, or "" if none is near.
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
+// The end of an error: ". HINT: did you mean 'x'?" with the nearest candidate, or "".
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& candidates);
 
 // The same error with a hint of what to do, behind the one it may have.
 Error with_hint(const Error& error, const std::string& hint);
