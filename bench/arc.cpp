@@ -10,7 +10,7 @@ namespace {
 
 ArcGrid random_grid(Random& random) {
   ArcGrid g;
-  g.height = 3 + static_cast<int>(random.below(18)),
+  g.height = 3 + static_cast<int>(random.below(18));
   g.width = 3 + static_cast<int>(random.below(18));
   for (int i = 0; i < g.height * g.width; ++i)
     g.cells.push_back(static_cast<uint8_t>(random.below(10)));
@@ -24,7 +24,8 @@ ArcData random_tasks(int64_t count, int64_t variants) {
   data.variants = variants;
   for (int64_t i = 0; i < count; ++i) {
     ArcTask t;
-    t.id = "task" + std::to_string(i), t.evaluated = true;
+    t.id = "task" + std::to_string(i);
+    t.evaluated = true;
     for (int k = 0; k < 4; ++k)
       (k < 3 ? t.train : t.test).push_back({random_grid(random), random_grid(random)});
     data.tasks.push_back(std::move(t));

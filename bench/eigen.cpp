@@ -35,7 +35,8 @@ std::vector<Entry> eigen_entries() {
     e.group = "Eigen f32";
     e.name = std::to_string(s.rows) + " x " + std::to_string(s.in) + " -> " +
              std::to_string(s.out) + " forward";
-    e.unit = Unit::flops, e.work = 2.0 * s.rows * s.in * s.out;
+    e.unit = Unit::flops;
+    e.work = 2.0 * s.rows * s.in * s.out;
     e.run = [=] {
       Eigen::setNbThreads(1);
 #pragma omp parallel

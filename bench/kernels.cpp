@@ -40,7 +40,11 @@ Tensor normal(const Shape& shape, DType dtype) {
 Entry entry(const std::string& group, const std::string& name, Unit unit, double work,
             std::function<void()> run) {
   Entry e;
-  e.group = group, e.name = name, e.unit = unit, e.work = work, e.run = std::move(run);
+  e.group = group;
+  e.name = name;
+  e.unit = unit;
+  e.work = work;
+  e.run = std::move(run);
   return e;
 }
 
@@ -51,31 +55,69 @@ void add_products(std::vector<Entry>& entries, const ProductShape& s, DType t) {
   const Tensor y = normal({s.rows, s.out}, t);
   const double flops = 2.0 * static_cast<double>(s.rows * s.in * s.out);
   Gemm g;
-  g.type = t, g.c_type = t;
-  g.m = s.rows, g.n = s.out, g.k = s.in;
-  g.a = x.data(), g.a_row = s.in, g.b = w.data(), g.b_row = 1, g.b_col = s.in;
-  g.c = y.data(), g.c_row = s.out;
+  g.type = t;
+  g.c_type = t;
+  g.m = s.rows;
+  g.n = s.out;
+  g.k = s.in;
+  g.a = x.data();
+  g.a_row = s.in;
+  g.b = w.data();
+  g.b_row = 1;
+  g.b_col = s.in;
+  g.c = y.data();
+  g.c_row = s.out;
   const Tensor packed({cpu::packed_b_bytes(g)}, DType::u8);
   cpu::pack_b(g, packed.data());
   g.packed_b = packed.data();
-  entries.push_back(entry("product " + type, name_of(s) + " forward", Unit::flops, flops,
-                          [=] { (void)x, (void)w, (void)y, (void)packed, cpu::gemm(g, {}); }));
+  entries.push_back(entry("product " + type, name_of(s) + " forward", Unit::flops, flops, [=] {
+    (void)x;
+    (void)w;
+    (void)y;
+    (void)packed;
+    cpu::gemm(g, {});
+  }));
   const Tensor dx = normal({s.rows, s.in}, t);
   Gemm b;
-  b.type = t, b.c_type = t;
-  b.m = s.rows, b.n = s.in, b.k = s.out;
-  b.a = y.data(), b.a_row = s.out, b.b = w.data(), b.b_row = s.in, b.b_col = 1;
-  b.c = dx.data(), b.c_row = s.in;
-  entries.push_back(entry("product " + type, name_of(s) + " input grad", Unit::flops, flops,
-                          [=] { (void)y, (void)w, (void)dx, cpu::gemm(b, {}); }));
+  b.type = t;
+  b.c_type = t;
+  b.m = s.rows;
+  b.n = s.in;
+  b.k = s.out;
+  b.a = y.data();
+  b.a_row = s.out;
+  b.b = w.data();
+  b.b_row = s.in;
+  b.b_col = 1;
+  b.c = dx.data();
+  b.c_row = s.in;
+  entries.push_back(entry("product " + type, name_of(s) + " input grad", Unit::flops, flops, [=] {
+    (void)y;
+    (void)w;
+    (void)dx;
+    cpu::gemm(b, {});
+  }));
   const Tensor dw = normal({s.out, s.in}, accumulate_type(t));
   Gemm c;
-  c.type = t, c.c_type = accumulate_type(t);
-  c.m = s.out, c.n = s.in, c.k = s.rows;
-  c.a = y.data(), c.a_row = 1, c.a_col = s.out, c.b = x.data(), c.b_row = s.in, c.b_col = 1;
-  c.c = dw.data(), c.c_row = s.in;
-  entries.push_back(entry("product " + type, name_of(s) + " weight grad", Unit::flops, flops,
-                          [=] { (void)y, (void)x, (void)dw, cpu::gemm(c, {}); }));
+  c.type = t;
+  c.c_type = accumulate_type(t);
+  c.m = s.out;
+  c.n = s.in;
+  c.k = s.rows;
+  c.a = y.data();
+  c.a_row = 1;
+  c.a_col = s.out;
+  c.b = x.data();
+  c.b_row = s.in;
+  c.b_col = 1;
+  c.c = dw.data();
+  c.c_row = s.in;
+  entries.push_back(entry("product " + type, name_of(s) + " weight grad", Unit::flops, flops, [=] {
+    (void)y;
+    (void)x;
+    (void)dw;
+    cpu::gemm(c, {});
+  }));
 }
 
 void add_attention(std::vector<Entry>& entries, int64_t hidden, int64_t heads, int64_t batch,

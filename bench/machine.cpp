@@ -71,7 +71,9 @@ void tile_loop() {
 
 Entry all_threads(const char* name, double work_per_thread, void (*loop)()) {
   Entry e;
-  e.group = "machine", e.name = name, e.unit = Unit::flops;
+  e.group = "machine";
+  e.name = name;
+  e.unit = Unit::flops;
   e.work = work_per_thread * omp_get_max_threads();
   e.run = [loop] {
 #pragma omp parallel
@@ -98,7 +100,9 @@ std::vector<Entry> machine_entries() {
   auto from = std::make_shared<std::vector<float>>(kFloats, 1.0f);
   auto to = std::make_shared<std::vector<float>>(kFloats, 2.0f);
   Entry copy;
-  copy.group = "machine", copy.name = "memory copy", copy.unit = Unit::bytes;
+  copy.group = "machine";
+  copy.name = "memory copy";
+  copy.unit = Unit::bytes;
   copy.work = 8.0 * kFloats;
   copy.run = [from, to] {
     const float* source = from->data();

@@ -58,7 +58,10 @@ StepResult measure_step(const std::string& name, DType dtype, int64_t batch, int
   const auto shares = kernel_shares(before);
 
   StepResult r;
-  r.preset = name, r.dtype = hrm::name_of(dtype), r.threads = threads, r.batch = batch;
+  r.preset = name;
+  r.dtype = hrm::name_of(dtype);
+  r.threads = threads;
+  r.batch = batch;
   r.positions = config.model.prefix() + config.model.seq_len;
   r.seconds = entries.back().best;
   r.flops = estimate(config, ".").flops_per_sample * static_cast<double>(batch);
@@ -98,7 +101,8 @@ HaltingResult measure_halting(int64_t puzzles, int rounds) {
                       ("hrm_bench_" + std::to_string(std::random_device()()));
   SudokuBuild build;
   build.rules = SudokuRules::of_side(4);
-  build.count = puzzles + 100, build.test_count = 100;
+  build.count = puzzles + 100;
+  build.test_count = 100;
   build_sudoku(build, folder);
   HaltingResult result;
   {

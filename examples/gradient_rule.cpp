@@ -27,8 +27,12 @@ class Mixed : public Equilibrium {
 
 int main() {
   ModelConfig config;
-  config.seq_len = 16, config.vocab_size = 6, config.hidden_size = config.puzzle_emb_ndim = 32;
-  config.num_heads = 2, config.H_layers = config.L_layers = 1, config.dtype = DType::f64;
+  config.seq_len = 16;
+  config.vocab_size = 6;
+  config.hidden_size = config.puzzle_emb_ndim = 32;
+  config.num_heads = 2;
+  config.H_layers = config.L_layers = 1;
+  config.dtype = DType::f64;
   Random random(3), data(1);
   const Model model(config, &random);
   Carry carry = initial_carry(model, 4);

@@ -27,8 +27,12 @@ std::vector<double> gradient(ModelConfig config, const std::string& rule, const 
 
 int main() {
   ModelConfig config;
-  config.seq_len = 16, config.vocab_size = 6, config.hidden_size = config.puzzle_emb_ndim = 32;
-  config.num_heads = 2, config.H_layers = config.L_layers = 1, config.dtype = DType::f64;
+  config.seq_len = 16;
+  config.vocab_size = 6;
+  config.hidden_size = config.puzzle_emb_ndim = 32;
+  config.num_heads = 2;
+  config.H_layers = config.L_layers = 1;
+  config.dtype = DType::f64;
   Random random(1);
   const Batch batch{random.randint({4, 16}, 1, 5), random.randint({4, 16}, 2, 5),
                     zeros({4}, DType::i32), 4};
@@ -39,13 +43,15 @@ int main() {
        {"last_k:1", "one_step", "last_cycle", "last_k:4", "last_k:5", "full_bptt"}) {
     std::vector<double> g = gradient(config, rule, batch);
     // Weights that only earlier applications touch have no gradient under last_k:1.
-    const bool comparable = g.size() == full.size();
-    double dot = 0, a = 0, b = 0;
-    for (size_t i = 0; comparable && i < g.size(); ++i)
-      dot += g[i] * full[i], a += g[i] * g[i], b += full[i] * full[i];
-    if (!comparable) {
+    if (g.size() != full.size()) {
       std::printf("%-10s  (reaches only the H network)\n", rule);
       continue;
+    }
+    double dot = 0, a = 0, b = 0;
+    for (size_t i = 0; i < g.size(); ++i) {
+      dot += g[i] * full[i];
+      a += g[i] * g[i];
+      b += full[i] * full[i];
     }
     last = dot / std::sqrt(a * b);
     std::printf("%-10s  %8.4f              %.4f\n", rule, last, std::sqrt(a / b));

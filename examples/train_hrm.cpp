@@ -10,9 +10,13 @@ using namespace hrm;
 
 int main() {
   ModelConfig config;
-  config.seq_len = 16, config.vocab_size = 6;  // 4x4 Sudoku: blank 1, digits 2..5
-  config.hidden_size = 64, config.num_heads = 2, config.H_layers = config.L_layers = 1;
-  config.puzzle_emb_ndim = 0, config.halt_max_steps = 4;
+  config.seq_len = 16;
+  config.vocab_size = 6;  // 4x4 Sudoku: blank 1, digits 2..5
+  config.hidden_size = 64;
+  config.num_heads = 2;
+  config.H_layers = config.L_layers = 1;
+  config.puzzle_emb_ndim = 0;
+  config.halt_max_steps = 4;
   Random random(7);
   Model model(config, &random);
   Adam optimizer(model.named_parameters(), {});

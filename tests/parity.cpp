@@ -122,7 +122,8 @@ OpOutputs run_op(const std::string& op, const Json& params, TensorMap& in, DType
     OpOutputs out;
     Parameter p = Parameter::make(get("p0").detach(), type);
     AdamOptions options;
-    options.beta1 = params.at("beta1"), options.beta2 = params.at("beta2");
+    options.beta1 = params.at("beta1");
+    options.beta2 = params.at("beta2");
     options.weight_decay = params.at("weight_decay");
     Adam adam({{"p", &p}}, options);
     const int64_t steps = get("g").size(0), skip = params.value("skip", int64_t{-1});
@@ -141,7 +142,8 @@ OpOutputs run_op(const std::string& op, const Json& params, TensorMap& in, DType
     OpOutputs out;
     const Tensor start = get("table").detach();
     LayerOptions options;
-    options.dtype = type, options.device = device;
+    options.dtype = type;
+    options.device = device;
     SparseEmbedding table(start.size(0), start.size(1), 0, options);
     table.weights.copy_from(start);
     // The recorded schedule and decay of this fixture, from its description.
@@ -232,15 +234,23 @@ ModelConfig model_config(const Json& m, const std::string& family, const std::st
   const auto take = [&](const char* key, auto& field) {
     if (m.contains(key) && !m[key].is_null()) m.at(key).get_to(field);
   };
-  take("seq_len", c.seq_len), take("vocab_size", c.vocab_size);
+  take("seq_len", c.seq_len);
+  take("vocab_size", c.vocab_size);
   take("num_puzzle_identifiers", c.num_puzzle_identifiers);
-  take("puzzle_emb_ndim", c.puzzle_emb_ndim), take("puzzle_emb_len", c.puzzle_emb_len);
-  take("hidden_size", c.hidden_size), take("num_heads", c.num_heads);
-  take("H_layers", c.H_layers), take("L_layers", c.L_layers);
-  take("H_cycles", c.H_cycles), take("L_cycles", c.L_cycles);
-  take("expansion", c.expansion), take("rms_norm_eps", c.rms_norm_eps);
-  take("rope_theta", c.rope_theta), take("halt_max_steps", c.halt_max_steps);
-  take("halt_exploration_prob", c.halt_exploration_prob), take("mlp_t", c.mlp_t);
+  take("puzzle_emb_ndim", c.puzzle_emb_ndim);
+  take("puzzle_emb_len", c.puzzle_emb_len);
+  take("hidden_size", c.hidden_size);
+  take("num_heads", c.num_heads);
+  take("H_layers", c.H_layers);
+  take("L_layers", c.L_layers);
+  take("H_cycles", c.H_cycles);
+  take("L_cycles", c.L_cycles);
+  take("expansion", c.expansion);
+  take("rms_norm_eps", c.rms_norm_eps);
+  take("rope_theta", c.rope_theta);
+  take("halt_max_steps", c.halt_max_steps);
+  take("halt_exploration_prob", c.halt_exploration_prob);
+  take("mlp_t", c.mlp_t);
   const std::string pos = m.value("pos_encodings", "rope");
   c.pos_encodings = pos == "rope"      ? PosEncoding::rope
                     : pos == "learned" ? PosEncoding::learned
@@ -250,12 +260,16 @@ ModelConfig model_config(const Json& m, const std::string& family, const std::st
   c.loss = loss == "softmax_cross_entropy" ? LossType::softmax_cross_entropy
                                            : LossType::stablemax_cross_entropy;
   if (family == "trm") {
-    c.levels = Levels::shared, c.gradient = "last_cycle";
-    c.q_head = QHead::halt_only, c.continue_loss = !m.value("no_ACT_continue", true);
+    c.levels = Levels::shared;
+    c.gradient = "last_cycle";
+    c.q_head = QHead::halt_only;
+    c.continue_loss = !m.value("no_ACT_continue", true);
     if (c.puzzle_emb_ndim > 0 && !m.contains("puzzle_emb_len")) c.puzzle_emb_len = 16;
   } else if (family == "baseline") {
-    c.levels = Levels::single, c.L_layers = c.L_cycles = 0;
-    c.gradient = "full_bptt", c.continue_loss = false;
+    c.levels = Levels::single;
+    c.L_layers = c.L_cycles = 0;
+    c.gradient = "full_bptt";
+    c.continue_loss = false;
   }
   return c;
 }
@@ -366,7 +380,8 @@ struct Replica {
   }
   static AdamOptions options(const Json& o) {
     AdamOptions options;
-    options.beta1 = o.at("beta1"), options.beta2 = o.at("beta2");
+    options.beta1 = o.at("beta1");
+    options.beta2 = o.at("beta2");
     options.weight_decay = o.at("weight_decay");
     return options;
   }
@@ -509,7 +524,8 @@ void check_training(Ledger& ledger, const Path& folder, const Json& config) {
 
     const double lr = schedule(o.at("lr"), i + 1),
                  table_lr = schedule(o.at("puzzle_emb_lr"), i + 1);
-    outlier += 2 * lr, outlier_table += 2 * table_lr;
+    outlier += 2 * lr;
+    outlier_table += 2 * table_lr;
     const Json& recorded = config.at("lr_per_step")[i];
     const auto& order = recorded.at("order");
     for (size_t k = 0; k < order.size(); ++k)
@@ -584,8 +600,11 @@ void check_training(Ledger& ledger, const Path& folder, const Json& config) {
         continue;
       }
       double total = 0, squares = 0, largest = 0;
-      for (const double v : got->to_vector())
-        total += v, squares += v * v, largest = std::max(largest, std::abs(v));
+      for (const double v : got->to_vector()) {
+        total += v;
+        squares += v * v;
+        largest = std::max(largest, std::abs(v));
+      }
       const double n = static_cast<double>(got->numel());
       const bool table = name.ends_with("puzzle_emb.weights");
       const double each = table ? tol("after.puzzle_emb.weights") : after_tol;
@@ -682,8 +701,10 @@ void check_gradients(Ledger& ledger, const Path& folder, const Json& config) {
   const auto relative = [](const Tensor& got, const Tensor& want) {
     const Values g = got.to_vector(), w = want.to_vector();
     double error = 0, norm = 0;
-    for (size_t i = 0; i < g.size(); ++i)
-      error += (g[i] - w[i]) * (g[i] - w[i]), norm += w[i] * w[i];
+    for (size_t i = 0; i < g.size(); ++i) {
+      error += (g[i] - w[i]) * (g[i] - w[i]);
+      norm += w[i] * w[i];
+    }
     return std::sqrt(error / std::max(norm, 1e-300));
   };
   std::vector<std::pair<std::string, int64_t>> rules;
@@ -717,8 +738,13 @@ void check_truncated_normal(Ledger& ledger, const Json& entry, double kurtosis) 
     const int64_t n = 1 << 20;
     Values x = random.truncated_normal({n}, std, DType::f32).to_vector();
     double mean = 0, square = 0, largest = 0;
-    for (const double v : x) mean += v, square += v * v, largest = std::max(largest, std::abs(v));
-    mean /= static_cast<double>(n), square /= static_cast<double>(n);
+    for (const double v : x) {
+      mean += v;
+      square += v * v;
+      largest = std::max(largest, std::abs(v));
+    }
+    mean /= static_cast<double>(n);
+    square /= static_cast<double>(n);
     const double root_n = std::sqrt(static_cast<double>(n));
     ledger.scalar("truncated normal mean", mean, 0, 5 * std / root_n + 1e-300);
     ledger.ratio("truncated normal bound", largest == 0 ? 0 : largest / (bound * (1 + 1e-6)));
@@ -803,14 +829,19 @@ void check_init(Ledger& ledger, const Path&, const Json& config) {
   for (const auto& [what, message] :
        config.at("configurations_the_official_code_rejects").items()) {
     ModelConfig bad = preset("trm-5m").model;
-    bad.mlp_t = false, bad.pos_encodings = PosEncoding::rope;
-    if (what.find("puzzle_emb_ndim=0 and default puzzle_emb_len") != std::string::npos)
-      bad.puzzle_emb_ndim = 0, bad.puzzle_emb_len = 16;
-    else if (what.find("puzzle_emb_ndim=2*hidden") != std::string::npos)
-      bad.puzzle_emb_ndim = 2 * bad.hidden_size, bad.puzzle_emb_len = 1;
-    else if (what.find("odd head_dim") != std::string::npos)
-      bad.hidden_size = bad.puzzle_emb_ndim = 44, bad.num_heads = 4, bad.puzzle_emb_len = 0;
-    else
+    bad.mlp_t = false;
+    bad.pos_encodings = PosEncoding::rope;
+    if (what.find("puzzle_emb_ndim=0 and default puzzle_emb_len") != std::string::npos) {
+      bad.puzzle_emb_ndim = 0;
+      bad.puzzle_emb_len = 16;
+    } else if (what.find("puzzle_emb_ndim=2*hidden") != std::string::npos) {
+      bad.puzzle_emb_ndim = 2 * bad.hidden_size;
+      bad.puzzle_emb_len = 1;
+    } else if (what.find("odd head_dim") != std::string::npos) {
+      bad.hidden_size = bad.puzzle_emb_ndim = 44;
+      bad.num_heads = 4;
+      bad.puzzle_emb_len = 0;
+    } else
       continue;  // limits of the official program that this one does not have
     bool rejected = false;
     try {
@@ -852,7 +883,8 @@ void check_fixture(const Path& folder, Totals& totals) {
     ++totals.failed;
   }
   const auto [passed, failed] = ledger.print();
-  totals.passed += passed, totals.failed += failed;
+  totals.passed += passed;
+  totals.failed += failed;
 }
 
 int run(const std::vector<std::string>& roots) {
@@ -881,7 +913,10 @@ int run(const std::vector<std::string>& roots) {
 int main(int argc, char** argv) {
   std::vector<std::string> folders(argv + 1, argv + argc);
   const bool on_gpu = !folders.empty() && folders[0] == "--cuda";
-  if (on_gpu) folders.erase(folders.begin()), hrm::device = hrm::Device::cuda;
+  if (on_gpu) {
+    folders.erase(folders.begin());
+    hrm::device = hrm::Device::cuda;
+  }
   if (folders.empty() || (on_gpu && !hrm::kBuiltWithCuda)) {
     std::fprintf(stderr,
                  "usage: parity [--cuda] DIR...  (folders with fixtures; --cuda: on the "

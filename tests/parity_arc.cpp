@@ -129,7 +129,8 @@ void check_votes(Ledger& ledger, const Json& votes, const Json& tasks) {
   for (const Json& entry : tasks) {
     const ArcTask task = task_of(entry);
     order.push_back(task.id);
-    open[task.id].resize(task.test.size()), known[task.id] = task;
+    open[task.id].resize(task.test.size());
+    known[task.id] = task;
   }
   int64_t number = 0;
   for (const Json& r : votes.at("records")) {

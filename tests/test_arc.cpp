@@ -28,7 +28,7 @@ namespace {
 
 ArcGrid random_grid(Random& random, int most = 6) {
   ArcGrid g;
-  g.height = 1 + static_cast<int>(random.below(most)),
+  g.height = 1 + static_cast<int>(random.below(most));
   g.width = 1 + static_cast<int>(random.below(most));
   for (int i = 0; i < g.height * g.width; ++i)
     g.cells.push_back(static_cast<uint8_t>(random.below(10)));
@@ -37,7 +37,9 @@ ArcGrid random_grid(Random& random, int most = 6) {
 
 ArcTask random_task(const std::string& id, bool evaluated, Random& random) {
   ArcTask t;
-  t.id = id, t.evaluated = evaluated, t.set = evaluated ? "evaluation" : "training";
+  t.id = id;
+  t.evaluated = evaluated;
+  t.set = evaluated ? "evaluation" : "training";
   for (int i = 0; i < 3; ++i) t.train.push_back({random_grid(random), random_grid(random)});
   for (int i = 0; i < 2; ++i) t.test.push_back({random_grid(random), random_grid(random)});
   return t;
@@ -48,7 +50,8 @@ ArcData small_data(int64_t variants = 5, int canvas = 0) {
   ArcData data;
   data.tasks = {random_task("aaaa", false, random), random_task("bbbb", true, random),
                 random_task("cccc", true, random)};
-  data.variants = variants, data.canvas = canvas;
+  data.variants = variants;
+  data.canvas = canvas;
   return data;
 }
 
@@ -145,7 +148,8 @@ TEST_CASE("arc: kinds of augmentation switch separately") {
 TEST_CASE("arc: variants of a task differ, as far as the task allows") {
   Random random(4);
   ArcTask one;  // a single black cell: every variant is the task itself
-  one.id = "one", one.train = one.test = {{ArcGrid{1, 1, {0}}, ArcGrid{1, 1, {0}}}};
+  one.id = "one";
+  one.train = one.test = {{ArcGrid{1, 1, {0}}, ArcGrid{1, 1, {0}}}};
   CHECK(arc_variants(one, 50, {}, 0).size() == 1);
   ArcTask red = one;  // a red cell: nine colours
   red.train[0].input.cells[0] = 2;
@@ -301,7 +305,8 @@ TEST_CASE("arc: the compact form holds tasks and makes examples when they are re
   write_tasks(dir / "set", data);
   ArcBuild build;
   build.from = {dir / "set"};
-  build.options = data, build.options.tasks.clear();
+  build.options = data;
+  build.options.tasks.clear();
   const ArcSummary s = build_arc(build, dir / "d");
   CHECK(s.training == 1);
   CHECK(s.evaluated == 2);
@@ -341,7 +346,8 @@ TEST_CASE("arc: the compact form holds tasks and makes examples when they are re
   CHECK(originals.num_examples() == 4);
   CHECK(originals.puzzle_names() == test.puzzle_names());
   view = {};
-  view.tasks = {"cccc"}, view.variants = 2;
+  view.tasks = {"cccc"};
+  view.variants = 2;
   const PuzzleDataset other(dir / "d", "test", view);
   CHECK(other.info().num_puzzle_identifiers == 1 + 3);
   CHECK(other.puzzle_name(1) == "cccc");
@@ -374,12 +380,14 @@ TEST_CASE("arc: tasks that make no data set, and data sets of something else, ar
                "[arc] a grid of side " + std::to_string(smallest_canvas(data.tasks)) +
                    " does not fit a canvas of 2");
   const ArcExamples all(small_data(0), "train", {});
-  data.canvas = 0, data.tasks.resize(1);
+  data.canvas = 0;
+  data.tasks.resize(1);
   expect_error([&] { ArcExamples(data, "test", {}, &all); },
                "[arc] the splits have not the same tasks");
   write_tasks(dir / "set", data);
   ArcBuild build;
-  build.from = {dir / "set"}, build.only_evaluation = true;
+  build.from = {dir / "set"};
+  build.only_evaluation = true;
   expect_error([&] { build_arc(build, dir / "d"); },
                "[arc] no task is left. HINT: --only evaluation keeps tasks of a folder");
   CHECK_FALSE(fs::exists(dir / "d"));
@@ -387,7 +395,9 @@ TEST_CASE("arc: tasks that make no data set, and data sets of something else, ar
   // Two variants of one task on a canvas of 2 x 2; the second one has `examples`.
   const auto official = [&](const std::string& name, int vocab, bool names, int examples) {
     DatasetInfo info;
-    info.seq_len = 4, info.vocab_size = vocab, info.num_puzzle_identifiers = 3;
+    info.seq_len = 4;
+    info.vocab_size = vocab;
+    info.num_puzzle_identifiers = 3;
     DatasetWriter writer(dir / name, info, {}, false);
     const std::vector<int> grid = {2, 3, 4, 5};
     writer.add("test", grid, grid, 0, 1);
@@ -440,7 +450,8 @@ TEST_CASE("arc: the official form, written and read again, is the same data") {
   write_tasks(dir / "set", data);
   ArcBuild build;
   build.from = {dir / "set"};
-  build.options = data, build.options.tasks.clear();
+  build.options = data;
+  build.options.tasks.clear();
   build.official = true;
   build_arc(build, dir / "official");
   CHECK_FALSE(fs::exists(dir / "official/arc.json"));
@@ -504,7 +515,8 @@ TEST_CASE("arc: conditionings say in each row what the model may know") {
   CHECK(blank.info().num_puzzle_identifiers == 1);
 
   // Demonstrations come under the row's variant, and never the row's own pair.
-  view.conditioning = Conditioning::context, view.context_pairs = 2;
+  view.conditioning = Conditioning::context;
+  view.context_pairs = 2;
   const PuzzleDataset context(std::make_shared<ArcExamples>(data, "train", view));
   CHECK(context.input_len() == 5 * cells);
   const int side = static_cast<int>(context.arc()->side());
@@ -530,11 +542,13 @@ TEST_CASE("arc: a model learns a task under every conditioning, and its votes ar
   ArcData data;
   for (const char* id : {"swap", "same"}) {
     ArcTask t;
-    t.id = id, t.evaluated = true;
+    t.id = id;
+    t.evaluated = true;
     for (int i = 0; i < 4; ++i) {
       ArcGrid g{2, 2, {}};
       for (int c = 0; c < 4; ++c) g.cells.push_back(static_cast<uint8_t>(1 + random.below(2)));
-      g.cells[i] = 1, g.cells[(i + 1) % 4] = 2;
+      g.cells[i] = 1;
+      g.cells[(i + 1) % 4] = 2;
       ArcGrid out = g;
       if (id == std::string("swap"))
         for (uint8_t& c : out.cells) c = static_cast<uint8_t>(3 - c);
@@ -542,19 +556,27 @@ TEST_CASE("arc: a model learns a task under every conditioning, and its votes ar
     }
     data.tasks.push_back(t);
   }
-  data.variants = 3, data.canvas = 0, data.kinds = ArcKinds::parse("rotation,flip");
+  data.variants = 3;
+  data.canvas = 0;
+  data.kinds = ArcKinds::parse("rotation,flip");
   for (const Conditioning conditioning :
        {Conditioning::variant, Conditioning::task, Conditioning::context}) {
     CAPTURE(to_string(conditioning));
     Config config = preset("arc-task");
-    config.model.hidden_size = config.model.puzzle_emb_ndim = 32, config.model.num_heads = 2;
-    config.model.H_layers = config.model.L_layers = 1, config.model.halt_max_steps = 2;
+    config.model.hidden_size = config.model.puzzle_emb_ndim = 32;
+    config.model.num_heads = 2;
+    config.model.H_layers = config.model.L_layers = 1;
+    config.model.halt_max_steps = 2;
     config.model.conditioning = conditioning;
-    config.train.total_steps = 120, config.train.lr_warmup_steps = 5, config.train.lr = 3e-3;
+    config.train.total_steps = 120;
+    config.train.lr_warmup_steps = 5;
+    config.train.lr = 3e-3;
     config.train.puzzle_emb_lr = 1e-2;
-    config.train.batch_size = 16, config.train.checkpoint_every = 1000;
+    config.train.batch_size = 16;
+    config.train.checkpoint_every = 1000;
     DataView view;
-    view.conditioning = conditioning, view.context_pairs = config.model.context_pairs;
+    view.conditioning = conditioning;
+    view.context_pairs = config.model.context_pairs;
     const PuzzleDataset train(std::make_shared<ArcExamples>(data, "train", view));
     config.model.seq_len = train.info().seq_len;
     config.model.num_puzzle_identifiers = train.info().num_puzzle_identifiers;
@@ -577,11 +599,14 @@ TEST_CASE("arc: conditionings give the same losses on every device") {
   for (const Conditioning conditioning : {Conditioning::task, Conditioning::context}) {
     CAPTURE(to_string(conditioning));
     Config config = preset("arc-task");
-    config.model.hidden_size = config.model.puzzle_emb_ndim = 32, config.model.num_heads = 2;
+    config.model.hidden_size = config.model.puzzle_emb_ndim = 32;
+    config.model.num_heads = 2;
     config.model.H_layers = config.model.L_layers = 1;
-    config.model.conditioning = conditioning, config.model.context_pairs = 2;
+    config.model.conditioning = conditioning;
+    config.model.context_pairs = 2;
     DataView view;
-    view.conditioning = conditioning, view.context_pairs = 2;
+    view.conditioning = conditioning;
+    view.context_pairs = 2;
     const PuzzleDataset train(std::make_shared<ArcExamples>(data, "train", view));
     config.model.seq_len = train.info().seq_len;
     config.model.num_puzzle_identifiers = train.info().num_puzzle_identifiers;
@@ -635,8 +660,10 @@ TEST_CASE("arc: puzzle rows follow their names into another data set") {
 
   // A run does not go on with the rows of other puzzles.
   Config config = preset("arc-task");
-  config.model.hidden_size = config.model.puzzle_emb_ndim = 16, config.model.num_heads = 2;
-  config.model.seq_len = from.info().seq_len, config.train.total_steps = 1;
+  config.model.hidden_size = config.model.puzzle_emb_ndim = 16;
+  config.model.num_heads = 2;
+  config.model.seq_len = from.info().seq_len;
+  config.train.total_steps = 1;
   config.model.num_puzzle_identifiers = rows;
   ArcData renamed = few;
   renamed.tasks[0].id = "zzzz";
@@ -693,7 +720,8 @@ TEST_CASE("arc: votes are counted, undone and ranked; scores follow three rules"
   CHECK(sub["cccc"][0].contains("attempt_2"));
   // Equal count and q: the one seen first.
   Votes tie;
-  tie.add(wrong, 0, 5), tie.add({1, 1, {3}}, 0, 2);
+  tie.add(wrong, 0, 5);
+  tie.add({1, 1, {3}}, 0, 2);
   CHECK(tie.ranking()[0].grid.cells[0] == 3);
   CHECK(outcome_of(tie, {}).known == false);
 }
@@ -724,7 +752,8 @@ TEST_CASE("arc: the audit finds shared pairs up to augmentation, and shared task
   CHECK(audit_arc(tasks).pairs.empty());
   CHECK(audit_arc(tasks).checked == 2);
   ArcVariant v;
-  v.dihedral = 3, v.colours = {0, 4, 3, 2, 1, 9, 8, 7, 6, 5};
+  v.dihedral = 3;
+  v.colours = {0, 4, 3, 2, 1, 9, 8, 7, 6, 5};
   tasks[0].train[1] = v.apply(tasks[1].test[0]);
   ArcAudit audit = audit_arc(tasks);
   REQUIRE(audit.pairs.size() == 1);
@@ -823,12 +852,15 @@ TEST_CASE("arc: a data set of the official builder loads, is voted on, and train
   for (const ArcTask& t : tasks)
     for (const ArcPair& p : t.train) REQUIRE_FALSE((p.input.empty() || p.output.empty()));
   Config config = preset("hrm-arc");
-  config.model.hidden_size = config.model.puzzle_emb_ndim = 16, config.model.num_heads = 2;
+  config.model.hidden_size = config.model.puzzle_emb_ndim = 16;
+  config.model.num_heads = 2;
   config.model.H_layers = config.model.L_layers = 1;
   config.model.num_puzzle_identifiers = 421;
-  config.train.batch_size = 2, config.train.total_steps = 3;
+  config.train.batch_size = 2;
+  config.train.total_steps = 3;
   const TempDir run;
   Trainer trainer(config, train, nullptr, run.path());
-  trainer.step(), trainer.step();
+  trainer.step();
+  trainer.step();
   CHECK(trainer.steps_done() == 2);
 }

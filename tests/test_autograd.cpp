@@ -257,11 +257,13 @@ TEST_CASE("checkpointing gives the same gradients, weights included") {
   };
   backward(sum(body({x})[0]));
   const auto gx = x.grad().to_vector(), gw = w.grad().to_vector();
-  x.set_grad({}), w.set_grad({});
+  x.set_grad({});
+  w.set_grad({});
   backward(sum(checkpoint(body, {x, w})[0]));
   CHECK(x.grad().to_vector() == gx);
   CHECK(w.grad().to_vector() == gw);
-  x.set_grad({}), w.set_grad({});
+  x.set_grad({});
+  w.set_grad({});
   CHECK(grad({sum(checkpoint(body, {x, w})[0])}, {w})[0].to_vector() == gw);
   CHECK_FALSE(w.grad().defined());
   const Tensor y = sum(checkpoint(body, {x, w})[0]);

@@ -22,9 +22,14 @@ struct Problem {
   std::unique_ptr<Model> model;
   Carry carry;
   explicit Problem(Device device = Device::cpu) {
-    config.seq_len = 5, config.vocab_size = 6, config.hidden_size = config.puzzle_emb_ndim = 16;
-    config.num_heads = 2, config.H_layers = config.L_layers = 1, config.dtype = DType::f64;
-    config.num_puzzle_identifiers = 4, config.halt_max_steps = 4;
+    config.seq_len = 5;
+    config.vocab_size = 6;
+    config.hidden_size = config.puzzle_emb_ndim = 16;
+    config.num_heads = 2;
+    config.H_layers = config.L_layers = 1;
+    config.dtype = DType::f64;
+    config.num_puzzle_identifiers = 4;
+    config.halt_max_steps = 4;
     Random random(3), data(4);
     model = std::make_unique<Model>(config, &random, device);
     Tensor table = model->puzzle_emb->weights;
@@ -93,7 +98,9 @@ TEST_CASE("bias meter: the full gradient against itself, and on every device not
       CHECK(std::isfinite(b.residual) ==
             (rule.starts_with("anderson") || rule.starts_with("broyden")));
     }
-    meter.last_updates(), meter.one_more_map(), meter.radius();
+    meter.last_updates();
+    meter.one_more_map();
+    meter.radius();
     CHECK(contents(p) == before);
   }
 }
@@ -208,8 +215,10 @@ TEST_CASE("bias meter: changes of the states and the radius of a model") {
       const auto u = a.sliced(0, row, row + 1).to_vector(),
                  v = b.sliced(0, row, row + 1).to_vector();
       double error = 0, norm = 0;
-      for (size_t i = 0; i < u.size(); ++i)
-        error += (v[i] - u[i]) * (v[i] - u[i]), norm += u[i] * u[i];
+      for (size_t i = 0; i < u.size(); ++i) {
+        error += (v[i] - u[i]) * (v[i] - u[i]);
+        norm += u[i] * u[i];
+      }
       total += std::sqrt(error / norm) / 3;
     }
     return total;
@@ -232,8 +241,9 @@ TEST_CASE("bias meter: changes of the states and the radius of a model") {
     d = {(next.z_H - base.z_H) * (1 / eps), (next.z_L - base.z_L) * (1 / eps)};
     const Tensor flat = concat({reshape(d.z_H, {3, -1}), reshape(d.z_L, {3, -1})}, 1);
     const Tensor norm = sqrt(sum(flat * flat, 1, true));
-    for (int64_t row = 0; i >= 200 && row < 3; ++row)
-      logs[row] += std::log(norm.to_vector()[row]) / 200;
+    if (i >= 200) {
+      for (int64_t row = 0; row < 3; ++row) logs[row] += std::log(norm.to_vector()[row]) / 200;
+    }
     d = {d.z_H / norm.view({3, 1, 1}), d.z_L / norm.view({3, 1, 1})};
   }
   const double mean = (std::exp(logs[0]) + std::exp(logs[1]) + std::exp(logs[2])) / 3;
@@ -278,6 +288,7 @@ TEST_CASE("bias meter: the report as text and as JSON") {
   CHECK(text.find("spectral radius of dF/dz") != std::string::npos);
   std::istringstream lines(text);
   std::string head, first;
-  std::getline(lines, head), std::getline(lines, first);
+  std::getline(lines, head);
+  std::getline(lines, first);
   CHECK(head.size() == first.size());
 }

@@ -47,7 +47,10 @@ double cpu_against_cuda(const std::function<void(const Context&, const Place&)>&
     return at->second;
   });
   Tensors got, want;
-  for (Tensor* t : outputs) got.push_back(on_device.at(t)), want.push_back(on_host.at(t));
+  for (Tensor* t : outputs) {
+    got.push_back(on_device.at(t));
+    want.push_back(on_host.at(t));
+  }
   return largest_difference(got, want);
 }
 
@@ -237,12 +240,24 @@ TEST_CASE("cuda: gemm equals the CPU's for odd sizes, transposes, beta and dtype
                 [&, m = m, n = n, k = k, batch = batch, t = t, ct = ct](const Context& context,
                                                                         const Place& at) {
                   Gemm g;
-                  g.type = t, g.c_type = ct, g.m = m, g.n = n, g.k = k, g.batch = batch;
+                  g.type = t;
+                  g.c_type = ct;
+                  g.m = m;
+                  g.n = n;
+                  g.k = k;
+                  g.batch = batch;
                   g.beta = beta;
-                  g.a = at(a).data(), g.a_row = ta ? 1 : k, g.a_col = ta ? m : 1;
-                  g.b = at(b).data(), g.b_row = tb ? 1 : n, g.b_col = tb ? k : 1;
-                  g.a_batch = m * k, g.b_batch = k * n, g.c_batch = m * n;
-                  g.c = at(c).data(), g.c_row = n;
+                  g.a = at(a).data();
+                  g.a_row = ta ? 1 : k;
+                  g.a_col = ta ? m : 1;
+                  g.b = at(b).data();
+                  g.b_row = tb ? 1 : n;
+                  g.b_col = tb ? k : 1;
+                  g.a_batch = m * k;
+                  g.b_batch = k * n;
+                  g.c_batch = m * n;
+                  g.c = at(c).data();
+                  g.c_row = n;
                   HRM_DISPATCH(gemm, context, g);
                 },
                 {&c});
@@ -364,8 +379,10 @@ TEST_CASE("cuda: optimizers") {
       std::vector<Tensor*> outputs;
       for (size_t i = 0; i < p.size(); ++i) {
         const int64_t n = kSizes[i % kSizes.size()];
-        p[i] = random.normal({n}, 1, t), m[i] = random.normal({n}, 0.1, t);
-        g[i] = random.normal({n}, 1, t), v[i] = random.uniform({n}, 0, 1, t);
+        p[i] = random.normal({n}, 1, t);
+        m[i] = random.normal({n}, 0.1, t);
+        g[i] = random.normal({n}, 1, t);
+        v[i] = random.uniform({n}, 0, 1, t);
         copy[i] = zeros({n}, DType::bf16);
         for (Tensor* out : {&p[i], &m[i], &v[i], &copy[i]}) outputs.push_back(out);
       }
@@ -373,18 +390,22 @@ TEST_CASE("cuda: optimizers") {
       Tensor scale = full({1}, 0.7, DType::f64), skip = zeros({1}, DType::i32);
       const auto update = [&, t = t, kind = kind](const Context& context, const Place& at) {
         std::vector<AdamTensor> list;
-        for (size_t i = 0; i < p.size(); ++i)
+        for (size_t i = 0; i < p.size(); ++i) {
+          bfloat16* const place_of_copy = at(copy[i]).data<bfloat16>();
           list.push_back({at(p[i]).data(), at(m[i]).data(), at(v[i]).data(),
-                          i % 2 ? at(copy[i]).data<bfloat16>() : (at(copy[i]), nullptr),
-                          at(g[i]).data(), p[i].numel(),
+                          i % 2 ? place_of_copy : nullptr, at(g[i]).data(), p[i].numel(),
                           at(rates).data<double>() + i * kAdamRates});
+        }
         HRM_DISPATCH(adam, context, t, list.data(), static_cast<int64_t>(list.size()),
                      AdamRule{kind, 0.9, 0.95, 1e-3}, at(scale).data<double>(),
                      at(skip).data<int32_t>());
       };
       CHECK(cpu_against_cuda(update, outputs) < 8e-3);  // one bf16 rounding of the copies
       std::vector<Tensor*> masters;
-      for (size_t i = 0; i < p.size(); ++i) masters.push_back(&p[i]), masters.push_back(&v[i]);
+      for (size_t i = 0; i < p.size(); ++i) {
+        masters.push_back(&p[i]);
+        masters.push_back(&v[i]);
+      }
       CHECK(cpu_against_cuda(update, masters) < (t == DType::f32 ? 3e-6 : 1e-14));
       const auto before = p[5].to_vector();
       skip.fill(1);
@@ -448,7 +469,9 @@ TEST_CASE("cuda: halting, refill, targets and metrics") {
     for (const bool only_halted : {false, true})
       for (const QHead q_head : {QHead::halt_and_continue, QHead::halt_only}) {
         HaltRule rule;
-        rule.q_head = q_head, rule.max_steps = 4, rule.exploration = 0.5;
+        rule.q_head = q_head;
+        rule.max_steps = 4;
+        rule.exploration = 0.5;
         const double error = cpu_against_cuda(
             [&](const Context& context, const Place& at) {
               HRM_DISPATCH(act_refill, context, at(source).data<int32_t>(),

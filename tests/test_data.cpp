@@ -22,7 +22,8 @@ const char* kEasy =
 SudokuBuild small(int side, int64_t count) {
   SudokuBuild build;
   build.rules = SudokuRules::of_side(side);
-  build.count = count, build.test_count = count / 5;
+  build.count = count;
+  build.test_count = count / 5;
   return build;
 }
 
@@ -52,7 +53,8 @@ TEST_CASE("sudoku: parse, solve, check") {
   Grid wrong = s.grid;
   std::swap(wrong[2], wrong[3]);
   CHECK(check_solution(rules, puzzle, wrong).find("holds") != std::string::npos);
-  wrong = s.grid, wrong[0] = 1;
+  wrong = s.grid;
+  wrong[0] = 1;
   CHECK(check_solution(rules, puzzle, wrong) == "cell (1, 1) changes a given");
   CHECK(solve_sudoku(rules, Grid(81, 0)).count == 2);
   Grid dead(81, 0);
@@ -107,7 +109,8 @@ TEST_CASE("sudoku: symmetric copies share a class, and stay puzzles") {
 TEST_CASE("sudoku: the split keeps classes apart and meets its wishes") {
   const TempDir dir;
   SudokuBuild build = small(4, 3000);
-  build.test_count = 200, build.test_classes = 100;
+  build.test_count = 200;
+  build.test_classes = 100;
   const BuildSummary s = build_sudoku(build, dir / "d");
   CHECK(s.test == 200);
   CHECK(s.test_classes >= 100);

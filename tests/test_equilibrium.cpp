@@ -16,8 +16,13 @@ namespace {
 
 ModelConfig tiny(const std::string& rule) {
   ModelConfig c;
-  c.seq_len = 5, c.vocab_size = 6, c.hidden_size = c.puzzle_emb_ndim = 16, c.num_heads = 2;
-  c.H_layers = c.L_layers = 1, c.dtype = DType::f64, c.gradient = rule;
+  c.seq_len = 5;
+  c.vocab_size = 6;
+  c.hidden_size = c.puzzle_emb_ndim = 16;
+  c.num_heads = 2;
+  c.H_layers = c.L_layers = 1;
+  c.dtype = DType::f64;
+  c.gradient = rule;
   return c;
 }
 
@@ -40,7 +45,10 @@ std::vector<double> gradients(const ModelConfig& config, Device device = Device:
 double distance(const std::vector<double>& a, const std::vector<double>& b) {
   REQUIRE(a.size() == b.size());
   double error = 0, norm = 0;
-  for (size_t i = 0; i < a.size(); ++i) error += (a[i] - b[i]) * (a[i] - b[i]), norm += b[i] * b[i];
+  for (size_t i = 0; i < a.size(); ++i) {
+    error += (a[i] - b[i]) * (a[i] - b[i]);
+    norm += b[i] * b[i];
+  }
   return std::sqrt(error / norm);
 }
 
@@ -77,7 +85,10 @@ TEST_CASE("equilibrium: no product is the one-step gradient; the others are not"
     CHECK(std::all_of(g.begin(), g.end(), [](double v) { return std::isfinite(v); }));
   }
   ModelConfig single = tiny("neumann:2");
-  single.levels = Levels::single, single.L_layers = 0, single.H_cycles = 1, single.L_cycles = 0;
+  single.levels = Levels::single;
+  single.L_layers = 0;
+  single.H_cycles = 1;
+  single.L_cycles = 0;
   single.continue_loss = false;
   CHECK(gradients(single).size() > 100);
 }

@@ -32,13 +32,22 @@ void check_gemm(int64_t m, int64_t n, int64_t k, bool ta, bool tb, double beta, 
   const auto a = random_values<T>(m * k, 1), b = random_values<T>(k * n, 2);
   const auto start = random_values<C>(m * n, 3);
   GuardedBuffer<C> c(m * n);
-  for (int64_t i = 0; beta != 0 && i < m * n; ++i) c[i] = start[i];
+  if (beta != 0) std::copy(start.begin(), start.end(), c.data());
   Gemm g;
-  g.type = dtype_of<T>, g.c_type = dtype_of<C>;
-  g.m = m, g.n = n, g.k = k, g.beta = beta;
-  g.a = a.data(), g.a_row = ta ? 1 : k, g.a_col = ta ? m : 1;
-  g.b = b.data(), g.b_row = tb ? 1 : n, g.b_col = tb ? k : 1;
-  g.c = c.data(), g.c_row = n;
+  g.type = dtype_of<T>;
+  g.c_type = dtype_of<C>;
+  g.m = m;
+  g.n = n;
+  g.k = k;
+  g.beta = beta;
+  g.a = a.data();
+  g.a_row = ta ? 1 : k;
+  g.a_col = ta ? m : 1;
+  g.b = b.data();
+  g.b_row = tb ? 1 : n;
+  g.b_col = tb ? k : 1;
+  g.c = c.data();
+  g.c_row = n;
   cpu::gemm(g, {});
   Eigen::MatrixXd A(m, k), B(k, n);
   for (int64_t i = 0; i < m; ++i)
@@ -83,8 +92,15 @@ TEST_CASE("gemm with beta 0 never reads C, and an empty sum is zero") {
   GuardedBuffer<float> c(6);  // starts as NaN
   const std::vector<float> a(6, 1), b(6, 1);
   Gemm g;
-  g.m = 2, g.n = 3, g.k = 2;
-  g.a = a.data(), g.a_row = 2, g.b = b.data(), g.b_row = 3, g.c = c.data(), g.c_row = 3;
+  g.m = 2;
+  g.n = 3;
+  g.k = 2;
+  g.a = a.data();
+  g.a_row = 2;
+  g.b = b.data();
+  g.b_row = 3;
+  g.c = c.data();
+  g.c_row = 3;
   cpu::gemm(g, {});
   for (size_t i = 0; i < 6; ++i) CHECK(c[i] == 2);
   g.k = 0;

@@ -53,10 +53,14 @@ struct Trained {
   Trained(int64_t segments, int64_t test_count, int givens_low, int givens_high)
       : train(build(test_count, givens_low, givens_high), "train"), test(dir / "data", "test") {
     Config config = preset("sudoku4");
-    config.model.hidden_size = config.model.puzzle_emb_ndim = 32, config.model.num_heads = 2;
-    config.model.H_layers = config.model.L_layers = 1, config.model.mlp_t = true;
+    config.model.hidden_size = config.model.puzzle_emb_ndim = 32;
+    config.model.num_heads = 2;
+    config.model.H_layers = config.model.L_layers = 1;
+    config.model.mlp_t = true;
     config.model.halt_max_steps = segments;
-    config.train.batch_size = 16, config.train.total_steps = 120, config.train.lr = 3e-3;
+    config.train.batch_size = 16;
+    config.train.total_steps = 120;
+    config.train.lr = 3e-3;
     config.train.lr_warmup_steps = 5;
     fs::create_directories(dir / "run");
     trainer = std::make_unique<Trainer>(config, train, nullptr, dir / "run");
@@ -65,8 +69,10 @@ struct Trained {
   Path build(int64_t test_count, int low, int high) const {
     SudokuBuild b;
     b.rules = SudokuRules::of_side(4);
-    b.count = 10 * test_count, b.test_count = test_count;
-    b.givens_low = low, b.givens_high = high;
+    b.count = 10 * test_count;
+    b.test_count = test_count;
+    b.givens_low = low;
+    b.givens_high = high;
     build_sudoku(b, dir / "data");
     return dir / "data";
   }
@@ -126,7 +132,8 @@ TEST_CASE("experiment: a file becomes the product of its axes") {
   CHECK(to_string(e.trials[7].judgements[2].words) == "eval --halt-threshold 2 --data {data:d-2}");
 
   ExperimentOptions options;
-  options.only = "loops=4,seed=3", options.settings = {"lr=0.1"};
+  options.only = "loops=4,seed=3";
+  options.settings = {"lr=0.1"};
   CHECK(read_experiment(dir / "try.json", options).trials.size() == 2);
   CHECK(to_string(read_experiment(dir / "try.json", options).trials[0].train).ends_with("lr=0.1"));
   options = {};
@@ -292,7 +299,8 @@ TEST_CASE("every experiment of the project is a valid file, at both sizes") {
     for (const bool full : {false, true}) {
       CAPTURE(file);
       ExperimentOptions options;
-      options.full = full, options.arc = "ARC";
+      options.full = full;
+      options.arc = "ARC";
       const Experiment e = read_experiment(file, options);
       CHECK(!e.trials.empty());
       CHECK(!e.question.empty());
@@ -311,7 +319,8 @@ TEST_CASE("rollouts: the first is a plain evaluation; more of them let a rule ch
   REQUIRE(plain.exact_accuracy < 1);
 
   RolloutOptions options;
-  options.rollouts = 5, options.eval.noise = 1;
+  options.rollouts = 5;
+  options.eval.noise = 1;
   const RolloutResult noisy = roll_out(model, test, options);
   CHECK(noisy.counts == std::vector<int64_t>{1, 2, 5});
   CHECK(noisy.puzzles == 40);
@@ -325,7 +334,8 @@ TEST_CASE("rollouts: the first is a plain evaluation; more of them let a rule ch
   // The same seed, the same answers; another, others.
   CHECK(roll_out(model, test, options).solved == noisy.solved);
 
-  options.eval.noise = 0, options.relabel = true;
+  options.eval.noise = 0;
+  options.relabel = true;
   const RolloutResult renamed = roll_out(model, test, options);
   CHECK(renamed.accuracy[0][0] == doctest::Approx(plain.exact_accuracy));
   CHECK(renamed.solved[static_cast<size_t>(Select::vote)][0] == plain.solved);
@@ -342,7 +352,10 @@ TEST_CASE("evaluation: what tells a row to leave") {
   Trainer& trainer = *trained.trainer;
   const auto by = [&](HaltBy rule, double threshold) {
     EvalOptions o;
-    o.segments = 6, o.halting = true, o.halt_by = rule, o.threshold = threshold;
+    o.segments = 6;
+    o.halting = true;
+    o.halt_by = rule;
+    o.threshold = threshold;
     return evaluate(trainer.model(), test, o);
   };
   EvalOptions all;

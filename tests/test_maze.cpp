@@ -40,7 +40,8 @@ TEST_CASE("maze: shortest paths are shortest, and uniqueness is told") {
     for (char& c : maze.cells) c = random.uniform() < 0.35 ? '#' : ' ';
     const auto start = random.below(16), goal = random.below(16);
     if (start == goal) continue;
-    maze.cells[start] = 'S', maze.cells[goal] = 'G';
+    maze.cells[start] = 'S';
+    maze.cells[goal] = 'G';
     std::string visited(16, '0');
     const int64_t want = brute_force(maze, static_cast<int>(start), visited, 16);
     const MazePath path = solve_maze(maze);
@@ -105,8 +106,12 @@ TEST_CASE("maze: without a start or a goal there is no path, and labels that are
 TEST_CASE("maze: generated mazes keep their promises, and a CSV brings them back") {
   const TempDir dir;
   MazeBuild build;
-  build.side = 10, build.count = 120, build.test_count = 20, build.unique = true;
-  build.min_path = 15, build.csv = dir / "m.csv";
+  build.side = 10;
+  build.count = 120;
+  build.test_count = 20;
+  build.unique = true;
+  build.min_path = 15;
+  build.csv = dir / "m.csv";
   const MazeSummary s = build_maze(build, dir / "d");
   CHECK(s.train == 100);
   CHECK(s.test == 20);
@@ -154,18 +159,23 @@ TEST_CASE("maze: generated mazes keep their promises, and a CSV brings them back
   refuses("a,S#G######,S#G######,1", "no path leads from S to G (");
   refuses("a,S G      ,S G      ,1", "not a shortest path");
   MazeBuild impossible;
-  impossible.side = 5, impossible.min_path = 24, impossible.count = 10, impossible.test_count = 2;
+  impossible.side = 5;
+  impossible.min_path = 24;
+  impossible.count = 10;
+  impossible.test_count = 2;
   expect_error([&] { build_maze(impossible, dir / "f"); }, "smaller --min-path");
   for (const auto& [low, high] : {std::pair{0.5, 0.4}, {-0.1, 0.4}, {0.5, 1.0}}) {
     MazeBuild walls;
-    walls.walls_low = low, walls.walls_high = high;
+    walls.walls_low = low;
+    walls.walls_high = high;
     expect_error([&] { build_maze(walls, dir / "f"); },
                  "[maze] --walls must be a range LOW-HIGH within 0 and 1");
   }
   std::ofstream(dir / "bad.csv") << "source,question,answer,rating\n"
                                  << "a,S G######,SoG######,2\na,SG  ,SG  ,1\n";
   MazeBuild sides;
-  sides.from = dir / "bad.csv", sides.test_count = 2;
+  sides.from = dir / "bad.csv";
+  sides.test_count = 2;
   expect_error([&] { build_maze(sides, dir / "f"); },
                "[maze] all 2 mazes were needed for the test split. HINT: a smaller --test");
   sides.test_count = 1;

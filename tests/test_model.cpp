@@ -18,9 +18,15 @@ namespace {
 
 ModelConfig tiny(DType dtype = DType::f64) {
   ModelConfig c;
-  c.seq_len = 5, c.vocab_size = 7, c.num_puzzle_identifiers = 3;
-  c.hidden_size = 8, c.num_heads = 2, c.H_layers = c.L_layers = 1;
-  c.expansion = 1, c.puzzle_emb_ndim = 8, c.halt_max_steps = 3;
+  c.seq_len = 5;
+  c.vocab_size = 7;
+  c.num_puzzle_identifiers = 3;
+  c.hidden_size = 8;
+  c.num_heads = 2;
+  c.H_layers = c.L_layers = 1;
+  c.expansion = 1;
+  c.puzzle_emb_ndim = 8;
+  c.halt_max_steps = 3;
   c.dtype = dtype;
   return c;
 }
@@ -118,8 +124,14 @@ TEST_CASE("next_q_values are the q values of one more segment") {
       ModelConfig c = tiny();
       c.levels = levels;
       if (levels == Levels::shared) c.H_layers = 0;
-      if (levels == Levels::single) c.L_layers = c.L_cycles = 0, c.H_cycles = 1;
-      if (single) c.seq_len = 1, c.puzzle_emb_ndim = 0;
+      if (levels == Levels::single) {
+        c.L_layers = c.L_cycles = 0;
+        c.H_cycles = 1;
+      }
+      if (single) {
+        c.seq_len = 1;
+        c.puzzle_emb_ndim = 0;
+      }
       Random random(6);
       Model model(c, &random);
       model.q_head.weight.value.copy_from(random.normal({2, 8}, 1, DType::f64));
@@ -194,8 +206,10 @@ TEST_CASE("variants run, train every parameter, and count their parameters") {
       for (const bool mlp_t : {false, true}) {
         Config config;
         config.model = tiny();
-        config.set("levels", name), config.set("pos_encodings", pos);
-        config.model.mlp_t = mlp_t, config.model.puzzle_emb_ndim = 12;
+        config.set("levels", name);
+        config.set("pos_encodings", pos);
+        config.model.mlp_t = mlp_t;
+        config.model.puzzle_emb_ndim = 12;
         config.model.gradient = "full_bptt";
         config.model.continue_loss = config.model.levels == Levels::two;
         const Problem p(config.model);
@@ -288,7 +302,8 @@ TEST_CASE("settings out of range or at odds with each other are refused in one l
   c.gradient = "last_k:0";
   expect_error([&] { Model m(c, nullptr); }, "K must be a whole number in 1..1000000");
   c = tiny();
-  c.puzzle_emb_ndim = 20, c.puzzle_emb_len = 2;
+  c.puzzle_emb_ndim = 20;
+  c.puzzle_emb_len = 2;
   expect_error([&] { c.validate(); }, "is too short for puzzle_emb_ndim 20");
 }
 
@@ -324,7 +339,8 @@ TEST_CASE("the halting rule, its exploration, the target of q_continue and the m
   CHECK(decide(rule) == std::vector<int>{1, 0, 1, 1, 0});
   rule.training = false;
   CHECK(decide(rule) == std::vector<int>{0, 0, 0, 1, 0});
-  rule.training = true, rule.exploration = 0.5;
+  rule.training = true;
+  rule.exploration = 0.5;
   const std::vector<float> u = {0.4f, 0, 0.6f, 0.4f, 0};
   const std::vector<int32_t> least = {2, 2, 3, 3, 2};
   CHECK(decide(rule, u.data(), least.data()) == std::vector<int>{0, 0, 1, 1, 0});
@@ -360,7 +376,8 @@ TEST_CASE("rows halt, restart and keep their data as the rules say") {
   begin_segment(*p.model, carry, p.batch, Refill::reference);
   CHECK(carry.steps.to_vector() == std::vector<double>{1, 1});
   CHECK(carry.inputs.to_vector() == p.batch.inputs.to_vector());
-  carry.halted.data<uint8_t>()[0] = 0, carry.halted.data<uint8_t>()[1] = 1;
+  carry.halted.data<uint8_t>()[0] = 0;
+  carry.halted.data<uint8_t>()[1] = 1;
   carry.state.z_H.fill(3);
   Batch other = p.batch;
   other.inputs = full({2, c.seq_len}, 4, DType::i32);
@@ -371,7 +388,8 @@ TEST_CASE("rows halt, restart and keep their data as the rules say") {
   CHECK(carry.state.z_H.sliced(0, 0, 1).to_vector()[0] == 3);
   CHECK(carry.state.z_H.sliced(0, 1, 2).to_vector()[0] == p.model->H_init.to_vector()[0]);
   // only_halted: the one free slot takes the first incoming row, wherever it is.
-  carry.halted.data<uint8_t>()[0] = 0, carry.halted.data<uint8_t>()[1] = 1;
+  carry.halted.data<uint8_t>()[0] = 0;
+  carry.halted.data<uint8_t>()[1] = 1;
   other.inputs = from_values({1, 1, 1, 1, 1, 2, 2, 2, 2, 2}, {2, 5}, DType::i32);
   begin_segment(*p.model, carry, other, Refill::only_halted);
   CHECK(carry.inputs.sliced(0, 1, 2).to_vector() == std::vector<double>(5, 1));

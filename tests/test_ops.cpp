@@ -68,7 +68,8 @@ TEST_CASE("linear in bf16 keeps f32 gradients of its weight") {
   Random random(2);
   const Tensor x = random.normal({5, 33}, 1, DType::bf16);
   Tensor w = random.normal({7, 33}, 1), b = random.normal({7}, 1);
-  w.set_requires_grad(), b.set_requires_grad();
+  w.set_requires_grad();
+  b.set_requires_grad();
   const Tensor y = linear(x, w, w.detach().to(DType::bf16), b);
   CHECK(y.dtype() == DType::bf16);
   backward(y, ones({5, 7}, DType::bf16));

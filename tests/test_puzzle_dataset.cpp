@@ -74,7 +74,9 @@ void write_small(const Path& folder, const json& info, const std::string& set = 
 // example are (group, puzzle, number).
 void write_tree(const Path& folder, int groups) {
   DatasetInfo info;
-  info.seq_len = 3, info.vocab_size = 300, info.num_puzzle_identifiers = 1000;
+  info.seq_len = 3;
+  info.vocab_size = 300;
+  info.num_puzzle_identifiers = 1000;
   DatasetWriter writer(folder, info, {}, false);
   int32_t id = 0;
   for (int g = 0; g < groups; ++g)
@@ -95,7 +97,8 @@ std::vector<int64_t> values(const Tensor& t) {
 SudokuBuild small_build(int64_t count, int64_t test) {
   SudokuBuild build;
   build.rules = SudokuRules::of_side(4);
-  build.count = count, build.test_count = test;
+  build.count = count;
+  build.test_count = test;
   return build;
 }
 
@@ -232,17 +235,22 @@ TEST_CASE("data sets: every disagreement between the files is an error that name
     info[key] = value;
     write(train / "dataset.json", info.dump());
   };
-  with("pad_id", 4), fails("'pad_id' must be a whole number in 0..3, got 4");
+  with("pad_id", 4);
+  fails("'pad_id' must be a whole number in 0..3, got 4");
   with("blank_identifier_id", -1);
   fails("'blank_identifier_id' must be a whole number in 0..2, got -1");
-  with("num_puzzle_identifiers", 2), fails("entry 1 is 2, num_puzzle_identifiers is 2");
-  with("vocab_size", 3), fails("row 2 holds token 3, vocab_size is 3");
-  with("sets", json::array()), fails("'sets' must not be empty");
+  with("num_puzzle_identifiers", 2);
+  fails("entry 1 is 2, num_puzzle_identifiers is 2");
+  with("vocab_size", 3);
+  fails("row 2 holds token 3, vocab_size is 3");
+  with("sets", json::array());
+  fails("'sets' must not be empty");
   for (const char* set : {"", "../../x", "a\x1b"}) {
     with("sets", {set});
     fails("'sets' must hold parts of file names");
   }
-  with("seq_len", 3), fails("must both be [n, 3]");
+  with("seq_len", 3);
+  fails("must both be [n, 3]");
 
   write_array<int32_t>(train / "all__labels.npy", "<i4", "(2, 2)", {1, 0, 2, 1});
   fails("must both be [n, 2], got (3, 2) and (2, 2)");
@@ -257,8 +265,10 @@ TEST_CASE("data sets: every disagreement between the files is an error that name
   write_array<int32_t>(train / "all__group_indices.npy", "<i4", "(0,)", {});
   fails("group_indices.npy must ascend from 0 to 2");
 
-  write(folder / "task.json", "[1]"), fails("task.json must be a JSON object, got [1]");
-  write(folder / "task.json", "{}"), fails("task.json needs a member 'task'");
+  write(folder / "task.json", "[1]");
+  fails("task.json must be a JSON object, got [1]");
+  write(folder / "task.json", "{}");
+  fails("task.json needs a member 'task'");
   write(folder / "task.json", R"({"task": "queens", "side": 2})");
   fails(
       "task.json: unknown task 'queens'. HINT: sudoku and maze are known by their rules; "
@@ -267,20 +277,25 @@ TEST_CASE("data sets: every disagreement between the files is an error that name
   CHECK_FALSE(augmentation_of(PuzzleDataset(folder, "train")));
   write(folder / "identifiers.json", R"(["a", "b"])");
   fails("identifiers.json must be a list of as many names as there are puzzle ids (3), got");
-  write(folder / "identifiers.json", R"(["a", "b", 3])"), fails("must hold texts, got 3");
+  write(folder / "identifiers.json", R"(["a", "b", 3])");
+  fails("must hold texts, got 3");
   fs::remove(folder / "identifiers.json");
   write(folder / "task.json", R"({"task": "maze", "side": 2})");
   fails("task.json does not fit the data: side, seq_len and vocab_size disagree");
   json task = {{"task", "sudoku"}, {"side", "4"}, {"box_rows", 2}, {"box_cols", 2}};
-  write(folder / "task.json", task.dump()),
-      fails("task.json: 'side' must be a whole number in 1..1024, got \"4\"");
+  write(folder / "task.json", task.dump());
+  fails("task.json: 'side' must be a whole number in 1..1024, got \"4\"");
   task["side"] = 4;
-  write(folder / "task.json", task.dump()), fails("task.json does not fit the data");
+  write(folder / "task.json", task.dump());
+  fails("task.json does not fit the data");
   task["side"] = 16;
-  write(folder / "task.json", task.dump()), fails("side must be 4, 6 or 9, got 16");
+  write(folder / "task.json", task.dump());
+  fails("side must be 4, 6 or 9, got 16");
 
   DataView tasks, variants, kinds;
-  tasks.tasks = {"a"}, variants.variants = 1, kinds.kinds = "all";
+  tasks.tasks = {"a"};
+  variants.variants = 1;
+  kinds.kinds = "all";
   for (const DataView& view : {tasks, variants, kinds})
     expect_error(
         [&] { PuzzleDataset(folder, "train", view); },
@@ -292,7 +307,8 @@ TEST_CASE("data sets: a slash at the end of the folder, an empty one, one in a n
   SudokuBuild build = small_build(60, 10);
   build_sudoku(build, dir.path() / "new" / "place" / "");
   CHECK(PuzzleDataset(dir / "new/place", "test").num_examples() == 10);
-  build.replace = true, build.test_count = 20;
+  build.replace = true;
+  build.test_count = 20;
   build_sudoku(build, dir.path() / "new" / "place" / "");
   CHECK(PuzzleDataset(dir / "new/place", "test").num_examples() == 20);
   fs::create_directory(dir / "empty");
@@ -320,7 +336,8 @@ TEST_CASE("data sets: a full disk leaves nothing new behind and the old one in p
   CHECK(dir.list().empty());
   build_sudoku(build, dir / "d");
   const std::string before = read_file(dir / "d/train/all__inputs.npy");
-  build.replace = true, build.seed = 1;
+  build.replace = true;
+  build.seed = 1;
   fails(dir / "d");
   CHECK(dir.list() == std::vector<std::string>{"d"});
   CHECK(read_file(dir / "d/train/all__inputs.npy") == before);
@@ -337,7 +354,8 @@ TEST_CASE("data sets: no test puzzles, stored copies, a random part of the train
   CHECK(eval_batch(PuzzleDataset(dir / "none", "test"), 0, 4).rows == 0);
 
   build = small_build(200, 20);
-  build.augment = 3, build.subsample_train = 50;
+  build.augment = 3;
+  build.subsample_train = 50;
   const BuildSummary summary = build_sudoku(build, dir / "copies");
   CHECK(summary.train == 50 * 4);
   CHECK(summary.dropped >= 200 - 20 - 50);
@@ -459,9 +477,11 @@ TEST_CASE("sampler: the stream does not depend on how it is cut, and goes on fro
   json bad = good;
   bad["group_cursor"] = data.num_groups() + 1;
   fails(bad, "does not fit this data set");
-  bad = good, bad["pending"] = {data.num_examples()};
+  bad = good;
+  bad["pending"] = {data.num_examples()};
   fails(bad, "does not fit this data set");
-  bad = good, bad["pending"] = {-1};
+  bad = good;
+  bad["pending"] = {-1};
   fails(bad, "'pending' must hold whole numbers of at least 0, got -1");
   expect_error([&] { TrainSampler(PuzzleDataset(dir / "d", "valid"), 1, nullptr); },
                "is not a data set");
@@ -470,7 +490,8 @@ TEST_CASE("sampler: the stream does not depend on how it is cut, and goes on fro
 TEST_CASE("sampler: an empty training split is an error; foreign data is not augmented") {
   const TempDir dir;
   DatasetInfo info;
-  info.seq_len = 2, info.vocab_size = 4;
+  info.seq_len = 2;
+  info.vocab_size = 4;
   DatasetWriter writer(dir / "d", info, {}, false);
   expect_error([&] { writer.add("train", {1}, {1}, 0); }, "must have 2 tokens, got 1 and 1");
   expect_error([&] { writer.add("train", {1, 2}, {1}, 0); }, "must have 2 tokens, got 2 and 1");
@@ -564,7 +585,8 @@ TEST_CASE("a data set is written beside its place: by one process, over nothing 
 TEST_CASE("a place where no data set can be, or tokens that do not fit one, are refused") {
   const TempDir dir;
   DatasetInfo info;
-  info.seq_len = 2, info.vocab_size = 4;
+  info.seq_len = 2;
+  info.vocab_size = 4;
   const auto writer = [&](const std::string& name) {
     return std::make_unique<DatasetWriter>(dir / name, info, TaskInfo{}, false);
   };

@@ -174,7 +174,9 @@ SwiGLU& a_swiglu() {
 }
 Block& a_block() {
   BlockOptions options;
-  options.hidden = 6, options.heads = 1, options.seq = 2;
+  options.hidden = 6;
+  options.heads = 1;
+  options.seq = 2;
   options.expansion = 1;
   static Block layer(options, layer_options());
   return layer;

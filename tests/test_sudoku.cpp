@@ -167,7 +167,8 @@ TEST_CASE("sudoku: transforms cover the group evenly, and transpose square boxes
   int transposed = 0;
   for (int i = 0; i < kDraws; ++i) {
     const SudokuTransform t = SudokuTransform::draw(SudokuRules::of_side(4), random);
-    ++sources[t.source], ++digits[t.digit];
+    ++sources[t.source];
+    ++digits[t.digit];
     transposed += t.source[0] / 4 != t.source[1] / 4;  // neighbours in a row came from a column
   }
   CHECK(sources.size() == 128);
@@ -203,7 +204,8 @@ TEST_CASE("sudoku: tokens move with their digits; blanks and padding stay") {
 
 TEST_CASE("sudoku: the generator keeps to its range of givens, its seed and its rating") {
   SudokuBuild build = generator(4, 400);
-  build.givens_low = 5, build.givens_high = 8;
+  build.givens_low = 5;
+  build.givens_high = 8;
   build.seed = 3;
   const std::vector<SudokuPuzzle> puzzles = generate_sudoku(build);
   std::set<int> givens;
@@ -219,7 +221,8 @@ TEST_CASE("sudoku: the generator keeps to its range of givens, its seed and its 
   CHECK(generate_sudoku(build)[0].puzzle != puzzles[0].puzzle);
 
   build = generator(9, 5);
-  build.minimal = true, build.min_rating = 3;
+  build.minimal = true;
+  build.min_rating = 3;
   for (const SudokuPuzzle& p : generate_sudoku(build)) {
     CHECK(p.rating >= 3);
     CHECK(solve_sudoku(build.rules, p.puzzle).guesses == p.rating);
@@ -230,7 +233,8 @@ TEST_CASE("sudoku: the generator keeps to its range of givens, its seed and its 
                "only 0 of 10 different puzzles found. HINT: a smaller --count, a wider range of "
                "--givens or a lower --min-rating");
   build = generator(4, 10);
-  build.givens_low = 9, build.givens_high = 7;
+  build.givens_low = 9;
+  build.givens_high = 7;
   expect_error([&] { generate_sudoku(build); }, "givens must be a range LOW-HIGH within 0-16");
 }
 

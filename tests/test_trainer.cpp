@@ -30,8 +30,10 @@ TEST_CASE("a run that is killed and resumed ends with the same bits, on every de
                                                 {"f32", "only_halted", "2"},
                                                 {"f32", "reference", "3"}}) {
       SmallRun s(8);  // few rows: the emulated device is slow
-      s.config.train.batch_size = 4, s.config.train.eval_puzzles = 4;
-      s.config.set("dtype", dtype), s.config.set("refill", refill);
+      s.config.train.batch_size = 4;
+      s.config.train.eval_puzzles = 4;
+      s.config.set("dtype", dtype);
+      s.config.set("refill", refill);
       s.config.set("unroll_segments", unroll);
       if (*unroll == '2') s.config.set("gradient", "full_bptt");
       const auto whole = s.trainer("whole", device);
@@ -80,7 +82,10 @@ TEST_CASE("micro-batches give the step of the whole batch") {
   const auto whole = s.trainer("one");
   s.config.train.micro_batches = 3;
   const auto parts = s.trainer("three");
-  for (int i = 0; i < 3; ++i) whole->step(), parts->step();
+  for (int i = 0; i < 3; ++i) {
+    whole->step();
+    parts->step();
+  }
   const NamedTensors a = whole->model().state_dict(), b = parts->model().state_dict();
   for (size_t i = 0; i < a.size(); ++i) {
     const auto x = a[i].second.to_vector(), y = b[i].second.to_vector();
@@ -95,10 +100,17 @@ struct Unrolled {
   ModelConfig config;
   std::unique_ptr<Model> model;
   explicit Unrolled(const std::string& rule) {
-    config.seq_len = 5, config.vocab_size = 6, config.hidden_size = config.puzzle_emb_ndim = 16;
-    config.num_heads = 2, config.H_layers = config.L_layers = 1, config.dtype = DType::f64;
-    config.num_puzzle_identifiers = 5, config.gradient = rule;
-    config.halt_max_steps = 2, config.halt_exploration_prob = 0, config.continue_loss = false;
+    config.seq_len = 5;
+    config.vocab_size = 6;
+    config.hidden_size = config.puzzle_emb_ndim = 16;
+    config.num_heads = 2;
+    config.H_layers = config.L_layers = 1;
+    config.dtype = DType::f64;
+    config.num_puzzle_identifiers = 5;
+    config.gradient = rule;
+    config.halt_max_steps = 2;
+    config.halt_exploration_prob = 0;
+    config.continue_loss = false;
     Random random(3);
     model = std::make_unique<Model>(config, &random);
     model->q_head.bias.value.copy_from(from_values({-5, -4}, {2}, DType::f64));  // go on, no tie
@@ -148,7 +160,10 @@ struct Unrolled {
 double distance(const std::vector<double>& a, const std::vector<double>& b) {
   REQUIRE(a.size() == b.size());
   double error = 0, norm = 0;
-  for (size_t i = 0; i < a.size(); ++i) error += (a[i] - b[i]) * (a[i] - b[i]), norm += b[i] * b[i];
+  for (size_t i = 0; i < a.size(); ++i) {
+    error += (a[i] - b[i]) * (a[i] - b[i]);
+    norm += b[i] * b[i];
+  }
   return std::sqrt(error / norm);
 }
 
@@ -217,8 +232,10 @@ TEST_CASE("unrolled segments: rules that detach change nothing, a slot that star
 
 TEST_CASE("unrolled segments: a step counts the rows of each, and updates the puzzles of each") {
   SmallRun s;
-  s.config.train.unroll_segments = 2, s.config.train.total_steps = 2;
-  s.config.train.lr_warmup_steps = 0, s.config.model.halt_max_steps = 1;
+  s.config.train.unroll_segments = 2;
+  s.config.train.total_steps = 2;
+  s.config.train.lr_warmup_steps = 0;
+  s.config.model.halt_max_steps = 1;
   TrainCallbacks callbacks;
   std::vector<TrainMetrics> lines;
   callbacks.on_metrics = [&](const TrainMetrics& m) { lines.push_back(m); };
@@ -257,11 +274,17 @@ TEST_CASE("cuda: a recorded step gives the bits of its launches") {
     s.config.train.unroll_segments = by_slot ? 1 : 2;
     const auto graph = s.trainer("graph", Device::cuda), plain = s.trainer("plain", Device::cuda);
     plain->use_cuda_graph(false);
-    for (int i = 0; i < 9; ++i) graph->step(), plain->step();
+    for (int i = 0; i < 9; ++i) {
+      graph->step();
+      plain->step();
+    }
     CHECK(same_weights(graph->model(), plain->model()));
     // The averages and the evaluation between steps leave the recording as it is.
     evaluate(graph->model(), *s.test, {});
-    for (int i = 0; i < 2; ++i) graph->step(), plain->step();
+    for (int i = 0; i < 2; ++i) {
+      graph->step();
+      plain->step();
+    }
     CHECK(same_weights(graph->model(), plain->model()));
   }
 }
@@ -337,7 +360,10 @@ TEST_CASE("cuda: training follows the CPU, and a run moves between the devices")
     s.config.model.num_heads = 1;  // heads of 16: tensor cores
     const auto cpu = s.trainer("cpu"), cuda = s.trainer("cuda", Device::cuda);
     CHECK(same_weights(cpu->model(), cuda->model()));  // the same start
-    for (int i = 0; i < 4; ++i) cpu->step(), cuda->step();
+    for (int i = 0; i < 4; ++i) {
+      cpu->step();
+      cuda->step();
+    }
     // Against how far training has come. Updates follow signs, so gradients near 0 differ most.
     const auto start = s.trainer("start");
     const auto apart = [&](const Trainer& a, const Trainer& b) {
@@ -349,12 +375,15 @@ TEST_CASE("cuda: training follows the CPU, and a run moves between the devices")
     const std::atomic<bool> stop{true};
     TrainCallbacks one_step;
     one_step.stop = [] { return true; };
-    cpu->run(one_step), cuda->run(one_step);
+    cpu->run(one_step);
+    cuda->run(one_step);
     const auto to_cuda = s.trainer("cpu", Device::cuda), to_cpu = s.trainer("cuda");
-    to_cuda->resume(), to_cpu->resume();
+    to_cuda->resume();
+    to_cpu->resume();
     CHECK(same_weights(to_cuda->model(), cpu->model()));
     CHECK(same_weights(to_cpu->model(), cuda->model()));
-    to_cuda->step(), to_cpu->step();
+    to_cuda->step();
+    to_cpu->step();
     CHECK(apart(*to_cuda, *to_cpu) < 2 * tolerance);
   }
 }
@@ -389,7 +418,9 @@ TEST_CASE("a value that is not finite masks the update and stops the run, on eve
 
 TEST_CASE("early stop, stop requests and the last checkpoints") {
   SmallRun s;
-  s.config.train.eval_every = 1, s.config.train.early_stop = 2, s.config.train.total_steps = 50;
+  s.config.train.eval_every = 1;
+  s.config.train.early_stop = 2;
+  s.config.train.total_steps = 50;
   s.config.train.lr = 0;
   CHECK(s.trainer("early")->run({}) == TrainOutcome::early_stopped);
   s.config.train.early_stop = 0;
@@ -399,7 +430,8 @@ TEST_CASE("early stop, stop requests and the last checkpoints") {
   CHECK(trainer->run(callbacks) == TrainOutcome::stopped);
   CHECK(trainer->steps_done() == 1);
   CHECK(list_checkpoints(s.dir / "stopped").size() == 1);
-  s.config.train.total_steps = 12, s.config.train.keep_checkpoints = 1;
+  s.config.train.total_steps = 12;
+  s.config.train.keep_checkpoints = 1;
   s.trainer("kept")->run({});
   CHECK(list_checkpoints(s.dir / "kept").size() == 1);
   CHECK(list_checkpoints(s.dir / "kept")[0].filename() == "step_00000012");
@@ -428,7 +460,9 @@ TEST_CASE("evaluation depends on no batch, halting runs fewer segments, on every
     options.segments = 1;
     CHECK(evaluate(trainer->model(), *s.test, options).mean_steps == 1);
     // A threshold that every row passes at once, and one that none does.
-    options.segments = 0, options.halting = true, options.batch_size = 7;
+    options.segments = 0;
+    options.halting = true;
+    options.batch_size = 7;
     options.threshold = -1e9;
     const EvalResult early = evaluate(trainer->model(), *s.test, options);
     CHECK(early.mean_steps == 1);
@@ -488,10 +522,14 @@ TEST_CASE("clipping rescales the joint gradient norm; AdamW follows its formula"
   Parameter a = Parameter::make(zeros({1}, DType::f64), DType::f64), b = a;
   b = Parameter::make(zeros({1}, DType::f64), DType::f64);
   AdamOptions options;
-  options.kind = OptimizerKind::adamw, options.beta1 = options.beta2 = 0, options.eps = 1;
-  options.weight_decay = 0, options.clip_norm = 5;
+  options.kind = OptimizerKind::adamw;
+  options.beta1 = options.beta2 = 0;
+  options.eps = 1;
+  options.weight_decay = 0;
+  options.clip_norm = 5;
   Adam adam({{"a", &a}, {"b", &b}}, options);
-  a.value.set_grad(full({1}, 30, DType::f64)), b.value.set_grad(full({1}, 40, DType::f64));
+  a.value.set_grad(full({1}, 30, DType::f64));
+  b.value.set_grad(full({1}, 40, DType::f64));
   adam.step(1);  // clipped to 3 and 4; step = g / (|g| + 1)
   CHECK(a.value.item() == doctest::Approx(-0.75));
   CHECK(b.value.item() == doctest::Approx(-0.8));
@@ -511,7 +549,8 @@ TEST_CASE("gradients and saved states of other weights are refused by the optimi
   moments[0].second = averages[0].second = zeros({4});
   refused("exp_avg.p' of shape (3)");
   moments = adam.state_dict();
-  moments.pop_back(), averages.pop_back();
+  moments.pop_back();
+  averages.pop_back();
   refused("t.p' of shape (1)");
   SparseEmbedding table(5, 4, 0, {});
   const Tensor ids = from_vector<int32_t>({1, 2}, {2});

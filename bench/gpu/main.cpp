@@ -83,8 +83,13 @@ double product_rate(int64_t n) {
         Gemm g;
         g.type = g.c_type = DType::bf16;
         g.m = g.n = g.k = n;
-        g.a = a[i].data(), g.a_row = n, g.b = b[i].data(), g.b_row = 1, g.b_col = n;
-        g.c = c[i].data(), g.c_row = n;
+        g.a = a[i].data();
+        g.a_row = n;
+        g.b = b[i].data();
+        g.b_row = 1;
+        g.b_col = n;
+        g.c = c[i].data();
+        g.c_row = n;
         cuda::gemm(g, kContext);
       },
       10);
@@ -132,11 +137,19 @@ void sweep(const char* name, const char* form, int64_t m, int64_t n, int64_t k,
   const Tensor a = normal({m, k}), b = normal({k, n}), residual = normal({m, n});
   Tensor c = f == "NT" ? normal({m, n}, DType::f32) : normal({m, n});
   Gemm g;
-  g.type = DType::bf16, g.c_type = c.dtype();
-  g.m = m, g.n = n, g.k = k;
-  g.a = a.data(), g.b = b.data(), g.c = c.data(), g.c_row = n;
-  g.a_row = f == "NT" ? 1 : k, g.a_col = f == "NT" ? m : 1;
-  g.b_row = f == "TN" ? 1 : n, g.b_col = f == "TN" ? k : 1;
+  g.type = DType::bf16;
+  g.c_type = c.dtype();
+  g.m = m;
+  g.n = n;
+  g.k = k;
+  g.a = a.data();
+  g.b = b.data();
+  g.c = c.data();
+  g.c_row = n;
+  g.a_row = f == "NT" ? 1 : k;
+  g.a_col = f == "NT" ? m : 1;
+  g.b_row = f == "TN" ? 1 : n;
+  g.b_col = f == "TN" ? k : 1;
   // In a step these two start from the residual.
   const std::string layer = name;
   if (f == "TN" && (layer == "o" || layer == "down")) {
@@ -237,7 +250,8 @@ void own_kernels(const Ceilings& top) {
                               kHidden, kContext);
     });
     Layout dense;
-    dense.ndim = 1, dense.shape[0] = kTokens * kHidden;
+    dense.ndim = 1;
+    dense.shape[0] = kTokens * kHidden;
     dense.strides[0][0] = dense.strides[1][0] = 1;
     kernel("add", 3 * unit, 0, top, [&](int i) {
       cuda::binary(BinaryOp::add, t, out.data(), x[i].data(), y[i].data(), dense, kContext);
@@ -290,7 +304,8 @@ void own_kernels(const Ceilings& top) {
 // A data set of random tokens.
 void random_dataset(const fs::path& folder, int64_t seq, int64_t vocab) {
   DatasetInfo info;
-  info.seq_len = seq, info.vocab_size = vocab;
+  info.seq_len = seq;
+  info.vocab_size = vocab;
   DatasetWriter writer(folder, info, {}, false);
   Random random(3);
   for (int i = 0; i < 64; ++i) {
@@ -309,9 +324,11 @@ void time_step(const std::string& preset_name, int64_t seq, int64_t vocab, int64
   random_dataset(folder / "data", seq, vocab);
   const PuzzleDataset data(folder / "data", "train");
   Config config = preset(preset_name);
-  config.model.seq_len = seq, config.model.vocab_size = vocab;
+  config.model.seq_len = seq;
+  config.model.vocab_size = vocab;
   config.model.dtype = DType::bf16;
-  config.train.batch_size = batch, config.train.augment = false;
+  config.train.batch_size = batch;
+  config.train.augment = false;
   config.train.total_steps = 1000000;
   empty_cache(Device::cuda);
   const double flops =

@@ -68,9 +68,17 @@ void in_registers(float* y, const float* x, const float* panels) {
 // Rung 5: production. Blocks of k and tiles of y around the same kernel.
 Gemm layer(float* y, const float* x, const float* w, const float* panels) {
   Gemm g;
-  g.m = kRows, g.n = kOut, g.k = kIn;
-  g.a = x, g.a_row = kIn, g.b = w, g.b_row = 1, g.b_col = kIn, g.packed_b = panels;
-  g.c = y, g.c_row = kOut;
+  g.m = kRows;
+  g.n = kOut;
+  g.k = kIn;
+  g.a = x;
+  g.a_row = kIn;
+  g.b = w;
+  g.b_row = 1;
+  g.b_col = kIn;
+  g.packed_b = panels;
+  g.c = y;
+  g.c_row = kOut;
   return g;
 }
 
@@ -95,7 +103,8 @@ int main() {
   const auto rung = [&](const char* name, auto work) {
     results.emplace_back(kRows * kOut);
     bench::Entry e;
-    e.name = name, e.work = 2.0 * kRows * kIn * kOut;
+    e.name = name;
+    e.work = 2.0 * kRows * kIn * kOut;
     e.run = [work, y = results.back().data()] { work(y); };
     entries.push_back(e);
   };

@@ -68,8 +68,10 @@ int main() {
   omp_set_num_threads(1);
   const auto n = static_cast<size_t>(kRows * kCols);
   std::vector<float> x(n), r(n), h(n), squares(n), scale(kRows), want(n);
-  for (size_t i = 0; i < n; ++i)
-    x[i] = static_cast<float>(i % 13) - 6, r[i] = static_cast<float>(i % 5) - 2;
+  for (size_t i = 0; i < n; ++i) {
+    x[i] = static_cast<float>(i % 13) - 6;
+    r[i] = static_cast<float>(i % 5) - 2;
+  }
   composed(want.data(), x.data(), r.data(), h.data(), squares.data(), scale.data());
 
   std::vector<bench::Entry> entries = bench::machine_entries();
@@ -79,7 +81,8 @@ int main() {
   const auto rung = [&](const char* name, auto work) {
     results.emplace_back(n);
     bench::Entry e;
-    e.name = name, e.work = 12.0 * static_cast<double>(n);  // x and r read, y written
+    e.name = name;
+    e.work = 12.0 * static_cast<double>(n);  // x and r read, y written
     e.run = [work, y = results.back().data()] { work(y); };
     entries.push_back(e);
   };

@@ -21,16 +21,24 @@ struct SmallRun {
   explicit SmallRun(int64_t test_count = 30) {
     SudokuBuild build;
     build.rules = SudokuRules::of_side(4);
-    build.count = 120 + test_count, build.test_count = test_count;
+    build.count = 120 + test_count;
+    build.test_count = test_count;
     build_sudoku(build, dir / "data");
     config = preset("sudoku4");
     config.data = (dir / "data").string();
     ModelConfig& m = config.model;
-    m.hidden_size = m.puzzle_emb_ndim = 16, m.num_heads = 2, m.H_layers = m.L_layers = 1;
+    m.hidden_size = m.puzzle_emb_ndim = 16;
+    m.num_heads = 2;
+    m.H_layers = m.L_layers = 1;
     m.halt_max_steps = 3;
     TrainConfig& t = config.train;
-    t.batch_size = 8, t.total_steps = 12, t.checkpoint_every = 4, t.eval_every = 5;
-    t.lr_warmup_steps = 3, t.eval_puzzles = 16, t.ema = 0.9;
+    t.batch_size = 8;
+    t.total_steps = 12;
+    t.checkpoint_every = 4;
+    t.eval_every = 5;
+    t.lr_warmup_steps = 3;
+    t.eval_puzzles = 16;
+    t.ema = 0.9;
     train = std::make_unique<PuzzleDataset>(dir / "data", "train");
     test = std::make_unique<PuzzleDataset>(dir / "data", "test");
   }

@@ -67,7 +67,10 @@ __global__ void __launch_bounds__(kQueries)
   float q[kDim], sum[kDim], largest = -INFINITY, total = 0;
   const bfloat16* query = row_of(qkv, row, inside ? i : 0, 0, head, seq, heads);
   GPU_UNROLL
-  for (int d = 0; d < kDim; ++d) q[d] = gpu::load(query[d]) * kScale, sum[d] = 0;
+  for (int d = 0; d < kDim; ++d) {
+    q[d] = gpu::load(query[d]) * kScale;
+    sum[d] = 0;
+  }
   for (int64_t first = 0; first < seq; first += kTile) {
     for (int e = static_cast<int>(threadIdx.x); e < kTile * kDim; e += kQueries) {
       const int64_t j = first + e / kDim < seq ? first + e / kDim : 0;

@@ -22,10 +22,16 @@ Gemm dense_product(int64_t m, int64_t n, int64_t k) {
     return stand_in::device_memory(static_cast<size_t>(elements) * sizeof(float));
   };
   Gemm g;
-  g.m = m, g.n = n, g.k = k;
-  g.a = memory(m * k), g.a_row = k;
-  g.b = memory(k * n), g.b_row = n;
-  g.c = memory(m * n), g.c_row = n, g.c_batch = m * n;
+  g.m = m;
+  g.n = n;
+  g.k = k;
+  g.a = memory(m * k);
+  g.a_row = k;
+  g.b = memory(k * n);
+  g.b_row = n;
+  g.c = memory(m * n);
+  g.c_row = n;
+  g.c_batch = m * n;
   return g;
 }
 // Forgets what was asked so far; these are the candidates from now on.
@@ -50,8 +56,10 @@ TEST_CASE("dense and transposed operands go to cuBLASLt, repeated rows and colum
   begin();
   Gemm g = dense_product(m, n, k);
   cuda::gemm(g, kContext);
-  g.a_row = 1, g.a_col = m;
-  g.b_row = 1, g.b_col = k;
+  g.a_row = 1;
+  g.a_col = m;
+  g.b_row = 1;
+  g.b_col = k;
   cuda::gemm(g, kContext);
   CHECK(library().products.size() == 2);
   CHECK(library().references == 0);
@@ -69,8 +77,10 @@ TEST_CASE("dense and transposed operands go to cuBLASLt, repeated rows and colum
     void* line = stand_in::device_memory(
         static_cast<size_t>(left ? (a_row ? m : k) : (b_row ? k : n)) * sizeof(float));
     (left ? repeated.a : repeated.b) = line;
-    repeated.a_row = a_row, repeated.a_col = a_col;
-    repeated.b_row = b_row, repeated.b_col = b_col;
+    repeated.a_row = a_row;
+    repeated.a_col = a_col;
+    repeated.b_row = b_row;
+    repeated.b_col = b_col;
     cuda::gemm(repeated, kContext);
   }
   CHECK(all_inside());
@@ -83,7 +93,8 @@ TEST_CASE("a single row or column may have any stride") {
   g.a_row = 0;
   cuda::gemm(g, kContext);
   g = dense_product(6, 1, 7);
-  g.b_col = 0, g.b_row = 1;
+  g.b_col = 0;
+  g.b_row = 1;
   cuda::gemm(g, kContext);
   CHECK(library().references == 0);
   CHECK(library().products.size() == 2);
@@ -100,7 +111,9 @@ TEST_CASE("what tuning found serves a product whose batch has one element") {
   CHECK(tuning.best_us == doctest::Approx(50));
   CHECK(tuning.first_us == doctest::Approx(100));
   library().products.clear();
-  g.a_batch = 64 * 16, g.b_batch = 32 * 16, g.c_batch = 64 * 32;
+  g.a_batch = 64 * 16;
+  g.b_batch = 32 * 16;
+  g.c_batch = 64 * 32;
   cuda::gemm(g, kContext);
   CHECK(algorithms() == std::vector<int>{1});
 }
@@ -119,7 +132,10 @@ TEST_CASE("the heuristics hear the alignment that the operands have") {
 
 TEST_CASE("a candidate that cannot run, fails or is slow does not spoil the sweep") {
   stand_in::Candidate slow, good, fails, unusable;
-  slow.seconds = 4e-4, good.seconds = 8e-5, fails.fails = true, unusable.usable = false;
+  slow.seconds = 4e-4;
+  good.seconds = 8e-5;
+  fails.fails = true;
+  unusable.usable = false;
   begin({{}, unusable, slow, fails, good});
   Gemm g = dense_product(40, 40, 40);
   const cuda::GemmTuning tuning = cuda::tune_gemm(g, 8, 20);
