@@ -126,7 +126,7 @@ TEST_CLI_SRC := $(filter-out hrm/cli/main.cpp,$(CLI_SRC))
 TORTURE_SRC := $(wildcard tests/torture/*.cpp)
 # What the CUDA backend asks of cuBLASLt, against a stand-in for it: needs its headers, but no GPU.
 HOST_SIDE_SRC := $(wildcard tests/cuda/host_side/*.cpp) kernels/cuda/gemm_cublaslt.cpp tests/main.cpp
-PARITY_SRC := tests/parity.cpp tests/parity_arc.cpp tests/support/sha256.cpp
+PARITY_SRC := tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha256.cpp
 # The parsers and all they touch.
 FUZZ_SRC := $(LIB_SRC)
 HEADERS := $(wildcard kernels/*.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h \

@@ -61,7 +61,4 @@ class Ledger {
   std::map<std::string, double> worst_;
 };
 
-// Fixtures of the family arc_pipeline (tests/parity_arc.cpp).
-void check_arc_pipeline(Ledger& ledger, const Path& folder, const Json& config);
-
 }  // namespace hrm

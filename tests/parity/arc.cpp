@@ -2,12 +2,12 @@
 #include <algorithm>
 #include <map>
 
-#include "hrm/tasks/arc_vote.h"
 #include "hrm/train/checkpoint.h"
-#include "tests/support/ledger.h"
+#include "hrm/tasks/arc_vote.h"
+#include "tests/parity/checks.h"
 #include "tests/support/sha256.h"
 
-namespace hrm {
+namespace hrm::parity {
 namespace {
 
 // Grids in the fixtures: rows of digits, or of numbers.
@@ -215,4 +215,4 @@ void check_arc_pipeline(Ledger& ledger, const Path& folder, const Json&) {
   check_votes(ledger, read_json(folder / "votes.json"), tasks);
 }
 
-}  // namespace hrm
+}  // namespace hrm::parity
