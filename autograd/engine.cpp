@@ -24,7 +24,10 @@ class Run {
   explicit Run(bool retain_graph) : retain_graph_(retain_graph) {}
 
   // The nodes that may run; empty means all.
-  void restrict_to(NodeSet needed) { needed_ = std::move(needed), restricted_ = true; }
+  void restrict_to(NodeSet needed) {
+    needed_ = std::move(needed);
+    restricted_ = true;
+  }
   // Asks for the gradient that arrives at one output of a node.
   void capture(Node* node, int output, Tensor* into) { captures_[node].emplace_back(output, into); }
 

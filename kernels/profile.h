@@ -61,7 +61,9 @@ inline std::vector<std::pair<std::string, double>> kernel_shares(const KernelTim
   for (const auto& [kernel, seconds] : kernel_times()) {
     const auto old = before.find(kernel);
     const double spent = seconds - (old == before.end() ? 0 : old->second);
-    if (spent > 0) shares.emplace_back(kernel, spent), total += spent;
+    if (spent <= 0) continue;
+    shares.emplace_back(kernel, spent);
+    total += spent;
   }
   for (auto& [kernel, share] : shares) share /= total;
   std::sort(shares.begin(), shares.end(),

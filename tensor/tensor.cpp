@@ -76,9 +76,11 @@ Tensor Tensor::view(const Shape& wanted) const {
 }
 
 Tensor Tensor::transposed(int a, int b) const {
-  a = wrap_dim(a, ndim(), "transpose"), b = wrap_dim(b, ndim(), "transpose");
+  a = wrap_dim(a, ndim(), "transpose");
+  b = wrap_dim(b, ndim(), "transpose");
   Shape s = shape(), t = strides();
-  std::swap(s[a], s[b]), std::swap(t[a], t[b]);
+  std::swap(s[a], s[b]);
+  std::swap(t[a], t[b]);
   return recorded("transpose", Tensor(storage(), offset(), s, t, dtype()),
                   [a, b](const Tensor& dy) { return dy.transposed(a, b); });
 }

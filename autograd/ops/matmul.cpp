@@ -30,9 +30,15 @@ struct Batched {
 Gemm product_of(const Tensor& a, const Tensor& b) {
   Gemm g;
   g.type = g.c_type = a.dtype();
-  g.m = a.shape()[-2], g.n = b.shape()[-1], g.k = a.shape()[-1];
-  g.a = a.data(), g.a_row = a.strides()[-2], g.a_col = a.strides()[-1];
-  g.b = b.data(), g.b_row = b.strides()[-2], g.b_col = b.strides()[-1];
+  g.m = a.shape()[-2];
+  g.n = b.shape()[-1];
+  g.k = a.shape()[-1];
+  g.a = a.data();
+  g.a_row = a.strides()[-2];
+  g.a_col = a.strides()[-1];
+  g.b = b.data();
+  g.b_row = b.strides()[-2];
+  g.b_col = b.strides()[-1];
   return g;
 }
 
@@ -45,9 +51,16 @@ Tensor multiply(const Tensor& a, const Tensor& b, DType dtype, const void* packe
   const Batched left(a), right(b);
   Gemm g = product_of(left.tensor, right.tensor);
   Tensor y = empty(a.shape().with(a.ndim() - 1, g.n), dtype, a.device());
-  g.batch = left.batch, g.a_batch = left.stride, g.b_batch = b.ndim() > 2 ? right.stride : 0;
-  g.c = y.data(), g.c_type = dtype, g.c_row = g.n, g.c_batch = g.m * g.n;
-  g.packed_b = packed_b, g.add = add, g.beta = add ? 1 : 0;
+  g.batch = left.batch;
+  g.a_batch = left.stride;
+  g.b_batch = b.ndim() > 2 ? right.stride : 0;
+  g.c = y.data();
+  g.c_type = dtype;
+  g.c_row = g.n;
+  g.c_batch = g.m * g.n;
+  g.packed_b = packed_b;
+  g.add = add;
+  g.beta = add ? 1 : 0;
   HRM_DISPATCH(gemm, a.context(), g);
   return y;
 }
@@ -99,14 +112,16 @@ const void* PackedWeight::get(const Tensor& weight) {
     const auto bytes = static_cast<size_t>(cpu::packed_b_bytes(g));
     if (packed_.bytes() < bytes) packed_ = Storage(bytes, Device::cpu);
     cpu::pack_b(g, packed_.data());
-    weight_ = weight, version_ = version;
+    weight_ = weight;
+    version_ = version;
   }
   return packed_.data();
 }
 
 void PackedWeight::release() {
   const std::lock_guard lock(mutex_);
-  weight_ = {}, packed_ = {};
+  weight_ = {};
+  packed_ = {};
 }
 
 namespace {

@@ -130,7 +130,8 @@ void forward_head(const Head<T, D>& head, void* out, void* stats, const void* qk
 #pragma omp simd
       for (int64_t j = 0; j < row; ++j) s[j] = rounded<T>(s[j] * inverse);
       A* stat = static_cast<A*>(stats) + (i0 + i) * 2;
-      stat[0] = largest, stat[1] = total;
+      stat[0] = largest;
+      stat[1] = total;
     }
     T* target = static_cast<T*>(out) + (head.first + i0) * head.width + head.column;
     if constexpr (std::is_same_v<T, A>) {
@@ -157,9 +158,12 @@ void backward_head(const Head<T, D>& head, void* dqkv, const void* dout, const v
   A *k_across = dv + n * d, *v_across = k_across + across;     // panels of k', v'
   A *k_along = v_across + across, *q_along = k_along + along;  // panels of k, q
   A *go_along = q_along + along, *p = go_along + along, *dp = p + kQueryRows * row;
-  head.load(q, qkv, 0), head.load(k, qkv, 1), head.load(v, qkv, 2);
+  head.load(q, qkv, 0);
+  head.load(k, qkv, 1);
+  head.load(v, qkv, 2);
   head.load_slice(go, dout);
-  head.pack_transposed(k_across, k), head.pack_transposed(v_across, v);
+  head.pack_transposed(k_across, k);
+  head.pack_transposed(v_across, v);
   head.pack(k_along, k);
   for (int64_t i0 = 0; i0 < n; i0 += kQueryRows) {
     const int64_t count = std::min(kQueryRows, n - i0);
@@ -192,7 +196,9 @@ void backward_head(const Head<T, D>& head, void* dqkv, const void* dout, const v
     add_transposed(dk, dp, q, q_along);   // dk += ds' q
     add_transposed(dv, p, go, go_along);  // dv += p' dout
   }
-  head.store(dqkv, dq, 0), head.store(dqkv, dk, 1), head.store(dqkv, dv, 2);
+  head.store(dqkv, dq, 0);
+  head.store(dqkv, dk, 1);
+  head.store(dqkv, dv, 2);
 }
 
 // Calls work(head) for every head, the sizes that HRM has known to the compiler.

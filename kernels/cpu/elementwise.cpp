@@ -25,7 +25,10 @@ Layout simplified(const Layout& in) {
       ++out.ndim;
     }
   }
-  if (out.ndim == 0) out.shape[0] = 1, out.ndim = 1;
+  if (out.ndim == 0) {
+    out.shape[0] = 1;
+    out.ndim = 1;
+  }
   return out;
 }
 

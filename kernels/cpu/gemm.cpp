@@ -15,8 +15,10 @@ struct Tiles {
       : m(m), n(n), row_step(row_step), col_step(col_step) {
     const auto ceil = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
     const int64_t threads = omp_in_parallel() ? 1 : omp_get_max_threads();
-    rows = ceil(m, row_step), cols = ceil(n, col_step);
-    m_tiles = ceil(m, kMostRows), n_tiles = ceil(n, kMostCols);
+    rows = ceil(m, row_step);
+    cols = ceil(n, col_step);
+    m_tiles = ceil(m, kMostRows);
+    n_tiles = ceil(n, kMostCols);
     while (m_tiles < rows && m_tiles * n_tiles % threads != 0) ++m_tiles;
   }
   // body(i, j, m, n) for every tile: its first row and column, its rows and columns.
@@ -153,7 +155,8 @@ void batched(const Gemm& g) {
   const S *a = static_cast<const S*>(g.a), *b = static_cast<const S*>(g.b);
   O* c = static_cast<O*>(g.c);
   if (g.k == 0) {  // an empty sum
-    for (int64_t i = 0; g.beta == 0 && i < g.batch; ++i)
+    if (g.beta != 0) return;
+    for (int64_t i = 0; i < g.batch; ++i)
       for (int64_t r = 0; r < g.m; ++r) std::fill_n(c + i * g.c_batch + r * g.c_row, g.n, O(0.0f));
     return;
   }

@@ -235,7 +235,8 @@ void bf16_tile_product(O* c, int64_t c_row, const bfloat16* a, int64_t a_row, in
           tile_kernel(sums, sums_row, rows, row, b, block, in_place && onto);
         else
           dot_kernel<kDotRows>(sums, sums_row, rows, row, b, block, in_place && onto);
-        for (int64_t r = 0; r < count && !in_place; ++r)
+        if (in_place) continue;
+        for (int64_t r = 0; r < count; ++r)
           write_sums(out + r * c_row, strip + r * kBf16Cols, cols, onto);
       }
     }

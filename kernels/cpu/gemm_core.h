@@ -167,7 +167,10 @@ void micro_kernel(T* c, int64_t c_row, const T* a, int64_t a_stride, const T* b,
     for (int u = 0; u < kUnroll; ++u) multiply(u);
     advance(kUnroll);
   }
-  for (; k < depth; ++k) multiply(0), advance(1);
+  for (; k < depth; ++k) {
+    multiply(0);
+    advance(1);
+  }
 #pragma GCC unroll 8
   for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
@@ -237,7 +240,9 @@ void tile_product(T* c, int64_t c_row, const S* a, int64_t a_row, int64_t a_col,
     if (!b) {
       T* packed = b_scratch.get(whole_vectors<T>(n) * block);
       pack_panels(packed, b_rows + k0 * b_row, b_row, 1, n, block);
-      panels = packed, panel_depth = block, panel_k = 0;
+      panels = packed;
+      panel_depth = block;
+      panel_k = 0;
     }
     if constexpr (std::is_same_v<T, S>) {
       if (a_col == 1) {

@@ -73,9 +73,14 @@ int alignment(const void* p) {
 
 Shape shape_of(const Gemm& g) {
   Shape s{};
-  s.type = g.type, s.c_type = g.c_type;
-  s.m = g.m, s.n = g.n, s.k = g.k, s.batch = g.batch;
-  s.a_transposed = g.a_col != 1, s.b_transposed = g.b_col != 1;
+  s.type = g.type;
+  s.c_type = g.c_type;
+  s.m = g.m;
+  s.n = g.n;
+  s.k = g.k;
+  s.batch = g.batch;
+  s.a_transposed = g.a_col != 1;
+  s.b_transposed = g.b_col != 1;
   s.a_ld = s.a_transposed ? g.a_col : g.a_row;
   s.b_ld = s.b_transposed ? g.b_col : g.b_row;
   s.c_ld = g.c_row;
@@ -84,10 +89,15 @@ Shape shape_of(const Gemm& g) {
   s.b_ld = std::max(s.b_ld, s.b_transposed ? g.k : g.n);
   s.c_ld = std::max(s.c_ld, g.n);
   // From one matrix to the next there is no way, where there is only one.
-  if (g.batch > 1) s.a_batch = g.a_batch, s.b_batch = g.b_batch, s.c_batch = g.c_batch;
+  if (g.batch > 1) {
+    s.a_batch = g.a_batch;
+    s.b_batch = g.b_batch;
+    s.c_batch = g.c_batch;
+  }
   s.add = g.beta != 0;
   s.fast = tf32 && g.type == DType::f32;
-  s.a_align = alignment(g.a), s.b_align = alignment(g.b),
+  s.a_align = alignment(g.a);
+  s.b_align = alignment(g.b);
   s.c_align = std::min(alignment(g.c), g.add ? alignment(g.add) : kAlignment);
   return s;
 }

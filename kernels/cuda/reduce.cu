@@ -52,7 +52,10 @@ __global__ void max_kernel(T* y, int32_t* index, const T* x, int64_t outputs, in
     int64_t best = 0;
     for (int64_t r = 1; r < reduced; ++r) {
       const auto v = gpu::load(column[r * inner]);
-      if (v > largest) largest = v, best = r;
+      if (v > largest) {
+        largest = v;
+        best = r;
+      }
     }
     gpu::store(y[i], largest);
     if (index) index[i] = static_cast<int32_t>(best);

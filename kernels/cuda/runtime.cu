@@ -196,7 +196,8 @@ Timer::Timer() {
   cudaEvent_t begin, end;
   gpu::check(cudaEventCreate(&begin), "create an event");
   gpu::check(cudaEventCreate(&end), "create an event");
-  begin_ = begin, end_ = end;
+  begin_ = begin;
+  end_ = end;
 }
 Timer::~Timer() {
   cudaEventDestroy(static_cast<cudaEvent_t>(begin_));

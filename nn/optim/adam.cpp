@@ -18,8 +18,10 @@ Tensor Adam::clip_factor() {
   for (const Slot& slot : slots_) {
     const Tensor g = slot.parameter->value.grad();
     if (!g.defined()) continue;
-    if (!total.defined())
-      total = zeros({}, DType::f64, g.device()), factor = ones({}, DType::f64, g.device());
+    if (!total.defined()) {
+      total = zeros({}, DType::f64, g.device());
+      factor = ones({}, DType::f64, g.device());
+    }
     HRM_DISPATCH(add_sum_of_squares, g.context(), g.dtype(), total.data<double>(), g.data(),
                  g.numel());
   }

@@ -407,8 +407,9 @@ void run_now(const Launch& l, const std::string& name) {
   checker::end_launch();
 #ifdef __SANITIZE_ADDRESS__
   // Abandoned fibers come back once more, to hand back what AddressSanitizer keeps of their stacks.
-  for (int i = 0; i < m.count && !m.failure.empty(); ++i)
-    if (m.threads[i].wait != Wait::exited) run_thread(i);
+  if (!m.failure.empty())
+    for (int i = 0; i < m.count; ++i)
+      if (m.threads[i].wait != Wait::exited) run_thread(i);
 #endif
   if (!m.failure.empty())
     hrm::detail::fail("[emulate] ", name, ", block (", blockIdx.x, ", ", blockIdx.y, ", ",
