@@ -25,15 +25,32 @@ struct Layout {
 // that most loops become one long row. ndim >= 1.
 Layout simplified(const Layout& layout);
 
-enum class UnaryOp { neg, exp, log, sqrt, rsqrt, sigmoid, silu, tanh, abs, square };
+// The functions of one number: X(name in UnaryOp, struct in namespace unary_ops of formulas.h).
+#define HRM_UNARY_OPS(X) \
+  X(neg, Neg)            \
+  X(exp, Exp)            \
+  X(log, Log)            \
+  X(sqrt, Sqrt)          \
+  X(rsqrt, Rsqrt)        \
+  X(sigmoid, Sigmoid)    \
+  X(silu, Silu)          \
+  X(tanh, Tanh)          \
+  X(abs, Abs)            \
+  X(square, Square)
+
+enum class UnaryOp {
+#define HRM_ENUMERATOR(name, Op) name,
+  HRM_UNARY_OPS(HRM_ENUMERATOR)
+#undef HRM_ENUMERATOR
+};
 enum class BinaryOp { add, sub, mul, div, maximum, minimum, atan2 };
 enum class CompareOp { eq, lt, le, gt, ge };
 
 // y[i] = op(x[i]), n contiguous elements. sigmoid is the one sigmoid of the library: targets and
 // losses must agree to the last bit (see loss.h).
 HRM_KERNEL(unary, (UnaryOp op, DType t, void* y, const void* x, int64_t n, const Context&))
-// dx[i] = dy[i] * op'(x[i]). y = op(x) is read by exp, sqrt, rsqrt, sigmoid and tanh; x by the
-// rest; the one not read may be null.
+// dx[i] = dy[i] * op'(x[i]). Of x and y = op(x) exactly one is read, the other one must be null: y
+// is read by an op that uses its output (formulas.h), x by the rest.
 HRM_KERNEL(unary_backward, (UnaryOp op, DType t, void* dx, const void* x, const void* y,
                             const void* dy, int64_t n, const Context&))
 // y[i] = op(a[...], b[...]): operand 0 is a, operand 1 is b of `layout`; y is contiguous. May run

@@ -9,61 +9,169 @@
 
 namespace hrm {
 
+// The unary ops, one struct each: the value y of x, the derivative there, and which of x and y the
+// derivative is computed from. The other one is not kept for it and must not be read. The list of
+// elementwise.h gives each struct its name in UnaryOp.
+namespace unary_ops {
+
+struct Neg {
+  static constexpr bool uses_output = false;
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A apply(A x) {
+    return -x;
+  }
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A derivative(A, A) {
+    return A(-1);
+  }
+};
+
+struct Exp {
+  static constexpr bool uses_output = true;
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A apply(A x) {
+    return Math::exp(x);
+  }
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A derivative(A, A y) {
+    return y;
+  }
+};
+
+struct Log {
+  static constexpr bool uses_output = false;
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A apply(A x) {
+    return std::log(x);
+  }
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A derivative(A x, A) {
+    return A(1) / x;
+  }
+};
+
+struct Sqrt {
+  static constexpr bool uses_output = true;
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A apply(A x) {
+    return std::sqrt(x);
+  }
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A derivative(A, A y) {
+    return A(0.5) / y;
+  }
+};
+
+struct Rsqrt {
+  static constexpr bool uses_output = true;
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A apply(A x) {
+    return A(1) / std::sqrt(x);
+  }
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A derivative(A, A y) {
+    return A(-0.5) * y * y * y;
+  }
+};
+
+struct Sigmoid {
+  static constexpr bool uses_output = true;
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A apply(A x) {
+    return Math::sigmoid(x);
+  }
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A derivative(A, A y) {
+    return y * (A(1) - y);
+  }
+};
+
+struct Silu {
+  static constexpr bool uses_output = false;
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A apply(A x) {
+    return x * Math::sigmoid(x);
+  }
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A derivative(A x, A) {
+    const A s = Math::sigmoid(x);
+    return s * (A(1) + x * (A(1) - s));
+  }
+};
+
+struct Tanh {
+  static constexpr bool uses_output = true;
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A apply(A x) {
+    return std::tanh(x);
+  }
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A derivative(A, A y) {
+    return A(1) - y * y;
+  }
+};
+
+struct Abs {
+  static constexpr bool uses_output = false;
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A apply(A x) {
+    return std::abs(x);
+  }
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A derivative(A x, A) {
+    return x > 0 ? A(1) : (x < 0 ? A(-1) : A(0));
+  }
+};
+
+struct Square {
+  static constexpr bool uses_output = false;
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A apply(A x) {
+    return x * x;
+  }
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A derivative(A x, A) {
+    return A(2) * x;
+  }
+};
+
+}  // namespace unary_ops
+
 template <class Math, class A>
 HRM_HOST_DEVICE A apply(UnaryOp op, A x) {
   switch (op) {
-    case UnaryOp::neg:
-      return -x;
-    case UnaryOp::exp:
-      return Math::exp(x);
-    case UnaryOp::log:
-      return std::log(x);
-    case UnaryOp::sqrt:
-      return std::sqrt(x);
-    case UnaryOp::rsqrt:
-      return A(1) / std::sqrt(x);
-    case UnaryOp::sigmoid:
-      return Math::sigmoid(x);
-    case UnaryOp::silu:
-      return x * Math::sigmoid(x);
-    case UnaryOp::tanh:
-      return std::tanh(x);
-    case UnaryOp::abs:
-      return std::abs(x);
-    case UnaryOp::square:
-      return x * x;
+#define HRM_APPLY(name, Op) \
+  case UnaryOp::name:       \
+    return unary_ops::Op::apply<Math>(x);
+    HRM_UNARY_OPS(HRM_APPLY)
+#undef HRM_APPLY
   }
   return x;
 }
 
-// op'(x), from y = op(x) where that is what is kept.
+// op'(x), where y = op(x).
 template <class Math, class A>
 HRM_HOST_DEVICE A derivative(UnaryOp op, A x, A y) {
   switch (op) {
-    case UnaryOp::neg:
-      return A(-1);
-    case UnaryOp::exp:
-      return y;
-    case UnaryOp::log:
-      return A(1) / x;
-    case UnaryOp::sqrt:
-      return A(0.5) / y;
-    case UnaryOp::rsqrt:
-      return A(-0.5) * y * y * y;
-    case UnaryOp::sigmoid:
-      return y * (A(1) - y);
-    case UnaryOp::silu: {
-      const A s = Math::sigmoid(x);
-      return s * (A(1) + x * (A(1) - s));
-    }
-    case UnaryOp::tanh:
-      return A(1) - y * y;
-    case UnaryOp::abs:
-      return x > 0 ? A(1) : (x < 0 ? A(-1) : A(0));
-    case UnaryOp::square:
-      return A(2) * x;
+#define HRM_DERIVATIVE(name, Op) \
+  case UnaryOp::name:            \
+    return unary_ops::Op::derivative<Math>(x, y);
+    HRM_UNARY_OPS(HRM_DERIVATIVE)
+#undef HRM_DERIVATIVE
   }
   return A(0);
+}
+
+// Whether the derivative of `op` is computed from y = op(x) and not from x.
+constexpr bool uses_output(UnaryOp op) {
+  switch (op) {
+#define HRM_USES_OUTPUT(name, Op) \
+  case UnaryOp::name:             \
+    return unary_ops::Op::uses_output;
+    HRM_UNARY_OPS(HRM_USES_OUTPUT)
+#undef HRM_USES_OUTPUT
+  }
+  return false;
 }
 
 template <class A>

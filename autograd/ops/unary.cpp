@@ -1,5 +1,7 @@
 #include "autograd/ops/unary.h"
 
+#include "kernels/formulas.h"
+
 namespace hrm {
 
 Tensor unary(UnaryOp op, const Tensor& input) {
@@ -7,8 +9,7 @@ Tensor unary(UnaryOp op, const Tensor& input) {
   Tensor y = empty_like(x);
   HRM_DISPATCH(unary, x.context(), op, x.dtype(), y.data(), x.data(), x.numel());
   // The derivative needs either the input or the output; only that one is kept.
-  const bool from_output = op == UnaryOp::exp || op == UnaryOp::sqrt || op == UnaryOp::rsqrt ||
-                           op == UnaryOp::sigmoid || op == UnaryOp::tanh;
+  const bool from_output = uses_output(op);
   return record("unary", y, {input}, {{from_output ? "y" : "x", from_output ? y : x}},
                 [op, from_output](const Saved& saved, const Tensor& grad) {
                   const Tensor& kept = saved[from_output ? "y" : "x"];
