@@ -34,6 +34,7 @@ Layout simplified(const Layout& layout);
   X(rsqrt, Rsqrt)        \
   X(sigmoid, Sigmoid)    \
   X(silu, Silu)          \
+  X(gelu, Gelu)          \
   X(tanh, Tanh)          \
   X(abs, Abs)            \
   X(square, Square)

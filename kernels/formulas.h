@@ -99,6 +99,21 @@ struct Silu {
   }
 };
 
+// Hendrycks and Gimpel 2016, arXiv 1606.08415: the exact form, with erf.
+struct Gelu {
+  static constexpr bool uses_output = false;
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A apply(A x) {
+    return x * A(0.5) * (A(1) + std::erf(x / std::numbers::sqrt2_v<A>));
+  }
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A derivative(A x, A) {
+    const A density =
+        Math::exp(A(-0.5) * x * x) * std::numbers::inv_sqrtpi_v<A> / std::numbers::sqrt2_v<A>;
+    return A(0.5) * (A(1) + std::erf(x / std::numbers::sqrt2_v<A>)) + x * density;
+  }
+};
+
 struct Tanh {
   static constexpr bool uses_output = true;
   template <class Math, class A>

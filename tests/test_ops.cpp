@@ -64,6 +64,14 @@ TEST_CASE("f32 and bf16 follow f64") {
   }
 }
 
+TEST_CASE("gelu gives the values of its definition") {
+  // x P(Z <= x) of a standard normal Z.
+  const Tensor y = gelu(from_vector<double>({-1, 0, 1, 2}, {4}));
+  const std::vector<double> expected = {-0.158655253931457, 0, 0.841344746068543,
+                                        1.954499736103642};
+  CHECK(largest_difference({y}, {from_vector(expected, {4})}) < 1e-14);
+}
+
 TEST_CASE("linear in bf16 keeps f32 gradients of its weight") {
   Random random(2);
   const Tensor x = random.normal({5, 33}, 1, DType::bf16);

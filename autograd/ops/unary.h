@@ -13,6 +13,7 @@ inline Tensor sqrt(const Tensor& x) { return unary(UnaryOp::sqrt, x); }
 inline Tensor rsqrt(const Tensor& x) { return unary(UnaryOp::rsqrt, x); }  // 1 / sqrt(x)
 inline Tensor sigmoid(const Tensor& x) { return unary(UnaryOp::sigmoid, x); }
 inline Tensor silu(const Tensor& x) { return unary(UnaryOp::silu, x); }  // x sigmoid(x)
+inline Tensor gelu(const Tensor& x) { return unary(UnaryOp::gelu, x); }  // x P(normal <= x)
 inline Tensor tanh(const Tensor& x) { return unary(UnaryOp::tanh, x); }
 inline Tensor abs(const Tensor& x) { return unary(UnaryOp::abs, x); }  // gradient 0 at 0
 inline Tensor square(const Tensor& x) { return unary(UnaryOp::square, x); }

@@ -101,6 +101,7 @@ inline const std::vector<OpCase>& op_cases() {
     unary_case("rsqrt", UnaryOp::rsqrt, true);
     unary_case("sigmoid", UnaryOp::sigmoid, false);
     unary_case("silu", UnaryOp::silu, false);
+    unary_case("gelu", UnaryOp::gelu, false);
     unary_case("tanh", UnaryOp::tanh, false);
     unary_case("abs", UnaryOp::abs, false);
     unary_case("square", UnaryOp::square, false);
