@@ -31,7 +31,8 @@ inline constexpr bool kBuiltWithCuda = HRM_WITH_CUDA != 0;
   void name parameters;              \
   }
 
-// HRM_DISPATCH(name, arguments..., context): the call every op makes. `context` comes last.
+// HRM_DISPATCH(name, context, arguments...): the call every op makes. The kernel itself takes the
+// context as its last argument.
 #define HRM_DISPATCH(name, context, ...)                  \
   do {                                                    \
     const ::hrm::Context& hrm_context = (context);        \
