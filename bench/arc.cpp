@@ -70,7 +70,7 @@ ArcResult measure_arc(int64_t tasks, int64_t variants) {
   result.votes = test->num_examples();
 
   const PuzzleDataset train(std::make_shared<ArcExamples>(data, "train", DataView{}));
-  TrainSampler sampler(train, 0, augmentation_of(train));
+  TrainSampler sampler(train, 0, train.task().augmentation());
   constexpr int64_t kRows = 4096;
   result.row_seconds = 1e30;
   for (int round = 0; round < 3; ++round) {

@@ -8,6 +8,7 @@
 #include "hrm/eval/evaluate.h"
 #include "hrm/model/segment.h"
 #include "hrm/presets.h"
+#include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_build.h"
 #include "hrm/train/trainer.h"
 #include "nn/optim/adam.h"
@@ -106,7 +107,7 @@ HaltingResult measure_halting(int64_t puzzles, int rounds) {
   build_sudoku(build, folder);
   HaltingResult result;
   {
-    const PuzzleDataset data(folder, "train");
+    const PuzzleDataset data = open_dataset(folder, "train");
     EvalOptions options;
     options.max_puzzles = puzzles;
     options.segments = 16;

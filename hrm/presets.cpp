@@ -37,15 +37,17 @@ struct Preset {
 };
 const std::vector<Preset>& preset_table() {
   static const std::vector<Preset> table = {
-      {{"sudoku4", "4x4 Sudoku, hidden 128, 2+2 layers: minutes on a laptop (hrm demo)", "sudoku"},
+      {{"sudoku4", "4x4 Sudoku, hidden 128, 2+2 layers: minutes on a laptop (hrm demo)", "sudoku",
+        "sudoku --side 4", "data/sudoku4"},
        [] { return sudoku(4, 4, 64, 1720); }},
-      {{"sudoku6", "6x6 Sudoku (boxes 2x3), hidden 128, 2+2 layers", "sudoku"},
+      {{"sudoku6", "6x6 Sudoku (boxes 2x3), hidden 128, 2+2 layers", "sudoku", "sudoku --side 6",
+        "data/sudoku6"},
        [] { return sudoku(6, 6, 64, 3600); }},
       {{"sudoku9", "9x9 Sudoku on easy generated puzzles, hidden 128: an hour with --dtype bf16",
-        "sudoku"},
+        "sudoku", "sudoku --side 9", "data/sudoku9"},
        [] { return sudoku(9, 8, 64, 15000); }},
       {{"maze10", "10x10 mazes, hidden 64, 1+1 layers, an MLP over positions: minutes on a laptop",
-        "maze"},
+        "maze", "maze --size 10 --min-path 9 --unique", "data/maze10"},
        [] {
          Config c = sudoku(10, 4, 32, 2500);
          ModelConfig& m = c.model;
@@ -55,7 +57,16 @@ const std::vector<Preset>& preset_table() {
          c.train.lr = 2e-3, c.train.lr_warmup_steps = 20;
          return c;
        }},
-      {{"arc-task", "one ARC task, or a few, on a small canvas: hidden 128, 1+1 layers", "arc"},
+      {{"queens8", "8 queens with some given, hidden 128, 1+1 layers: minutes on a laptop",
+        "n_queens", "n_queens --side 8", "data/queens8"},
+       [] {
+         Config c = sudoku(8, 4, 64, 1500);
+         c.model.vocab_size = 3;
+         c.model.H_layers = c.model.L_layers = 1;
+         return c;
+       }},
+      {{"arc-task", "one ARC task, or a few, on a small canvas: hidden 128, 1+1 layers", "arc",
+        "arc --from ARC-AGI/data", "data/arc"},
        [] {
          Config c = sudoku(30, 4, 32, 4000);
          c.model.vocab_size = 12;
@@ -64,7 +75,8 @@ const std::vector<Preset>& preset_table() {
          c.train.eval_every = 0, c.train.checkpoint_every = 500;
          return c;
        }},
-      {{"hrm-arc", "the HRM of the paper with the ARC recipe, for `hrm data arc`", "arc"},
+      {{"hrm-arc", "the HRM of the paper with the ARC recipe, for `hrm data arc`", "arc",
+        "arc --from ARC-AGI/data", "data/arc"},
        [] {
          Config c = full_size();
          c.model.seq_len = 900, c.model.vocab_size = 12;
@@ -73,9 +85,11 @@ const std::vector<Preset>& preset_table() {
          c.train.total_steps = 450000, c.train.eval_every = 10000;
          return c;
        }},
-      {{"hrm-27m", "the HRM of the paper, 27,275,266 parameters, Sudoku-Extreme recipe", ""},
+      {{"hrm-27m", "the HRM of the paper, 27,275,266 parameters, Sudoku-Extreme recipe", "",
+        "sudoku --side 9", "data/sudoku9"},
        [] { return full_size(); }},
-      {{"trm-5m", "TRM with an MLP over positions, 5,028,866 parameters, Sudoku recipe", ""},
+      {{"trm-5m", "TRM with an MLP over positions, 5,028,866 parameters, Sudoku recipe", "",
+        "sudoku --side 9", "data/sudoku9"},
        [] {
          Config c = full_size();
          ModelConfig& m = c.model;
@@ -85,7 +99,8 @@ const std::vector<Preset>& preset_table() {
          c.train.ema = 0.999, c.train.total_steps = 65104;
          return c;
        }},
-      {{"transformer-27m", "a plain Transformer in the same outer loop, 27,144,194 parameters", ""},
+      {{"transformer-27m", "a plain Transformer in the same outer loop, 27,144,194 parameters", "",
+        "sudoku --side 9", "data/sudoku9"},
        [] {
          Config c = full_size();
          ModelConfig& m = c.model;

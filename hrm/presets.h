@@ -15,7 +15,9 @@ Config preset(const std::string& name);
 
 struct PresetInfo {
   std::string name, description;
-  std::string task;  // the kind of data it was made for, as in task.json; empty: any
+  std::string task;    // the kind of data it was made for, as in task.json; empty: any
+  std::string recipe;  // how `hrm data` makes such data, and the folder that examples put it in
+  std::string data;
 };
 const std::vector<PresetInfo>& presets();
 

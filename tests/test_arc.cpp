@@ -1,5 +1,6 @@
 // ARC tasks: files, variants, sequences, data sets in both forms, votes, the audit; conditionings.
 #include "hrm/tasks/arc.h"
+#include "hrm/tasks/open_dataset.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -315,8 +316,9 @@ TEST_CASE("arc: the compact form holds tasks and makes examples when they are re
   CHECK(s.test_examples == 6 * (2 + 2));
   expect_error([&] { build_arc(build, dir / "d"); }, "--replace writes it anew");
 
-  const PuzzleDataset train(dir / "d", "train"), test(dir / "d", "test");
-  REQUIRE(train.arc());
+  const PuzzleDataset train = open_dataset(dir / "d", "train");
+  const PuzzleDataset test = open_dataset(dir / "d", "test");
+  REQUIRE(arc_examples(train));
   CHECK(train.num_examples() == s.train_examples);
   CHECK(train.num_groups() == 3);
   CHECK(test.num_groups() == 2);
@@ -324,16 +326,14 @@ TEST_CASE("arc: the compact form holds tasks and makes examples when they are re
   CHECK(train.puzzle_names() == test.puzzle_names());
   const int64_t cells = train.info().seq_len;
   CHECK(cells == s.side * s.side);
-  std::vector<int32_t> inputs(cells), labels(cells);
   std::map<std::string, int> per_name;
   for (int64_t i = 0; i < train.num_examples(); ++i) {
-    int32_t id;
-    train.read(i, inputs.data(), labels.data(), &id);
+    const auto [inputs, labels, id] = train.read(i);
     ++per_name[train.puzzle_name(id)];
     const auto [name, v] = parse_variant_name(train.puzzle_name(id));
-    const auto& pairs = train.arc()->pairs(train.arc()->where(i).task);
+    const auto& pairs = arc_examples(train)->pairs(arc_examples(train)->where(i).task);
     const ArcPair pair = {v.undo(crop(inputs.data(), s.side)), v.undo(crop(labels.data(), s.side))};
-    CHECK(pair == pairs[train.arc()->where(i).pair]);
+    CHECK(pair == pairs[arc_examples(train)->where(i).pair]);
     CHECK(std::count(labels.begin(), labels.end(), 0) == 0);  // PAD is not supervised
   }
   CHECK(per_name.size() == 18);
@@ -342,13 +342,13 @@ TEST_CASE("arc: the compact form holds tasks and makes examples when they are re
   // Fewer variants that make examples keep the ids; other tasks and variants change them.
   DataView view;
   view.pool = 0;
-  const PuzzleDataset originals(dir / "d", "test", view);
+  const PuzzleDataset originals = open_dataset(dir / "d", "test", view);
   CHECK(originals.num_examples() == 4);
   CHECK(originals.puzzle_names() == test.puzzle_names());
   view = {};
   view.tasks = {"cccc"};
   view.variants = 2;
-  const PuzzleDataset other(dir / "d", "test", view);
+  const PuzzleDataset other = open_dataset(dir / "d", "test", view);
   CHECK(other.info().num_puzzle_identifiers == 1 + 3);
   CHECK(other.puzzle_name(1) == "cccc");
   const Json good = Json::parse(arc_data_text(small_data()));
@@ -370,7 +370,7 @@ TEST_CASE("arc: the compact form holds tasks and makes examples when they are re
   refused("/tasks/1/train/0/0", "", "bbbb: train holds a pair without an input");
   refused("/tasks/1/test/0/1", "12/3", "bbbb: test is no grid");
   write(dir / "e/arc.json", "{\"format\": 1}");
-  expect_error([&] { PuzzleDataset(dir / "e", "train"); }, "arc.json needs a member 'canvas'");
+  expect_error([&] { open_dataset(dir / "e", "train"); }, "arc.json needs a member 'canvas'");
 }
 
 TEST_CASE("arc: tasks that make no data set, and data sets of something else, are refused") {
@@ -398,13 +398,13 @@ TEST_CASE("arc: tasks that make no data set, and data sets of something else, ar
     info.seq_len = 4;
     info.vocab_size = vocab;
     info.num_puzzle_identifiers = 3;
-    DatasetWriter writer(dir / name, info, {}, false);
+    DatasetWriter writer(dir / name, info, Json::object(), false);
     const std::vector<int> grid = {2, 3, 4, 5};
     writer.add("test", grid, grid, 0, 1);
     for (int i = 0; i < examples; ++i) writer.add("test", grid, grid, 0, 2, i > 0);
     writer.finish({"<blank>", "task", "task_t1_0123456789"});
     if (!names) fs::remove(dir / name / "identifiers.json");
-    return ArcExamples(PuzzleDataset(dir / name, "test"));
+    return OfficialArc(open_dataset(dir / name, "test"));
   };
   CHECK(official("good", kArcVocab, true, 1).num_variants(0) == 2);
   expect_error([&] { official("other", 6, true, 1); },
@@ -417,13 +417,11 @@ TEST_CASE("arc: tasks that make no data set, and data sets of something else, ar
 TEST_CASE("arc: translation moves all but the first example of a variant") {
   const ArcData data = small_data(0, 12);
   const PuzzleDataset train(std::make_shared<ArcExamples>(data, "train", DataView{}));
-  const Augmentation move = augmentation_of(train);
+  const Augmentation move = train.task().augmentation();
   Random random(9);
   std::set<std::pair<int, int>> corners;
-  std::vector<int32_t> inputs(144), labels(144);
   for (int round = 0; round < 2000; ++round) {
-    int32_t id;
-    train.read(0, inputs.data(), labels.data(), &id);
+    auto [inputs, labels, id] = train.read(0);
     const auto kept = inputs;
     move(inputs.data(), labels.data(), true, random);
     REQUIRE(inputs == kept);
@@ -441,7 +439,7 @@ TEST_CASE("arc: translation moves all but the first example of a variant") {
   CHECK(corners.size() == static_cast<size_t>(rows * cols));
   ArcData still = data;
   still.kinds.translation = false;
-  CHECK_FALSE(ArcExamples(still, "train", {}).augmentation());
+  CHECK_FALSE(ArcExamples(still, "train", {}).task().augmentation());
 }
 
 TEST_CASE("arc: the official form, written and read again, is the same data") {
@@ -455,17 +453,20 @@ TEST_CASE("arc: the official form, written and read again, is the same data") {
   build.official = true;
   build_arc(build, dir / "official");
   CHECK_FALSE(fs::exists(dir / "official/arc.json"));
-  const PuzzleDataset train(dir / "official", "train"), test(dir / "official", "test");
+  const PuzzleDataset train = open_dataset(dir / "official", "train");
+  const PuzzleDataset test = open_dataset(dir / "official", "test");
   CHECK(train.info().ignore_label_id == 0);
   CHECK(train.info().seq_len == 900);
-  const ArcExamples votes(test);
+  const OfficialArc votes(test);
   CHECK(votes.tasks().size() == 2);
   CHECK(votes.num_examples() == test.num_examples());
-  CHECK(votes.num_ids() == 1 + votes.num_variants(0) + votes.num_variants(1));
-  CHECK(votes.id_name(0) == "<blank>");
-  CHECK(votes.id_name(1) == votes.tasks()[0].id);
-  CHECK(votes.id_name(1 + votes.num_variants(0)) == votes.tasks()[1].id);
-  expect_error([&] { votes.id_name(votes.num_ids()); }, "there is no puzzle id");
+  // The compact form of the same tasks names every row of the puzzle table.
+  const ArcExamples compact(data, "test", {});
+  CHECK(compact.puzzle_name(0) == "<blank>");
+  CHECK(compact.puzzle_name(1) == data.tasks[0].id);
+  CHECK(compact.puzzle_name(1 + compact.num_variants(0)) == data.tasks[1].id);
+  expect_error([&] { compact.puzzle_name(compact.info().num_puzzle_identifiers); },
+               "there is no puzzle id");
   for (int64_t i = 0; i < votes.num_examples(); ++i) {
     const auto w = votes.where(i);
     const ArcTask& task = data.tasks[1 + w.task];
@@ -473,14 +474,10 @@ TEST_CASE("arc: the official form, written and read again, is the same data") {
     CHECK(votes.pairs(w.task)[w.pair] == task.test[w.pair]);
   }
   // One example of each variant is where it was, the others anywhere.
-  std::vector<int32_t> inputs(900), labels(900);
   for (int64_t p = 0; p < train.num_puzzles(); ++p) {
     int at_corner = 0;
-    for (int64_t e = train.puzzle(p).first; e < train.puzzle(p).second; ++e) {
-      int32_t id;
-      train.read(e, inputs.data(), labels.data(), &id);
-      at_corner += inputs[0] >= 2;
-    }
+    for (int64_t e = train.puzzle(p).first; e < train.puzzle(p).second; ++e)
+      at_corner += train.read(e).inputs[0] >= 2;
     CHECK(at_corner >= 1);
   }
   const auto tasks = official_tasks(dir / "official");
@@ -498,20 +495,17 @@ TEST_CASE("arc: conditionings say in each row what the model may know") {
   CHECK(task.info().num_puzzle_identifiers == 4);
   const int64_t cells = task.info().seq_len;
   CHECK(task.input_len() == cells + 10);
-  std::vector<int32_t> inputs(cells * 5), labels(cells);
-  int32_t id;
   const int64_t last = task.num_examples() - 1;
-  task.read(last, inputs.data(), labels.data(), &id);
-  const auto w = task.arc()->where(last);
-  const ArcVariant& v = task.arc()->variant(w.task, w.variant);
+  const auto [inputs, labels, id] = task.read(last);
+  const auto w = arc_examples(task)->where(last);
+  const ArcVariant& v = arc_examples(task)->variant(w.task, w.variant);
   CHECK(task.puzzle_name(id) == "cccc");
   CHECK(inputs[cells] == v.dihedral);
   for (int c = 1; c <= 9; ++c) CHECK(inputs[cells + c] == 9 * (c - 1) + v.colours[c] - 1);
 
   view.conditioning = Conditioning::blank;
   const PuzzleDataset blank(std::make_shared<ArcExamples>(data, "train", view));
-  blank.read(last, inputs.data(), labels.data(), &id);
-  CHECK(id == 0);
+  CHECK(blank.read(last).puzzle_id == 0);
   CHECK(blank.info().num_puzzle_identifiers == 1);
 
   // Demonstrations come under the row's variant, and never the row's own pair.
@@ -519,14 +513,14 @@ TEST_CASE("arc: conditionings say in each row what the model may know") {
   view.context_pairs = 2;
   const PuzzleDataset context(std::make_shared<ArcExamples>(data, "train", view));
   CHECK(context.input_len() == 5 * cells);
-  const int side = static_cast<int>(context.arc()->side());
+  const int side = static_cast<int>(arc_examples(context)->side());
   for (int64_t i = 0; i < context.num_examples(); ++i) {
-    context.read(i, inputs.data(), labels.data(), &id);
-    const auto at = context.arc()->where(i);
-    const ArcVariant& variant = context.arc()->variant(at.task, at.variant);
-    const ArcPair own = variant.apply(context.arc()->pairs(at.task)[at.pair]);
+    const Example row = context.read(i);
+    const auto at = arc_examples(context)->where(i);
+    const ArcVariant& variant = arc_examples(context)->variant(at.task, at.variant);
+    const ArcPair own = variant.apply(arc_examples(context)->pairs(at.task)[at.pair]);
     for (int k = 0; k < 2; ++k) {
-      const int32_t* demo = inputs.data() + cells * (1 + 2 * k);
+      const int32_t* demo = row.inputs.data() + cells * (1 + 2 * k);
       const ArcPair pair = {crop(demo, side), crop(demo + cells, side)};
       CHECK(pair != own);
       const auto& train = data.tasks[at.task].train;
@@ -584,7 +578,7 @@ TEST_CASE("arc: a model learns a task under every conditioning, and its votes ar
     Trainer trainer(config, train, nullptr, run.path());
     while (trainer.steps_done() < config.train.total_steps) trainer.step();
     const PuzzleDataset test(std::make_shared<ArcExamples>(data, "test", view));
-    Voting voting(*test.arc());
+    Voting voting(*arc_examples(test));
     EvalOptions options;
     options.on_answer = [&](const Answer& a) { voting.add(a.example, a.tokens, a.q_halt); };
     evaluate(trainer.model(), test, options);
@@ -732,10 +726,8 @@ TEST_CASE("arc: a pool that is moved over the canvas is read where it lies") {
   view.kinds = "all";
   const ArcExamples arc(data, "test", view);
   std::set<std::pair<int, int>> places;
-  std::vector<int32_t> inputs(81), labels(81);
   for (int64_t i = 0; i < arc.num_examples(); ++i) {
-    int32_t id;
-    arc.read(i, inputs.data(), labels.data(), &id);
+    const Tokens inputs = arc.read(i).inputs;
     const auto w = arc.where(i);
     const auto [row, col] = arc.offset(i);
     places.insert({row, col});
@@ -835,14 +827,13 @@ TEST_CASE("arc: the official sets give the known numbers") {
 TEST_CASE("arc: a data set of the official builder loads, is voted on, and trains") {
   const fs::path folder = reference_dir() / "official_dataset_arc";
   if (!fs::exists(folder / "train")) SKIP("no data set in " << folder);
-  const PuzzleDataset train(folder, "train"), test(folder, "test");
+  const PuzzleDataset train = open_dataset(folder, "train");
+  const PuzzleDataset test = open_dataset(folder, "test");
   CHECK(train.puzzle_names().size() == 421);
-  const ArcExamples votes(test);
+  const OfficialArc votes(test);
   CHECK(votes.tasks().size() == 10);
-  std::vector<int32_t> inputs(900), labels(900);
   for (int64_t i = 0; i < votes.num_examples(); ++i) {
-    int32_t id;
-    test.read(i, inputs.data(), labels.data(), &id);
+    const Tokens labels = test.read(i).labels;
     const auto w = votes.where(i);
     REQUIRE(votes.variant(w.task, w.variant).undo(crop(labels.data(), 30)) ==
             votes.pairs(w.task)[w.pair].output);

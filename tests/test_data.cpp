@@ -5,9 +5,11 @@
 #include "hrm/data/sampler.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
+#include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_build.h"
+#include "hrm/tasks/sudoku_task.h"
 #include "hrm/tasks/tokens.h"
-#include "hrm/view/grid.h"
+#include "hrm/view/puzzle_view.h"
 #include "tests/support/support.h"
 
 using namespace hrm;
@@ -32,8 +34,10 @@ void write(const Path& path, const std::string& text) { std::ofstream(path) << t
 std::vector<std::vector<int32_t>> rows_of(const PuzzleDataset& data) {
   std::vector<std::vector<int32_t>> rows;
   for (int64_t i = 0; i < data.num_examples(); ++i) {
-    std::vector<int32_t> row(2 * data.info().seq_len + 1);
-    data.read(i, row.data(), row.data() + data.info().seq_len, &row.back());
+    const Example example = data.read(i);
+    std::vector<int32_t> row = example.inputs;
+    row.insert(row.end(), example.labels.begin(), example.labels.end());
+    row.push_back(example.puzzle_id);
     rows.push_back(row);
   }
   return rows;
@@ -114,7 +118,8 @@ TEST_CASE("sudoku: the split keeps classes apart and meets its wishes") {
   const BuildSummary s = build_sudoku(build, dir / "d");
   CHECK(s.test == 200);
   CHECK(s.test_classes >= 100);
-  const PuzzleDataset train(dir / "d", "train"), test(dir / "d", "test");
+  const PuzzleDataset train = open_dataset(dir / "d", "train");
+  const PuzzleDataset test = open_dataset(dir / "d", "test");
   CHECK(train.num_examples() == s.train);
   const SudokuRules rules = build.rules;
   const auto classes = [&](const PuzzleDataset& data) {
@@ -169,13 +174,13 @@ TEST_CASE("real puzzles: the hardest have one solution, the bad ones are refused
 TEST_CASE("data sets: what was written is read, what is damaged is refused") {
   const TempDir dir;
   build_sudoku(small(4, 100), dir / "d");
-  const PuzzleDataset data(dir / "d", "train");
-  CHECK(data.task().side == 4);
+  const PuzzleDataset data = open_dataset(dir / "d", "train");
+  CHECK(data.task().cells() == 16);
   CHECK(data.num_groups() == data.num_examples());
   const auto fails = [&](const char* message) {
-    expect_error([&] { PuzzleDataset(dir / "d", "train"); }, message);
+    expect_error([&] { open_dataset(dir / "d", "train"); }, message);
   };
-  expect_error([&] { PuzzleDataset(dir / "none", "train"); }, "is not a data set");
+  expect_error([&] { open_dataset(dir / "none", "train"); }, "is not a data set");
   const Path train = dir / "d" / "train";
   const std::string good = read_file(train / "all__inputs.npy");
   write(train / "all__inputs.npy", good.substr(0, good.size() - 5));
@@ -197,15 +202,13 @@ TEST_CASE("data sets: what was written is read, what is damaged is refused") {
 TEST_CASE("the official ARC data set loads, and labels of its ignore id are not supervised") {
   const Path folder = reference_dir() / "official_dataset_arc";
   if (!fs::exists(folder / "train" / "dataset.json")) SKIP("no data set in " << folder);
-  const PuzzleDataset data(folder, "train");
+  const PuzzleDataset data = open_dataset(folder, "train");
   CHECK(data.info().seq_len == 900);
   CHECK(data.info().num_puzzle_identifiers == 421);
   CHECK(data.num_examples() == 1554);
   CHECK(data.num_puzzles() == 420);
   CHECK(data.num_groups() == 20);
-  std::vector<int32_t> inputs(900), labels(900);
-  int32_t id;
-  data.read(7, inputs.data(), labels.data(), &id);
+  const Tokens labels = data.read(7).labels;
   CHECK(std::count(labels.begin(), labels.end(), kIgnoreLabel) > 0);
   CHECK(std::count(labels.begin(), labels.end(), 0) == 0);
   // From each group one puzzle: in an epoch every group turns up once, with all its examples.
@@ -218,7 +221,7 @@ TEST_CASE("the official ARC data set loads, and labels of its ignore id are not 
 TEST_CASE("the sampler repeats from its state, covers an epoch, and augments") {
   const TempDir dir;
   build_sudoku(small(4, 200), dir / "d");
-  const PuzzleDataset data(dir / "d", "train");
+  const PuzzleDataset data = open_dataset(dir / "d", "train");
   TrainSampler plain(data, 3, nullptr);
   std::set<std::vector<double>> seen;
   const int64_t n = data.num_examples();
@@ -228,10 +231,10 @@ TEST_CASE("the sampler repeats from its state, covers an epoch, and augments") {
   plain.next(1);
   CHECK(plain.epoch() == 1);
 
-  TrainSampler a(data, 4, augmentation_of(data));
+  TrainSampler a(data, 4, data.task().augmentation());
   a.next(33);
   const nlohmann::json state = nlohmann::json::parse(a.state().dump());
-  TrainSampler b(data, 4, augmentation_of(data));
+  TrainSampler b(data, 4, data.task().augmentation());
   b.restore(state);
   for (const int64_t rows : {5, 0, 200, 1})
     CHECK(a.next(rows).inputs.to_vector() == b.next(rows).inputs.to_vector());
@@ -251,7 +254,7 @@ TEST_CASE("the sampler repeats from its state, covers an epoch, and augments") {
 TEST_CASE("the last evaluation batch is padded") {
   const TempDir dir;
   build_sudoku(small(4, 50), dir / "d");
-  const PuzzleDataset data(dir / "d", "test");
+  const PuzzleDataset data = open_dataset(dir / "d", "test");
   const Batch batch = eval_batch(data, data.num_examples() - 2, 5);
   CHECK(batch.rows == 2);
   CHECK(batch.inputs.sliced(0, 2, 3).to_vector() == std::vector<double>(16, 0));
@@ -267,7 +270,7 @@ TEST_CASE("an own task from a CSV of tokens") {
       build("inputs,labels,split,puzzle\n1 2 3,3 2 -100,train,a\n4 5 6,6 5 4,test,b\n");
   CHECK(s.train == 1);
   CHECK(s.test == 1);
-  const PuzzleDataset data(dir / "t", "train");
+  const PuzzleDataset data = open_dataset(dir / "t", "train");
   CHECK(data.info().vocab_size == 7);
   CHECK(data.info().num_puzzle_identifiers == 3);
   CHECK(rows_of(data)[0] == std::vector<int32_t>{1, 2, 3, 3, 2, kIgnoreLabel, 1});
@@ -292,9 +295,9 @@ TEST_CASE("grids mark wrong cells with and without colour") {
   trace.predictions = {std::vector<int>(16, 2)};
   trace.predictions[0][0] = 5;
   trace.q_halt = {0.42};
-  const SudokuRules rules = SudokuRules::of_side(4);
-  const std::string plain = render_trace(trace, rules, false),
-                    colour = render_trace(trace, rules, true);
+  const SudokuTask task(SudokuRules::of_side(4));
+  const std::string plain = trace_text(trace, task, false);
+  const std::string colour = trace_text(trace, task, true);
   CHECK(plain.find("[4]") != std::string::npos);
   CHECK(plain.find("halt 42%") != std::string::npos);
   CHECK(plain.find('\033') == std::string::npos);
@@ -355,6 +358,6 @@ TEST_CASE("what a killed build left is removed, and what it was replacing comes 
   fs::create_directories(dir / "d.tmp" / "new" / "train");
   fs::rename(dir / "d", dir / "d.tmp" / "old");
   expect_error([&] { build_sudoku(small(4, 60), dir / "d"); }, "exists already. HINT: --replace");
-  CHECK(PuzzleDataset(dir / "d", "test").num_examples() == 10);
+  CHECK(open_dataset(dir / "d", "test").num_examples() == 10);
   CHECK_FALSE(fs::exists(dir / "d.tmp"));
 }

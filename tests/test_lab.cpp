@@ -6,6 +6,7 @@
 #include "hrm/eval/rollouts.h"
 #include "hrm/lab/experiment_page.h"
 #include "hrm/presets.h"
+#include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_build.h"
 #include "hrm/train/trainer.h"
 #include "hrm/view/metrics.h"
@@ -51,7 +52,8 @@ struct Trained {
   std::unique_ptr<Trainer> trainer;
 
   Trained(int64_t segments, int64_t test_count, int givens_low, int givens_high)
-      : train(build(test_count, givens_low, givens_high), "train"), test(dir / "data", "test") {
+      : train(open_dataset(build(test_count, givens_low, givens_high), "train")),
+        test(open_dataset(dir / "data", "test")) {
     Config config = preset("sudoku4");
     config.model.hidden_size = config.model.puzzle_emb_ndim = 32;
     config.model.num_heads = 2;

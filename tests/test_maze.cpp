@@ -1,5 +1,6 @@
 // Mazes: text, shortest paths, judging answers, generation, data sets, symmetry.
 #include "hrm/tasks/maze_build.h"
+#include "hrm/tasks/open_dataset.h"
 
 #include <array>
 #include <fstream>
@@ -121,15 +122,13 @@ TEST_CASE("maze: generated mazes keep their promises, and a CSV brings them back
   CHECK(s.wall_share < 0.55);
   CHECK(s.acceptance > 0);
   CHECK(s.acceptance <= 1);
-  const PuzzleDataset train(dir / "d", "train");
-  CHECK(train.task().task == "maze");
+  const PuzzleDataset train = open_dataset(dir / "d", "train");
+  CHECK(train.task().kind() == "maze");
   std::set<std::string> different;
-  const Augmentation turn = augmentation_of(train);
+  const Augmentation turn = train.task().augmentation();
   Random random(4);
   for (int64_t i = 0; i < train.num_examples(); ++i) {
-    std::vector<int32_t> inputs(100), labels(100);
-    int32_t id;
-    train.read(i, inputs.data(), labels.data(), &id);
+    auto [inputs, labels, id] = train.read(i);
     const Maze maze{10, maze_cells(inputs)};
     different.insert(maze.cells);
     const MazePath path = solve_maze(maze);

@@ -1,5 +1,6 @@
 // Data sets on disk: the official layout both ways, damage, replacement; the order of the sampler.
 #include "hrm/data/dataset_writer.h"
+#include "hrm/tasks/open_dataset.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -21,18 +22,6 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 namespace {
-
-struct Example {
-  std::vector<int32_t> inputs, labels;
-  int32_t id = 0;
-  bool operator==(const Example&) const = default;
-};
-
-Example example(const PuzzleDataset& data, int64_t i) {
-  Example e{std::vector<int32_t>(data.info().seq_len), std::vector<int32_t>(data.info().seq_len)};
-  data.read(i, e.inputs.data(), e.labels.data(), &e.id);
-  return e;
-}
 
 void write(const Path& path, const std::string& text) {
   fs::create_directories(path.parent_path());
@@ -77,7 +66,7 @@ void write_tree(const Path& folder, int groups) {
   info.seq_len = 3;
   info.vocab_size = 300;
   info.num_puzzle_identifiers = 1000;
-  DatasetWriter writer(folder, info, {}, false);
+  DatasetWriter writer(folder, info, Json::object(), false);
   int32_t id = 0;
   for (int g = 0; g < groups; ++g)
     for (int p = 0; p <= g % 3; ++p) {
@@ -126,14 +115,15 @@ TEST_CASE("data sets: the official one, read and written again, has equal arrays
   const Path official = reference_dir() / "official_dataset_arc";
   if (!fs::exists(official / "train" / "dataset.json")) SKIP("no data set in " << official);
   const TempDir dir;
-  const PuzzleDataset train(official, "train"), test(official, "test");
-  DatasetWriter writer(dir / "copy", train.info(), {}, false);
+  const PuzzleDataset train = open_dataset(official, "train");
+  const PuzzleDataset test = open_dataset(official, "test");
+  DatasetWriter writer(dir / "copy", train.info(), Json::object(), false);
   for (const PuzzleDataset* data : {&train, &test})
     for (int64_t g = 0; g < data->num_groups(); ++g)
       for (int64_t p = data->group(g).first; p < data->group(g).second; ++p)
         for (int64_t i = data->puzzle(p).first; i < data->puzzle(p).second; ++i) {
-          const Example e = example(*data, i);
-          writer.add(data == &train ? "train" : "test", e.inputs, e.labels, g, e.id,
+          const Example e = data->read(i);
+          writer.add(data == &train ? "train" : "test", e.inputs, e.labels, g, e.puzzle_id,
                      i > data->puzzle(p).first);
         }
   writer.finish(json::parse(read_file(official / "identifiers.json")));
@@ -157,15 +147,15 @@ TEST_CASE("data sets: the official one, read and written again, has equal arrays
 TEST_CASE("data sets: i64, i32, u8 and bool files are read, i64 with a range check") {
   const TempDir dir;
   write_small(dir / "d", description(4));
-  const PuzzleDataset data(dir / "d", "train");
+  const PuzzleDataset data = open_dataset(dir / "d", "train");
   CHECK(data.num_examples() == 3);
   CHECK(data.num_puzzles() == 2);
   CHECK(data.num_groups() == 1);
-  CHECK(example(data, 1) == Example{{1, 2}, {2, 1}, 1});
-  CHECK(example(data, 2) == Example{{2, 3}, {3, 2}, 2});
+  CHECK(data.read(1) == Example{{1, 2}, {2, 1}, 1});
+  CHECK(data.read(2) == Example{{2, 3}, {3, 2}, 2});
 
   const Path inputs = dir / "d" / "train" / "all__inputs.npy";
-  const auto second = [&] { return example(PuzzleDataset(dir / "d", "train"), 1).inputs; };
+  const auto second = [&] { return open_dataset(dir / "d", "train").read(1).inputs; };
   write_array<int32_t>(inputs, "<i4", "(3, 2)", {0, 1, 3, 0, 2, 3});
   CHECK(second() == std::vector<int32_t>{3, 0});
   write_array<uint8_t>(inputs, "|u1", "(3, 2)", {0, 1, 2, 2, 2, 3});
@@ -184,36 +174,36 @@ TEST_CASE("data sets: several sets follow each other; labels may be ignored ids 
   info["sets"] = {"a", "b"};
   write_small(dir / "d", info, "a");
   write_small(dir / "d", info, "b");
-  const PuzzleDataset two(dir / "d", "train");
+  const PuzzleDataset two = open_dataset(dir / "d", "train");
   CHECK(two.num_examples() == 6);
   CHECK(two.num_groups() == 2);
   CHECK(two.group(1) == std::pair<int64_t, int64_t>{2, 4});
   CHECK(two.puzzle(2) == std::pair<int64_t, int64_t>{3, 5});
-  CHECK(example(two, 4) == example(two, 1));
-  CHECK(example(two, 5).id == 2);
+  CHECK(two.read(4) == two.read(1));
+  CHECK(two.read(5).puzzle_id == 2);
 
   write_small(dir / "e", description(4));
   const Path labels = dir / "e" / "train" / "all__labels.npy";
   write_array<int32_t>(labels, "<i4", "(3, 2)", {1, -1, 2, -100, 3, 2});
-  expect_error([&] { PuzzleDataset(dir / "e", "train"); }, "row 0 holds token -1, vocab_size is 4");
+  expect_error([&] { open_dataset(dir / "e", "train"); }, "row 0 holds token -1, vocab_size is 4");
   info = description(4);
   info["ignore_label_id"] = -1;
   write(dir / "e" / "train" / "dataset.json", info.dump());
-  const PuzzleDataset ignoring(dir / "e", "train");
-  CHECK(example(ignoring, 0).labels == std::vector<int32_t>{1, kIgnoreLabel});
-  CHECK(example(ignoring, 1).labels == std::vector<int32_t>{2, kIgnoreLabel});
+  const PuzzleDataset ignoring = open_dataset(dir / "e", "train");
+  CHECK(ignoring.read(0).labels == std::vector<int32_t>{1, kIgnoreLabel});
+  CHECK(ignoring.read(1).labels == std::vector<int32_t>{2, kIgnoreLabel});
 }
 
 TEST_CASE("data sets: every disagreement between the files is an error that names the file") {
   const TempDir dir;
   const Path folder = dir / "d", train = folder / "train";
   const auto fails = [&](const std::string& message) {
-    expect_error([&] { PuzzleDataset(folder, "train"); }, message);
+    expect_error([&] { open_dataset(folder, "train"); }, message);
     fs::remove_all(folder);
     write_small(folder, description(4));
   };
   write_small(folder, description(4));
-  CHECK(PuzzleDataset(folder, "train").num_examples() == 3);
+  CHECK(open_dataset(folder, "train").num_examples() == 3);
   for (const char* name :
        {"inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices"}) {
     fs::remove(train / (std::string("all__") + name + ".npy"));
@@ -271,10 +261,9 @@ TEST_CASE("data sets: every disagreement between the files is an error that name
   fails("task.json needs a member 'task'");
   write(folder / "task.json", R"({"task": "queens", "side": 2})");
   fails(
-      "task.json: unknown task 'queens'. HINT: sudoku and maze are known by their rules; "
-      "\"tokens\"");
+      "task.json: unknown task 'queens'. HINT: known are sudoku (Sudoku of side 4, 6 or 9), maze");
   write(folder / "task.json", R"({"task": "tokens"})");
-  CHECK_FALSE(augmentation_of(PuzzleDataset(folder, "train")));
+  CHECK_FALSE(open_dataset(folder, "train").task().augmentation());
   write(folder / "identifiers.json", R"(["a", "b"])");
   fails("identifiers.json must be a list of as many names as there are puzzle ids (3), got");
   write(folder / "identifiers.json", R"(["a", "b", 3])");
@@ -298,7 +287,7 @@ TEST_CASE("data sets: every disagreement between the files is an error that name
   kinds.kinds = "all";
   for (const DataView& view : {tasks, variants, kinds})
     expect_error(
-        [&] { PuzzleDataset(folder, "train", view); },
+        [&] { open_dataset(folder, "train", view); },
         "[data] a choice of tasks or variants needs the compact ARC form, not " + folder.string());
 }
 
@@ -306,14 +295,14 @@ TEST_CASE("data sets: a slash at the end of the folder, an empty one, one in a n
   const TempDir dir;
   SudokuBuild build = small_build(60, 10);
   build_sudoku(build, dir.path() / "new" / "place" / "");
-  CHECK(PuzzleDataset(dir / "new/place", "test").num_examples() == 10);
+  CHECK(open_dataset(dir / "new/place", "test").num_examples() == 10);
   build.replace = true;
   build.test_count = 20;
   build_sudoku(build, dir.path() / "new" / "place" / "");
-  CHECK(PuzzleDataset(dir / "new/place", "test").num_examples() == 20);
+  CHECK(open_dataset(dir / "new/place", "test").num_examples() == 20);
   fs::create_directory(dir / "empty");
   build_sudoku(small_build(60, 10), dir / "empty");
-  CHECK(PuzzleDataset(dir / "empty", "test").num_examples() == 10);
+  CHECK(open_dataset(dir / "empty", "test").num_examples() == 10);
   CHECK(dir.list() == std::vector<std::string>{"empty", "new"});
 
   // A folder of something else is not touched, not even by replacing.
@@ -341,7 +330,7 @@ TEST_CASE("data sets: a full disk leaves nothing new behind and the old one in p
   fails(dir / "d");
   CHECK(dir.list() == std::vector<std::string>{"d"});
   CHECK(read_file(dir / "d/train/all__inputs.npy") == before);
-  CHECK(PuzzleDataset(dir / "d", "test").num_examples() == 30);
+  CHECK(open_dataset(dir / "d", "test").num_examples() == 30);
   build_sudoku(build, dir / "d");
   CHECK(read_file(dir / "d/train/all__inputs.npy") != before);
 }
@@ -350,8 +339,8 @@ TEST_CASE("data sets: no test puzzles, stored copies, a random part of the train
   const TempDir dir;
   SudokuBuild build = small_build(100, 0);
   build_sudoku(build, dir / "none");
-  CHECK(PuzzleDataset(dir / "none", "test").num_examples() == 0);
-  CHECK(eval_batch(PuzzleDataset(dir / "none", "test"), 0, 4).rows == 0);
+  CHECK(open_dataset(dir / "none", "test").num_examples() == 0);
+  CHECK(eval_batch(open_dataset(dir / "none", "test"), 0, 4).rows == 0);
 
   build = small_build(200, 20);
   build.augment = 3;
@@ -359,7 +348,7 @@ TEST_CASE("data sets: no test puzzles, stored copies, a random part of the train
   const BuildSummary summary = build_sudoku(build, dir / "copies");
   CHECK(summary.train == 50 * 4);
   CHECK(summary.dropped >= 200 - 20 - 50);
-  const PuzzleDataset data(dir / "copies", "train");
+  const PuzzleDataset data = open_dataset(dir / "copies", "train");
   CHECK(data.num_groups() == 50);
   CHECK(data.num_puzzles() == 200);
   std::set<std::string> classes;
@@ -371,9 +360,9 @@ TEST_CASE("data sets: no test puzzles, stored copies, a random part of the train
   for (int64_t g = 0; g < 50; ++g) {
     const auto [first, last] = data.group(g);
     REQUIRE(last - first == 4);
-    const std::string name = symmetry(example(data, first));
-    CHECK(generated.contains(from_tokens(example(data, first).inputs)));  // not a copy
-    for (int64_t p = first; p < last; ++p) CHECK(symmetry(example(data, p)) == name);
+    const std::string name = symmetry(data.read(first));
+    CHECK(generated.contains(from_tokens(data.read(first).inputs)));  // not a copy
+    for (int64_t p = first; p < last; ++p) CHECK(symmetry(data.read(p)) == name);
     classes.insert(name);
   }
   CHECK(summary.train_classes == static_cast<int64_t>(classes.size()));
@@ -393,7 +382,7 @@ TEST_CASE("sampler: every epoch every group once, one of its puzzles, all exampl
   const TempDir dir;
   constexpr int kGroups = 30;
   write_tree(dir / "d", kGroups);
-  const PuzzleDataset data(dir / "d", "train");
+  const PuzzleDataset data = open_dataset(dir / "d", "train");
   TrainSampler sampler(data, 5, nullptr);
   std::map<std::pair<int64_t, int64_t>, int> drawn;  // (group, puzzle)
   std::map<std::vector<int64_t>, int> orders;        // of the examples of puzzles with three
@@ -432,7 +421,7 @@ TEST_CASE("sampler: every epoch every group once, one of its puzzles, all exampl
 // Cut anywhere, also between the examples of a puzzle, the stream goes on as it would have.
 void check_stream(const PuzzleDataset& data) {
   constexpr int64_t kRows = 250;  // several epochs
-  TrainSampler whole(data, 9, augmentation_of(data));
+  TrainSampler whole(data, 9, data.task().augmentation());
   const Batch all = whole.next(kRows);
   CHECK(whole.epoch() >= 3);
   const auto same = [&](const Batch& part, int64_t start) {
@@ -440,12 +429,12 @@ void check_stream(const PuzzleDataset& data) {
     CHECK((part.inputs.to_vector() == all.inputs.sliced(0, start, end).to_vector()));
     CHECK((part.labels.to_vector() == all.labels.sliced(0, start, end).to_vector()));
   };
-  TrainSampler cut(data, 9, augmentation_of(data));
+  TrainSampler cut(data, 9, data.task().augmentation());
   int64_t at = 0;
   for (int64_t rows = 1; at + rows <= kRows; at += rows, rows = rows * 5 % 37) {
     const json state = json::parse(cut.state().dump());
     same(cut.next(rows), at);
-    TrainSampler resumed(data, 9, augmentation_of(data));
+    TrainSampler resumed(data, 9, data.task().augmentation());
     resumed.next(17);  // whatever came before does not matter
     resumed.restore(state);
     same(resumed.next(kRows - at), at);
@@ -455,11 +444,12 @@ void check_stream(const PuzzleDataset& data) {
 TEST_CASE("sampler: the stream does not depend on how it is cut, and goes on from any state") {
   const TempDir dir;
   build_sudoku(small_build(70, 10), dir / "d");
-  const PuzzleDataset data(dir / "d", "train");
+  const PuzzleDataset data = open_dataset(dir / "d", "train");
   check_stream(data);
   write_tree(dir / "tree", 9);
-  check_stream(PuzzleDataset(dir / "tree", "train"));
-  TrainSampler cut(data, 9, augmentation_of(data)), other(data, 10, augmentation_of(data));
+  check_stream(open_dataset(dir / "tree", "train"));
+  TrainSampler cut(data, 9, data.task().augmentation()),
+      other(data, 10, data.task().augmentation());
   CHECK((other.next(99).inputs.to_vector() != cut.next(99).inputs.to_vector()));
 
   const json good = cut.state();
@@ -483,7 +473,7 @@ TEST_CASE("sampler: the stream does not depend on how it is cut, and goes on fro
   bad = good;
   bad["pending"] = {-1};
   fails(bad, "'pending' must hold whole numbers of at least 0, got -1");
-  expect_error([&] { TrainSampler(PuzzleDataset(dir / "d", "valid"), 1, nullptr); },
+  expect_error([&] { TrainSampler(open_dataset(dir / "d", "valid"), 1, nullptr); },
                "is not a data set");
 }
 
@@ -492,29 +482,29 @@ TEST_CASE("sampler: an empty training split is an error; foreign data is not aug
   DatasetInfo info;
   info.seq_len = 2;
   info.vocab_size = 4;
-  DatasetWriter writer(dir / "d", info, {}, false);
+  DatasetWriter writer(dir / "d", info, Json::object(), false);
   expect_error([&] { writer.add("train", {1}, {1}, 0); }, "must have 2 tokens, got 1 and 1");
   expect_error([&] { writer.add("train", {1, 2}, {1}, 0); }, "must have 2 tokens, got 2 and 1");
   writer.add("test", {1, 2}, {2, 1}, 0);
   writer.finish();
-  const PuzzleDataset train(dir / "d", "train");
+  const PuzzleDataset train = open_dataset(dir / "d", "train");
   expect_error([&] { TrainSampler(train, 0, nullptr); }, "the training split of");
-  CHECK_FALSE(augmentation_of(train));
+  CHECK_FALSE(train.task().augmentation());
 }
 
 TEST_CASE("evaluation batches cover the split once, in order") {
   const TempDir dir;
   write_tree(dir / "d", 10);
-  const PuzzleDataset data(dir / "d", "train");
+  const PuzzleDataset data = open_dataset(dir / "d", "train");
   const int64_t n = data.num_examples();
   int64_t rows = 0;
   for (int64_t start = 0; start < n; start += 7) {
     const Batch batch = eval_batch(data, start, 7);
     for (int64_t r = 0; r < batch.rows; ++r, ++rows) {
-      const Example e = example(data, start + r);
+      const Example e = data.read(start + r);
       CHECK(values(batch.inputs.sliced(0, r, r + 1)) ==
             std::vector<int64_t>(e.inputs.begin(), e.inputs.end()));
-      CHECK(batch.puzzle_ids.data<int32_t>()[r] == e.id);
+      CHECK(batch.puzzle_ids.data<int32_t>()[r] == e.puzzle_id);
     }
     for (int64_t r = batch.rows; r < 7; ++r) CHECK(batch.puzzle_ids.data<int32_t>()[r] == 0);
   }
@@ -528,18 +518,18 @@ TEST_CASE("tokens: files as spreadsheets and other programs write them") {
   };
   // A byte order mark, CRLF, comments, spare blanks, no newline at the end.
   CHECK(build("\xEF\xBB\xBFinputs,labels\r\n# note\r\n1  2 ,2 1\r\n\r\n3 4,4 300").train == 2);
-  const PuzzleDataset data(dir / "t", "train");
+  const PuzzleDataset data = open_dataset(dir / "t", "train");
   CHECK(data.info().vocab_size == 301);
-  CHECK(example(data, 1) == Example{{3, 4}, {4, 300}, 0});
+  CHECK(data.read(1) == Example{{3, 4}, {4, 300}, 0});
   // Names are bytes; identifiers.json is text all the same.
   CHECK(build("puzzle,labels,inputs\n\xff,1,2\n\xff,2,1\nb,1,1\n").train == 3);
   const json names = json::parse(read_file(dir / "t/identifiers.json"));
   CHECK(names.size() == 3);
   CHECK(names[2] == "b");
-  const PuzzleDataset named(dir / "t", "train");
-  CHECK(example(named, 0).id == 1);
-  CHECK(example(named, 1).id == 1);
-  CHECK(example(named, 2).id == 2);
+  const PuzzleDataset named = open_dataset(dir / "t", "train");
+  CHECK(named.read(0).puzzle_id == 1);
+  CHECK(named.read(1).puzzle_id == 1);
+  CHECK(named.read(2).puzzle_id == 2);
 }
 
 TEST_CASE("a data set is written beside its place: by one process, over nothing that is not ours") {
@@ -555,31 +545,34 @@ TEST_CASE("a data set is written beside its place: by one process, over nothing 
   // A folder of the user that has the name of the temporary one.
   std::filesystem::create_directories(dir / "a.tmp");
   write_file_atomically(dir / "a.tmp" / "thesis", std::string("mine"));
-  expect_error([&] { DatasetWriter(dir / "a", info, {}, false); }, "holds something else");
+  expect_error([&] { DatasetWriter(dir / "a", info, Json::object(), false); },
+               "holds something else");
   CHECK(read_file(dir / "a.tmp" / "thesis") == "mine");
   std::filesystem::create_symlink(dir / "a.tmp", dir / "b.tmp");
-  expect_error([&] { DatasetWriter(dir / "b", info, {}, false); }, "holds something else");
+  expect_error([&] { DatasetWriter(dir / "b", info, Json::object(), false); },
+               "holds something else");
   // Two at a time.
   {
-    DatasetWriter first(dir / "c", info, {}, false);
-    expect_error([&] { DatasetWriter(dir / "c", info, {}, false); }, "is in use by process");
+    DatasetWriter first(dir / "c", info, Json::object(), false);
+    expect_error([&] { DatasetWriter(dir / "c", info, Json::object(), false); },
+                 "is in use by process");
     write(first);
   }
-  CHECK(PuzzleDataset(dir / "c", "train").num_examples() == 1);
+  CHECK(open_dataset(dir / "c", "train").num_examples() == 1);
   CHECK_FALSE(std::filesystem::exists(dir / "c.tmp"));
   // What a killed call has left: half a new one, and the old one that was being replaced.
   std::filesystem::create_directories(dir / "c.tmp" / "new");
   std::filesystem::rename(dir / "c", dir / "c.tmp" / "old");
-  expect_error([&] { DatasetWriter(dir / "c", info, {}, false); }, "exists already");
-  CHECK(PuzzleDataset(dir / "c", "train").num_examples() == 1);
+  expect_error([&] { DatasetWriter(dir / "c", info, Json::object(), false); }, "exists already");
+  CHECK(open_dataset(dir / "c", "train").num_examples() == 1);
   CHECK_FALSE(std::filesystem::exists(dir / "c.tmp"));
   // What is replaced goes: not with a file of the user's in it.
   write_file_atomically(dir / "c" / "thesis", std::string("mine"));
-  expect_error([&] { DatasetWriter(dir / "c", info, {}, true); }, "also holds thesis");
+  expect_error([&] { DatasetWriter(dir / "c", info, Json::object(), true); }, "also holds thesis");
   std::filesystem::remove(dir / "c" / "thesis");
-  DatasetWriter again(dir / "c", info, {}, true);
+  DatasetWriter again(dir / "c", info, Json::object(), true);
   write(again);
-  CHECK(PuzzleDataset(dir / "c", "train").num_examples() == 1);
+  CHECK(open_dataset(dir / "c", "train").num_examples() == 1);
 }
 
 TEST_CASE("a place where no data set can be, or tokens that do not fit one, are refused") {
@@ -588,7 +581,7 @@ TEST_CASE("a place where no data set can be, or tokens that do not fit one, are 
   info.seq_len = 2;
   info.vocab_size = 4;
   const auto writer = [&](const std::string& name) {
-    return std::make_unique<DatasetWriter>(dir / name, info, TaskInfo{}, false);
+    return std::make_unique<DatasetWriter>(dir / name, info, Json::object(), false);
   };
   const std::string endless(300, 'x');
   expect_error([&] { writer(endless); },

@@ -82,10 +82,16 @@ TEST_CASE("report: a task that cannot be is refused, tokens without a colour are
     return Json{{"task", "sudoku"}, {"side", side}, {"box_rows", rows}, {"box_cols", cols}};
   };
   CHECK(page(sudoku(4, 2, 2), evaluation()).find("<svg viewBox") != std::string::npos);
-  expect_error([&] { page(sudoku(0, 2, 2), evaluation()); }, "side must be 4, 6 or 9, got 0");
-  for (const Json& task : {sudoku(4, 0, 2), sudoku(4, 2, 0)})
+  expect_error([&] { page(sudoku(0, 2, 2), evaluation()); },
+               "'side' must be a whole number in 1..");
+  expect_error([&] { page(sudoku(5, 2, 2), evaluation()); }, "side must be 4, 6 or 9, got 5");
+  for (const Json& task : {sudoku(4, 1, 2), sudoku(4, 2, 1)})
     expect_error([&] { page(task, evaluation()); }, "config.json: 'task': a Sudoku of side 4");
-  expect_error([&] { page({{"side", -1}}, evaluation()); }, "'side' must be a whole number in 0..");
+  expect_error(
+      [&] {
+        page({{"task", "maze"}, {"side", -1}}, evaluation());
+      },
+      "'side' must be a whole number in 1..");
   expect_error([&] { page({{"task", 7}}, evaluation()); }, "'task' must be text, got 7");
   expect_error([&] { page(1, evaluation()); }, "'task' must be a JSON object, got 1");
   expect_error(
@@ -96,11 +102,11 @@ TEST_CASE("report: a task that cannot be is refused, tokens without a colour are
 
   Json result = evaluation();
   result["traces"][0]["predictions"][0][1] = 12;  // of colours 2..11
-  CHECK(page({{"task", "arc"}}, result).find("not drawn") == std::string::npos);
+  CHECK(page({{"task", "arc"}, {"side", 2}}, result).find("not drawn") == std::string::npos);
   result["traces"][0]["inputs"] = std::vector<int>(600'000, 1);
   result["traces"][0]["labels"] = Json::array();
   for (Json& tokens : result["traces"][0]["predictions"]) tokens = result["traces"][0]["inputs"];
-  const std::string large = page({{"task", "arc"}}, result);
+  const std::string large = page({{"task", "arc"}, {"side", 2}}, result);
   CHECK(large.find("are not drawn") != std::string::npos);
   CHECK(large.size() < 100'000);
 }

@@ -306,6 +306,7 @@ std::vector<Listed> arithmetic() {
       {"rsqrt(const Tensor& x)", recorded, one(rsqrt)},
       {"sigmoid(const Tensor& x)", recorded, one(sigmoid)},
       {"silu(const Tensor& x)", recorded, one(silu)},
+      {"gelu(const Tensor& x)", recorded, one(gelu)},
       {"tanh(const Tensor& x)", recorded, one(hrm::tanh)},
       {"abs(const Tensor& x)", recorded, one(hrm::abs)},
       {"square(const Tensor& x)", recorded, one(square)},

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "hrm/cli/commands.h"
+#include "hrm/tasks/open_dataset.h"
 #include "hrm/train/run_folder.h"
 #include "hrm/view/metrics.h"
 #include "hrm/view/report.h"
@@ -43,7 +44,8 @@ TEST_CASE("a run goes on from a checkpoint that an earlier version has written")
   const Path fixture = "tests/fixtures/resume";
   fs::copy(fixture, dir / "run", fs::copy_options::recursive);
   const Config config = read_config(dir / "run");
-  const PuzzleDataset train(config.data, "train"), test(config.data, "test");
+  const PuzzleDataset train = open_dataset(config.data, "train");
+  const PuzzleDataset test = open_dataset(config.data, "test");
   Trainer trainer(config, train, &test, dir / "run");
   const Resumed resumed = trainer.resume();
   CHECK(resumed.damaged.empty());

@@ -11,6 +11,8 @@
 
 #include "autograd/grad_mode.h"
 #include "hrm/data/dataset_writer.h"
+#include "hrm/presets.h"
+#include "hrm/tasks/open_dataset.h"
 #include "hrm/train/trainer.h"
 #include "kernels/act.h"
 #include "kernels/attention.h"
@@ -306,7 +308,7 @@ void random_dataset(const fs::path& folder, int64_t seq, int64_t vocab) {
   DatasetInfo info;
   info.seq_len = seq;
   info.vocab_size = vocab;
-  DatasetWriter writer(folder, info, {}, false);
+  DatasetWriter writer(folder, info, Json::object(), false);
   Random random(3);
   for (int i = 0; i < 64; ++i) {
     std::vector<int> inputs(seq), labels(seq);
@@ -322,7 +324,7 @@ void time_step(const std::string& preset_name, int64_t seq, int64_t vocab, int64
   char temporary[] = "/tmp/hrm_gpu_XXXXXX";
   const fs::path folder = mkdtemp(temporary);
   random_dataset(folder / "data", seq, vocab);
-  const PuzzleDataset data(folder / "data", "train");
+  const PuzzleDataset data = open_dataset(folder / "data", "train");
   Config config = preset(preset_name);
   config.model.seq_len = seq;
   config.model.vocab_size = vocab;

@@ -75,9 +75,10 @@ DataView pool_of(const PredictSettings& s, const Config& config) {
 // Evaluates a test split and collects its votes.
 std::vector<TaskOutcome> vote(const Model& model, const PuzzleDataset& data, EvalOptions options,
                               bool progress) {
-  std::optional<ArcExamples> official;
-  if (!data.arc()) official.emplace(data);
-  Voting voting(data.arc() ? *data.arc() : *official);
+  const ArcIndex* index = arc_examples(data);
+  std::optional<OfficialArc> official;
+  if (!index) index = &official.emplace(data);
+  Voting voting(*index);
   Progress bar("predict", "variants");
   if (progress) options.on_progress = bar.callback();
   options.on_answer = [&](const Answer& a) { voting.add(a.example, a.tokens, a.q_halt); };
@@ -143,7 +144,7 @@ void shuffle_puzzle_rows(LoadedRun& run) {
 // Says when --variants asks for what there is not.
 void check_pool(const PredictSettings& s, const PuzzleDataset& data) {
   if (s.variants < 0) return;
-  CHECK(data.arc(), "[arc] --variants chooses among those of the compact form; ",
+  CHECK(arc_examples(data), "[arc] --variants chooses among those of the compact form; ",
         data.folder().string(),
         " is in the official form, and all of its variants vote. HINT: leave "
         "it out");
@@ -200,17 +201,16 @@ Sheet task_sheet(const ArcTask& task) {
 void add_predictions(Sheet& sheet, const Model& model, const PuzzleDataset& data,
                      const EvalOptions& options) {
   const auto outcomes = vote(model, data, options, false);
+  const int side = square_side(data.info().seq_len);
   Sheet with = {sheet.at(0)};
   for (int64_t pair = 0; pair < std::ssize(sheet) - 1; ++pair) {
     with.push_back(sheet[pair + 1]);
-    std::vector<int32_t> inputs(data.input_len()), labels(data.info().seq_len);
-    int32_t id;
-    data.read(pair, inputs.data(), labels.data(), &id);
-    const PuzzleTrace trace = solve_one(model, inputs, id, options);
+    const Example example = data.read(pair);
+    const PuzzleTrace trace = solve_one(model, example.inputs, example.puzzle_id, options);
     SheetRow segments{"prediction by segment", {}}, votes{"votes", {}};
     for (size_t i = 0; i < trace.predictions.size(); ++i)
-      segments.panels.push_back({format("%zu: q %.2f", i + 1, trace.q_halt[i]),
-                                 crop(trace.predictions[i].data(), data.task().side)});
+      segments.panels.push_back(
+          {format("%zu: q %.2f", i + 1, trace.q_halt[i]), crop(trace.predictions[i].data(), side)});
     for (const Candidate& c : outcomes.at(0).tests.at(pair).best)
       votes.panels.push_back({format("%lld vote%s, q %.2f", static_cast<long long>(c.count),
                                      c.count == 1 ? "" : "s", c.mean_q),
@@ -327,7 +327,8 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
   view.tasks.clear();
   const PuzzleDataset train(std::make_shared<ArcExamples>(data, "train", view), run);
   view.pool = fit.pool;
-  const PuzzleDataset test(std::make_shared<ArcExamples>(data, "test", view, train.arc()), run);
+  const PuzzleDataset test(std::make_shared<ArcExamples>(data, "test", view, arc_examples(train)),
+                           run);
   CHECK(!start || train.info().seq_len == config.model.seq_len,
         "[adapt] the task needs a canvas of ", train.info().seq_len, " cells, the model has ",
         config.model.seq_len);
@@ -368,7 +369,7 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
   Json init;
   if (start) init = {{"checkpoint", stored_name(start->weights)}, {"weights", start->checksum}};
   UnlessDone unless_done(folder);
-  write_run_config(run, config, train.task(), init);
+  write_run_config(run, config, train.task().to_json(), init);
   const auto trainer = prepared();
   Progress bar("fit", "steps", progress ? config.train.total_steps : 0);
   TrainCallbacks callbacks;

@@ -95,9 +95,9 @@ void apply_settings(Config& config, const std::vector<std::string>& items);
 // for one that is only shown, a name that can be stored.
 void check_name(const Path& folder);
 std::string stored_name(const Path& path);
-// config.json of a new run folder: the configuration, the command line, the task, and `init`, what
-// the run started from.
-void write_run_config(const Path& run, const Config& config, const TaskInfo& task,
+// config.json of a new run folder: the configuration, the command line, the task (Task::to_json),
+// and `init`, what the run started from.
+void write_run_config(const Path& run, const Config& config, const Json& task,
                       const Json& init = {});
 // The same for a run that goes on with other settings, or whose data set lies elsewhere now.
 void update_run_config(const Path& run, const Config& config);

@@ -11,6 +11,7 @@
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc_dataset.h"
+#include "hrm/tasks/open_dataset.h"
 #include "hrm/train/run_folder.h"
 #include "hrm/view/page.h"
 #include "kernels/cuda/gemm.h"
@@ -147,7 +148,7 @@ PuzzleDataset open_data(LoadedRun& run, const std::string& data, const std::stri
   CHECK(!folder.empty(), "[data] the run names no data set. HINT: --data DIR");
   CHECK(fs::exists(folder), "[data] the data set of the run is not in ", folder,
         " any more. HINT: --data DIR says where it is now");
-  PuzzleDataset dataset(folder, split, view);
+  PuzzleDataset dataset = open_dataset(folder, split, view);
   arrange_puzzle_rows(run, dataset);
   check_dataset_fits(run.config.model, dataset);
   return dataset;
@@ -157,10 +158,8 @@ void arrange_puzzle_rows(LoadedRun& run, const PuzzleDataset& data) {
   const std::vector<uint64_t> names = data.puzzle_names();
   if (run.puzzle_names.empty() || names.empty() || names == run.puzzle_names) return;
   const std::set<uint64_t> known(run.puzzle_names.begin(), run.puzzle_names.end());
-  std::vector<int32_t> inputs(data.input_len()), labels(data.info().seq_len);
   for (int64_t p = 0; p < data.num_puzzles(); ++p) {
-    int32_t id = 0;
-    data.read(data.puzzle(p).first, inputs.data(), labels.data(), &id);
+    const int32_t id = data.read(data.puzzle(p).first).puzzle_id;
     CHECK(known.contains(names[id]), "[run] puzzle '", data.puzzle_name(id), "' of ",
           data.folder().string(),
           " is unknown to the checkpoint. HINT: fewer --variants, or `hrm "
@@ -178,7 +177,7 @@ namespace {
 // What kind of puzzles a data set holds, as far as it says; ARC in the official form shows it by
 // its vocabulary and the names of its puzzles.
 std::string kind_of(const PuzzleDataset& data) {
-  if (!data.task().task.empty()) return data.task().task;
+  if (!data.task().kind().empty()) return data.task().kind();
   return data.info().vocab_size == kArcVocab && data.info().num_puzzle_identifiers > 1 ? "arc" : "";
 }
 
@@ -228,17 +227,13 @@ void adopt_data(Config& config, const PuzzleDataset& data) {
   config.model.num_puzzle_identifiers = data.info().num_puzzle_identifiers;
 }
 
-void write_run_config(const Path& run, const Config& config, const TaskInfo& task,
-                      const Json& init) {
+void write_run_config(const Path& run, const Config& config, const Json& task, const Json& init) {
   const std::string data = portable_data(run, config.data);
   check_name(data);
   create_folder(run);
   Json json = config.to_json();
   json["data"] = data;
-  json["task"] = {{"task", task.task},
-                  {"side", task.side},
-                  {"box_rows", task.box_rows},
-                  {"box_cols", task.box_cols}};
+  json["task"] = task;
   json["command"] = stored_name(command_line);
   json["version"] = kVersion;
   if (!init.empty()) json["init"] = init;
@@ -258,8 +253,9 @@ void update_run_config(const Path& run, const Config& config) {
 
 void note_pool(int64_t wanted, const PuzzleDataset& data) {
   int64_t most = 0;
-  for (int64_t t = 0; t < std::ssize(data.arc()->tasks()); ++t)
-    most = std::max(most, data.arc()->num_variants(t) - 1);
+  const ArcExamples* arc = arc_examples(data);
+  for (int64_t t = 0; t < std::ssize(arc->tasks()); ++t)
+    most = std::max(most, arc->num_variants(t) - 1);
   if (wanted > most)
     std::fprintf(stderr, "note: there are %s variants of a task; these are taken, not %s\n",
                  format_count(most).c_str(), format_count(wanted).c_str());
@@ -276,7 +272,7 @@ std::string describe(const EvalResult& r) {
   std::string text = format_count(r.count);
   text += format(" puzzles: %.1f %% solved exactly, ", 100 * r.exact_accuracy);
   if (r.valid_accuracy.value_or(0) > 0)
-    text += format("%.1f %% valid and shortest, ", 100 * *r.valid_accuracy);
+    text += format("%.1f %% by the rules, ", 100 * *r.valid_accuracy);
   text += format("%.2f %% of tokens right, %.2f segments each, ", 100 * r.accuracy, r.mean_steps);
   return text + format_duration(r.seconds);
 }

@@ -3,16 +3,18 @@
 #include <cstdio>
 
 #include "hrm/cli/commands.h"
+#include "hrm/presets.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc_audit.h"
 #include "hrm/tasks/arc_build.h"
 #include "hrm/tasks/arc_files.h"
+#include "hrm/tasks/generated.h"
 #include "hrm/tasks/maze_build.h"
+#include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_build.h"
 #include "hrm/tasks/tokens.h"
-#include "hrm/view/grid.h"
-#include "hrm/view/picture.h"
+#include "hrm/view/puzzle_view.h"
 
 namespace hrm {
 namespace {
@@ -30,9 +32,10 @@ void print_summary(const BuildSummary& s, const std::string& out, const std::str
   std::printf("%s: %s training and %s test examples", out.c_str(), format_count(s.train).c_str(),
               format_count(s.test).c_str());
   if (s.train_classes)
-    std::printf(", from %s and %s symmetry classes; mean rating %.1f guesses; %s left out",
-                format_count(s.train_classes).c_str(), format_count(s.test_classes).c_str(),
-                s.mean_rating, format_count(s.dropped).c_str());
+    std::printf(", from %s and %s symmetry classes", format_count(s.train_classes).c_str(),
+                format_count(s.test_classes).c_str());
+  if (s.mean_rating > 0) std::printf("; mean rating %.1f guesses", s.mean_rating);
+  if (s.train_classes) std::printf("; %s left out", format_count(s.dropped).c_str());
   std::printf("\nNext: hrm train --preset %s --data %s\n", preset.c_str(), out.c_str());
 }
 
@@ -223,7 +226,7 @@ void audit(const std::vector<std::string>& from, bool json) {
 }
 
 void show(const std::string& folder, const std::string& split, int64_t index, int64_t count) {
-  const PuzzleDataset data(folder, split);
+  const PuzzleDataset data = open_dataset(folder, split);
   const DatasetInfo& info = data.info();
   std::printf("%s/%s: %s examples, %s puzzles, %s groups; %lld tokens of vocabulary %lld, %s ids\n",
               folder.c_str(), split.c_str(), format_count(data.num_examples()).c_str(),
@@ -233,39 +236,53 @@ void show(const std::string& folder, const std::string& split, int64_t index, in
   CHECK(index >= 0 && (index < data.num_examples() || data.num_examples() == 0),
         "[data] --index must be in 0..", data.num_examples() - 1, ", got ", index);
   for (int64_t i = index; i < std::min(data.num_examples(), index + count); ++i) {
-    std::vector<int32_t> inputs(data.input_len()), labels(info.seq_len);
-    int32_t id;
-    data.read(i, inputs.data(), labels.data(), &id);
-    std::printf("\nexample %lld, puzzle id %d %s\n", static_cast<long long>(i), id,
-                printable(data.puzzle_name(id)).c_str());
-    if (data.task().task == "maze") {
-      for (const auto* tokens : {&inputs, &labels})
-        std::printf("%s\n", format_maze({data.task().side, maze_cells(*tokens)}).c_str());
-      continue;
-    }
-    if (data.arc()) {
-      const int side = data.task().side;
-      const Sheet sheet = {
-          {"", {{"input", crop(inputs.data(), side)}, {"output", crop(labels.data(), side)}}}};
-      std::printf("%s", sheet_text(sheet, use_colour(stdout)).c_str());
-      continue;
-    }
-    if (data.task().task == "sudoku") {
-      PuzzleTrace trace;
-      trace.inputs.assign(inputs.begin(), inputs.end());
-      const SudokuRules rules{data.task().side, data.task().box_rows, data.task().box_cols};
-      std::printf("%s%s\n%s\n", render_trace(trace, rules, use_colour(stdout)).c_str(),
-                  format_sudoku(from_tokens(trace.inputs)).c_str(),
-                  format_sudoku(from_tokens({labels.begin(), labels.end()})).c_str());
-      continue;
-    }
-    const auto line = [](const char* name, const std::vector<int32_t>& tokens) {
-      std::printf("%s", name);
-      for (const int32_t t : tokens) std::printf(" %d", t);
-      std::printf("\n");
-    };
-    line("inputs", inputs), line("labels", labels);
+    const Example example = data.read(i);
+    std::printf("\nexample %lld, puzzle id %d %s\n%s", static_cast<long long>(i), example.puzzle_id,
+                printable(data.puzzle_name(example.puzzle_id)).c_str(),
+                example_text(example, data.task(), use_colour(stdout)).c_str());
   }
+}
+
+// Puzzles of the kinds that the registry has a generator for.
+struct GeneratedOptions {
+  GeneratedBuild build;
+  std::string out;
+  bool json = false;
+};
+
+// The preset for puzzles of a kind, "" if there is none.
+std::string preset_for(const std::string& kind) {
+  for (const PresetInfo& p : presets())
+    if (p.task == kind) return p.name;
+  return "";
+}
+
+void make_generated(const TaskKind& kind, GeneratedOptions o) {
+  Progress bar("generate", "puzzles");
+  o.build.on_progress = bar.callback();
+  const BuildSummary summary = build_generated(*kind.generator, o.build, o.out);
+  bar.finish();
+  print_summary(summary, o.out, preset_for(kind.name), o.json);
+}
+
+void add_generated_command(CLI::App& data, const TaskKind& kind) {
+  CLI::App* command = data.add_subcommand(kind.name, std::string("Generated: ") + kind.help);
+  auto o = std::make_shared<GeneratedOptions>();
+  command->add_option("--out", o->out, "folder to make")->required();
+  command
+      ->add_option("--side", o->build.side,
+                   "cells a side (default " + std::to_string(kind.generator->side) + ")")
+      ->check(whole_number(kind.generator->smallest, kind.generator->largest));
+  command->add_option("--count", o->build.count, "puzzles to generate (default 5000)")
+      ->check(whole_number(1, kMostPuzzles));
+  command
+      ->add_option("--test", o->build.test_count,
+                   "test puzzles, in whole symmetry classes (default 500)")
+      ->check(whole_number(0));
+  command->add_option("--seed", o->build.seed, "seed of puzzles and split")->check(whole_number(0));
+  command->add_flag("--replace", o->build.replace, "write an existing data set anew");
+  command->add_flag("--json", o->json, "print the summary as JSON");
+  command->callback([&kind, o] { make_generated(kind, *o); });
 }
 
 }  // namespace
@@ -313,6 +330,9 @@ void add_data_command(CLI::App& app) {
       "and stay on one side of the split.\n"
       "A call that is killed leaves OUT.tmp; the next one with the same --out removes it.");
   sudoku->callback([o] { make_sudoku(*o); });
+
+  for (const TaskKind& kind : task_kinds())
+    if (kind.generator) add_generated_command(*data, kind);
 
   CLI::App* maze = data->add_subcommand("maze", "Mazes, generated or from a CSV");
   auto m = std::make_shared<MazeOptions>();

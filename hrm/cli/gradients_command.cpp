@@ -9,6 +9,7 @@
 #include "hrm/lab/bias_meter.h"
 #include "hrm/presets.h"
 #include "hrm/support/progress.h"
+#include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_build.h"
 #include "hrm/train/run_folder.h"
 
@@ -87,7 +88,7 @@ void gradients(Settings s) {
     config.data = (work.path / "data").string();
     make_puzzles(config, config.data);
   }
-  const PuzzleDataset data(config.data, "train", view_of(config));
+  const PuzzleDataset data = open_dataset(config.data, "train", view_of(config));
   adopt_data(config, data);
   config.validate();
   Trainer trainer(config, data, nullptr, work.path, s.common.device());
@@ -105,7 +106,7 @@ void gradients(Settings s) {
   CHECK(s.steps.front() >= trainer.steps_done(), "[lab] --steps must be at least ",
         trainer.steps_done(), ", where the training starts, got ", s.steps.front());
   TrainSampler sampler(data, static_cast<uint64_t>(config.train.seed) + 1,
-                       config.train.augment ? augmentation_of(data) : nullptr);
+                       config.train.augment ? data.task().augmentation() : nullptr);
   Json points = Json::array();
   for (const int64_t step : s.steps) {
     train_to(trainer, step);

@@ -1,53 +1,27 @@
-// hrm eval, solve, report, info: what is done with a run.
-#include <cctype>
+// hrm eval, report, info: what is done with a run.
 #include <cmath>
 #include <cstdio>
 
-#include "hrm/cli/commands.h"
+#include "hrm/cli/run_options.h"
 #include "hrm/eval/rollouts.h"
 #include "hrm/gradient_rule.h"
 #include "hrm/presets.h"
-#include "hrm/support/input.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
-#include "hrm/tasks/maze.h"
+#include "hrm/tasks/arc_dataset.h"
 #include "hrm/train/run_folder.h"
-#include "hrm/view/grid.h"
 #include "hrm/view/report.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
 namespace {
 
-struct EvalSettings {
-  std::string run, data, split = "test", checkpoint;
+struct EvalSettings : RunOptions {
+  std::string data, split = "test";
   int64_t variants = 0;
-  EvalOptions options;
   RolloutOptions rollouts;
   Select select = Select::q;
-  bool json = false;
-  CommonOptions common;
 };
-
-// Returns --halt, which other options need.
-CLI::Option* add_run_options(CLI::App& command, EvalSettings& s) {
-  command.add_option("--run", s.run, "run folder")->required();
-  command.add_option("--checkpoint", s.checkpoint, "best (default), last, or a checkpoint folder");
-  command
-      .add_option("--segments", s.options.segments,
-                  "most segments per puzzle (default: as trained; more or fewer are fine)")
-      ->check(whole_number(1, 100000));
-  CLI::Option* halt =
-      command.add_flag("--halt", s.options.halting, "stop a puzzle when the q head says so");
-  command
-      .add_option("--halt-threshold", s.options.threshold,
-                  "how far q_halt must exceed q_continue (halt-only models: 0) to stop")
-      ->check(finite_number())
-      ->needs(halt);
-  command.add_flag("--json", s.json, "print JSON");
-  s.common.add(command);
-  return halt;
-}
 
 int64_t puzzles_of(const EvalSettings& s, const PuzzleDataset& data) {
   const int64_t most = s.options.max_puzzles, all = data.num_examples();
@@ -88,8 +62,9 @@ void run_eval(const EvalSettings& s) {
   DataView view = view_of(run.config);
   if (s.split == "test") view.pool = s.variants;
   const PuzzleDataset data = open_data(run, s.data, s.split, view);
-  CHECK(s.variants == 0 || data.arc(), "[eval] --variants are of ARC tasks in the compact form, ",
-        data.folder().string(), " has none. HINT: leave it out");
+  CHECK(s.variants == 0 || arc_examples(data),
+        "[eval] --variants are of ARC tasks in the compact form, ", data.folder().string(),
+        " has none. HINT: leave it out");
   if (s.variants > 0) note_pool(s.variants, data);
   if (s.rollouts.rollouts > 1) return run_rollouts(s, *run.model, data);
   EvalResult result;
@@ -110,114 +85,6 @@ void run_eval(const EvalSettings& s) {
     std::printf("%7zu  %5.1f %%  %5.1f %%   %s\n", i + 1, 100 * result.exact_by_segment[i],
                 100 * result.accuracy_by_segment[i],
                 format_count(result.halt_histogram[i + 1]).c_str());
-}
-
-struct SolveSettings : EvalSettings {
-  std::string puzzle;
-};
-
-// Loads the run and checks that its model is for this puzzle.
-LoadedRun run_for(const SolveSettings& s, int64_t cells, int64_t vocabulary) {
-  LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
-  const ModelConfig& m = run.config.model;
-  CHECK(m.input_len() == cells && m.vocab_size == vocabulary, "[solve] the model of ", s.run,
-        " was trained on ", m.seq_len, " tokens of vocabulary ", m.vocab_size, ", this puzzle has ",
-        cells, " cells of vocabulary ", vocabulary, ". HINT: train a model for this size");
-  return run;
-}
-
-// The last word about an answer, and the exit status.
-void judge(const SolveSettings& s, const Json& json, const std::string& wrong) {
-  if (s.json)
-    print_json(json);
-  else
-    std::printf("%s\n", wrong.empty() ? "solved" : ("not solved: " + wrong).c_str());
-  if (!wrong.empty()) throw CLI::RuntimeError(kExitNo);
-}
-
-void solve_a_maze(const SolveSettings& s, const std::string& text) {
-  const Maze maze = parse_maze(text);
-  const MazePath path = solve_maze(maze);
-  CHECK(path.length > 0, "[solve] no path leads from S to G in ", input_name(s.puzzle));
-  const LoadedRun run = run_for(s, maze.side * maze.side, kMazeVocab);
-  const PuzzleTrace trace = solve_one(*run.model, maze_tokens(maze.cells), 0, s.options);
-  const std::string answer = maze_cells(trace.predictions.back());
-  const std::string wrong = check_maze(maze, answer);
-  Json json = {{"puzzle", maze.cells}, {"answer", answer},        {"solved", wrong.empty()},
-               {"error", wrong},       {"shortest", path.length}, {"segments", Json::array()}};
-  for (size_t i = 0; i < trace.predictions.size(); ++i) {
-    const std::string cells = maze_cells(trace.predictions[i]);
-    json["segments"].push_back(
-        {{"maze", cells}, {"q_halt", trace.q_halt[i]}, {"q_continue", trace.q_continue[i]}});
-    if (!s.json)
-      std::printf("segment %zu, halt %.0f %%\n%s\n", i + 1, 100 * trace.q_halt[i],
-                  format_maze({maze.side, cells}).c_str());
-  }
-  judge(s, json, wrong);
-}
-
-void solve_a_sudoku(const SolveSettings& s, const std::string& text) {
-  SudokuRules rules;
-  const Grid puzzle = parse_sudoku(text, &rules);
-  const SudokuSolution solution = solve_sudoku(rules, puzzle);
-  CHECK(solution.count == 1, "[solve] the puzzle has ",
-        solution.count == 0 ? "no solution" : "several solutions",
-        ". HINT: check the digits; a puzzle must have exactly one");
-  const LoadedRun run = run_for(s, rules.cells(), rules.side + 2);
-  PuzzleTrace trace = solve_one(*run.model, to_tokens(puzzle), 0, s.options);
-  trace.labels = to_tokens(solution.grid);
-  const Grid answer = from_tokens(trace.predictions.back());
-  const std::string wrong = check_solution(rules, puzzle, answer);
-  Json json = {{"puzzle", format_sudoku(puzzle)},
-               {"answer", format_sudoku(answer)},
-               {"solved", wrong.empty()},
-               {"error", wrong},
-               {"segments", Json::array()}};
-  for (size_t i = 0; i < trace.predictions.size(); ++i)
-    json["segments"].push_back({{"grid", format_sudoku(from_tokens(trace.predictions[i]))},
-                                {"q_halt", trace.q_halt[i]},
-                                {"q_continue", trace.q_continue[i]}});
-  if (!s.json)
-    std::printf("%s\n%s\n", render_trace(trace, rules, use_colour(stdout)).c_str(),
-                format_sudoku(answer).c_str());
-  judge(s, json, wrong);
-}
-
-// Whether a person meant a file: a path, or a name that ends like .txt.
-bool looks_like_file(const std::string& given) {
-  const std::string ending = Path(given).extension();
-  return given.find('/') != std::string::npos ||
-         (ending.size() > 1 && std::isalpha(static_cast<unsigned char>(ending[1])));
-}
-
-// The text of the puzzle: what was given itself, or the file or standard input that it names.
-std::string puzzle_text(const std::string& given) {
-  std::error_code none;
-  const fs::file_status status = fs::status(given, none);
-  CHECK(!fs::is_directory(status), "[solve] ", given,
-        " is a folder. HINT: a puzzle, a file with one, or - for standard input");
-  if (given != "-" && !fs::exists(status)) {
-    CHECK(!looks_like_file(given), "[solve] there is no file ", given,
-          ". HINT: give the puzzle itself, a file with it, or - for standard input");
-    return given;
-  }
-  constexpr int64_t kMostBytes = 1 << 22;  // the largest maze and its line ends
-  std::string text = read_input(given, kMostBytes);
-  CHECK(!text.starts_with("\xFF\xFE") && !text.starts_with("\xFE\xFF"), "[solve] ",
-        input_name(given), " is UTF-16 text. HINT: save it as UTF-8");
-  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // the byte order mark of UTF-8
-  CHECK(text.find_first_not_of(" \r\n\t") != std::string::npos, "[solve] ", input_name(given),
-        " is empty. HINT: it must hold a Sudoku or a maze");
-  return text;
-}
-
-void run_solve(const SolveSettings& s) {
-  s.common.apply();
-  std::string text = puzzle_text(s.puzzle);
-  if (text.find_first_of("#SG") != std::string::npos) return solve_a_maze(s, text);
-  // A Sudoku may be written in groups and lines.
-  std::erase_if(text, [](unsigned char c) { return std::isspace(c); });
-  solve_a_sudoku(s, text);
 }
 
 Json model_info(const Config& c) {
@@ -357,7 +224,7 @@ void run_info(const std::string& run, const std::string& name, bool as_json) {
 void add_eval_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("eval", "Evaluate a run on a data set");
   auto s = std::make_shared<EvalSettings>();
-  CLI::Option* halt = add_run_options(*command, *s);
+  CLI::Option* halt = s->add(*command);
   command->add_option("--data", s->data, "data set folder (default: the one trained on)");
   command->add_option("--split", s->split, "train or test")->check(one_of({"train", "test"}));
   command->add_option("--variants", s->variants, "ARC: of each task, besides itself")
@@ -396,21 +263,6 @@ void add_eval_command(CLI::App& app) {
     check_eval_options(*command, *s);
     run_eval(*s);
   });
-}
-
-void add_solve_command(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("solve", "Solve one Sudoku or maze and show every segment");
-  auto s = std::make_shared<SolveSettings>();
-  command
-      ->add_option(
-          "puzzle", s->puzzle,
-          "a Sudoku of 16, 36 or 81 characters, '.' or 0 for blank; or a file with a Sudoku "
-          "or a maze, - for standard input")
-      ->required();
-  add_run_options(*command, *s);
-  command->footer("Exit status 3 if the answer is wrong, 1 for an error.");
-  command->callback([s] { run_solve(*s); });
 }
 
 void add_report_command(CLI::App& app) {

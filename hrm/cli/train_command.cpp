@@ -7,10 +7,11 @@
 #include "hrm/support/progress.h"
 #include "hrm/support/stop_signals.h"
 #include "hrm/support/text.h"
+#include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_build.h"
 #include "hrm/train/run_folder.h"
-#include "hrm/view/grid.h"
 #include "hrm/view/page.h"
+#include "hrm/view/puzzle_view.h"
 #include "hrm/view/report.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/profile.h"
@@ -189,8 +190,9 @@ std::optional<PuzzleDataset> test_split(const Config& config, const PuzzleDatase
   std::optional<PuzzleDataset> test;
   DataView view = view_of(config);
   view.pool = 0;  // ARC: the tasks themselves; `hrm arc predict` votes over variants
-  if (train.arc() || fs::exists(Path(config.data) / "test" / "dataset.json"))
-    test.emplace(config.data, "test", view, &train);
+  if (train.examples().holds_both_splits() ||
+      fs::exists(Path(config.data) / "test" / "dataset.json"))
+    test = open_dataset(config.data, "test", view, &train);
   if (test && test->num_examples() == 0) test.reset();
   return test;
 }
@@ -281,7 +283,7 @@ void resume_training(const Settings& s) {
   CHECK(!config.data.empty(), "[train] ", run.string(), " names no data set. HINT: --data DIR");
   CHECK(fs::exists(config.data), "[train] the data set of the run is not in ", config.data,
         " any more. HINT: --data DIR says where it is now");
-  const PuzzleDataset train_data(config.data, "train", view_of(config));
+  const PuzzleDataset train_data = open_dataset(config.data, "train", view_of(config));
   config.validate();
   const std::optional<PuzzleDataset> test_data = test_split(config, train_data);
   check_fits(estimate(config, run, s.common.device()));
@@ -297,22 +299,10 @@ void resume_training(const Settings& s) {
 // How to make data of the kind that a preset is for, in `folder`, or in one of its own.
 std::string data_recipe(const std::string& preset_name, const Path& folder) {
   const std::string name = preset_name.empty() ? "sudoku4" : preset_name;
-  std::string task;
-  for (const PresetInfo& p : presets())
-    if (p.name == name) task = p.task;
-  std::string kind = "sudoku --side 9", own = "data/sudoku9";
-  if (task == "sudoku") {
-    kind = "sudoku --side " + name.substr(6);
-    own = "data/" + name;
-  } else if (task == "maze") {
-    kind = "maze --size 10 --min-path 9 --unique";
-    own = "data/maze10";
-  } else if (task == "arc") {
-    kind = "arc --from ARC-AGI/data";
-    own = "data/arc";
-  }
-  const std::string where = folder.empty() ? own : folder.string();
-  const std::string make = "`hrm data " + kind + " --out " + where + "`";
+  auto info = std::ranges::find(presets(), name, &PresetInfo::name);
+  if (info == presets().end()) info = presets().begin();  // a config.json may name any preset
+  const std::string where = folder.empty() ? info->data : folder.string();
+  const std::string make = "`hrm data " + info->recipe + " --out " + where + "`";
   if (!folder.empty()) return make + " makes one";
   return make + ", then `hrm train --preset " + name + " --data " + where + "`";
 }
@@ -337,7 +327,7 @@ void start_training(const Settings& s) {
   CHECK(!config.data.empty(), "[train] a data set is needed. HINT: ", data_hint(s, config));
   CHECK(fs::exists(config.data), "[train] there is no data set in ", config.data,
         ". HINT: ", data_hint(s, config));
-  const PuzzleDataset train_data(config.data, "train", view_of(config));
+  const PuzzleDataset train_data = open_dataset(config.data, "train", view_of(config));
   adopt_data(config, train_data);
   config.validate();
   const std::optional<PuzzleDataset> test_data = test_split(config, train_data);
@@ -357,7 +347,7 @@ void start_training(const Settings& s) {
   }
   RunFolder folder(run);
   check_free();  // once more, now that no other process can start one
-  write_run_config(run, config, train_data.task(), init);
+  write_run_config(run, config, train_data.task().to_json(), init);
   train_with_progress(trainer, folder, true, kGoOn);
   say_where(run);
 }
@@ -397,11 +387,9 @@ Path demo_folder(const std::string& name, const Config& config) {
   }
 }
 
-void show_traces(const EvalResult& result, const TaskInfo& task) {
-  const bool colour = use_colour(stdout);
-  const SudokuRules rules{task.side, task.box_rows, task.box_cols};
+void show_traces(const EvalResult& result, const Task& task) {
   for (size_t i = 0; i < std::min<size_t>(3, result.traces.size()); ++i)
-    std::printf("\n%s", render_trace(result.traces[i], rules, colour).c_str());
+    std::printf("\n%s", trace_text(result.traces[i], task, use_colour(stdout)).c_str());
 }
 
 void demo(Settings s) {
@@ -435,11 +423,12 @@ void demo(Settings s) {
         format_count(summary.train).c_str(), format_count(summary.train_classes).c_str(),
         format_count(summary.test).c_str(), format_count(summary.test_classes).c_str());
   }
-  const PuzzleDataset train_data(config.data, "train"), test_data(config.data, "test");
+  const PuzzleDataset train_data = open_dataset(config.data, "train");
+  const PuzzleDataset test_data = open_dataset(config.data, "test");
   Trainer trainer(config, train_data, &test_data, run, s.common.device());
   trainer.use_cuda_graph(!s.no_graph);
   const bool fresh = !folder.has_run();
-  if (fresh) write_run_config(run, config, train_data.task());
+  if (fresh) write_run_config(run, config, train_data.task().to_json());
   if (!list_checkpoints(run).empty()) resume_and_say(trainer);
   std::fflush(stdout);
   if (!trainer.finished()) {
@@ -458,7 +447,7 @@ void demo(Settings s) {
   std::printf("\nHeld-out test: %s\n", describe(result).c_str());
   std::printf("Report: %s\nSolve your own: hrm solve \"%s\" --run %s\n",
               (run / "report.html").c_str(),
-              format_sudoku(from_tokens(result.traces.at(0).inputs)).c_str(), run.c_str());
+              train_data.task().text(result.traces.at(0).inputs).c_str(), run.c_str());
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include "hrm/presets.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
+#include "hrm/tasks/open_dataset.h"
+#include "hrm/tasks/registry.h"
 #include "hrm/train/run_folder.h"
 
 namespace hrm {
@@ -79,12 +81,12 @@ void run_import(const std::string& file, const std::string& run, const std::stri
   Config config = preset(name);
   adopt_shapes(config.model, tensors);
   for (const std::string& item : overrides) config.set_from(item);
-  TaskInfo task;
+  Json task = unknown_task()->to_json();
   if (!data.empty()) {
-    const PuzzleDataset dataset(data, "test");
+    const PuzzleDataset dataset = open_dataset(data, "test");
     config.data = data;
     adopt_data(config, dataset);
-    task = dataset.task();
+    task = dataset.task().to_json();
   }
   config.validate();
   Model model(config.model, nullptr);

@@ -5,12 +5,11 @@
 #include <limits>
 
 #include "hrm/support/progress.h"
-#include "hrm/tasks/arc_dataset.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
 
-DatasetWriter::DatasetWriter(Path folder, DatasetInfo info, TaskInfo task, bool replace, bool wide)
+DatasetWriter::DatasetWriter(Path folder, DatasetInfo info, Json task, bool replace, bool wide)
     : folder_(std::move(folder)), info_(std::move(info)), task_(std::move(task)) {
   CHECK(!folder_.empty(), "[data] the folder to write needs a name");
   wide_ = wide || info_.vocab_size > 256;
@@ -175,12 +174,7 @@ void DatasetWriter::finish(const std::vector<std::string>& identifiers,
           Json(identifiers).dump(-1, ' ', false, Json::error_handler_t::replace);
       write_file_atomically(fresh / "identifiers.json", names + "\n");
     }
-    if (!task_.task.empty()) {
-      Json j = {{"task", task_.task}};
-      if (task_.side) j["side"] = task_.side;
-      if (task_.box_rows) j["box_rows"] = task_.box_rows, j["box_cols"] = task_.box_cols;
-      write_file_atomically(fresh / "task.json", j.dump() + "\n");
-    }
+    if (!task_.empty()) write_file_atomically(fresh / "task.json", task_.dump() + "\n");
     for (const auto& [name, text] : files) write_file_atomically(fresh / name, text);
     if (fs::exists(target_)) fs::rename(target_, temporary_ / "old");
     fs::rename(fresh, target_);

@@ -1,8 +1,9 @@
 // Writes data sets in the layout of puzzle_dataset.h.
 //
 //     DatasetInfo info;
-//     info.seq_len = 16, info.vocab_size = 6;
-//     DatasetWriter writer("data/mine", info, {"tokens"}, false);
+//     info.seq_len = 16;
+//     info.vocab_size = 6;
+//     DatasetWriter writer("data/mine", info, {{"task", "tokens"}}, false);
 //     writer.add("train", inputs, labels, 0);
 //     writer.finish();
 #pragma once
@@ -30,8 +31,9 @@ struct BuildSummary {
 class DatasetWriter {
  public:
   // Refuses a folder that exists and is not empty, unless `replace` is set and it is a data set.
-  // `wide`: tokens as i32 (otherwise bytes, if the vocabulary fits).
-  DatasetWriter(Path folder, DatasetInfo info, TaskInfo task, bool replace, bool wide = false);
+  // `task`: what task.json holds (Task::to_json), or an empty object for none. `wide`: tokens as
+  // i32 (otherwise bytes, if the vocabulary fits).
+  DatasetWriter(Path folder, DatasetInfo info, Json task, bool replace, bool wide = false);
   ~DatasetWriter();
   // One example: a puzzle of its own, or, if `same_puzzle`, a further example of the one before.
   // Puzzles in a row with one `group` number share a group. Labels may be kIgnoreLabel.
@@ -62,7 +64,7 @@ class DatasetWriter {
 
   Path folder_, target_, temporary_;  // as given; its real name; beside it
   DatasetInfo info_;
-  TaskInfo task_;
+  Json task_;
   std::optional<FolderLock> lock_;  // of the temporary folder
   bool wide_;
   Split train_, test_;

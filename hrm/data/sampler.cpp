@@ -5,6 +5,19 @@
 #include <numeric>
 
 namespace hrm {
+namespace {
+
+// Row `r` of a batch.
+void put(const Example& example, const Batch& batch, int64_t r) {
+  const auto copy = [&](const Tokens& tokens, const Tensor& rows) {
+    std::ranges::copy(tokens, rows.data<int32_t>() + r * std::ssize(tokens));
+  };
+  copy(example.inputs, batch.inputs);
+  copy(example.labels, batch.labels);
+  batch.puzzle_ids.data<int32_t>()[r] = example.puzzle_id;
+}
+
+}  // namespace
 
 TrainSampler::TrainSampler(const PuzzleDataset& dataset, uint64_t seed, Augmentation augmentation)
     : dataset_(dataset), augmentation_(std::move(augmentation)), seed_(seed) {
@@ -44,12 +57,10 @@ Batch TrainSampler::next(int64_t rows) {
   Batch batch{empty({rows, input_len}, DType::i32), empty({rows, seq}, DType::i32),
               empty({rows}, DType::i32), rows};
   for (int64_t r = 0; r < rows; ++r) {
-    int32_t* inputs = batch.inputs.data<int32_t>() + r * input_len;
-    int32_t* labels = batch.labels.data<int32_t>() + r * seq;
     bool first = false;
-    const int64_t example = next_example(&first);
-    dataset_.read(example, inputs, labels, batch.puzzle_ids.data<int32_t>() + r);
-    if (augmentation_) augmentation_(inputs, labels, first, random_);
+    Example example = dataset_.read(next_example(&first));
+    if (augmentation_) augmentation_(example.inputs.data(), example.labels.data(), first, random_);
+    put(example, batch, r);
   }
   return batch;
 }
@@ -83,9 +94,7 @@ Batch eval_batch(const PuzzleDataset& dataset, int64_t start, int64_t rows) {
   batch.puzzle_ids =
       full({rows}, static_cast<double>(dataset.info().blank_identifier_id), DType::i32);
   batch.rows = std::clamp<int64_t>(dataset.num_examples() - start, 0, rows);
-  for (int64_t r = 0; r < batch.rows; ++r)
-    dataset.read(start + r, batch.inputs.data<int32_t>() + r * input_len,
-                 batch.labels.data<int32_t>() + r * seq, batch.puzzle_ids.data<int32_t>() + r);
+  for (int64_t r = 0; r < batch.rows; ++r) put(dataset.read(start + r), batch, r);
   return batch;
 }
 

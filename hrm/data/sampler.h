@@ -1,6 +1,6 @@
 // Rows of a data set, in the order in which a model is trained or judged on them.
 //
-//     TrainSampler sampler(train, 0, augmentation_of(train));
+//     TrainSampler sampler(train, 0, train.task().augmentation());
 //     const Batch batch = sampler.next(64);
 #pragma once
 

@@ -28,8 +28,9 @@ struct EvalResult {
   double accuracy = 0, exact_accuracy = 0;
   double mean_steps = 0;  // segments run per puzzle
   double q_halt_accuracy = 0;
-  std::optional<double> valid_accuracy;  // mazes: a shortest path, stored or not
-  double lost_accuracy = 0;              // right after some segment, wrong in the end
+  // Share that the rules call solved; only where a puzzle may have several right answers.
+  std::optional<double> valid_accuracy;
+  double lost_accuracy = 0;  // right after some segment, wrong in the end
   double seconds = 0;
   std::string solved;  // by example, '1': solved exactly
   std::vector<double> exact_by_segment, accuracy_by_segment;

@@ -7,7 +7,6 @@
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
 #include "hrm/model/segment.h"
-#include "hrm/tasks/maze.h"
 
 namespace hrm {
 namespace {
@@ -81,7 +80,7 @@ class Evaluation {
     result_.calibration.resize(kCalibrationBins);
     result_.traces.resize(std::min(options.traces, total_));
     result_.solved.assign(total_, '0');
-    if (data.task().task == "maze") result_.valid_accuracy = 0;
+    if (data.task().several_answers()) result_.valid_accuracy = 0;
     back_.resize(options.rename.size());
     for (size_t i = 0; i < back_.size(); ++i) back_[options.rename[i]] = static_cast<int32_t>(i);
   }
@@ -177,30 +176,25 @@ class Evaluation {
 
   // Judges what is not settled by comparing tokens, and hands the answer on.
   void answer(int64_t example, int64_t b, const SegmentView& view) {
-    const bool maze = data_.task().task == "maze";
-    if (!maze && !options_.on_answer) return;
+    const bool by_rules = data_.task().several_answers();
+    if (!by_rules && !options_.on_answer) return;
     std::vector<int> tokens = view.predicted(b);
     if (!back_.empty())
       for (int& token : tokens) token = back_[token];
     if (options_.on_answer)
       options_.on_answer({example, tokens, view.q_halt[b],
                           view.residual.empty() ? 0 : view.residual[b], rows_[b].exact.back()});
-    if (!maze) return;
-    std::vector<int32_t> inputs(data_.input_len()), labels(tokens.size());
-    int32_t id;
-    data_.read(example, inputs.data(), labels.data(), &id);
-    const Maze puzzle{data_.task().side, maze_cells(inputs)};
-    *result_.valid_accuracy += check_maze(puzzle, maze_cells(tokens)).empty();
+    if (!by_rules) return;
+    const Example puzzle = data_.read(example);
+    *result_.valid_accuracy += data_.task().check(puzzle.inputs, tokens).empty();
   }
 
   void trace(PuzzleTrace& trace, int64_t b, const SegmentView& view) {
     const int64_t seq = model_.config().seq_len;
     if (trace.inputs.empty()) {
-      std::vector<int32_t> inputs(data_.input_len()), labels(seq);
-      int32_t id;
-      data_.read(rows_[b].example, inputs.data(), labels.data(), &id);
-      trace.inputs.assign(inputs.begin(), inputs.begin() + seq);
-      trace.labels.assign(labels.begin(), labels.end());
+      const Example example = data_.read(rows_[b].example);
+      trace.inputs.assign(example.inputs.begin(), example.inputs.begin() + seq);
+      trace.labels = example.labels;
     }
     trace.predictions.push_back(view.predicted(b));
     trace.q_halt.push_back(probability(view.q_halt[b]));

@@ -5,15 +5,11 @@
 #include <numeric>
 
 #include "hrm/support/progress.h"
-#include "hrm/tasks/maze.h"
-#include "hrm/tasks/sudoku.h"
-#include "hrm/view/page.h"
+#include "hrm/support/text.h"
 #include "tensor/random.h"
 
 namespace hrm {
 namespace {
-
-constexpr int kFirstDigit = 2;  // tokens of a Sudoku: 0 padding, 1 blank, then the digits
 
 // What is known of a puzzle from the rollouts so far.
 struct Choice {
@@ -37,37 +33,20 @@ struct Choice {
   }
 };
 
-// Whether an answer keeps the rules; none for tasks without rules that can be checked.
-std::function<bool(const std::vector<int>& inputs, const std::vector<int>& answer)> verifier(
-    const TaskInfo& task) {
-  if (task.task == "sudoku") {
-    const SudokuRules rules{task.side, task.box_rows, task.box_cols};
-    return [rules](const std::vector<int>& inputs, const std::vector<int>& answer) {
-      return check_solution(rules, from_tokens(inputs), from_tokens(answer)).empty();
-    };
-  }
-  if (task.task == "maze")
-    return [side = task.side](const std::vector<int>& inputs, const std::vector<int>& answer) {
-      const std::vector<int32_t> tokens(inputs.begin(), inputs.end());
-      return check_maze({side, maze_cells(tokens)}, maze_cells(answer)).empty();
-    };
-  return {};
-}
-
 }  // namespace
 
-void check_rollouts(const RolloutOptions& options, Select select, const TaskInfo& task) {
-  const std::string name = task.task.empty() ? "another" : task.task;
-  CHECK(!options.relabel || name == "sudoku",
-        "[eval] --relabel gives other names to the digits of Sudoku; this data set is ", name);
-  CHECK(select != Select::verify || verifier(task),
-        "[eval] --select verify needs the rules of Sudoku or mazes; this data set is ", name);
+void check_rollouts(const RolloutOptions& options, Select select, const Task& task) {
+  const std::string kind = task.kind().empty() ? "another" : task.kind();
+  CHECK(!options.relabel || task.first_symbol() > 0,
+        "[eval] --relabel gives other names to the digits of Sudoku; this data set is ", kind);
+  CHECK(select != Select::verify || task.has_rules(),
+        "[eval] --select verify needs the rules of the puzzles; this data set is ", kind);
 }
 
 RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
                        const RolloutOptions& options) {
   check_rollouts(options, Select::q, data.task());
-  const auto verify = verifier(data.task());
+  const Task& task = data.task();
   RolloutResult result;
   for (int64_t decade = 1; decade <= options.rollouts; decade *= 10)
     for (const int64_t n : {decade, 2 * decade, 5 * decade})
@@ -75,7 +54,6 @@ RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
   result.counts.push_back(options.rollouts);
   std::vector<Choice> choices;
   Random names = Random(options.eval.seed).fork("relabel");
-  std::vector<int32_t> inputs(data.input_len()), labels(data.info().seq_len);
   for (int64_t r = 0; r < options.rollouts; ++r) {
     EvalOptions eval = options.eval;
     eval.seed = Random(options.eval.seed).fork(static_cast<uint64_t>(r)).bits();
@@ -83,9 +61,10 @@ RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
     if (options.relabel && r > 0) {
       eval.rename.resize(data.info().vocab_size);
       std::iota(eval.rename.begin(), eval.rename.end(), 0);
-      std::vector<int32_t> digits(eval.rename.begin() + kFirstDigit, eval.rename.end());
-      names.shuffle(digits);
-      std::copy(digits.begin(), digits.end(), eval.rename.begin() + kFirstDigit);
+      const auto first = eval.rename.begin() + task.first_symbol();
+      std::vector<int32_t> symbols(first, eval.rename.end());
+      names.shuffle(symbols);
+      std::ranges::copy(symbols, first);
     }
     eval.on_progress = [&](int64_t done, int64_t total) {
       if (options.eval.on_progress)
@@ -99,10 +78,8 @@ RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
       c.any |= a.exact;
       Choice::Count& count = c.answers[a.tokens];
       ++count.votes, count.q += a.q_halt, count.exact = a.exact;
-      if (!verify || c.verified) return;
-      int32_t id;
-      data.read(a.example, inputs.data(), labels.data(), &id);
-      c.verified = verify({inputs.begin(), inputs.end()}, a.tokens);
+      if (!task.has_rules() || c.verified) return;
+      c.verified = task.check(data.read(a.example).inputs, a.tokens).empty();
       if (c.verified || r == 0) c.verify_exact = a.exact;
     };
     const EvalResult one = evaluate(model, data, eval);
@@ -119,7 +96,7 @@ RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
     note(Select::q, [](const Choice& c) { return c.q_exact; });
     note(Select::residual, [](const Choice& c) { return c.residual_exact; });
     note(Select::vote, [](const Choice& c) { return c.vote_exact(); });
-    if (verify) note(Select::verify, [](const Choice& c) { return c.verify_exact; });
+    if (task.has_rules()) note(Select::verify, [](const Choice& c) { return c.verify_exact; });
     const auto any =
         std::count_if(choices.begin(), choices.end(), [](const Choice& c) { return c.any; });
     result.any.push_back(static_cast<double>(any) / static_cast<double>(choices.size()));

@@ -11,7 +11,7 @@ namespace hrm {
 
 // How an answer is chosen. q: the highest q_halt; residual: the state that moved least in the last
 // segment; vote: the most frequent answer, of equals the one with the highest mean q_halt; verify:
-// the first that keeps the rules of the puzzle, else the first (Sudoku and mazes).
+// the first that keeps the rules of the puzzle, else the first.
 enum class Select { q, residual, vote, verify };
 HRM_ENUM(Select, "q", "residual", "vote", "verify")
 
@@ -23,7 +23,7 @@ struct RolloutOptions {
 };
 
 // An Error if a task has no digits to rename, or no rules to verify an answer by.
-void check_rollouts(const RolloutOptions& options, Select select, const TaskInfo& task);
+void check_rollouts(const RolloutOptions& options, Select select, const Task& task);
 
 struct RolloutResult {
   int64_t puzzles = 0;

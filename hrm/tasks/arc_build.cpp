@@ -34,22 +34,22 @@ ArcSummary build_arc(const ArcBuild& build, const Path& out) {
     ++(data.tasks[t].evaluated ? summary.evaluated : summary.training);
   }
   summary.train_examples = train.num_examples(), summary.test_examples = test.num_examples();
-  summary.side = static_cast<int>(train.side());
+  summary.side = train.side();
 
   DatasetInfo info;
   info.seq_len = train.side() * train.side(), info.vocab_size = kArcVocab;
   info.ignore_label_id = 0;
-  info.num_puzzle_identifiers = train.num_ids();
-  DatasetWriter writer(out, info, {}, build.replace);
+  info.num_puzzle_identifiers = train.info().num_puzzle_identifiers;
+  DatasetWriter writer(out, info, Json::object(), build.replace);
   if (!build.official) {
     writer.finish({}, {{kArcFile, text}});
     return summary;
   }
   std::vector<std::string> names;
-  for (int64_t id = 0; id < train.num_ids(); ++id) names.push_back(train.id_name(id));
+  for (int64_t id = 0; id < info.num_puzzle_identifiers; ++id)
+    names.push_back(train.puzzle_name(id));
   Random random = Random(data.seed).fork("translation");
-  const Augmentation translate = train.augmentation();
-  std::vector<int> inputs(info.seq_len), labels(info.seq_len);
+  const Augmentation translate = train.task().augmentation();
   int64_t done = 0;
   for (const ArcExamples* split : {&train, &test}) {
     ArcExamples::Where last{-1, -1, -1};
@@ -58,11 +58,10 @@ ArcSummary build_arc(const ArcBuild& build, const Path& out) {
       const ArcExamples::Where w = split->where(i);
       const bool same = w.task == last.task && w.variant == last.variant;
       if (!same) untranslated = random.below(static_cast<int64_t>(split->pairs(w.task).size()));
-      int32_t id;
-      split->read(i, inputs.data(), labels.data(), &id);
+      Example e = split->read(i);
       if (split == &train && translate)
-        translate(inputs.data(), labels.data(), w.pair == untranslated, random);
-      writer.add(split == &train ? "train" : "test", inputs, labels, w.task, id, same);
+        translate(e.inputs.data(), e.labels.data(), w.pair == untranslated, random);
+      writer.add(split == &train ? "train" : "test", e.inputs, e.labels, w.task, e.puzzle_id, same);
       last = w;
       if (build.on_progress)
         build.on_progress(++done, summary.train_examples + summary.test_examples);

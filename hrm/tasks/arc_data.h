@@ -10,7 +10,6 @@
 
 namespace hrm {
 
-inline constexpr const char* kArcFile = "arc.json";
 inline constexpr int64_t kMostArcVariants = 1'000'000;  // of a task
 
 struct ArcData {

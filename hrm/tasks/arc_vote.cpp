@@ -69,17 +69,17 @@ ArcScores score(const std::vector<TaskOutcome>& tasks) {
   return s;
 }
 
-Voting::Voting(const ArcExamples& examples) : examples_(examples) {
+Voting::Voting(const ArcIndex& examples) : examples_(examples) {
   left_.assign(examples.tasks().size(), 0);
   for (int64_t i = 0; i < examples.num_examples(); ++i) ++left_[examples.where(i).task];
 }
 
 void Voting::add(int64_t example, const std::vector<int>& tokens, double q_halt_logit) {
-  const ArcExamples::Where w = examples_.where(example);
+  const ArcIndex::Where w = examples_.where(example);
   const std::vector<ArcPair>& pairs = examples_.pairs(w.task);
   std::vector<Votes>& votes = open_.try_emplace(w.task, pairs.size()).first->second;
   const auto [row, col] = examples_.offset(example);
-  const ArcGrid grid = crop(tokens.data(), static_cast<int>(examples_.side()), row, col);
+  const ArcGrid grid = crop(tokens.data(), examples_.side(), row, col);
   votes[w.pair].add(examples_.variant(w.task, w.variant).undo(grid), q_halt_logit, example);
   if (--left_[w.task] > 0) return;
   TaskOutcome outcome{examples_.tasks()[w.task].id, {}};

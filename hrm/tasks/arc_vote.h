@@ -63,12 +63,12 @@ ArcScores score(const std::vector<TaskOutcome>& tasks);
 // Collects the answers of a test split, task by task as they are complete.
 class Voting {
  public:
-  explicit Voting(const ArcExamples& examples);
+  explicit Voting(const ArcIndex& examples);
   void add(int64_t example, const std::vector<int>& tokens, double q_halt_logit);
   const std::vector<TaskOutcome>& outcomes() const { return outcomes_; }
 
  private:
-  const ArcExamples& examples_;
+  const ArcIndex& examples_;
   std::map<int64_t, std::vector<Votes>> open_;  // votes of tasks that are not complete
   std::vector<int64_t> left_;                   // examples still to come, of each task
   std::vector<TaskOutcome> outcomes_;

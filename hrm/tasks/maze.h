@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "hrm/data/puzzle_dataset.h"
+#include "hrm/data/task.h"
 
 namespace hrm {
 

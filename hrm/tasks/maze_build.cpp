@@ -6,6 +6,8 @@
 
 #include "hrm/support/input.h"
 
+#include "hrm/tasks/maze_task.h"
+
 namespace hrm {
 namespace {
 
@@ -97,7 +99,7 @@ MazeSummary build_maze(const MazeBuild& build, const Path& out) {
   const int side = puzzles[0].maze.side;
   DatasetInfo info;
   info.seq_len = side * side, info.vocab_size = kMazeVocab;
-  DatasetWriter writer(out, info, {"maze", side}, build.replace);
+  DatasetWriter writer(out, info, MazeTask(side).to_json(), build.replace);
   for (size_t i = 0; i < puzzles.size(); ++i) {
     const MazePuzzle& p = puzzles[i];
     CHECK(p.maze.side == side, "[maze] mazes of sides ", side, " and ", p.maze.side,

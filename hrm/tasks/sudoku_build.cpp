@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include "hrm/tasks/sudoku_task.h"
+
 namespace hrm {
 namespace {
 
@@ -49,8 +51,7 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
   DatasetInfo info;
   info.seq_len = rules.cells();
   info.vocab_size = rules.side + 2;
-  DatasetWriter writer(out, info, {"sudoku", rules.side, rules.box_rows, rules.box_cols},
-                       build.replace);
+  DatasetWriter writer(out, info, SudokuTask(rules).to_json(), build.replace);
   const auto copies = static_cast<double>(build.augment);
   if (build.from.empty()) {
     CHECK(build.test_count < build.count, "[sudoku] all ", build.count,

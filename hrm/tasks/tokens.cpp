@@ -6,6 +6,7 @@
 
 #include "hrm/support/input.h"
 #include "hrm/support/text.h"
+#include "hrm/tasks/tokens_task.h"
 
 namespace hrm {
 namespace {
@@ -91,7 +92,7 @@ BuildSummary build_tokens_text(const std::string& text, const std::string& name,
   const bool wide = std::ranges::any_of(rows, [](const Row& row) {
     return std::ranges::find(row.labels, kIgnoreLabel) != row.labels.end();
   });
-  DatasetWriter writer(out, info, {"tokens"}, replace, wide);
+  DatasetWriter writer(out, info, TokensTask().to_json(), replace, wide);
   int64_t group = 0;
   for (const Row& row : rows) writer.add(row.split, row.inputs, row.labels, ++group, row.puzzle);
   BuildSummary summary;

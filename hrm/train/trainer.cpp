@@ -99,7 +99,7 @@ Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleD
       run_(std::move(run)),
       model_(make_model(config, device)),
       sampler_(train, static_cast<uint64_t>(config.train.seed),
-               config.train.augment ? augmentation_of(train) : nullptr),
+               config.train.augment ? train.task().augmentation() : nullptr),
       adam_(model_.named_parameters(kOfficialPrefix), adam_options(config.train)),
       schedule_{config.train.lr_warmup_steps, config.train.total_steps, config.train.lr_min_ratio},
       exploration_(Random(static_cast<uint64_t>(config.train.seed)).fork("exploration")),
@@ -116,9 +116,9 @@ Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleD
       puzzle_names_(model_.puzzle_emb ? train.puzzle_names() : std::vector<uint64_t>()),
       data_identity_(train.identity()),
       // The compact form of ARC holds both splits.
-      test_identity_(!test         ? ""
-                     : test->arc() ? data_identity_
-                                   : test->identity()) {
+      test_identity_(!test                                  ? ""
+                     : test->examples().holds_both_splits() ? data_identity_
+                                                            : test->identity()) {
   config_.validate();
   check_dataset_fits(config_.model, train_);
   if (test_) check_dataset_fits(config_.model, *test_);

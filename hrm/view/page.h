@@ -1,21 +1,14 @@
 // Self-contained HTML pages with SVG charts: run reports, comparisons, experiments.
 #pragma once
 
-#include <cstdio>
 #include <string>
 #include <vector>
+
+#include "hrm/support/text.h"
 
 namespace hrm {
 
 std::string escape_html(const std::string& text);
-
-// printf into a string of at most 255 characters.
-template <class... Args>
-std::string format(const char* pattern, Args... args) {
-  char text[256];
-  std::snprintf(text, sizeof text, pattern, args...);
-  return text;
-}
 
 struct Point {
   double x, y;

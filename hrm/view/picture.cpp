@@ -7,13 +7,11 @@
 namespace hrm {
 namespace {
 
-constexpr const char* kColours[10] = {"#000000", "#0074D9", "#FF4136", "#2ECC40", "#FFDC00",
-                                      "#AAAAAA", "#F012BE", "#FF851B", "#7FDBFF", "#870C25"};
 constexpr int kCell = 14, kGap = 24, kHead = 22, kCaption = 16;
 
-// Of red, green and blue, 0..2.
+// Channel `i` of a colour: 0 red, 1 green, 2 blue.
 int channel(int colour, int i) {
-  return std::stoi(std::string(kColours[colour]).substr(1 + 2 * i, 2), nullptr, 16);
+  return std::stoi(std::string(arc_colour(colour)).substr(1 + 2 * i, 2), nullptr, 16);
 }
 
 // With the gap behind it.
@@ -70,8 +68,6 @@ void png_chunk(std::string& out, const std::string& type, const std::string& dat
 
 }  // namespace
 
-const char* arc_colour(int colour) { return kColours[colour]; }
-
 std::string sheet_text(const Sheet& sheet, bool colour) {
   std::string text;
   for (const SheetRow& row : sheet) {
@@ -126,7 +122,7 @@ std::string sheet_svg(const Sheet& sheet) {
     for (int r = 0; r < p.grid.height; ++r)
       for (int c = 0; c < p.grid.width; ++c)
         svg += "<rect" + at(x + c * kCell, y + r * kCell) + " width=\"14\" height=\"14\" fill=\"" +
-               kColours[p.grid.at(r, c)] + "\"/>";
+               arc_colour(p.grid.at(r, c)) + "\"/>";
     svg += "</g>";
   });
   return svg + "</svg>";

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "hrm/tasks/arc.h"
+#include "hrm/tasks/arc_grids.h"
 
 namespace hrm {
 
@@ -18,9 +19,6 @@ struct SheetRow {
   std::vector<Panel> panels;
 };
 using Sheet = std::vector<SheetRow>;
-
-// ARC's usual colours, "#0074D9".
-const char* arc_colour(int colour);
 
 std::string sheet_text(const Sheet& sheet, bool colour);
 std::string sheet_svg(const Sheet& sheet);

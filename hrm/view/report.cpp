@@ -5,12 +5,11 @@
 #include <filesystem>
 #include <optional>
 
-#include "hrm/data/puzzle_dataset.h"
 #include "hrm/support/progress.h"
-#include "hrm/tasks/arc.h"
-#include "hrm/tasks/sudoku.h"
+#include "hrm/tasks/registry.h"
 #include "hrm/train/run_folder.h"
-#include "hrm/view/picture.h"
+#include "hrm/view/page.h"
+#include "hrm/view/puzzle_view.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -79,24 +78,10 @@ std::string calibration_chart(const EvalResult& r) {
 }
 
 // What the tokens of a run's puzzles mean. A run made by another program has no "task".
-TaskInfo task_of(const Members& config) {
-  TaskInfo task;
-  if (!config.has("task")) return task;
+std::shared_ptr<const Task> task_of(const Members& config) {
+  if (!config.has("task")) return unknown_task();
   const Members json = config.object("task");
-  const auto side = [&](const char* key) {
-    return static_cast<int>(json.integer(key, 0, kLargestSide, 0));
-  };
-  task.task = json.text("task", "");
-  task.side = side("side");
-  task.box_rows = side("box_rows");
-  task.box_cols = side("box_cols");
-  if (task.task == "sudoku") {
-    const SudokuRules rules = SudokuRules::of_side(task.side);
-    CHECK(task.box_rows == rules.box_rows && task.box_cols == rules.box_cols, "[report] ",
-          json.source(), ": a Sudoku of side ", rules.side, " has boxes of ", rules.box_rows, "x",
-          rules.box_cols, ", got ", task.box_rows, "x", task.box_cols);
-  }
-  return task;
+  return json.text("task", "").empty() ? unknown_task() : make_task(json.json(), json.source());
 }
 
 // The puzzles that are drawn: more cells than a person can see on a page are left out.
@@ -112,70 +97,20 @@ std::vector<const PuzzleTrace*> drawn_puzzles(const std::vector<PuzzleTrace>& tr
   return drawn;
 }
 
-// Of the smallest square that holds so many cells.
-int side_of(size_t cells) {
-  return static_cast<int>(std::ceil(std::sqrt(static_cast<double>(cells))));
-}
-
-// One grid of tokens; sudoku digits, or the plain tokens of another task.
-std::string grid(const PuzzleTrace& t, const std::vector<int>& tokens, const TaskInfo& task) {
-  const bool sudoku = task.task == "sudoku", maze = task.task == "maze", arc = task.task == "arc";
-  const int cells = static_cast<int>(tokens.size());
-  const int cols = sudoku ? task.side : side_of(tokens.size());
-  const int box_rows = sudoku ? task.box_rows : cols;
-  const int box_cols = sudoku ? task.box_cols : cols;
-  const int rows = (cells + cols - 1) / cols, size = 30;
-  std::string svg;
-  for (int i = 0; i < cells; ++i) {
-    const int x = i % cols * size, y = i / cols * size;
-    const bool given = sudoku && t.inputs[i] > 1;
-    const bool judged = i < static_cast<int>(t.labels.size()) && t.labels[i] >= 0 && !given &&
-                        !(sudoku && tokens[i] <= 1);
-    const bool wrong = judged && tokens[i] != t.labels[i];
-    const char* fill = arc && tokens[i] >= 2 && tokens[i] < kArcVocab ? arc_colour(tokens[i] - 2)
-                       : maze && tokens[i] == 1                       ? "var(--ink)"
-                       : maze && tokens[i] == 5                       ? "var(--blue)"
-                                                                      : "var(--paper)";
-    svg += format("<rect x=\"%d\" y=\"%d\" width=\"30\" height=\"30\" fill=\"%s\"/>", x, y, fill);
-    if (wrong && !arc)
-      svg += format("<rect class=\"bad\" x=\"%d\" y=\"%d\" width=\"30\" height=\"30\"/>", x, y);
-    if (arc || (maze && tokens[i] != 3 && tokens[i] != 4)) continue;
-    const std::string text = maze     ? (tokens[i] == 3 ? "S" : "G")
-                             : sudoku ? (tokens[i] > 1 ? std::to_string(tokens[i] - 1) : "")
-                                      : std::to_string(tokens[i]);
-    svg +=
-        format(
-            "<text class=\"%s\" x=\"%d\" y=\"%d\" text-anchor=\"middle\" style=\"font-size:16px\">",
-            given    ? "given"
-            : wrong  ? "wrong"
-            : judged ? "right"
-                     : "",
-            x + 15, y + 21) +
-        text + "</text>";
-  }
-  for (int c = 0; c <= cols; ++c)
-    svg += format("<line class=\"%s\" x1=\"%d\" x2=\"%d\" y1=\"0\" y2=\"%d\"/>",
-                  c % box_cols ? "rule" : "box", c * size, c * size, rows * size);
-  for (int r = 0; r <= rows; ++r)
-    svg += format("<line class=\"%s\" x1=\"0\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/>",
-                  r % box_rows ? "rule" : "box", cols * size, r * size, r * size);
-  return svg;
-}
-
-std::string puzzle_card(const PuzzleTrace& t, const TaskInfo& task) {
-  const int side = side_of(t.inputs.size()) * 30;
-  const bool solved = !t.predictions.empty() && t.predictions.back() == t.labels;
+std::string puzzle_card(const PuzzleTrace& t, const Task& task) {
+  const int side = square_side(std::ssize(t.inputs)) * 30;
+  const bool solved = !t.predictions.empty() && is_solved(t, t.predictions.back(), task);
   std::string html =
       "<div class=\"puzzle\"><header><span>" + std::string(solved ? "solved" : "not solved") +
       "</span><output></output></header>" +
       format("<svg viewBox=\"-1 -1 %d %d\" role=\"img\"><title>a puzzle being refined</title>",
              side + 2, side + 2);
-  html += "<g class=\"frame\" data-note=\"givens\">" + grid(t, t.inputs, task) + "</g>";
+  html += "<g class=\"frame\" data-note=\"givens\">" + grid_svg(t, t.inputs, task) + "</g>";
   for (size_t s = 0; s < t.predictions.size(); ++s) {
     const bool last = s + 1 == t.predictions.size();
     html += format("<g class=\"frame%s\" data-note=\"segment %zu, q_halt %.0f %%\">",
                    last ? " on" : "", s + 1, 100 * t.q_halt[s]) +
-            grid(t, t.predictions[s], task) + "</g>";
+            grid_svg(t, t.predictions[s], task) + "</g>";
   }
   return html + format(
                     "</svg><input type=\"range\" min=\"0\" max=\"%zu\" value=\"%zu\" "
@@ -184,8 +119,8 @@ std::string puzzle_card(const PuzzleTrace& t, const TaskInfo& task) {
 }
 
 // Segment strips: every state of a puzzle side by side, for print and at a glance.
-std::string strip(const PuzzleTrace& t, const TaskInfo& task) {
-  const int side = side_of(t.inputs.size()) * 30;
+std::string strip(const PuzzleTrace& t, const Task& task) {
+  const int side = square_side(std::ssize(t.inputs)) * 30;
   const int gap = 24, n = static_cast<int>(t.predictions.size()) + 1;
   std::string svg = format(
       "<svg class=\"chart\" viewBox=\"-1 -22 %d %d\" role=\"img\"><title>segment by "
@@ -195,12 +130,12 @@ std::string strip(const PuzzleTrace& t, const TaskInfo& task) {
     svg += format("<g transform=\"translate(%d 0)\"><text x=\"0\" y=\"-7\">", s * (side + gap)) +
            (s == 0 ? std::string("givens")
                    : format("segment %d, halt %.0f %%", s, 100 * t.q_halt[s - 1])) +
-           "</text>" + grid(t, s == 0 ? t.inputs : t.predictions[s - 1], task) + "</g>";
+           "</text>" + grid_svg(t, s == 0 ? t.inputs : t.predictions[s - 1], task) + "</g>";
   }
   return svg + "</svg>";
 }
 
-std::string evaluation_section(const std::optional<EvalResult>& result, const TaskInfo& task) {
+std::string evaluation_section(const std::optional<EvalResult>& result, const Task& task) {
   if (!result)
     return "<p>There is no evaluation yet: it appears with the first one of the run.</p>";
   const EvalResult& r = *result;
@@ -250,7 +185,7 @@ std::string tile(const std::string& value, const std::string& what) {
 std::string report_page(const Json& top, const std::string& source, const std::string& name,
                         const MetricLines& metrics, const std::optional<EvalResult>& result) {
   const Members config(top, source);
-  const TaskInfo task = task_of(config);
+  const std::shared_ptr<const Task> task = task_of(config);
   std::string tiles;
   if (result && result->count > 0) {
     tiles += tile(format("%.1f %%", 100 * result->exact_accuracy), "solved exactly");
@@ -268,7 +203,7 @@ std::string report_page(const Json& top, const std::string& source, const std::s
                    "<p>A Hierarchical Reasoning Model, trained from random weights.</p>"
                    "<div class=\"tiles\">" +
                        tiles + "</div><h2>Training</h2>" + training_section(metrics) +
-                       evaluation_section(result, task) + settings_section(config),
+                       evaluation_section(result, *task) + settings_section(config),
                    kScript);
 }
 

@@ -11,12 +11,10 @@ void read_all(const ArcData& data, const std::string& split, const DataView& vie
   const auto examples = std::make_shared<ArcExamples>(data, split, view);
   const PuzzleDataset dataset(examples);
   const int64_t cells = dataset.info().seq_len;
-  std::vector<int32_t> inputs(dataset.input_len()), labels(cells);
-  const Augmentation move = augmentation_of(dataset);
+  const Augmentation move = dataset.task().augmentation();
   Random random(1);
   for (int64_t i = 0; i < dataset.num_examples(); ++i) {
-    int32_t id = 0;
-    dataset.read(i, inputs.data(), labels.data(), &id);
+    auto [inputs, labels, id] = dataset.read(i);
     fuzz::must(id >= 0 && id < dataset.info().num_puzzle_identifiers);
     if (move) move(inputs.data(), labels.data(), false, random);
     for (int64_t k = 0; k < cells; ++k) {

@@ -2,6 +2,7 @@
 // the arrays. Whatever opens can be read to its last example, augmented, and taken as ARC.
 #include "hrm/data/sampler.h"
 #include "hrm/tasks/arc_dataset.h"
+#include "hrm/tasks/open_dataset.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace hrm;
@@ -21,12 +22,10 @@ const std::vector<std::string> kNames = {kArcFile,
 void read_all(const PuzzleDataset& data) {
   const DatasetInfo& info = data.info();
   if (data.num_examples() > 1000 || info.num_puzzle_identifiers > 1000) return;
-  std::vector<int32_t> inputs(data.input_len()), labels(info.seq_len);
-  const Augmentation augment = augmentation_of(data);
+  const Augmentation augment = data.task().augmentation();
   Random random(1);
   for (int64_t i = 0; i < data.num_examples(); ++i) {
-    int32_t id = 0;
-    data.read(i, inputs.data(), labels.data(), &id);
+    auto [inputs, labels, id] = data.read(i);
     fuzz::must(id >= 0 && id < info.num_puzzle_identifiers);
     data.puzzle_name(id);
     if (augment) augment(inputs.data(), labels.data(), i == 0, random);
@@ -56,17 +55,16 @@ void fuzz_one(const std::string& input) {
   DataView view;
   if (compact) view.variants = 3;  // a million of them take long
   fuzz::try_to([&] {
-    const PuzzleDataset data(folder.path(), "train", view);
+    const PuzzleDataset data = open_dataset(folder.path(), "train", view);
     read_all(data);
     if (compact) return;
     if (data.info().seq_len > 900 || data.num_examples() > 1000) return;
-    const ArcExamples arc(data);
+    const OfficialArc arc(data);
     for (int64_t i = 0; i < arc.num_examples(); ++i) arc.where(i);
-    for (int64_t id = 0; id < arc.num_ids(); ++id) arc.id_name(id);
   });
   if (const auto state = files.find("state"); state != files.end())
     fuzz::try_to([&] {
-      const PuzzleDataset data(folder.path(), "train", view);
+      const PuzzleDataset data = open_dataset(folder.path(), "train", view);
       if (data.num_examples() > 1000) return;
       TrainSampler sampler(data, 1, nullptr);
       sampler.restore(parse_json(state->second, "state"));

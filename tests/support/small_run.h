@@ -8,6 +8,7 @@
 #include <string>
 
 #include "hrm/presets.h"
+#include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_build.h"
 #include "hrm/train/trainer.h"
 #include "tests/support/support.h"
@@ -39,8 +40,8 @@ struct SmallRun {
     t.lr_warmup_steps = 3;
     t.eval_puzzles = 16;
     t.ema = 0.9;
-    train = std::make_unique<PuzzleDataset>(dir / "data", "train");
-    test = std::make_unique<PuzzleDataset>(dir / "data", "test");
+    train = std::make_unique<PuzzleDataset>(open_dataset(dir / "data", "train"));
+    test = std::make_unique<PuzzleDataset>(open_dataset(dir / "data", "test"));
   }
   Path folder(const std::string& name) const {
     fs::create_directories(dir / name);

@@ -1,0 +1,18 @@
+// What `hrm eval` and `hrm solve` are told about the run whose model they use.
+#pragma once
+
+#include "hrm/cli/commands.h"
+
+namespace hrm {
+
+struct RunOptions {
+  std::string run, checkpoint;
+  EvalOptions options;
+  bool json = false;
+  CommonOptions common;
+
+  // Returns --halt, which other options need.
+  CLI::Option* add(CLI::App& command);
+};
+
+}  // namespace hrm

@@ -1,0 +1,123 @@
+// hrm solve: one puzzle of any kind that can be written as text, segment by segment.
+#include <cctype>
+#include <cstdio>
+
+#include "hrm/cli/run_options.h"
+#include "hrm/support/input.h"
+#include "hrm/support/progress.h"
+#include "hrm/tasks/registry.h"
+#include "hrm/train/run_folder.h"
+#include "hrm/view/puzzle_view.h"
+
+namespace hrm {
+namespace fs = std::filesystem;
+namespace {
+
+struct SolveSettings : RunOptions {
+  std::string puzzle;
+};
+
+// Whether a person meant a file: a path, or a name that ends like .txt.
+bool looks_like_file(const std::string& given) {
+  const std::string ending = Path(given).extension();
+  return given.find('/') != std::string::npos ||
+         (ending.size() > 1 && std::isalpha(static_cast<unsigned char>(ending[1])));
+}
+
+// The text of the puzzle: what was given itself, or the file or standard input that it names.
+std::string puzzle_text(const std::string& given) {
+  std::error_code none;
+  const fs::file_status status = fs::status(given, none);
+  CHECK(!fs::is_directory(status), "[solve] ", given,
+        " is a folder. HINT: a puzzle, a file with one, or - for standard input");
+  if (given != "-" && !fs::exists(status)) {
+    CHECK(!looks_like_file(given), "[solve] there is no file ", given,
+          ". HINT: give the puzzle itself, a file with it, or - for standard input");
+    return given;
+  }
+  constexpr int64_t kMostBytes = 1 << 22;  // the largest maze and its line ends
+  std::string text = read_input(given, kMostBytes);
+  CHECK(!text.starts_with("\xFF\xFE") && !text.starts_with("\xFE\xFF"), "[solve] ",
+        input_name(given), " is UTF-16 text. HINT: save it as UTF-8");
+  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // the byte order mark of UTF-8
+  CHECK(text.find_first_not_of(" \r\n\t") != std::string::npos, "[solve] ", input_name(given),
+        " is empty. HINT: it must hold a puzzle, such as a Sudoku or a maze");
+  return text;
+}
+
+// The task that a run was trained on, as far as its config.json says; of no run, none.
+std::shared_ptr<const Task> task_of_run(const Path& run) {
+  const Path file = run / "config.json";
+  if (!fs::exists(file)) return unknown_task();
+  const Json json = read_json(file);
+  const Members config(json, file.string());
+  if (!config.has("task")) return unknown_task();
+  const Members task = config.object("task");
+  return task.text("task", "").empty() ? unknown_task() : make_task(task.json(), task.source());
+}
+
+// Loads the run and checks that its model is for this puzzle.
+LoadedRun run_for(const SolveSettings& s, const Task& task) {
+  LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
+  const ModelConfig& m = run.config.model;
+  CHECK(m.input_len() == m.seq_len && task.fits(m.seq_len, m.vocab_size), "[solve] the model of ",
+        s.run, " was trained on ", m.seq_len, " tokens of vocabulary ", m.vocab_size,
+        ", this puzzle (", task.kind(), ") has ", task.cells(),
+        " cells. HINT: train a model for this kind and size");
+  return run;
+}
+
+Json result_json(const PuzzleTrace& trace, const Task& task, const std::string& wrong) {
+  Json json = {{"puzzle", task.text(trace.inputs)},
+               {"answer", task.text(trace.predictions.back())},
+               {"solved", wrong.empty()},
+               {"error", wrong}};
+  json.update(task.facts(trace.inputs));
+  json["segments"] = Json::array();
+  for (size_t i = 0; i < trace.predictions.size(); ++i)
+    json["segments"].push_back({{task.noun(), task.text(trace.predictions[i])},
+                                {"q_halt", trace.q_halt[i]},
+                                {"q_continue", trace.q_continue[i]}});
+  return json;
+}
+
+// Exit status 3 if the answer is wrong.
+void solve(const SolveSettings& s) {
+  s.common.apply();
+  const std::string text = puzzle_text(s.puzzle);
+  const std::shared_ptr<const Task> task = task_of_text(text, *task_of_run(s.run));
+  const Tokens puzzle = task->parse(text);
+  const Tokens solution = task->solution(puzzle);
+  const LoadedRun run = run_for(s, *task);
+  PuzzleTrace trace = solve_one(*run.model, puzzle, 0, s.options);
+  // Where there is one right answer alone, each cell is right or wrong.
+  if (!task->several_answers()) trace.labels = solution;
+  const Tokens& answer = trace.predictions.back();
+  const std::string wrong = task->check(puzzle, answer);
+  if (s.json) {
+    print_json(result_json(trace, *task, wrong));
+  } else {
+    std::printf("%s", trace_text(trace, *task, use_colour(stdout)).c_str());
+    if (task->drawing() == Drawing::cells) std::printf("\n%s\n", task->text(answer).c_str());
+    std::printf("%s\n", wrong.empty() ? "solved" : ("not solved: " + wrong).c_str());
+  }
+  if (!wrong.empty()) throw CLI::RuntimeError(kExitNo);
+}
+
+}  // namespace
+
+void add_solve_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("solve", "Solve one puzzle and show every segment");
+  auto s = std::make_shared<SolveSettings>();
+  command
+      ->add_option(
+          "puzzle", s->puzzle,
+          "a Sudoku of 16, 36 or 81 characters, '.' or 0 for blank; a maze; a board of queens, 'Q' "
+          "or '.'; or a file with one of them, - for standard input")
+      ->required();
+  s->add(*command);
+  command->footer("Exit status 3 if the answer is wrong, 1 for an error.");
+  command->callback([s] { solve(*s); });
+}
+
+}  // namespace hrm

@@ -1,0 +1,43 @@
+#include "hrm/data/task.h"
+
+#include <cmath>
+
+namespace hrm {
+
+Tokens Task::parse(std::string_view) const {
+  detail::fail("[solve] puzzles of the kind ", kind().empty() ? "of this run" : kind(),
+               " cannot be written as text. HINT: hrm eval --run RUN --data DIR takes a data set");
+}
+
+std::string Task::text(const Tokens& tokens) const {
+  std::string line;
+  for (const int32_t token : tokens) line += (line.empty() ? "" : " ") + std::to_string(token);
+  return line;
+}
+
+std::string Task::check(const Tokens&, const Tokens&) const {
+  detail::fail("[data] the kind ", kind(), " has no rules to check an answer by");
+}
+
+Tokens Task::solution(const Tokens&) const {
+  detail::fail("[data] the kind ", kind(), " has no rules to solve a puzzle by");
+}
+
+Json Task::facts(const Tokens&) const { return Json::object(); }
+
+std::string Task::symmetry_class(const Tokens& inputs, const Tokens&) const {
+  return Task::text(inputs);
+}
+
+CellLayout Task::layout(int64_t cells) const {
+  const int side = square_side(cells);
+  return {side, side, side};
+}
+
+CellLook Task::look(int32_t token) const { return {std::to_string(token)}; }
+
+int square_side(int64_t cells) {
+  return static_cast<int>(std::ceil(std::sqrt(static_cast<double>(cells))));
+}
+
+}  // namespace hrm

@@ -1,0 +1,55 @@
+#include "hrm/tasks/maze_task.h"
+
+#include "hrm/tasks/maze.h"
+
+namespace hrm {
+
+std::shared_ptr<const Task> MazeTask::make(const Members& json) {
+  return std::make_shared<MazeTask>(static_cast<int>(json.integer("side", 1, kLargestSide)));
+}
+
+std::shared_ptr<const Task> MazeTask::recognise(std::string_view text) {
+  if (text.find_first_of("#SG") == std::string_view::npos) return nullptr;
+  return std::make_shared<MazeTask>(parse_maze(text).side);
+}
+
+bool MazeTask::fits(int64_t seq_len, int64_t vocab_size) const {
+  return seq_len == side_ * side_ && vocab_size == kMazeVocab;
+}
+
+Tokens MazeTask::parse(std::string_view text) const { return maze_tokens(parse_maze(text).cells); }
+
+std::string MazeTask::text(const Tokens& tokens) const { return maze_cells(tokens); }
+
+std::string MazeTask::check(const Tokens& inputs, const Tokens& answer) const {
+  return check_maze({side_, maze_cells(inputs)}, maze_cells(answer));
+}
+
+Tokens MazeTask::solution(const Tokens& inputs) const {
+  const MazePath path = solve_maze({side_, maze_cells(inputs)});
+  CHECK(path.length > 0, "[solve] no path leads from S to G. HINT: check the walls");
+  return maze_tokens(path.answer);
+}
+
+Json MazeTask::facts(const Tokens& inputs) const {
+  return {{"shortest", solve_maze({side_, maze_cells(inputs)}).length}};
+}
+
+Augmentation MazeTask::augmentation() const { return maze_augmentation(side_); }
+
+CellLook MazeTask::look(int32_t token) const {
+  switch (token) {
+    case 1:
+      return {"", "var(--ink)"};  // a wall
+    case 3:
+      return {"S"};
+    case 4:
+      return {"G"};
+    case 5:
+      return {"", "var(--blue)"};  // the path
+    default:
+      return {};
+  }
+}
+
+}  // namespace hrm

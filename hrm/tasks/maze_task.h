@@ -1,0 +1,34 @@
+// Mazes as a kind of puzzle; see maze.h.
+#pragma once
+
+#include "hrm/data/task.h"
+
+namespace hrm {
+
+class MazeTask : public Task {
+ public:
+  explicit MazeTask(int side) : side_(side) {}
+  static std::shared_ptr<const Task> make(const Members& json);
+  static std::shared_ptr<const Task> recognise(std::string_view text);
+
+  std::string kind() const override { return "maze"; }
+  Json to_json() const override { return {{"task", kind()}, {"side", side_}}; }
+  int64_t cells() const override { return side_ * side_; }
+  bool fits(int64_t seq_len, int64_t vocab_size) const override;
+  Tokens parse(std::string_view text) const override;
+  std::string text(const Tokens& tokens) const override;
+  const char* noun() const override { return "maze"; }
+  bool has_rules() const override { return true; }
+  std::string check(const Tokens& inputs, const Tokens& answer) const override;
+  Tokens solution(const Tokens& inputs) const override;
+  bool several_answers() const override { return true; }
+  Json facts(const Tokens& inputs) const override;
+  Augmentation augmentation() const override;
+  Drawing drawing() const override { return Drawing::text; }
+  CellLook look(int32_t token) const override;
+
+ private:
+  int side_;
+};
+
+}  // namespace hrm

@@ -1,0 +1,88 @@
+#include "hrm/tasks/sudoku_task.h"
+
+#include <algorithm>
+#include <cctype>
+
+namespace hrm {
+namespace {
+
+// A Sudoku may be written in groups and lines.
+std::string without_spaces(std::string_view text) {
+  std::string cells(text);
+  std::erase_if(cells, [](unsigned char c) { return std::isspace(c); });
+  return cells;
+}
+
+}  // namespace
+
+std::shared_ptr<const Task> SudokuTask::make(const Members& json) {
+  const auto side = [&](const char* key) {
+    return static_cast<int>(json.integer(key, 1, kLargestSide));
+  };
+  const SudokuRules rules = SudokuRules::of_side(side("side"));
+  const int box_rows = side("box_rows"), box_cols = side("box_cols");
+  CHECK(box_rows == rules.box_rows && box_cols == rules.box_cols, "[data] ", json.source(),
+        ": a Sudoku of side ", rules.side, " has boxes of ", rules.box_rows, "x", rules.box_cols,
+        ", got ", box_rows, "x", box_cols);
+  return std::make_shared<SudokuTask>(rules);
+}
+
+std::shared_ptr<const Task> SudokuTask::recognise(std::string_view text) {
+  const std::string cells = without_spaces(text);
+  const bool digits =
+      std::ranges::all_of(cells, [](char c) { return c == '.' || (c >= '0' && c <= '9'); });
+  for (const int side : {4, 6, 9})
+    if (digits && std::ssize(cells) == side * side)
+      return std::make_shared<SudokuTask>(SudokuRules::of_side(side));
+  return nullptr;
+}
+
+Json SudokuTask::to_json() const {
+  return {{"task", kind()},
+          {"side", rules_.side},
+          {"box_rows", rules_.box_rows},
+          {"box_cols", rules_.box_cols}};
+}
+
+bool SudokuTask::fits(int64_t seq_len, int64_t vocab_size) const {
+  return seq_len == rules_.cells() && vocab_size == rules_.side + 2;
+}
+
+Tokens SudokuTask::parse(std::string_view text) const {
+  SudokuRules rules;
+  return to_tokens(parse_sudoku(without_spaces(text), &rules));
+}
+
+std::string SudokuTask::text(const Tokens& tokens) const {
+  return format_sudoku(from_tokens(tokens));
+}
+
+std::string SudokuTask::check(const Tokens& inputs, const Tokens& answer) const {
+  return check_solution(rules_, from_tokens(inputs), from_tokens(answer));
+}
+
+Tokens SudokuTask::solution(const Tokens& inputs) const {
+  const SudokuSolution solution = solve_sudoku(rules_, from_tokens(inputs));
+  CHECK(solution.count == 1, "[solve] the puzzle has ",
+        solution.count == 0 ? "no solution" : "several solutions",
+        ". HINT: check the digits; a puzzle must have exactly one");
+  return to_tokens(solution.grid);
+}
+
+Augmentation SudokuTask::augmentation() const {
+  return [rules = rules_](int32_t* inputs, int32_t* labels, bool, Random& random) {
+    const SudokuTransform transform = SudokuTransform::draw(rules, random);
+    transform.apply_tokens(inputs);
+    transform.apply_tokens(labels);
+  };
+}
+
+std::string SudokuTask::symmetry_class(const Tokens& inputs, const Tokens& labels) const {
+  return hrm::symmetry_class(rules_, from_tokens(inputs), from_tokens(labels));
+}
+
+CellLook SudokuTask::look(int32_t token) const {
+  return {token > 1 ? std::to_string(token - 1) : ""};
+}
+
+}  // namespace hrm

@@ -1,0 +1,182 @@
+#include "hrm/view/puzzle_view.h"
+
+#include <algorithm>
+
+#include "hrm/tasks/arc.h"
+#include "hrm/view/page.h"
+#include "hrm/view/picture.h"
+
+namespace hrm {
+namespace {
+
+// How a cell of a state stands to the answer.
+enum class Mark { none, given, right, wrong };
+
+Mark mark_of(const PuzzleTrace& trace, const Tokens& tokens, size_t i, const Task& task) {
+  if (task.is_given(trace.inputs[i])) return Mark::given;
+  if (i >= trace.labels.size() || trace.labels[i] < 0 || task.is_open(tokens[i])) return Mark::none;
+  return tokens[i] == trace.labels[i] ? Mark::right : Mark::wrong;
+}
+
+// One grid as lines of equal visible width.
+struct Block {
+  std::vector<std::string> lines;
+  int width = 0;
+};
+
+std::string padded(std::string text, int width) {
+  text.resize(std::max<size_t>(text.size(), width), ' ');
+  return text;
+}
+
+std::string cell_text(const std::string& text, Mark mark, bool colour) {
+  const std::string shown = text.empty() ? "." : text;
+  if (!colour) return mark == Mark::wrong ? "[" + shown + "]" : " " + shown + " ";
+  switch (mark) {
+    case Mark::given:
+      return " \033[1m" + shown + "\033[0m ";
+    case Mark::right:
+      return " \033[32m" + shown + "\033[0m ";
+    case Mark::wrong:
+      return " \033[31m" + shown + "\033[0m ";
+    default:
+      return " " + shown + " ";
+  }
+}
+
+// `tokens` drawn with its wrong and given cells marked; `caption` above, `note` below.
+Block draw(const Tokens& tokens, const PuzzleTrace& trace, const Task& task, bool colour,
+           const std::string& caption, const std::string& note) {
+  const auto [n, box_rows, box_cols] = task.layout(std::ssize(tokens));
+  Block block;
+  block.width = 3 * n + 2 * (n / box_cols - 1);
+  block.lines.push_back(padded(caption, block.width));
+  for (int r = 0; r < n; ++r) {
+    if (r > 0 && r % box_rows == 0) block.lines.push_back(padded("", block.width));
+    std::string line;
+    for (int c = 0; c < n; ++c) {
+      if (c > 0 && c % box_cols == 0) line += "  ";
+      const int i = r * n + c;
+      line += cell_text(task.look(tokens[i]).text, mark_of(trace, tokens, i, task), colour);
+    }
+    block.lines.push_back(line);
+  }
+  block.lines.push_back(padded(note, block.width));
+  return block;
+}
+
+// Blocks of one size, as many in a row as fit into `width`.
+std::string side_by_side(const std::vector<Block>& blocks, int width) {
+  constexpr int kGap = 3;
+  const int per_row = std::max(1, (width + kGap) / (blocks[0].width + kGap));
+  std::string text;
+  for (size_t first = 0; first < blocks.size(); first += per_row) {
+    const size_t last = std::min(blocks.size(), first + per_row);
+    for (size_t line = 0; line < blocks[0].lines.size(); ++line) {
+      std::string row;
+      for (size_t b = first; b < last; ++b)
+        row += blocks[b].lines[line] + (b + 1 < last ? std::string(kGap, ' ') : "");
+      text += row + "\n";
+    }
+    if (last < blocks.size()) text += "\n";
+  }
+  return text;
+}
+
+// Text in lines of the layout's length.
+std::string in_lines(const std::string& text, int columns) {
+  std::string lines;
+  for (size_t at = 0; at < text.size(); at += columns) lines += text.substr(at, columns) + "\n";
+  return lines;
+}
+
+std::string number_line(const char* name, const Tokens& tokens) {
+  std::string line = name;
+  for (const int32_t t : tokens) line += " " + std::to_string(t);
+  return line + "\n";
+}
+
+}  // namespace
+
+std::string trace_text(const PuzzleTrace& trace, const Task& task, bool colour, int width) {
+  const size_t segments = trace.predictions.size();
+  if (task.drawing() == Drawing::cells) {
+    std::vector<Block> blocks = {draw(trace.inputs, trace, task, colour, " givens", "")};
+    for (size_t s = 0; s < segments; ++s)
+      blocks.push_back(draw(trace.predictions[s], trace, task, colour, format(" seg. %zu", s + 1),
+                            format(" halt %.0f%%", 100 * trace.q_halt[s])));
+    return side_by_side(blocks, width);
+  }
+  const int columns = task.layout(std::ssize(trace.inputs)).columns;
+  std::string text;
+  for (size_t s = 0; s < segments; ++s)
+    text += format("segment %zu, halt %.0f %%\n", s + 1, 100 * trace.q_halt[s]) +
+            in_lines(task.text(trace.predictions[s]), columns) + "\n";
+  return text;
+}
+
+std::string example_text(const Example& example, const Task& task, bool colour) {
+  const int columns = task.layout(std::ssize(example.labels)).columns;
+  switch (task.drawing()) {
+    case Drawing::text:
+      return in_lines(task.text(example.inputs), columns) + "\n" +
+             in_lines(task.text(example.labels), columns) + "\n";
+    case Drawing::colours:
+      return sheet_text({{"",
+                          {{"input", crop(example.inputs.data(), columns)},
+                           {"output", crop(example.labels.data(), columns)}}}},
+                        colour);
+    case Drawing::cells: {
+      PuzzleTrace trace;
+      trace.inputs = example.inputs;
+      return trace_text(trace, task, colour) + task.text(example.inputs) + "\n" +
+             task.text(example.labels) + "\n";
+    }
+    case Drawing::numbers:
+      break;
+  }
+  return number_line("inputs", example.inputs) + number_line("labels", example.labels);
+}
+
+bool is_solved(const PuzzleTrace& trace, const Tokens& answer, const Task& task) {
+  if (answer == trace.labels) return true;
+  // A trace may come from a file: check() takes puzzles of the right size alone.
+  const bool fits = std::ssize(trace.inputs) == task.cells() && std::ssize(answer) == task.cells();
+  return fits && task.several_answers() && task.check(trace.inputs, answer).empty();
+}
+
+std::string grid_svg(const PuzzleTrace& trace, const Tokens& tokens, const Task& task) {
+  const auto [cols, box_rows, box_cols] = task.layout(std::ssize(tokens));
+  const int cells = static_cast<int>(tokens.size()), rows = (cells + cols - 1) / cols;
+  constexpr int kSize = 30;
+  // Another right answer than the stored one has no wrong cells.
+  const bool marked = task.marks_wrong_cells() && !is_solved(trace, tokens, task);
+  std::string svg;
+  for (int i = 0; i < cells; ++i) {
+    const int x = i % cols * kSize, y = i / cols * kSize;
+    const CellLook look = task.look(tokens[i]);
+    Mark mark = mark_of(trace, tokens, i, task);
+    if (mark == Mark::wrong && !marked) mark = Mark::right;
+    svg +=
+        format("<rect x=\"%d\" y=\"%d\" width=\"30\" height=\"30\" fill=\"%s\"/>", x, y, look.fill);
+    if (mark == Mark::wrong)
+      svg += format("<rect class=\"bad\" x=\"%d\" y=\"%d\" width=\"30\" height=\"30\"/>", x, y);
+    if (look.text.empty()) continue;
+    const char* style = mark == Mark::given   ? "given"
+                        : mark == Mark::wrong ? "wrong"
+                        : mark == Mark::right ? "right"
+                                              : "";
+    svg += format("<text class=\"%s\" x=\"%d\" y=\"%d\" text-anchor=\"middle\" ", style, x + 15,
+                  y + 21) +
+           "style=\"font-size:16px\">" + escape_html(look.text) + "</text>";
+  }
+  for (int c = 0; c <= cols; ++c)
+    svg += format("<line class=\"%s\" x1=\"%d\" x2=\"%d\" y1=\"0\" y2=\"%d\"/>",
+                  c % box_cols ? "rule" : "box", c * kSize, c * kSize, rows * kSize);
+  for (int r = 0; r <= rows; ++r)
+    svg += format("<line class=\"%s\" x1=\"0\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/>",
+                  r % box_rows ? "rule" : "box", cols * kSize, r * kSize, r * kSize);
+  return svg;
+}
+
+}  // namespace hrm
