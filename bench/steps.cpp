@@ -10,6 +10,7 @@
 #include "hrm/presets.h"
 #include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_build.h"
+#include "hrm/train/estimate.h"
 #include "hrm/train/trainer.h"
 #include "nn/optim/adam.h"
 

@@ -5,6 +5,7 @@
 
 #include "hrm/cli/commands.h"
 #include "hrm/tasks/open_dataset.h"
+#include "hrm/train/run_files.h"
 #include "hrm/train/run_folder.h"
 #include "hrm/view/metrics.h"
 #include "hrm/view/report.h"

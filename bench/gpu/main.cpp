@@ -13,6 +13,7 @@
 #include "hrm/data/dataset_writer.h"
 #include "hrm/presets.h"
 #include "hrm/tasks/open_dataset.h"
+#include "hrm/train/estimate.h"
 #include "hrm/train/trainer.h"
 #include "kernels/act.h"
 #include "kernels/attention.h"

@@ -18,6 +18,7 @@
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc_files.h"
 #include "hrm/tasks/arc_vote.h"
+#include "hrm/train/run_files.h"
 #include "hrm/train/run_folder.h"
 #include "hrm/view/page.h"
 #include "hrm/view/picture.h"

@@ -12,7 +12,7 @@
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc_dataset.h"
 #include "hrm/tasks/open_dataset.h"
-#include "hrm/train/run_folder.h"
+#include "hrm/train/run_files.h"
 #include "hrm/view/page.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"

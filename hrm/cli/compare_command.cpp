@@ -6,7 +6,7 @@
 
 #include "hrm/cli/commands.h"
 #include "hrm/support/progress.h"
-#include "hrm/train/run_folder.h"
+#include "hrm/train/run_files.h"
 #include "hrm/view/metrics.h"
 
 namespace hrm {

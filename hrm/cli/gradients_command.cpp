@@ -11,7 +11,7 @@
 #include "hrm/support/progress.h"
 #include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_build.h"
-#include "hrm/train/run_folder.h"
+#include "hrm/train/run_files.h"
 
 namespace hrm {
 namespace fs = std::filesystem;

@@ -9,7 +9,7 @@
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc_dataset.h"
-#include "hrm/train/run_folder.h"
+#include "hrm/train/run_files.h"
 #include "hrm/view/report.h"
 
 namespace hrm {

@@ -9,6 +9,8 @@
 #include "hrm/support/text.h"
 #include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_build.h"
+#include "hrm/train/estimate.h"
+#include "hrm/train/run_files.h"
 #include "hrm/train/run_folder.h"
 #include "hrm/view/page.h"
 #include "hrm/view/puzzle_view.h"

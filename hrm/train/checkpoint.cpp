@@ -175,6 +175,14 @@ std::string state_text(const Path& folder) {
 
 }  // namespace
 
+void load_saved(const NamedTensors& saved, const std::string& name, Tensor& tensor) {
+  const Tensor* found = find(saved, name);
+  CHECK(found && found->shape() == tensor.shape() && found->dtype() == tensor.dtype(),
+        "[resume] the checkpoint has no '", name,
+        "' of this shape. HINT: is it a checkpoint of another model?");
+  tensor.copy_from(*found);
+}
+
 Checkpoint read_checkpoint(const Path& folder, bool weights_only) {
   // A training may put a new one in its place while we read: then files of both were seen.
   constexpr int kAttempts = 5;

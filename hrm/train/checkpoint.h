@@ -40,6 +40,9 @@ class OtherFormat : public Error {
   using Error::Error;
 };
 
+// Fills `tensor` with the saved one of that name; an Error unless it has the same shape and type.
+void load_saved(const NamedTensors& saved, const std::string& name, Tensor& tensor);
+
 // Verifies the checksums. One that is exchanged meanwhile is read anew. With `weights_only` the
 // training tensors are left out.
 Checkpoint read_checkpoint(const Path& folder, bool weights_only = false);

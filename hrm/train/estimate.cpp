@@ -1,4 +1,5 @@
-// Memory, disk and time of a run, before it starts.
+#include "hrm/train/estimate.h"
+
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -9,8 +10,8 @@
 #include "autograd/ops/matmul.h"
 #include "hrm/model/gradient_strategy.h"
 #include "hrm/support/progress.h"
-#include "hrm/train/trainer.h"
 #include "kernels/cuda/runtime.h"
+#include "nn/layers.h"
 
 namespace hrm {
 namespace {

@@ -1,12 +1,10 @@
-// The folder of a run: who writes in it, and what lies where.
+// Who writes in the folder of a run. What lies in it is in run_files.h.
 #pragma once
 
 #include <optional>
 #include <vector>
 
-#include "hrm/config.h"
 #include "hrm/support/folder_lock.h"
-#include "hrm/train/checkpoint.h"
 
 namespace hrm {
 
@@ -41,20 +39,5 @@ class RunFolder {
   bool lock_made_ = false;
   std::optional<FolderLock> lock_;
 };
-
-// config.json of a run.
-Config read_config(const Path& run);
-
-// RUN/checkpoints/step_*, oldest first: the folders with exactly such a name.
-std::vector<Path> list_checkpoints(const Path& run);
-Path checkpoint_path(const Path& run, int64_t step);
-// The step in the name of one of them.
-int64_t step_of_checkpoint(const Path& folder);
-// Deletes those before the newest `keep` of a training that is at `step`. Later ones, which a
-// resumed run has passed over because they are damaged, do not count.
-void prune_checkpoints(const Path& run, int64_t keep, int64_t step);
-// Removes what an interrupted run left half-written, and brings back a checkpoint whose exchange
-// was cut off. Files and folders with other names than the program gives stay.
-void remove_temporaries(const Path& run);
 
 }  // namespace hrm

@@ -7,7 +7,7 @@
 
 #include "hrm/support/progress.h"
 #include "hrm/tasks/registry.h"
-#include "hrm/train/run_folder.h"
+#include "hrm/train/run_files.h"
 #include "hrm/view/page.h"
 #include "hrm/view/puzzle_view.h"
 

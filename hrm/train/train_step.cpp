@@ -1,0 +1,274 @@
+#include "hrm/train/train_step.h"
+
+#include <algorithm>
+
+#include "autograd/grad_mode.h"
+#include "autograd/ops/ops.h"
+#include "hrm/train/checkpoint.h"
+#include "kernels/cuda/gemm.h"
+#include "kernels/cuda/runtime.h"
+#include "kernels/dispatch.h"
+#include "kernels/reduce.h"
+#include "nn/optim/sign_sgd.h"
+
+namespace hrm {
+namespace {
+
+AdamOptions adam_options(const TrainConfig& t) {
+  AdamOptions options;
+  options.kind = t.optimizer;
+  options.beta1 = t.beta1;
+  options.beta2 = t.beta2;
+  options.weight_decay = t.weight_decay;
+  options.clip_norm = t.clip_norm;
+  return options;
+}
+
+Model make_model(const Config& config, Device device) {
+  Random random = Random(static_cast<uint64_t>(config.train.seed)).fork("weights");
+  return Model(config.model, &random, device);
+}
+
+std::vector<std::string> names_of_flags(const Model& model) {
+  std::vector<std::string> names = {"the loss"};
+  for (const auto& [name, p] : model.named_parameters(kOfficialPrefix))
+    names.push_back("the gradient of " + name);
+  names.push_back("the gradient of the puzzle embedding");
+  return names;
+}
+
+}  // namespace
+
+TrainStep::TrainStep(const Config& config, const PuzzleDataset& train, Device device)
+    : config_(config),
+      model_(make_model(config, device)),
+      sampler_(train, static_cast<uint64_t>(config.train.seed),
+               config.train.augment ? train.task().augmentation() : nullptr),
+      adam_(model_.named_parameters(kOfficialPrefix), adam_options(config.train)),
+      schedule_{config.train.lr_warmup_steps, config.train.total_steps, config.train.lr_min_ratio},
+      exploration_(Random(static_cast<uint64_t>(config.train.seed)).fork("exploration")),
+      carry_(initial_carry(model_, config.train.batch_size)),
+      flag_names_(names_of_flags(model_)),
+      flags_(zeros({static_cast<int64_t>(flag_names_.size()) + 1}, DType::i32, device)),
+      skip_(zeros({1}, DType::i32, device)),
+      steps_ahead_(device == Device::cpu ? 1 : 2),
+      queue_(sampler_, config.train.step_rows(), config.model, static_cast<int64_t>(steps_ahead_),
+             flags_.sliced(0, flags_.numel() - 1, flags_.numel())),
+      rates_(zeros({adam_.rates_size() + 2}, DType::f64, device)) {
+  if (config_.train.ema > 0)
+    ema_.emplace(model_.named_parameters(kOfficialPrefix), config_.train.ema);
+  for (size_t i = 0; i <= steps_ahead_; ++i) {
+    host_rates_.push_back(pinned(rates_.shape(), DType::f64, device));
+    idle_.emplace_back(flags_.shape(), DType::i32, device);
+  }
+  Random unused(0);  // every step draws anew
+  draws_ = Exploration::draw(config_.model, config_.train.step_rows(), unused, device);
+}
+
+struct TrainStep::Recording {
+#if HRM_WITH_CUDA
+  PrivateCache memory{Device::cuda};
+  cuda::Graph graph;
+  int steps = 0;         // before it was recorded
+  bool settled = false;  // the last of them found all memory in the cache
+  ~Recording() {
+    try {
+      cuda::synchronize();
+    } catch (const Error&) {  // what failed has been reported already
+    }
+  }
+#endif
+};
+
+TrainStep::~TrainStep() = default;
+
+// Looks at the flags of finished steps until at most so many are still under way.
+void TrainStep::settle(size_t under_way) {
+  while (!failure_ && in_flight_.size() > under_way) {
+    InFlight& oldest = in_flight_.front();
+    const Tensor& flags = oldest.flags.wait();
+    const int32_t* flag = flags.data<int32_t>();
+    const int64_t names = flags.numel() - 1;
+    queue_.taken(static_cast<uint32_t>(flag[names]));
+    const int64_t bad = std::find_if(flag, flag + names, [](int32_t f) { return f != 0; }) - flag;
+    if (bad < names) failure_.emplace(flag_names_[bad], oldest.step);
+    idle_.push_back(std::move(oldest.flags));
+    in_flight_.pop_front();
+  }
+  if (failure_) throw *failure_;
+}
+
+void TrainStep::run(int64_t step, MetricsWindow& window) {
+  settle(steps_ahead_ - 1);
+  queue_inputs(step);
+  if (use_graph_ && device() == Device::cuda)
+    replay(window);
+  else
+    run_on_device(window);
+
+  Readback flags = std::move(idle_.back());
+  idle_.pop_back();
+  flags.start(flags_);
+  in_flight_.push_back({step, std::move(flags)});
+}
+
+// What the host has to say about a step, in pinned memory that no copy under way reads.
+void TrainStep::queue_inputs(int64_t step) {
+  const TrainConfig& t = config_.train;
+  Tensor& host_rates = host_rates_[static_cast<size_t>(step) % host_rates_.size()];
+  std::vector<double> rates = adam_.rates(schedule_(t.lr, step));
+  const double table_lr = schedule_(t.puzzle_emb_lr, step);
+  rates.insert(rates.end(), {1 - table_lr * t.puzzle_emb_weight_decay, table_lr});
+  std::copy(rates.begin(), rates.end(), host_rates.data<double>());
+  send(rates_, host_rates);
+  draws_.redraw(config_.model, exploration_);
+  queue_.prepare();
+  wait_for_uploads(device());
+}
+
+// All that a step does on the device: no host value changes from one to the next.
+void TrainStep::run_on_device(MetricsWindow& window) {
+  const TrainConfig& t = config_.train;
+  const double scale = 1.0 / static_cast<double>(t.step_rows());
+  std::vector<SegmentResult> parts;
+  if (t.unroll_segments > 1) {
+    parts =
+        train_segments(model_, carry_, queue_.rows(), t.refill, draws_, t.unroll_segments, scale);
+  } else {
+    begin_segment(model_, carry_, queue_.rows(), t.refill);
+    for (int64_t i = 0; i < t.micro_batches; ++i) {
+      const int64_t begin = i * t.batch_size / t.micro_batches;
+      const int64_t end = (i + 1) * t.batch_size / t.micro_batches;
+      Carry slice = carry_.rows(begin, end);
+      parts.push_back(train_segment(model_, slice, draws_.rows(begin, end), scale));
+    }
+  }
+  apply_gradients(parts);
+  for (const SegmentResult& part : parts) window.add(part);
+}
+
+// run_on_device as a CUDA graph. Two ordinary steps, so that every algorithm is chosen; then steps
+// with memory of their own, until one has asked the system for nothing. The next asks for the same,
+// in the same order, and is recorded. Where no step gets so far, all of them stay launches.
+void TrainStep::replay([[maybe_unused]] MetricsWindow& window) {
+#if HRM_WITH_CUDA
+  constexpr int kOrdinary = 2, kTries = 4;
+  if (!recording_) recording_ = std::make_unique<Recording>();
+  Recording& r = *recording_;
+  if (r.graph.recorded()) {
+    r.graph.launch();
+    return adam_.advance();
+  }
+  if (r.settled) return record(window);
+  if (++r.steps <= kOrdinary) return run_on_device(window);
+  if (r.steps > kOrdinary + kTries) return launch_from_now_on(window);
+  if (r.steps == kOrdinary + 1) empty_cache(Device::cuda);
+  const uint64_t before = allocator_stats(Device::cuda).allocations;
+  const PrivateCache::Use own(r.memory);
+  run_on_device(window);
+  r.settled = allocator_stats(Device::cuda).allocations == before;
+#endif
+}
+
+// Records the step and runs it. If that fails, nothing of it has run, and it is launched instead.
+void TrainStep::record([[maybe_unused]] MetricsWindow& window) {
+#if HRM_WITH_CUDA
+  const Adam before = adam_;  // what it has counted; the moments are shared
+  try {
+    const PrivateCache::Use own(recording_->memory);
+    recording_->graph.record([&] { run_on_device(window); });
+  } catch (const Error&) {
+    adam_ = before;
+    adam_.zero_grad();
+    return launch_from_now_on(window);
+  }
+  recording_->graph.launch();
+#endif
+}
+
+void TrainStep::launch_from_now_on(MetricsWindow& window) {
+  use_graph_ = false;
+  recording_.reset();
+  run_on_device(window);
+}
+
+bool TrainStep::replays() const {
+#if HRM_WITH_CUDA
+  return recording_ && recording_->graph.recorded();
+#else
+  return false;
+#endif
+}
+
+void TrainStep::raise_flags(const std::vector<SegmentResult>& parts, const Tensor& puzzle_grad) {
+  int32_t* flag = flags_.data<int32_t>();
+  const auto guard = [&](int32_t* where, const Tensor& t) {
+    if (t.defined())
+      HRM_DISPATCH(flag_nonfinite, t.context(), t.dtype(), where, t.data(), t.numel());
+  };
+  for (const SegmentResult& part : parts) guard(flag, part.loss.total);
+  // In the order of names_of_flags.
+  for (const auto& [name, p] : model_.named_parameters()) guard(++flag, p->value.grad());
+  guard(++flag, puzzle_grad);
+  skip_.copy_from(max(flags_.sliced(0, 0, flags_.numel() - 1), 0, true));
+}
+
+void TrainStep::apply_gradients(const std::vector<SegmentResult>& parts) {
+  Tensors puzzle_grads, puzzle_ids;
+  for (const SegmentResult& part : parts) {
+    puzzle_ids.push_back(part.puzzle_ids);
+    if (part.puzzle_rows.defined() && part.puzzle_rows.grad().defined())
+      puzzle_grads.push_back(part.puzzle_rows.grad());
+  }
+  const Tensor puzzle_grad = puzzle_grads.empty() ? Tensor() : concat(puzzle_grads, 0);
+  raise_flags(parts, puzzle_grad);
+
+  // The order of the official step: puzzle rows first, then the weights.
+  const int64_t own = adam_.rates_size();
+  if (puzzle_grad.defined())
+    sign_sgd_update(*model_.puzzle_emb, puzzle_grad, concat(puzzle_ids, 0),
+                    rates_.sliced(0, own, own + 2), skip_);
+  adam_.update(rates_.sliced(0, 0, own), skip_);
+  adam_.zero_grad();
+  if (ema_) ema_->update(skip_);
+}
+
+void TrainStep::swap_averages() {
+  if (ema_) ema_->swap();
+}
+
+NamedTensors TrainStep::training_tensors() const {
+  NamedTensors tensors = adam_.state_dict();
+  if (ema_)
+    for (const auto& entry : ema_->state_dict()) tensors.push_back(entry);
+  Carry(carry_).fields(
+      [&](const std::string& name, const Tensor& t) { tensors.emplace_back("carry." + name, t); });
+  return tensors;
+}
+
+void TrainStep::add_state(Json& state) const {
+  state["exploration_position"] = exploration_.position();
+  state["sampler"] = queue_.state();
+  if constexpr (kBuiltWithCuda)
+    if (device() == Device::cuda) state["gemm_plans"] = cuda::gemm_plans();
+}
+
+void TrainStep::restore(const NamedTensors& training, const Members& state,
+                        std::vector<std::string>& notes) {
+  adam_.load_state_dict(training);
+  if (ema_) ema_->load_state_dict(training);
+  carry_.fields(
+      [&](const std::string& name, Tensor& t) { load_saved(training, "carry." + name, t); });
+  exploration_ = Random(exploration_.seed(), state.natural("exploration_position"));
+  queue_.restore(state.object("sampler").json());
+  if constexpr (kBuiltWithCuda)
+    if (device() == Device::cuda) {
+      const std::string plans = state.text("gemm_plans", "");
+      if (!plans.empty() && !cuda::load_gemm_plans(plans))
+        notes.push_back(
+            "the checkpoint was made on another GPU or with another cuBLASLt: the last digits of "
+            "products may differ from there on");
+    }
+}
+
+}  // namespace hrm
