@@ -44,7 +44,6 @@ class FunctionNode : public Node {
     saved_.entries_.clear();
     rule_ = nullptr;
   }
-  size_t saved_bytes() const override { return saved_.bytes(); }
 
  private:
   Saved saved_;
@@ -103,13 +102,6 @@ const Tensor& Saved::operator[](const char* name) const {
     return entry.tensor;
   }
   detail::fail("[", op_, "] saved no tensor named '", name, "'");
-}
-
-size_t Saved::bytes() const {
-  size_t total = 0;
-  for (const Entry& entry : entries_)
-    if (entry.tensor.defined()) total += entry.tensor.nbytes();
-  return total;
 }
 
 template <class Range>

@@ -39,7 +39,6 @@ class Node {
   virtual Tensors backward(const Tensors& grads, const std::vector<bool>& needed) = 0;
   // Drops saved tensors; a second backward is then an error.
   virtual void release() {}
-  virtual size_t saved_bytes() const { return 0; }
 
   const std::string& name() const { return name_; }
   // Creation order; the engine runs larger numbers first. Leaves have 0.
@@ -73,7 +72,6 @@ class Saved {
   // Whether this run of the engine wants the gradient of an input.
   bool needs(int input) const { return needed_[input]; }
   size_t inputs() const { return needed_.size(); }
-  size_t bytes() const;
 
  private:
   void check_version(const Entry& entry) const;

@@ -44,8 +44,8 @@ enum class UnaryOp {
   HRM_UNARY_OPS(HRM_ENUMERATOR)
 #undef HRM_ENUMERATOR
 };
-enum class BinaryOp { add, sub, mul, div, maximum, minimum, atan2 };
-enum class CompareOp { eq, lt, le, gt, ge };
+enum class BinaryOp { add, sub, mul, div, maximum, atan2 };
+enum class CompareOp { gt, ge };
 
 // y[i] = op(x[i]), n contiguous elements. sigmoid is the one sigmoid of the library: targets and
 // losses must agree to the last bit (see loss.h).
@@ -55,7 +55,7 @@ HRM_KERNEL(unary, (UnaryOp op, DType t, void* y, const void* x, int64_t n, const
 HRM_KERNEL(unary_backward, (UnaryOp op, DType t, void* dx, const void* x, const void* y,
                             const void* dy, int64_t n, const Context&))
 // y[i] = op(a[...], b[...]): operand 0 is a, operand 1 is b of `layout`; y is contiguous. May run
-// in place (y == a) when a's strides are those of y. i32 supports add, sub, mul, maximum, minimum.
+// in place (y == a) when a's strides are those of y. i32 supports add, sub, mul, div and maximum.
 HRM_KERNEL(binary, (BinaryOp op, DType t, void* y, const void* a, const void* b,
                     const Layout& layout, const Context&))
 // y[i] = op(a[...], b[...]) ? 1 : 0 in u8, for every dtype; NaN compares false.

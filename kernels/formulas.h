@@ -202,8 +202,6 @@ HRM_HOST_DEVICE A apply(BinaryOp op, A a, A b) {
       return b == A(0) && std::is_integral_v<A> ? A(0) : a / b;
     case BinaryOp::maximum:
       return a >= b || a != a ? a : b;
-    case BinaryOp::minimum:
-      return a <= b || a != a ? a : b;
     case BinaryOp::atan2:
       if constexpr (std::is_floating_point_v<A>) return std::atan2(a, b);
   }
@@ -213,12 +211,6 @@ HRM_HOST_DEVICE A apply(BinaryOp op, A a, A b) {
 template <class A>
 HRM_HOST_DEVICE bool holds(CompareOp op, A a, A b) {
   switch (op) {
-    case CompareOp::eq:
-      return a == b;
-    case CompareOp::lt:
-      return a < b;
-    case CompareOp::le:
-      return a <= b;
     case CompareOp::gt:
       return a > b;
     case CompareOp::ge:

@@ -1,4 +1,4 @@
-// A trainable tensor with a name and a role.
+// A trainable tensor.
 #pragma once
 
 #include "tensor/tensor.h"
@@ -7,12 +7,10 @@ namespace hrm {
 
 // `value` is the master weight (f32, or f64 in f64 models), a leaf whose .grad has the same dtype.
 // In bf16 models `copy` is its bf16 image, rewritten by every optimizer step (and by refresh()
-// after loading), so no forward re-casts a weight. Parameters are found by name and group, never by
-// index.
+// after loading), so no forward re-casts a weight. Parameters are found by name, never by index.
 struct Parameter {
   Tensor value;
-  Tensor copy;        // undefined unless the model computes in bf16
-  std::string group;  // an optimizer picks its parameters by group
+  Tensor copy;  // undefined unless the model computes in bf16
 
   const Tensor& compute() const { return copy.defined() ? copy : value; }
   void refresh() {
@@ -24,7 +22,6 @@ struct Parameter {
     p.value = initial.detach().to(accumulate_type(dtype));
     p.value.set_requires_grad();
     if (dtype == DType::bf16) p.copy = p.value.detach().to(DType::bf16);
-    p.group = "weights";
     return p;
   }
 };
