@@ -14,7 +14,8 @@ Tensor div(const Tensor& a, const Tensor& b);
 Tensor maximum(const Tensor& a, const Tensor& b);
 // scale * x + shift.
 Tensor affine(const Tensor& x, double scale, double shift = 0);
-// Angle of the point (d, m), in radians; atan2(0, 0) = 0. No gradient.
+// Angle of the point (d, m), in radians; atan2(0, 0) = 0. No gradient: only the comparison with the
+// official code (tests/parity.cpp) calls it.
 Tensor atan2(const Tensor& m, const Tensor& d);
 
 inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }

@@ -287,7 +287,7 @@ __device__ void as_a(unsigned (&a)[4], const float (&left)[4], const float (&rig
   a[3] = gpu::pack_bf16(right[2], right[3]);
 }
 
-__device__ float power_of_two(float x) { return exp2f(x); }
+__device__ float exp2_approx(float x) { return exp2f(x); }
 
 // Over the four lanes that share rows of an accumulator.
 __device__ float row_sum(float v) {
@@ -404,7 +404,7 @@ __global__ void __launch_bounds__(gpu::kWarp* kForwardWarps, D > 96 ? 2 : 3)
           for (int j = 0; j < kBlocks; ++j)
             now = fmaxf(now, fmaxf(scores[m][j][2 * r], scores[m][j][2 * r + 1]));
           now = row_max(now);
-          const float shrink = power_of_two((largest[m][r] - now) * p.exponent);
+          const float shrink = exp2_approx((largest[m][r] - now) * p.exponent);
           largest[m][r] = now;
           total[m][r] *= shrink;
           GPU_UNROLL
@@ -416,7 +416,7 @@ __global__ void __launch_bounds__(gpu::kWarp* kForwardWarps, D > 96 ? 2 : 3)
           for (int j = 0; j < kBlocks; ++j) {
             GPU_UNROLL
             for (int e = 2 * r; e < 2 * r + 2; ++e) {
-              scores[m][j][e] = power_of_two((scores[m][j][e] - now) * p.exponent);
+              scores[m][j][e] = exp2_approx((scores[m][j][e] - now) * p.exponent);
               total[m][r] += scores[m][j][e];
             }
           }
@@ -550,7 +550,7 @@ __global__ void __launch_bounds__(2 * kShort, 2)
       GPU_UNROLL
       for (int e = 2 * r; e < 2 * r + 2; ++e) {
         const float weight =
-            power_of_two((x[j][e] - of_rows[r].largest) * p.exponent) * of_rows[r].inverse;
+            exp2_approx((x[j][e] - of_rows[r].largest) * p.exponent) * of_rows[r].inverse;
         x[j][e] = 8 * j + 2 * t + e % 2 < p.seq ? weight : 0.0f;
         mean += x[j][e] * y[j][e];
       }
@@ -621,21 +621,24 @@ __global__ void __launch_bounds__(gpu::kWarp* backward_warps(D), 2)
   constexpr int kPitch = pitch_of(D), kTile = tile_of(D), kStep = backward_step(D, keys);
   GPU_DYNAMIC_SHARED(memory);
   const Place<D> place(p);
-  // scores (or their transpose) = own1 walked1', dp = own2 walked2'.
-  const Rows walked1 = place.of(keys ? all_q : all_k), walked2 = place.of(keys ? all_dout : all_v);
-  const Rows own1 = place.of(keys ? all_k : all_q), own2 = place.of(keys ? all_v : all_dout);
+  // The scores, or their transpose, are own_for_scores walked_for_scores'; dp is own_for_dp
+  // walked_for_dp'.
+  const Rows walked_for_scores = place.of(keys ? all_q : all_k),
+             walked_for_dp = place.of(keys ? all_dout : all_v);
+  const Rows own_for_scores = place.of(keys ? all_k : all_q),
+             own_for_dp = place.of(keys ? all_v : all_dout);
   rows += static_cast<int64_t>(place.head) * p.seq;
-  bfloat16* tiles1 = reinterpret_cast<bfloat16*>(memory);
-  bfloat16* tiles2 = tiles1 + kSlots * kTile * kPitch;
-  uint4* walked_rows = reinterpret_cast<uint4*>(tiles2 + kSlots * kTile * kPitch);
+  bfloat16* score_tiles = reinterpret_cast<bfloat16*>(memory);
+  bfloat16* dp_tiles = score_tiles + kSlots * kTile * kPitch;
+  uint4* walked_rows = reinterpret_cast<uint4*>(dp_tiles + kSlots * kTile * kPitch);
   const int tiles = (p.seq + kTile - 1) / kTile, visits = keys ? tiles : 2 * tiles;
   const auto first_of = [&](int visit) {
     return (keys || visit < tiles ? visit : visit - tiles) * kTile;
   };
   const auto load = [&](int visit) {
     const int first = first_of(visit), slot = visit % kSlots * kTile;
-    copy_rows<D>(tiles1 + slot * kPitch, tiles2 + slot * kPitch, walked1, walked2, first, kTile,
-                 p.seq);
+    copy_rows<D>(score_tiles + slot * kPitch, dp_tiles + slot * kPitch, walked_for_scores,
+                 walked_for_dp, first, kTile, p.seq);
     if constexpr (keys) {
       for (int i = static_cast<int>(threadIdx.x); i < kTile; i += static_cast<int>(blockDim.x)) {
         const bool valid = first + i < p.seq;
@@ -648,15 +651,15 @@ __global__ void __launch_bounds__(gpu::kWarp* backward_warps(D), 2)
   if (visits > 1) load(1);
 
   const int row0 = first_row_of_warp(16), g = gpu::lane() / 4, t = gpu::lane() % 4;
-  unsigned a1[D / 16][4], a2[D / 16][4];
-  load_rows<D>(a1, own1, row0, p.seq);
-  load_rows<D>(a2, own2, row0, p.seq);
+  unsigned score_a[D / 16][4], dp_a[D / 16][4];
+  load_rows<D>(score_a, own_for_scores, row0, p.seq);
+  load_rows<D>(dp_a, own_for_dp, row0, p.seq);
   RowStats own_rows[2] = {};
   if constexpr (!keys) {
     own_rows[0] = row_stats(stats, place.head, row0 + g, p.seq);
     own_rows[1] = row_stats(stats, place.head, row0 + g + 8, p.seq);
   }
-  float sums1[D / 8][4] = {}, sums2[keys ? D / 8 : 1][4] = {};
+  float dq_or_dk[D / 8][4] = {}, dv[keys ? D / 8 : 1][4] = {};
 
   for (int visit = 0; visit < visits; ++visit) {
     wait_for_tile(visit == visits - 1);
@@ -667,18 +670,18 @@ __global__ void __launch_bounds__(gpu::kWarp* backward_warps(D), 2)
     const int slot = visit % kSlots * kTile, left = p.seq - first_of(visit);
     const int end = left < kTile ? left : kTile;
     for (int c = 0; c < end; c += kStep) {
-      const bfloat16* block1 = tiles1 + (slot + c) * kPitch;
-      const bfloat16* block2 = tiles2 + (slot + c) * kPitch;
+      const bfloat16* score_block = score_tiles + (slot + c) * kPitch;
+      const bfloat16* dp_block = dp_tiles + (slot + c) * kPitch;
       float x[kStep / 8][4] = {}, y[kStep / 8][4] = {};
       GPU_UNROLL
       for (int i = 0; i < D / 16; ++i) {
         GPU_UNROLL
         for (int h = 0; h < kStep / 16; ++h) {
           unsigned b[4];
-          load_b_transposed(b, block1 + 16 * h * kPitch + 16 * i, kPitch);
-          multiply(x[2 * h], x[2 * h + 1], a1[i], b);
-          load_b_transposed(b, block2 + 16 * h * kPitch + 16 * i, kPitch);
-          multiply(y[2 * h], y[2 * h + 1], a2[i], b);
+          load_b_transposed(b, score_block + 16 * h * kPitch + 16 * i, kPitch);
+          multiply(x[2 * h], x[2 * h + 1], score_a[i], b);
+          load_b_transposed(b, dp_block + 16 * h * kPitch + 16 * i, kPitch);
+          multiply(y[2 * h], y[2 * h + 1], dp_a[i], b);
         }
       }
       // P in place of x, dS in place of y.
@@ -696,7 +699,7 @@ __global__ void __launch_bounds__(gpu::kWarp* backward_warps(D), 2)
           GPU_UNROLL
           for (int r = 0; r < 2; ++r) {
             float &score = x[j][2 * r + e], &dp = y[j][2 * r + e];
-            score = power_of_two((score - query[r].largest) * p.exponent) * query[r].inverse;
+            score = exp2_approx((score - query[r].largest) * p.exponent) * query[r].inverse;
             if (!keys && column >= end) score = 0;
             if (!keys && visit < tiles)
               own_rows[r].mean += score * dp;
@@ -710,10 +713,10 @@ __global__ void __launch_bounds__(gpu::kWarp* backward_warps(D), 2)
       for (int h = 0; h < kStep / 16; ++h) {
         unsigned a[4];
         as_a(a, y[2 * h], y[2 * h + 1]);
-        multiply_rows<D>(sums1, a, block1 + 16 * h * kPitch);
+        multiply_rows<D>(dq_or_dk, a, score_block + 16 * h * kPitch);
         if constexpr (keys) {
           as_a(a, x[2 * h], x[2 * h + 1]);
-          multiply_rows<D>(sums2, a, block2 + 16 * h * kPitch);
+          multiply_rows<D>(dv, a, dp_block + 16 * h * kPitch);
         }
       }
     }
@@ -731,8 +734,8 @@ __global__ void __launch_bounds__(gpu::kWarp* backward_warps(D), 2)
   }
 
   if (row0 >= p.seq) return;
-  store_gradient<D, true>(keys ? to.dk : to.dq, sums1, place, p, row0);
-  if constexpr (keys) store_gradient<D, false>(to.dv, sums2, place, p, row0);
+  store_gradient<D, true>(keys ? to.dk : to.dq, dq_or_dk, place, p, row0);
+  if constexpr (keys) store_gradient<D, false>(to.dv, dv, place, p, row0);
 }
 
 // Host -------------------------------------------------------------------------------------------

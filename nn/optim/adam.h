@@ -16,8 +16,7 @@ struct AdamOptions {
 };
 
 // One kernel updates all master weights, their moments and bf16 copies (kernels/optimizer.h has the
-// formulas). A parameter without a gradient is left alone, decay and
-// step count included.
+// formulas). A parameter without a gradient is left alone, decay and step count included.
 class Adam {
  public:
   Adam(std::vector<std::pair<std::string, Parameter*>> parameters, const AdamOptions& options);
@@ -26,7 +25,7 @@ class Adam {
   // The same in two parts, for a step that the device repeats by itself: what the host has to say
   // (f64 [rates_size()], to be copied where the weights are), and the rest. advance() counts a step
   // that the device has repeated.
-  int64_t rates_size() const { return static_cast<int64_t>(slots_.size()) * kAdamRates; }
+  int64_t rates_size() const { return static_cast<int64_t>(moments_.size()) * kAdamRates; }
   std::vector<double> rates(double lr) const;
   void update(const Tensor& rates, const Tensor& skip = {});
   void advance();
@@ -36,7 +35,7 @@ class Adam {
   void load_state_dict(const NamedTensors& state);
 
  private:
-  struct Slot {
+  struct Moments {
     std::string name;
     Parameter* parameter;
     Tensor exp_avg, exp_avg_sq;
@@ -46,7 +45,7 @@ class Adam {
   Tensor clip_factor();  // f64 on the device; undefined when clipping is off
 
   AdamOptions options_;
-  std::vector<Slot> slots_;
+  std::vector<Moments> moments_;
 };
 
 }  // namespace hrm

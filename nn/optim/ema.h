@@ -19,12 +19,12 @@ class Ema {
   void load_state_dict(const NamedTensors& state);
 
  private:
-  struct Slot {
+  struct Average {
     std::string name;
     Parameter* parameter;
     Tensor shadow;
   };
-  std::vector<Slot> slots_;
+  std::vector<Average> averages_;
   double rate_;
 };
 

@@ -6,10 +6,11 @@
 namespace hrm {
 
 // For every distinct id: row = row (1 - lr wd) - lr sign(sum of the gradients of its batch rows).
-// `gradient` [batch, dim] belongs to `ids` [batch]; rows of other ids do not change.
+// `gradient` [batch, dim] belongs to `ids` [batch]; rows of other ids do not change. Only tests
+// call this form.
 void sign_sgd_step(SparseEmbedding& table, const Tensor& gradient, const Tensor& ids, double lr,
                    double weight_decay, const Tensor& skip = {});
-// The same with 1 - lr wd and lr in device memory: f64 [2].
+// The same with 1 - lr wd and lr in device memory, f64 [2]: the form that training calls.
 void sign_sgd_update(SparseEmbedding& table, const Tensor& gradient, const Tensor& ids,
                      const Tensor& rates, const Tensor& skip = {});
 }  // namespace hrm
