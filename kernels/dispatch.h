@@ -1,7 +1,7 @@
-// The one seam between backends. A family header declares its kernels with HRM_KERNEL, which puts
-// the same signature into hrm::cpu and hrm::cuda; callers above use HRM_DISPATCH, which picks one
-// by the context's device. Without CUDA in the build the discarded branch needs no definition, so a
-// CPU-only program links without stubs.
+// The seam between backends for kernels; device.h is that for memory, copies and waiting. A family
+// header declares its kernels with HRM_KERNEL, which puts the same signature into hrm::cpu and
+// hrm::cuda; callers above use HRM_DISPATCH, which picks one by the context's device. Without CUDA
+// in the build the discarded branch needs no definition, so a CPU-only program links without stubs.
 #pragma once
 
 #include "kernels/cuda/runtime.h"

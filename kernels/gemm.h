@@ -27,6 +27,9 @@ struct Gemm {
   const void* add = nullptr;
 };
 
+// Whether gemm can start its sums from Gemm::add on this device.
+constexpr bool gemm_takes_add(Device device) { return device == Device::cuda; }
+
 HRM_KERNEL(gemm, (const Gemm& g, const Context&))
 
 namespace cpu {

@@ -4,6 +4,7 @@
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
+#include "kernels/gemm.h"
 
 namespace hrm {
 
@@ -104,10 +105,11 @@ Block::Block(const BlockOptions& block, const LayerOptions& options)
 }
 
 namespace {
-// rms(h + f(h)). On a GPU the last product of f starts from h; on the CPU the norm adds it.
+// rms(h + f(h)). The last product of f starts from h where products can; elsewhere the norm adds
+// it.
 template <class F>
 Tensor add_and_norm(const Tensor& h, double eps, const F& f) {
-  if (h.device() == Device::cuda && fusion_enabled()) return rms_norm(f(h), eps);
+  if (gemm_takes_add(h.device()) && fusion_enabled()) return rms_norm(f(h), eps);
   return add_rms_norm(h, f(Tensor()), eps);
 }
 }  // namespace

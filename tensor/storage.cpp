@@ -1,17 +1,15 @@
 #include "tensor/storage.h"
 
 #include <omp.h>
-#include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <new>
 #include <unordered_map>
 #include <vector>
 
-#include "kernels/cuda/runtime.h"
+#include "kernels/device.h"
 
 // Under the address sanitizer a block in the cache is out of bounds until it is handed out again.
 #ifdef __SANITIZE_ADDRESS__
@@ -31,28 +29,11 @@ constexpr bool kCaching = false;
 constexpr bool kCaching = true;
 #endif
 
-// A cache line, and the widest vector register; on a GPU what its own allocator gives.
-constexpr size_t alignment_of(Device device) { return device == Device::cpu ? 64 : 256; }
-
 std::string mebibytes(size_t bytes) {
   std::ostringstream text;
   text.precision(1);
   text << std::fixed << static_cast<double>(bytes) / (1 << 20) << " MiB";
   return text.str();
-}
-
-// Large blocks in huge pages, if the system has them: a puzzle table of gigabytes is touched in
-// hundreds of page faults, not in hundreds of thousands.
-void* host_block(size_t bytes) {
-#ifndef __SANITIZE_ADDRESS__  // the sanitizer would not see an overrun of the rounded size
-  constexpr size_t kHugePage = size_t{2} << 20;
-  if (bytes >= 4 * kHugePage) {
-    void* block = std::aligned_alloc(kHugePage, (bytes + kHugePage - 1) / kHugePage * kHugePage);
-    if (block) ::madvise(block, bytes, MADV_HUGEPAGE);
-    return block;
-  }
-#endif
-  return std::aligned_alloc(alignment_of(Device::cpu), bytes);
 }
 
 // The free lists of the private cache in use; 0 if there is none.
@@ -120,20 +101,11 @@ class Allocator {
 
  private:
   void* from_system(size_t bytes) {
-    void* block = nullptr;
-    if (device_ == Device::cpu)
-      block = host_block(bytes);
-    else if constexpr (kBuiltWithCuda)
-      block = cuda::allocate(bytes);
+    void* block = runtime::allocate(device_, bytes);
     if (block) ++stats_.allocations;
     return block;
   }
-  void to_system(void* block) {
-    if (device_ == Device::cpu)
-      std::free(block);
-    else if constexpr (kBuiltWithCuda)
-      cuda::release(block);
-  }
+  void to_system(void* block) { runtime::release(device_, block); }
   // Frees the lists of one private cache, or of all threads.
   void clear(int lane = 0) {
     for (auto lists = free_.begin(); lists != free_.end();) {
@@ -168,7 +140,7 @@ Allocator& allocator_of(Device device) {
   // Never destroyed: tensors in static storage may be released after main.
   static auto* cpu = new Allocator(Device::cpu);
   if (device == Device::cpu) return *cpu;
-  if constexpr (!kBuiltWithCuda) no_cuda_backend("allocate");
+  runtime::require_backend(device, "allocate");
   static auto* cuda = new Allocator(Device::cuda);
   return *cuda;
 }
@@ -188,7 +160,7 @@ PrivateCache::Use::Use(const PrivateCache& cache) { private_lane = cache.lane_; 
 PrivateCache::Use::~Use() { private_lane = 0; }
 
 Storage::Storage(size_t bytes, Device device) : block_(std::make_shared<Block>()) {
-  const size_t alignment = alignment_of(device);
+  const size_t alignment = runtime::alignment_of(device);
   size_t rounded = std::max(alignment, (bytes + alignment - 1) / alignment * alignment);
   block_->data = allocator_of(device).allocate(rounded);
   block_->bytes = rounded;

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "kernels/cast.h"
-#include "kernels/cuda/runtime.h"
+#include "kernels/device.h"
 #include "kernels/reduce.h"
 
 namespace hrm {
@@ -132,12 +132,10 @@ Tensor Tensor::to(DType wanted) const {
 
 Tensor Tensor::to(Device wanted) const {
   if (wanted == device()) return *this;
-  if constexpr (!kBuiltWithCuda) no_cuda_backend("to");
+  runtime::require_backend(wanted == Device::cpu ? device() : wanted, "to");
   const Tensor source = dense();
   Tensor copy(shape(), dtype(), wanted);
-  if constexpr (kBuiltWithCuda)
-    cuda::copy(copy.data(), source.data(), nbytes(),
-               wanted == Device::cuda ? cuda::Copy::to_device : cuda::Copy::to_host, {});
+  runtime::copy(copy.data(), wanted, source.data(), device(), nbytes());
   return recorded("to", copy, [from = device()](const Tensor& dy) { return dy.to(from); });
 }
 

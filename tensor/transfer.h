@@ -31,7 +31,8 @@ class Readback {
 // copy.
 void upload(const Tensor& to, const Tensor& from);
 void wait_for_uploads(Device device);
-// The same in the order of the kernels: to is read by what was queued before, too.
+// Like upload, but in the order of the kernels: what has been queued before may still read `to`,
+// and what is queued behind it sees the new values.
 void send(const Tensor& to, const Tensor& from);
 // Waits until everything queued has been done.
 void wait_for_device(Device device);

@@ -157,13 +157,13 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const T
         " inputs must be ", wide, ", got ", weight.dtype(), " with a ", w.dtype(), " copy");
   const Tensor rows = as_rows(x);
   if (!w.storage().same_as(weight.storage()) && !copy.defined()) packed = nullptr;  // w is of today
-  const bool on_cpu = x.device() == Device::cpu, keeps = packed && on_cpu;
+  const bool keeps = packed && x.device() == Device::cpu;
   const Shape shape = x.shape().with(x.ndim() - 1, weight.shape()[0]);
   CHECK(!residual.defined() || (residual.shape() == shape && residual.dtype() == x.dtype()),
         "[linear] the residual must be ", x.dtype(), shape, ", got ", residual.dtype(),
         residual.shape());
-  if (residual.defined() && (on_cpu || bias.defined() || !fusion_enabled()))
-    return linear(x, weight, copy, bias, packed) + residual;
+  const bool fused = gemm_takes_add(x.device()) && !bias.defined() && fusion_enabled();
+  if (residual.defined() && !fused) return linear(x, weight, copy, bias, packed) + residual;
   Tensor y;
   {
     const NoGradGuard no_grad;

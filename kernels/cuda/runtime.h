@@ -1,5 +1,6 @@
-// The CUDA device as the rest of the library sees it: memory, copies, waiting. No CUDA header here;
-// runtime.cu implements it over the CUDA runtime, emulate/runtime.cpp on the CPU.
+// The CUDA device: memory, copies, waiting. The layers above call it through kernels/device.h; what
+// is not there is for kernels, tests and measurements. No CUDA header here: runtime.cu implements
+// it over the CUDA runtime, emulate/runtime.cpp on the CPU.
 #pragma once
 
 #include <functional>
