@@ -14,8 +14,7 @@
 #include "hrm/tasks/open_dataset.h"
 #include "hrm/train/run_files.h"
 #include "hrm/view/page.h"
-#include "kernels/cuda/gemm.h"
-#include "kernels/cuda/runtime.h"
+#include "kernels/device.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -64,12 +63,8 @@ void CommonOptions::apply() const {
   if (threads > 0) omp_set_num_threads(threads);
   CHECK(!tf32 || device() == Device::cuda,
         "[device] --tf32 is of a GPU's tensor cores. HINT: --device cuda, or leave it out");
-  if (device() == Device::cpu) return;
-  if constexpr (kBuiltWithCuda) {
-    cuda::require_device();
-    cuda::set_tf32(tf32);
-  } else
-    detail::fail("[device] this build has no CUDA backend. HINT: rebuild with `make CUDA=1`");
+  runtime::require_device(device());
+  runtime::set_tf32(device(), tf32);
 }
 
 namespace {

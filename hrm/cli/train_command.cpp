@@ -15,7 +15,7 @@
 #include "hrm/view/page.h"
 #include "hrm/view/puzzle_view.h"
 #include "hrm/view/report.h"
-#include "kernels/cuda/runtime.h"
+#include "kernels/device.h"
 #include "kernels/profile.h"
 
 namespace hrm {
@@ -60,9 +60,7 @@ void print_estimate(const Config& c, const Model& model, const Path& run) {
   const Device device = model.H_init.device();
   const Estimate e = estimate(c, run, device);
   const double rows = static_cast<double>(c.train.step_rows() * c.train.total_steps);
-  std::string where = "this machine";
-  if constexpr (kBuiltWithCuda)
-    if (device == Device::cuda) where = cuda::device_name();
+  const std::string where = runtime::device_name(device);
   std::fprintf(stderr,
                "%s parameters, %s puzzle rows; about %s of memory, %s of disk, %s for %s samples "
                "on %s\n",

@@ -1,40 +1,18 @@
 #include "hrm/train/estimate.h"
 
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <fstream>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/matmul.h"
 #include "hrm/model/gradient_strategy.h"
 #include "hrm/support/progress.h"
-#include "kernels/cuda/runtime.h"
+#include "kernels/device.h"
 #include "nn/layers.h"
 
 namespace hrm {
 namespace {
-
-// Bytes the machine can still give: the smaller of what the kernel and the container allow.
-double available_memory() {
-  double available = 1e18;
-  std::ifstream meminfo("/proc/meminfo");
-  for (std::string key, rest; meminfo >> key && std::getline(meminfo, rest);)
-    if (key == "MemAvailable:") available = std::stod(rest) * 1024;
-  double limit = 0, used = 0;
-  if (std::ifstream("/sys/fs/cgroup/memory.max") >> limit &&
-      std::ifstream("/sys/fs/cgroup/memory.current") >> used)
-    available = std::min(available, limit - used);
-  // A limit of the shell (ulimit -v) on addresses; those in use come first in statm, in pages.
-  rlimit addresses{};
-  double pages = 0;
-  if (::getrlimit(RLIMIT_AS, &addresses) == 0 && addresses.rlim_cur != RLIM_INFINITY &&
-      std::ifstream("/proc/self/statm") >> pages)
-    available = std::min(available, static_cast<double>(addresses.rlim_cur) -
-                                        pages * static_cast<double>(::sysconf(_SC_PAGESIZE)));
-  return std::max(0.0, available);
-}
 
 // Floating-point operations per second of one mid-sized product.
 double measured_flops(const ModelConfig& m, Device device) {
@@ -43,10 +21,7 @@ double measured_flops(const ModelConfig& m, Device device) {
   const Tensor x = ones({rows, d}, m.dtype, device),
                w = ones({3 * d, d}, accumulate_type(m.dtype), device);
   const Tensor copy = m.dtype == DType::bf16 ? w.to(m.dtype) : Tensor();
-  const auto wait = [&] {
-    if constexpr (kBuiltWithCuda)
-      if (device == Device::cuda) cuda::synchronize();
-  };
+  const auto wait = [&] { runtime::synchronize(device); };
   linear(x, w, copy);
   wait();
   const double start = seconds_now();
@@ -107,9 +82,7 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   e.memory_bytes +=
       micro * positions * bytes * (gradient.recorded * layers * kept + 12 * d + 6 * inter);
   e.memory_bytes += t.batch_size * positions * d * bytes * 4;
-  e.available_bytes = available_memory();
-  if constexpr (kBuiltWithCuda)
-    if (device == Device::cuda) e.available_bytes = cuda::free_memory();
+  e.available_bytes = runtime::memory_available(device);
   e.fixed_bytes = fixed;
   e.fitting_batch = batch_within(kSafeShare * e.available_bytes, e, t.batch_size);
   e.disk_bytes = (weights * (3 + (t.ema > 0 ? 1 : 0)) + table) * master * (t.keep_checkpoints + 1) +

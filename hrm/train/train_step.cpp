@@ -5,8 +5,7 @@
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
 #include "hrm/train/checkpoint.h"
-#include "kernels/cuda/gemm.h"
-#include "kernels/cuda/runtime.h"
+#include "kernels/device.h"
 #include "kernels/dispatch.h"
 #include "kernels/reduce.h"
 #include "nn/optim/sign_sgd.h"
@@ -66,18 +65,11 @@ TrainStep::TrainStep(const Config& config, const PuzzleDataset& train, Device de
 }
 
 struct TrainStep::Recording {
-#if HRM_WITH_CUDA
-  PrivateCache memory{Device::cuda};
-  cuda::Graph graph;
+  explicit Recording(Device device) : memory(device), launches(device) {}
+  PrivateCache memory;
+  runtime::Recording launches;
   int steps = 0;         // before it was recorded
   bool settled = false;  // the last of them found all memory in the cache
-  ~Recording() {
-    try {
-      cuda::synchronize();
-    } catch (const Error&) {  // what failed has been reported already
-    }
-  }
-#endif
 };
 
 TrainStep::~TrainStep() = default;
@@ -101,7 +93,7 @@ void TrainStep::settle(size_t under_way) {
 void TrainStep::run(int64_t step, MetricsWindow& window) {
   settle(steps_ahead_ - 1);
   queue_inputs(step);
-  if (use_graph_ && device() == Device::cuda)
+  if (use_graph_ && runtime::can_record(device()))
     replay(window);
   else
     run_on_device(window);
@@ -150,40 +142,36 @@ void TrainStep::run_on_device(MetricsWindow& window) {
 // run_on_device as a CUDA graph. Two ordinary steps, so that every algorithm is chosen; then steps
 // with memory of their own, until one has asked the system for nothing. The next asks for the same,
 // in the same order, and is recorded. Where no step gets so far, all of them stay launches.
-void TrainStep::replay([[maybe_unused]] MetricsWindow& window) {
-#if HRM_WITH_CUDA
+void TrainStep::replay(MetricsWindow& window) {
   constexpr int kOrdinary = 2, kTries = 4;
-  if (!recording_) recording_ = std::make_unique<Recording>();
+  if (!recording_) recording_ = std::make_unique<Recording>(device());
   Recording& r = *recording_;
-  if (r.graph.recorded()) {
-    r.graph.launch();
+  if (r.launches.recorded()) {
+    r.launches.replay();
     return adam_.advance();
   }
   if (r.settled) return record(window);
   if (++r.steps <= kOrdinary) return run_on_device(window);
   if (r.steps > kOrdinary + kTries) return launch_from_now_on(window);
-  if (r.steps == kOrdinary + 1) empty_cache(Device::cuda);
-  const uint64_t before = allocator_stats(Device::cuda).allocations;
+  if (r.steps == kOrdinary + 1) empty_cache(device());
+  const uint64_t before = allocator_stats(device()).allocations;
   const PrivateCache::Use own(r.memory);
   run_on_device(window);
-  r.settled = allocator_stats(Device::cuda).allocations == before;
-#endif
+  r.settled = allocator_stats(device()).allocations == before;
 }
 
 // Records the step and runs it. If that fails, nothing of it has run, and it is launched instead.
-void TrainStep::record([[maybe_unused]] MetricsWindow& window) {
-#if HRM_WITH_CUDA
+void TrainStep::record(MetricsWindow& window) {
   const Adam before = adam_;  // what it has counted; the moments are shared
   try {
     const PrivateCache::Use own(recording_->memory);
-    recording_->graph.record([&] { run_on_device(window); });
+    recording_->launches.record([&] { run_on_device(window); });
   } catch (const Error&) {
     adam_ = before;
     adam_.zero_grad();
     return launch_from_now_on(window);
   }
-  recording_->graph.launch();
-#endif
+  recording_->launches.replay();
 }
 
 void TrainStep::launch_from_now_on(MetricsWindow& window) {
@@ -192,13 +180,7 @@ void TrainStep::launch_from_now_on(MetricsWindow& window) {
   run_on_device(window);
 }
 
-bool TrainStep::replays() const {
-#if HRM_WITH_CUDA
-  return recording_ && recording_->graph.recorded();
-#else
-  return false;
-#endif
-}
+bool TrainStep::replays() const { return recording_ && recording_->launches.recorded(); }
 
 void TrainStep::raise_flags(const std::vector<SegmentResult>& parts, const Tensor& puzzle_grad) {
   int32_t* flag = flags_.data<int32_t>();
@@ -249,8 +231,7 @@ NamedTensors TrainStep::training_tensors() const {
 void TrainStep::add_state(Json& state) const {
   state["exploration_position"] = exploration_.position();
   state["sampler"] = queue_.state();
-  if constexpr (kBuiltWithCuda)
-    if (device() == Device::cuda) state["gemm_plans"] = cuda::gemm_plans();
+  if (device() == Device::cuda) state["gemm_plans"] = runtime::product_plans(device());
 }
 
 void TrainStep::restore(const NamedTensors& training, const Members& state,
@@ -261,14 +242,12 @@ void TrainStep::restore(const NamedTensors& training, const Members& state,
       [&](const std::string& name, Tensor& t) { load_saved(training, "carry." + name, t); });
   exploration_ = Random(exploration_.seed(), state.natural("exploration_position"));
   queue_.restore(state.object("sampler").json());
-  if constexpr (kBuiltWithCuda)
-    if (device() == Device::cuda) {
-      const std::string plans = state.text("gemm_plans", "");
-      if (!plans.empty() && !cuda::load_gemm_plans(plans))
-        notes.push_back(
-            "the checkpoint was made on another GPU or with another cuBLASLt: the last digits of "
-            "products may differ from there on");
-    }
+  if (device() == Device::cpu) return;
+  const std::string plans = state.text("gemm_plans", "");
+  if (!plans.empty() && !runtime::load_product_plans(device(), plans))
+    notes.push_back(
+        "the checkpoint was made on another GPU or with another cuBLASLt: the last digits of "
+        "products may differ from there on");
 }
 
 }  // namespace hrm

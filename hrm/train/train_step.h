@@ -15,24 +15,13 @@
 
 #include "hrm/model/segment.h"
 #include "hrm/train/metrics_window.h"
+#include "hrm/train/not_finite.h"
 #include "hrm/train/row_queue.h"
 #include "nn/optim/ema.h"
 #include "nn/optim/schedule.h"
 #include "tensor/transfer.h"
 
 namespace hrm {
-
-// A value that is not finite in a step; no update was made from that step on. `what`: "the loss" or
-// "the gradient of NAME".
-class NotFinite : public Error {
- public:
-  NotFinite(const std::string& what, int64_t step)
-      : Error("[train] " + what + " was not finite in step " + std::to_string(step)), step_(step) {}
-  int64_t step() const { return step_; }
-
- private:
-  int64_t step_;
-};
 
 class TrainStep {
  public:

@@ -1,8 +1,6 @@
 #include "hrm/train/trainer.h"
 
 #include <algorithm>
-#include <limits>
-#include <sstream>
 
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
@@ -51,48 +49,13 @@ Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleD
                      : test->examples().holds_both_splits() ? data_identity_
                                                             : test->identity()) {}
 
-// What a step that was not finite means, and what may help: a lower rate, from the newest
-// checkpoint if that is far enough back, or from the start.
-std::string Trainer::advice(const NotFinite& failure) const {
-  const int64_t step = failure.step();
-  std::string checkpoint;
-  int64_t saved = -1;
-  for (const Path& folder : list_checkpoints(files_.path()))
-    if (const int64_t at = step_of_checkpoint(folder); at < step) {
-      checkpoint = folder.filename().string();
-      saved = at;
-    }
-  const TrainConfig& t = config_.train;
-  std::ostringstream text;
-  text << failure.what() << "; no update was made from there on";
-  std::ostringstream rate;  // the one that is in use: `hrm adapt` may train the puzzle's rows alone
-  rate << "--set " << (t.lr > 0 ? "lr=" : "puzzle_emb_lr=")
-       << (t.lr > 0 ? t.lr : t.puzzle_emb_lr) / 10;
-  if (config_.data.empty()) {  // adapt and farm: nothing of the run is kept
-    text << ". HINT: a lower rate may help: " << rate.str();
-  } else if (saved + 1 == step && saved >= 0) {
-    text << ", and the weights of " << checkpoint
-         << " lead there at once. HINT: start anew, in another --run folder with " << rate.str();
-  } else {
-    const bool plain = files_.path().string().find(' ') == std::string::npos;
-    const std::string name = plain ? files_.path().string() : "'" + files_.path().string() + "'";
-    text << (saved < 0 ? "; there is no checkpoint yet, so the run starts anew"
-                       : "; the checkpoint before it is " + checkpoint)
-         << ". HINT: a lower rate may help: `hrm train --run " << name << " --resume " << rate.str()
-         << "`";
-    // The steps of adam_atan2 do not depend on the size of the gradient.
-    if (t.optimizer == OptimizerKind::adamw) text << ", or --set clip_norm=1";
-  }
-  return text.str();
-}
-
 // What `action` returns; a step that was not finite becomes an Error with advice.
 template <class F>
 auto Trainer::with_advice(const F& action) {
   try {
     return action();
   } catch (const NotFinite& failure) {
-    throw Error(advice(failure));
+    throw Error(advice(failure, config_, files_.path()));
   }
 }
 
@@ -107,125 +70,10 @@ void Trainer::finish_steps() {
   with_advice([&] { step_.finish(); });
 }
 
-Json Trainer::state() const {
-  Json state = {{"step", steps_},
-                {"samples", samples_},
-                {"elapsed", elapsed_},
-                {"window_started", window_started_},
-                {"window_steps", window_steps_},
-                {"best", best_},
-                {"best_step", best_step_},
-                {"evaluations_since_best", evaluations_since_best_},
-                {"evaluation_due", evaluation_due_},
-                {"metrics_bytes", files_.metrics_bytes()},
-                {"data", data_identity_},
-                {"test_data", test_identity_},
-                {"config", config_.to_json()}};
-  step_.add_state(state);
-  return state;
-}
-
-Checkpoint Trainer::snapshot() const {
-  Checkpoint c;
-  c.model = step_.model().state_dict(kOfficialPrefix);
-  c.puzzle_names = puzzle_names_;
-  c.training = step_.training_tensors();
-  c.training.emplace_back("window", window_.sums());
-  c.state = state();
-  return c;
-}
-
 void Trainer::save(const TrainCallbacks& callbacks) {
   finish_steps();
   const Path folder = files_.save(snapshot(), steps_, config_.train.keep_checkpoints);
   if (callbacks.on_checkpoint) callbacks.on_checkpoint(folder);
-}
-
-// The settings that have changed since the checkpoint. An Error if it is of another run: its data
-// set is another one, or a setting that may not change has.
-std::vector<Difference> Trainer::check_same_run(const Members& state) const {
-  // A setting that did not exist yet had its default.
-  const Config saved = Config::from_json(state.object("config").json(), state.source());
-  const std::vector<Difference> changes = differences(saved, config_);
-  for (const Difference& d : changes)
-    CHECK(may_change_on_resume(d.key), "[resume] the checkpoint was made with ", d.key, " = ",
-          d.old_value, ", not ", d.new_value,
-          ". HINT: use another run folder for another configuration");
-  CHECK(state.text("data", "") == data_identity_, "[resume] the data set in ",
-        train_.folder().string(),
-        " is not the one that the run was trained on. HINT: --data names the folder where that one "
-        "is now; `hrm train --init ",
-        files_.path().string(), " --run NEW` starts a new run from the weights");
-  return changes;
-}
-
-void Trainer::restore(const Checkpoint& c, const Members& state, std::vector<std::string>& notes) {
-  step_.model().load_state_dict(c.model, kOfficialPrefix);
-  step_.restore(c.training, state, notes);
-  load_saved(c.training, "window", window_.sums());
-  constexpr int64_t kMost = int64_t{1} << 50;  // they are still counted up, and multiplied
-  constexpr double kLargest = std::numeric_limits<double>::max();
-  steps_ = state.integer("step", 0, kMost);
-  samples_ = state.integer("samples", 0, kMost);
-  elapsed_ = state.number("elapsed", 0, kLargest);
-  window_started_ = state.number("window_started", 0, kLargest);
-  window_steps_ = state.integer("window_steps", 0, kMost);
-  best_ = state.number("best", -kLargest, kLargest);
-  best_step_ = state.integer("best_step", 0, kMost);
-  evaluations_since_best_ = state.integer("evaluations_since_best", 0, kMost);
-  evaluation_due_ = state.flag("evaluation_due");
-  const std::string test_before = state.text("test_data", "");
-  if (!test_before.empty() && !test_identity_.empty() && test_before != test_identity_)
-    notes.push_back(
-        "the test split is not the one of before: the scores from here on do not compare with "
-        "those before, and neither does the best");
-  files_.cut_metrics(state.integer("metrics_bytes", 0, kMost));
-}
-
-int64_t Trainer::start_from(const Model& model, const std::vector<uint64_t>& names) {
-  NamedTensors weights = model.state_dict(kOfficialPrefix);
-  const std::string table = std::string(kOfficialPrefix) + "puzzle_emb.weights";
-  if (!step_.model().puzzle_emb)
-    std::erase_if(weights, [&](const auto& w) { return w.first == table; });
-  int64_t found = 0;
-  for (auto& [name, tensor] : weights) {
-    if (name != table) continue;
-    if (!names.empty() && !puzzle_names_.empty()) {
-      tensor = match_puzzle_rows(tensor, names, puzzle_names_, &found);
-      continue;
-    }
-    const int64_t rows = config_.model.num_puzzle_identifiers;
-    CHECK(tensor.size(0) == rows, "[init] the other run has ", tensor.size(0),
-          " puzzle rows, this one ", rows,
-          ", and they have no names by which to find each other. HINT: train on a data set of the "
-          "same puzzles, or with puzzle_emb_ndim=0");
-    found = rows - 1;
-  }
-  step_.model().load_state_dict(weights, kOfficialPrefix);
-  started_from_ = true;
-  return found;
-}
-
-Resumed Trainer::resume() {
-  const RunFiles::Newest newest = files_.newest_checkpoint();
-  Resumed resumed;
-  resumed.damaged = newest.damaged;
-  const Members state(newest.checkpoint.state, (newest.folder / "state.json").string());
-  resumed.changes = check_same_run(state);
-  try {
-    restore(newest.checkpoint, state, resumed.notes);
-  } catch (const Error& error) {
-    throw with_place(error, newest.folder.string());
-  }
-  CHECK(steps_ <= config_.train.total_steps, "[resume] ", files_.path().string(), " has made ",
-        steps_, " steps already, more than ", config_.train.total_steps, ". HINT: --steps ", steps_,
-        " or more");
-  resumed_ = true;
-  Json changed;
-  for (const Difference& d : resumed.changes)
-    changed[d.key] = {Json::parse(d.old_value), Json::parse(d.new_value)};
-  if (!changed.empty()) files_.append_metrics({{"changed", changed}, {"step", steps_}});
-  return resumed;
 }
 
 // Starts a line of metrics for the steps since the last one.

@@ -75,7 +75,6 @@ class Trainer {
   const Carry& carry() const { return step_.carry(); }  // as the last step left it
 
  private:
-  std::string advice(const NotFinite& failure) const;
   template <class F>
   auto with_advice(const F& action);
   void finish_steps();
