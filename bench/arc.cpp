@@ -1,4 +1,4 @@
-// What ARC costs beside the model: rows of variants made when they are read, and votes.
+// What ARC costs besides the model: rows of variants, which are made as they are read, and votes.
 #include <fstream>
 
 #include "bench/entries.h"

@@ -8,7 +8,7 @@ namespace hrm::bench {
 
 // Every kernel of a training step at HRM's shapes.
 std::vector<Entry> kernel_entries();
-// Eigen's product at the same shapes, in groups called like ours.
+// Eigen's product at the same shapes, in groups with the names of ours.
 std::vector<Entry> eigen_entries();
 
 // One training step of a preset.
@@ -19,7 +19,7 @@ struct StepResult {
   double seconds = 0, flops = 0;  // of a step; flops counted from the shapes
   double peak_flops = 0;          // of the machine, measured in turns with the step
   double state_bytes = 0;         // weights, gradients, optimizer state
-  double activation_bytes = 0;    // peak of tensors less those
+  double activation_bytes = 0;    // the peak of all tensors, without those
   std::vector<std::pair<std::string, double>> shares;  // of the thread time, by kernel
 };
 StepResult measure_step(const std::string& preset, DType dtype, int64_t batch, int threads,
@@ -35,12 +35,12 @@ struct HaltingResult {
 };
 HaltingResult measure_halting(int64_t puzzles, int rounds);
 
-// ARC data of random tasks with so many variants each.
+// ARC data of random tasks, each with the given number of variants.
 struct ArcResult {
   double open_seconds = 0;  // until the data set is there
   double row_seconds = 0;   // to make one training row of 900 tokens
   double vote_seconds = 0;  // to crop, undo and count one prediction
-  double vote_bytes = 0;    // resident at most while voting, data set included
+  double vote_bytes = 0;    // the most that is resident while voting, data set included
   int64_t votes = 0;
 };
 ArcResult measure_arc(int64_t tasks, int64_t variants);

@@ -48,76 +48,69 @@ Entry entry(const std::string& group, const std::string& name, Unit unit, double
   return e;
 }
 
-// y = x w', dx = dy w, dw = dy' x: the products of a linear layer.
+// A product a b -> c. Its inner size and the strides of a and b are left to the caller.
+Gemm product_of(const Tensor& a, const Tensor& b, const Tensor& c) {
+  Gemm g;
+  g.type = a.dtype();
+  g.c_type = c.dtype();
+  g.m = c.size(0);
+  g.n = c.size(1);
+  g.a = a.data();
+  g.b = b.data();
+  g.c = c.data();
+  g.c_row = g.n;
+  return g;
+}
+
+// y = x w'.
+Gemm forward_product(const Tensor& x, const Tensor& w, const Tensor& y) {
+  Gemm g = product_of(x, w, y);
+  g.k = x.size(1);
+  g.a_row = g.k;
+  g.b_row = 1;
+  g.b_col = g.k;
+  return g;
+}
+
+// dx = dy w.
+Gemm input_gradient(const Tensor& dy, const Tensor& w, const Tensor& dx) {
+  Gemm g = product_of(dy, w, dx);
+  g.k = dy.size(1);
+  g.a_row = g.k;
+  g.b_row = g.n;
+  g.b_col = 1;
+  return g;
+}
+
+// dw = dy' x.
+Gemm weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw) {
+  Gemm g = product_of(dy, x, dw);
+  g.k = dy.size(0);
+  g.a_row = 1;
+  g.a_col = g.m;
+  g.b_row = g.n;
+  g.b_col = 1;
+  return g;
+}
+
+// The products of a linear layer.
 void add_products(std::vector<Entry>& entries, const ProductShape& s, DType t) {
-  const std::string type = hrm::name_of(t);
   const Tensor x = normal({s.rows, s.in}, t), w = normal({s.out, s.in}, t);
   const Tensor y = normal({s.rows, s.out}, t);
   const double flops = 2.0 * static_cast<double>(s.rows * s.in * s.out);
-  Gemm g;
-  g.type = t;
-  g.c_type = t;
-  g.m = s.rows;
-  g.n = s.out;
-  g.k = s.in;
-  g.a = x.data();
-  g.a_row = s.in;
-  g.b = w.data();
-  g.b_row = 1;
-  g.b_col = s.in;
-  g.c = y.data();
-  g.c_row = s.out;
-  const Tensor packed({cpu::packed_b_bytes(g)}, DType::u8);
-  cpu::pack_b(g, packed.data());
-  g.packed_b = packed.data();
-  entries.push_back(entry("product " + type, name_of(s) + " forward", Unit::flops, flops, [=] {
-    (void)x;
-    (void)w;
-    (void)y;
-    (void)packed;
-    cpu::gemm(g, {});
-  }));
+  const auto add = [&](const std::string& name, const Gemm& g, std::vector<Tensor> kept) {
+    entries.push_back(entry(std::string("product ") + hrm::name_of(t), name_of(s) + " " + name,
+                            Unit::flops, flops, [g, kept] { cpu::gemm(g, {}); }));
+  };
+  Gemm forward = forward_product(x, w, y);
+  const Tensor packed({cpu::packed_b_bytes(forward)}, DType::u8);
+  cpu::pack_b(forward, packed.data());
+  forward.packed_b = packed.data();
+  add("forward", forward, {x, w, y, packed});
   const Tensor dx = normal({s.rows, s.in}, t);
-  Gemm b;
-  b.type = t;
-  b.c_type = t;
-  b.m = s.rows;
-  b.n = s.in;
-  b.k = s.out;
-  b.a = y.data();
-  b.a_row = s.out;
-  b.b = w.data();
-  b.b_row = s.in;
-  b.b_col = 1;
-  b.c = dx.data();
-  b.c_row = s.in;
-  entries.push_back(entry("product " + type, name_of(s) + " input grad", Unit::flops, flops, [=] {
-    (void)y;
-    (void)w;
-    (void)dx;
-    cpu::gemm(b, {});
-  }));
+  add("input grad", input_gradient(y, w, dx), {y, w, dx});
   const Tensor dw = normal({s.out, s.in}, accumulate_type(t));
-  Gemm c;
-  c.type = t;
-  c.c_type = accumulate_type(t);
-  c.m = s.out;
-  c.n = s.in;
-  c.k = s.rows;
-  c.a = y.data();
-  c.a_row = 1;
-  c.a_col = s.out;
-  c.b = x.data();
-  c.b_row = s.in;
-  c.b_col = 1;
-  c.c = dw.data();
-  c.c_row = s.in;
-  entries.push_back(entry("product " + type, name_of(s) + " weight grad", Unit::flops, flops, [=] {
-    (void)y;
-    (void)x;
-    (void)dw;
-    cpu::gemm(c, {});
-  }));
+  add("weight grad", weight_gradient(y, x, dw), {y, x, dw});
 }
 
 void add_attention(std::vector<Entry>& entries, int64_t hidden, int64_t heads, int64_t batch,

@@ -73,8 +73,8 @@ DType dtype_named(const std::string& name) {
   return name == "f32" ? DType::f32 : DType::bf16;
 }
 
-// Bytes that were resident at most, so far. (getrusage would count what the caller had before
-// exec.)
+// The most bytes that have been resident so far. (getrusage would also count what the caller had
+// before exec.)
 double peak_resident() {
   std::ifstream status("/proc/self/status");
   for (std::string key, rest; status >> key && std::getline(status, rest);)
@@ -102,9 +102,8 @@ int single(const std::vector<std::string>& args) {
     return 0;
   }
   CHECK((args[0] == "step" || args[0] == "memory") && args.size() == 4,
-        "[bench] usage: bench [--json FILE] | arc | step PRESET DTYPE BATCH | solve DTYPE | memory "
-        "PRESET "
-        "DTYPE BATCH");
+        "[bench] usage: bench [--json FILE] | arc | step PRESET DTYPE BATCH | solve DTYPE | "
+        "memory PRESET DTYPE BATCH");
   const double before = peak_resident();
   const StepResult r = measure_step(args[1], dtype_named(args[2]), std::stoll(args[3]), threads, 3,
                                     args[0] == "step");
@@ -115,13 +114,9 @@ int single(const std::vector<std::string>& args) {
   return 0;
 }
 
-int run(const std::string& file) {
-  const double start = now();
-  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // the table grows while one watches
-  const int threads = omp_get_max_threads();
-  Json json;
-  json["threads"] = threads;
-
+// The machine's limits, then every kernel as a share of them. The tensors of the entries are gone
+// when it returns: those of a step would be counted together with them.
+void run_kernels(Json& json, int threads) {
   std::vector<Entry> entries = machine_entries();
   const size_t machine_count = entries.size();
   for (auto more : {eigen_entries(), kernel_entries()})
@@ -138,8 +133,10 @@ int run(const std::string& file) {
                      {"copy", machine.copy}};
   entries.erase(entries.begin(), entries.begin() + static_cast<int64_t>(machine_count));
   report(entries, machine, json["kernels"] = Json::array());
-  entries.clear();  // their tensors would count as those of the steps
+}
 
+// Training steps of several models. Returns the seconds of the 27M model in f32 with all threads.
+double run_steps(Json& json, int threads) {
   std::printf("\ntraining step\n  %-8s %-5s %12s %7s %10s %10s %8s %10s\n", "preset", "dtype",
               "batch x S", "threads", "samples/s", "GFLOP/s", "of peak", "MiB");
   std::vector<StepResult> steps;
@@ -158,7 +155,10 @@ int run(const std::string& file) {
     if (r.threads == threads) report_shares(r);
   std::printf("\n%d threads against 1: %.2f x\n", threads, one / all);
   json["thread_speedup"] = one / all;
+  return all;
+}
 
+void run_solving(Json& json) {
   for (const DType t : {DType::f32, DType::bf16}) {
     const double seconds = seconds_to_solve(t, 3);
     std::printf("one 9x9 puzzle, 27M, 16 segments, %s: %.3f s\n", name_of(t), seconds);
@@ -171,16 +171,32 @@ int run(const std::string& file) {
   json["halting"] = {{"mean_segments", halting.mean_segments},
                      {"share_of_segments", halting.share_of_segments},
                      {"share_of_time", halting.share_of_time}};
+}
+
+// step_seconds: of the 27M model, for comparison.
+void run_arc(Json& json, double step_seconds) {
   const ArcResult arc = measure_arc(400, 1000);
   std::printf(
       "ARC, 400 tasks x 1,000 variants: open in %.2f s, a row made in %.0f us (%.2f%% of a 27M "
       "sample of 81 tokens), a vote in %.0f us, %.0f MiB while voting\n",
-      arc.open_seconds, 1e6 * arc.row_seconds, 100 * arc.row_seconds / (all / 8),
+      arc.open_seconds, 1e6 * arc.row_seconds, 100 * arc.row_seconds / (step_seconds / 8),
       1e6 * arc.vote_seconds, arc.vote_bytes / (1 << 20));
   json["arc"] = {{"open_seconds", arc.open_seconds},
                  {"row_seconds", arc.row_seconds},
                  {"vote_seconds", arc.vote_seconds},
                  {"vote_bytes", arc.vote_bytes}};
+}
+
+int run(const std::string& file) {
+  const double start = now();
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // the table grows while one watches
+  const int threads = omp_get_max_threads();
+  Json json;
+  json["threads"] = threads;
+  run_kernels(json, threads);
+  const double step_seconds = run_steps(json, threads);
+  run_solving(json);
+  run_arc(json, step_seconds);
   std::printf("\nmeasured in %.0f s\n", now() - start);
   if (!file.empty()) {
     std::ofstream(file) << json.dump(1) << '\n';

@@ -8,6 +8,7 @@
 #include "autograd/ops/ops.h"
 #include "hrm/train/checkpoint.h"
 #include "tests/support/support.h"
+#include "tests/support/tiny.h"
 
 using namespace hrm;
 using namespace hrm::test;
@@ -16,18 +17,12 @@ namespace fs = std::filesystem;
 namespace {
 
 // A model whose carry is in the middle of its puzzles: the rows are in segments 1, 2 and 3, and
-// their states are those of the weights as they are.
+// their states come from the model's present weights.
 struct Problem {
-  ModelConfig config;
+  ModelConfig config = tiny_model();
   std::unique_ptr<Model> model;
   Carry carry;
   explicit Problem(Device device = Device::cpu) {
-    config.seq_len = 5;
-    config.vocab_size = 6;
-    config.hidden_size = config.puzzle_emb_ndim = 16;
-    config.num_heads = 2;
-    config.H_layers = config.L_layers = 1;
-    config.dtype = DType::f64;
     config.num_puzzle_identifiers = 4;
     config.halt_max_steps = 4;
     Random random(3), data(4);

@@ -1,5 +1,4 @@
 // Sudoku, data sets, the sampler, the terminal's grids and progress lines.
-#include <fstream>
 #include <set>
 
 #include "hrm/data/sampler.h"
@@ -11,6 +10,7 @@
 #include "hrm/tasks/tokens.h"
 #include "hrm/view/puzzle_view.h"
 #include "tests/support/support.h"
+#include "tests/support/tiny.h"
 
 using namespace hrm;
 using namespace hrm::test;
@@ -20,16 +20,6 @@ namespace {
 
 const char* kEasy =
     "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
-
-SudokuBuild small(int side, int64_t count) {
-  SudokuBuild build;
-  build.rules = SudokuRules::of_side(side);
-  build.count = count;
-  build.test_count = count / 5;
-  return build;
-}
-
-void write(const Path& path, const std::string& text) { std::ofstream(path) << text; }
 
 std::vector<std::vector<int32_t>> rows_of(const PuzzleDataset& data) {
   std::vector<std::vector<int32_t>> rows;
@@ -72,7 +62,8 @@ TEST_CASE("sudoku: parse, solve, check") {
 
 TEST_CASE("sudoku: generated puzzles have one solution; minimal ones nothing to spare") {
   for (const int side : {4, 6, 9}) {
-    SudokuBuild build = small(side, side == 9 ? 20 : 60);
+    const int64_t count = side == 9 ? 20 : 60;
+    SudokuBuild build = tiny_sudoku(side, count, count / 5);
     for (const SudokuPuzzle& p : generate_sudoku(build)) {
       const SudokuSolution s = solve_sudoku(build.rules, p.puzzle);
       CHECK(s.count == 1);
@@ -80,7 +71,7 @@ TEST_CASE("sudoku: generated puzzles have one solution; minimal ones nothing to 
       CHECK(check_solution(build.rules, p.puzzle, p.solution) == "");
     }
   }
-  SudokuBuild build = small(9, 3);
+  SudokuBuild build = tiny_sudoku(9, 3, 0);
   build.minimal = true;
   for (const SudokuPuzzle& p : generate_sudoku(build))
     for (int i = 0; i < 81; ++i)
@@ -94,7 +85,7 @@ TEST_CASE("sudoku: generated puzzles have one solution; minimal ones nothing to 
 TEST_CASE("sudoku: symmetric copies share a class, and stay puzzles") {
   Random random(3);
   for (const int side : {4, 6, 9}) {
-    const SudokuBuild build = small(side, 10);
+    const SudokuBuild build = tiny_sudoku(side, 10, 2);
     std::set<std::string> classes;
     for (const SudokuPuzzle& p : generate_sudoku(build)) {
       const std::string name = symmetry_class(build.rules, p.puzzle, p.solution);
@@ -112,7 +103,7 @@ TEST_CASE("sudoku: symmetric copies share a class, and stay puzzles") {
 
 TEST_CASE("sudoku: the split keeps classes apart and meets its wishes") {
   const TempDir dir;
-  SudokuBuild build = small(4, 3000);
+  SudokuBuild build = tiny_sudoku(4, 3000, 600);
   build.test_count = 200;
   build.test_classes = 100;
   const BuildSummary s = build_sudoku(build, dir / "d");
@@ -173,7 +164,7 @@ TEST_CASE("real puzzles: the hardest have one solution, the bad ones are refused
 
 TEST_CASE("data sets: what was written is read, what is damaged is refused") {
   const TempDir dir;
-  build_sudoku(small(4, 100), dir / "d");
+  build_sudoku(tiny_sudoku(4, 100, 20), dir / "d");
   const PuzzleDataset data = open_dataset(dir / "d", "train");
   CHECK(data.task().cells() == 16);
   CHECK(data.num_groups() == data.num_examples());
@@ -183,19 +174,19 @@ TEST_CASE("data sets: what was written is read, what is damaged is refused") {
   expect_error([&] { open_dataset(dir / "none", "train"); }, "is not a data set");
   const Path train = dir / "d" / "train";
   const std::string good = read_file(train / "all__inputs.npy");
-  write(train / "all__inputs.npy", good.substr(0, good.size() - 5));
+  write_text(train / "all__inputs.npy", good.substr(0, good.size() - 5));
   fails("needs");
-  write(train / "all__inputs.npy", good.substr(0, good.size() - 1) + '\x7f');
+  write_text(train / "all__inputs.npy", good.substr(0, good.size() - 1) + '\x7f');
   fails("holds token 127, vocab_size is 6");
-  write(train / "all__inputs.npy", good);
+  write_text(train / "all__inputs.npy", good);
   write_npy(train / "all__puzzle_indices.npy", from_vector<int32_t>({0, 5, 3}, {3}));
   fails("must ascend from 0 to");
   write_npy(train / "all__puzzle_indices.npy", arange(data.num_examples() + 1));
   write_npy(train / "all__puzzle_identifiers.npy", full({data.num_examples()}, 7, DType::i32));
   fails("num_puzzle_identifiers is 1");
-  write(train / "dataset.json", "{\"seq_len\": 16");
+  write_text(train / "dataset.json", "{\"seq_len\": 16");
   fails("is not valid JSON");
-  write(train / "dataset.json", "{\"seq_len\": 16}");
+  write_text(train / "dataset.json", "{\"seq_len\": 16}");
   fails("needs a member 'vocab_size'");
 }
 
@@ -211,7 +202,7 @@ TEST_CASE("the official ARC data set loads, and labels of its ignore id are not 
   const Tokens labels = data.read(7).labels;
   CHECK(std::count(labels.begin(), labels.end(), kIgnoreLabel) > 0);
   CHECK(std::count(labels.begin(), labels.end(), 0) == 0);
-  // From each group one puzzle: in an epoch every group turns up once, with all its examples.
+  // An epoch takes one puzzle of each group, with all its examples.
   TrainSampler sampler(data, 1, nullptr);
   const Batch batch = sampler.next(64);
   CHECK(batch.rows == 64);
@@ -220,7 +211,7 @@ TEST_CASE("the official ARC data set loads, and labels of its ignore id are not 
 
 TEST_CASE("the sampler repeats from its state, covers an epoch, and augments") {
   const TempDir dir;
-  build_sudoku(small(4, 200), dir / "d");
+  build_sudoku(tiny_sudoku(4, 200, 40), dir / "d");
   const PuzzleDataset data = open_dataset(dir / "d", "train");
   TrainSampler plain(data, 3, nullptr);
   std::set<std::vector<double>> seen;
@@ -253,7 +244,7 @@ TEST_CASE("the sampler repeats from its state, covers an epoch, and augments") {
 
 TEST_CASE("the last evaluation batch is padded") {
   const TempDir dir;
-  build_sudoku(small(4, 50), dir / "d");
+  build_sudoku(tiny_sudoku(4, 50, 10), dir / "d");
   const PuzzleDataset data = open_dataset(dir / "d", "test");
   const Batch batch = eval_batch(data, data.num_examples() - 2, 5);
   CHECK(batch.rows == 2);
@@ -344,7 +335,7 @@ TEST_CASE("a data set that cannot be stored is refused before it is made") {
   const double too_many = free_disk_bytes(dir.path()) / 2 / (1 << 20) + 1e6;
   if (too_many < 2e9)
     expect_error([&] { check_size(too_many, 1 << 20, dir / "d"); }, "TiB of disk");
-  SudokuBuild build = small(4, 1000);
+  SudokuBuild build = tiny_sudoku(4, 1000, 200);
   build.augment = 1 << 30;
   expect_error([&] { build_sudoku(build, dir / "d"); }, "HINT: a smaller --count or --augment");
   CHECK_FALSE(fs::exists(dir / "d"));
@@ -353,11 +344,12 @@ TEST_CASE("a data set that cannot be stored is refused before it is made") {
 
 TEST_CASE("what a killed build left is removed, and what it was replacing comes back") {
   const TempDir dir;
-  build_sudoku(small(4, 50), dir / "d");
+  build_sudoku(tiny_sudoku(4, 50, 10), dir / "d");
   // Killed between the two renames of the end: the old one is away, the new one not yet here.
   fs::create_directories(dir / "d.tmp" / "new" / "train");
   fs::rename(dir / "d", dir / "d.tmp" / "old");
-  expect_error([&] { build_sudoku(small(4, 60), dir / "d"); }, "exists already. HINT: --replace");
+  expect_error([&] { build_sudoku(tiny_sudoku(4, 60, 12), dir / "d"); },
+               "exists already. HINT: --replace");
   CHECK(open_dataset(dir / "d", "test").num_examples() == 10);
   CHECK_FALSE(fs::exists(dir / "d.tmp"));
 }

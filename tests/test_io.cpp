@@ -2,20 +2,19 @@
 #include "tensor/io.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <fstream>
 #include <thread>
 
 #include "tensor/random.h"
+#include "tests/support/limits.h"
+#include "tests/support/npy.h"
 #include "tests/support/support.h"
 
 using namespace hrm;
-using hrm::test::expect_error;
-using hrm::test::TempDir;
+using namespace hrm::test;
 
 namespace {
 
@@ -42,43 +41,9 @@ Safetensors parse(const std::string& file) {
   return parse_safetensors(std::as_bytes(std::span(file)), "test.safetensors");
 }
 
-std::string npy(const std::string& header, const std::string& data = "", int version = 1) {
-  std::string file = "\x93NUMPY";
-  file += static_cast<char>(version);
-  file += '\0';
-  const uint32_t length = static_cast<uint32_t>(header.size());
-  file.append(reinterpret_cast<const char*>(&length), version == 1 ? 2 : 4);
-  return file + header + data;
-}
-std::string npy_header(const std::string& descr, const std::string& shape) {
-  return "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape + ", }\n";
-}
 Tensor parse_array(const std::string& file) {
   return parse_npy(std::as_bytes(std::span(file)), nullptr, "test.npy");
 }
-
-template <class T>
-std::string raw(std::initializer_list<T> values) {
-  return {reinterpret_cast<const char*>(values.begin()), values.size() * sizeof(T)};
-}
-
-// While it lives, no file of this process may grow beyond `bytes`: a disk that is full.
-class FullDisk {
- public:
-  explicit FullDisk(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit small{bytes, before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &small);
-  }
-  ~FullDisk() {
-    setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
-};
 
 // While it lives, the standard output is a disk that is full.
 class FullOutput {

@@ -1,10 +1,7 @@
 // Files that only grow: whole lines or none, and no failure in silence.
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include <csignal>
-
 #include "hrm/support/json_lines.h"
+
+#include "tests/support/limits.h"
 #include "tests/support/support.h"
 
 using namespace hrm;
@@ -55,21 +52,13 @@ TEST_CASE("json lines: a symbolic link is not followed") {
 TEST_CASE("json lines: where a line does not fit, the file stays as it was") {
   const TempDir dir;
   append_json_line(dir / "a.jsonl", "{\"a\":1}");
-  // A limit of the size of files is the nearest thing to a full disk.
-  rlimit before{};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
-  rlimit small = before;
-  small.rlim_cur = 100;
-  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
   std::string message;
   try {
+    const FullDisk full(100);
     append_json_line(dir / "a.jsonl", "\"" + std::string(200, 'x') + "\"");
   } catch (const Error& error) {
     message = error.what();
   }
-  ::setrlimit(RLIMIT_FSIZE, &before);
-  std::signal(SIGXFSZ, handler);
   CHECK(message == "[write] cannot write " + (dir / "a.jsonl").string() + ": File too large");
   CHECK(read_file(dir / "a.jsonl") == "{\"a\":1}\n");
 }

@@ -12,6 +12,7 @@
 #include "hrm/view/metrics.h"
 #include "hrm/view/page.h"
 #include "tests/support/support.h"
+#include "tests/support/tiny.h"
 
 using namespace hrm;
 using namespace hrm::test;
@@ -25,7 +26,7 @@ Path write(const TempDir& dir, const std::string& text) {
   return file;
 }
 
-// Two axes, one of which also changes the data, and a swept judgement.
+// Two axes, one of which also changes the data, and an evaluation for each value of a list.
 constexpr const char* kFile = R"json({
   "title": "T", "question": "Q", "data": {"d": "sudoku --side 4 --count {count}"},
   "train": "--preset sudoku4", "set": {"lr": 0.002},
@@ -45,7 +46,7 @@ Record record(const std::string& loops, const std::string& seed, double exact,
   return r;
 }
 
-// A model that half knows easy 4x4 puzzles with so many givens.
+// A model that solves some of the 4x4 puzzles with the given numbers of givens.
 struct Trained {
   TempDir dir;
   PuzzleDataset train, test;
@@ -55,9 +56,7 @@ struct Trained {
       : train(open_dataset(build(test_count, givens_low, givens_high), "train")),
         test(open_dataset(dir / "data", "test")) {
     Config config = preset("sudoku4");
-    config.model.hidden_size = config.model.puzzle_emb_ndim = 32;
-    config.model.num_heads = 2;
-    config.model.H_layers = config.model.L_layers = 1;
+    make_tiny(config.model, 32);
     config.model.mlp_t = true;
     config.model.halt_max_steps = segments;
     config.train.batch_size = 16;
@@ -69,10 +68,7 @@ struct Trained {
     for (int i = 0; i < 120; ++i) trainer->step();
   }
   Path build(int64_t test_count, int low, int high) const {
-    SudokuBuild b;
-    b.rules = SudokuRules::of_side(4);
-    b.count = 10 * test_count;
-    b.test_count = test_count;
+    SudokuBuild b = tiny_sudoku(4, 10 * test_count, test_count);
     b.givens_low = low;
     b.givens_high = high;
     build_sudoku(b, dir / "data");

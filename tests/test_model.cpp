@@ -10,6 +10,7 @@
 #include "hrm/presets.h"
 #include "hrm/train/checkpoint.h"
 #include "tests/support/support.h"
+#include "tests/support/tiny.h"
 
 using namespace hrm;
 using namespace hrm::test;
@@ -17,15 +18,11 @@ using namespace hrm::test;
 namespace {
 
 ModelConfig tiny(DType dtype = DType::f64) {
-  ModelConfig c;
-  c.seq_len = 5;
+  ModelConfig c = tiny_model();
+  make_tiny(c, 8);
   c.vocab_size = 7;
   c.num_puzzle_identifiers = 3;
-  c.hidden_size = 8;
-  c.num_heads = 2;
-  c.H_layers = c.L_layers = 1;
   c.expansion = 1;
-  c.puzzle_emb_ndim = 8;
   c.halt_max_steps = 3;
   c.dtype = dtype;
   return c;

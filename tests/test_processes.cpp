@@ -22,7 +22,8 @@ Command shell(const TempDir& dir, const std::string& text) {
       .program = "/bin/sh", .words = {"-c", text}, .output = dir / "output", .log = dir / "log"};
 }
 
-// How a process ends that raises signals, so many milliseconds apart: its status, or less than 0
+// How a process ends that raises these signals, `apart` milliseconds after each other: its exit
+// status, or minus the signal that killed it.
 int status_after(const std::vector<int>& signals, int apart) {
   const pid_t child = ::fork();
   if (child == 0) {

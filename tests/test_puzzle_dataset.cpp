@@ -1,20 +1,19 @@
-// Data sets on disk: the official layout both ways, damage, replacement; the order of the sampler.
+// Data sets on disk: the official layout both ways, damage, replacement.
 #include "hrm/data/dataset_writer.h"
 #include "hrm/tasks/open_dataset.h"
 
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <csignal>
-#include <fstream>
-#include <map>
 #include <set>
 
 #include "hrm/data/sampler.h"
 #include "hrm/tasks/sudoku_build.h"
 #include "hrm/tasks/tokens.h"
+#include "tests/support/limits.h"
+#include "tests/support/npy.h"
 #include "tests/support/support.h"
+#include "tests/support/tiny.h"
 
 using namespace hrm;
 using namespace hrm::test;
@@ -23,20 +22,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void write(const Path& path, const std::string& text) {
-  fs::create_directories(path.parent_path());
-  std::ofstream(path, std::ios::binary) << text;
-}
-
 template <class T>
 void write_array(const Path& path, const char* descr, const std::string& shape,
                  const std::vector<T>& values) {
-  const std::string header =
-      std::string("{'descr': '") + descr + "', 'fortran_order': False, 'shape': " + shape + ", }\n";
-  const auto length = static_cast<char>(header.size());
-  write(path,
-        std::string("\x93NUMPY\x01\x00", 8) + length + '\0' + header +
-            std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)));
+  write_text(path, npy(npy_header(descr, shape), raw(values)));
 }
 
 json description(int64_t vocab) {
@@ -51,63 +40,13 @@ json description(int64_t vocab) {
 // foreign program may well write it.
 void write_small(const Path& folder, const json& info, const std::string& set = "all") {
   const Path split = folder / "train";
-  write(split / "dataset.json", info.dump());
+  write_text(split / "dataset.json", info.dump());
   write_array<int64_t>(split / (set + "__inputs.npy"), "<i8", "(3, 2)", {0, 1, 1, 2, 2, 3});
   write_array<int64_t>(split / (set + "__labels.npy"), "<i8", "(3, 2)", {1, 0, 2, 1, 3, 2});
   write_array<int64_t>(split / (set + "__puzzle_identifiers.npy"), "<i8", "(2,)", {1, 2});
   write_array<int64_t>(split / (set + "__puzzle_indices.npy"), "<i8", "(3,)", {0, 2, 3});
   write_array<int64_t>(split / (set + "__group_indices.npy"), "<i8", "(2,)", {0, 2});
 }
-
-// `groups` groups; group g has g % 3 + 1 puzzles, puzzle p of it p + 1 examples. The inputs of an
-// example are (group, puzzle, number).
-void write_tree(const Path& folder, int groups) {
-  DatasetInfo info;
-  info.seq_len = 3;
-  info.vocab_size = 300;
-  info.num_puzzle_identifiers = 1000;
-  DatasetWriter writer(folder, info, Json::object(), false);
-  int32_t id = 0;
-  for (int g = 0; g < groups; ++g)
-    for (int p = 0; p <= g % 3; ++p) {
-      ++id;
-      for (int e = 0; e <= p; ++e) writer.add("train", {g, p, e}, {g, p, e}, g, id, e > 0);
-    }
-  std::vector<std::string> names;
-  for (int64_t i = 0; i < info.num_puzzle_identifiers; ++i) names.push_back(std::to_string(i));
-  writer.finish(names);
-}
-
-std::vector<int64_t> values(const Tensor& t) {
-  const std::vector<double> v = t.to_vector();
-  return {v.begin(), v.end()};
-}
-
-SudokuBuild small_build(int64_t count, int64_t test) {
-  SudokuBuild build;
-  build.rules = SudokuRules::of_side(4);
-  build.count = count;
-  build.test_count = test;
-  return build;
-}
-
-// While it lives, no file of this process may grow beyond `bytes`: a disk that is full.
-class FullDisk {
- public:
-  explicit FullDisk(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit small{bytes, before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &small);
-  }
-  ~FullDisk() {
-    setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
-};
 
 }  // namespace
 
@@ -188,43 +127,65 @@ TEST_CASE("data sets: several sets follow each other; labels may be ignored ids 
   expect_error([&] { open_dataset(dir / "e", "train"); }, "row 0 holds token -1, vocab_size is 4");
   info = description(4);
   info["ignore_label_id"] = -1;
-  write(dir / "e" / "train" / "dataset.json", info.dump());
+  write_text(dir / "e" / "train" / "dataset.json", info.dump());
   const PuzzleDataset ignoring = open_dataset(dir / "e", "train");
   CHECK(ignoring.read(0).labels == std::vector<int32_t>{1, kIgnoreLabel});
   CHECK(ignoring.read(1).labels == std::vector<int32_t>{2, kIgnoreLabel});
 }
 
-TEST_CASE("data sets: every disagreement between the files is an error that names the file") {
+namespace {
+
+// A small data set that is damaged in one place after the other.
+struct Damaged {
   const TempDir dir;
   const Path folder = dir / "d", train = folder / "train";
-  const auto fails = [&](const std::string& message) {
+
+  Damaged() { write_small(folder, description(4)); }
+
+  // Reading it is an error with this message. It is whole again afterwards.
+  void fails(const std::string& message) const {
     expect_error([&] { open_dataset(folder, "train"); }, message);
     fs::remove_all(folder);
     write_small(folder, description(4));
-  };
-  write_small(folder, description(4));
-  CHECK(open_dataset(folder, "train").num_examples() == 3);
+  }
+  // Gives a member of dataset.json another value.
+  void with(const char* key, const json& value) const {
+    json info = description(4);
+    info[key] = value;
+    write_text(train / "dataset.json", info.dump());
+  }
+
+  void miss_files() const;
+  void miss_members() const;
+  void hold_wrong_values() const;
+  void hold_wrong_arrays() const;
+  void hold_a_wrong_task() const;
+  void refuse_views_of_arc() const;
+};
+
+void Damaged::miss_files() const {
   for (const char* name :
        {"inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices"}) {
     fs::remove(train / (std::string("all__") + name + ".npy"));
     fails(std::string("all__") + name + ".npy: No such file");
   }
+}
+
+void Damaged::miss_members() const {
   const json good = description(4);
   for (const auto& [key, value] : good.items()) {
     if (key == "ignore_label_id") continue;  // may be absent
     json info = good;
     info.erase(key);
-    write(train / "dataset.json", info.dump());
+    write_text(train / "dataset.json", info.dump());
     fails("dataset.json needs a member '" + key + "'");
     info[key] = json::object();
-    write(train / "dataset.json", info.dump());
+    write_text(train / "dataset.json", info.dump());
     fails("dataset.json: '" + key + "' must be a");
   }
-  const auto with = [&](const char* key, const json& value) {
-    json info = description(4);
-    info[key] = value;
-    write(train / "dataset.json", info.dump());
-  };
+}
+
+void Damaged::hold_wrong_values() const {
   with("pad_id", 4);
   fails("'pad_id' must be a whole number in 0..3, got 4");
   with("blank_identifier_id", -1);
@@ -241,7 +202,9 @@ TEST_CASE("data sets: every disagreement between the files is an error that name
   }
   with("seq_len", 3);
   fails("must both be [n, 3]");
+}
 
+void Damaged::hold_wrong_arrays() const {
   write_array<int32_t>(train / "all__labels.npy", "<i4", "(2, 2)", {1, 0, 2, 1});
   fails("must both be [n, 2], got (3, 2) and (2, 2)");
   write_array<int32_t>(train / "all__inputs.npy", "<i4", "(6,)", {0, 1, 1, 2, 2, 3});
@@ -254,33 +217,36 @@ TEST_CASE("data sets: every disagreement between the files is an error that name
   fails("group_indices.npy must ascend from 0 to 2");
   write_array<int32_t>(train / "all__group_indices.npy", "<i4", "(0,)", {});
   fails("group_indices.npy must ascend from 0 to 2");
+}
 
-  write(folder / "task.json", "[1]");
+void Damaged::hold_a_wrong_task() const {
+  write_text(folder / "task.json", "[1]");
   fails("task.json must be a JSON object, got [1]");
-  write(folder / "task.json", "{}");
+  write_text(folder / "task.json", "{}");
   fails("task.json needs a member 'task'");
-  write(folder / "task.json", R"({"task": "queens", "side": 2})");
-  fails(
-      "task.json: unknown task 'queens'. HINT: known are sudoku (Sudoku of side 4, 6 or 9), maze");
-  write(folder / "task.json", R"({"task": "tokens"})");
+  write_text(folder / "task.json", R"({"task": "queens", "side": 2})");
+  fails("task.json: unknown task 'queens'. HINT: known are sudoku (Sudoku of side 4, 6 or 9), maze");
+  write_text(folder / "task.json", R"({"task": "tokens"})");
   CHECK_FALSE(open_dataset(folder, "train").task().augmentation());
-  write(folder / "identifiers.json", R"(["a", "b"])");
+  write_text(folder / "identifiers.json", R"(["a", "b"])");
   fails("identifiers.json must be a list of as many names as there are puzzle ids (3), got");
-  write(folder / "identifiers.json", R"(["a", "b", 3])");
+  write_text(folder / "identifiers.json", R"(["a", "b", 3])");
   fails("must hold texts, got 3");
   fs::remove(folder / "identifiers.json");
-  write(folder / "task.json", R"({"task": "maze", "side": 2})");
+  write_text(folder / "task.json", R"({"task": "maze", "side": 2})");
   fails("task.json does not fit the data: side, seq_len and vocab_size disagree");
   json task = {{"task", "sudoku"}, {"side", "4"}, {"box_rows", 2}, {"box_cols", 2}};
-  write(folder / "task.json", task.dump());
+  write_text(folder / "task.json", task.dump());
   fails("task.json: 'side' must be a whole number in 1..1024, got \"4\"");
   task["side"] = 4;
-  write(folder / "task.json", task.dump());
+  write_text(folder / "task.json", task.dump());
   fails("task.json does not fit the data");
   task["side"] = 16;
-  write(folder / "task.json", task.dump());
+  write_text(folder / "task.json", task.dump());
   fails("side must be 4, 6 or 9, got 16");
+}
 
+void Damaged::refuse_views_of_arc() const {
   DataView tasks, variants, kinds;
   tasks.tasks = {"a"};
   variants.variants = 1;
@@ -291,9 +257,22 @@ TEST_CASE("data sets: every disagreement between the files is an error that name
         "[data] a choice of tasks or variants needs the compact ARC form, not " + folder.string());
 }
 
+}  // namespace
+
+TEST_CASE("data sets: every disagreement between the files is an error that names the file") {
+  const Damaged data;
+  CHECK(open_dataset(data.folder, "train").num_examples() == 3);
+  data.miss_files();
+  data.miss_members();
+  data.hold_wrong_values();
+  data.hold_wrong_arrays();
+  data.hold_a_wrong_task();
+  data.refuse_views_of_arc();
+}
+
 TEST_CASE("data sets: a slash at the end of the folder, an empty one, one in a new place") {
   const TempDir dir;
-  SudokuBuild build = small_build(60, 10);
+  SudokuBuild build = tiny_sudoku(4, 60, 10);
   build_sudoku(build, dir.path() / "new" / "place" / "");
   CHECK(open_dataset(dir / "new/place", "test").num_examples() == 10);
   build.replace = true;
@@ -301,22 +280,22 @@ TEST_CASE("data sets: a slash at the end of the folder, an empty one, one in a n
   build_sudoku(build, dir.path() / "new" / "place" / "");
   CHECK(open_dataset(dir / "new/place", "test").num_examples() == 20);
   fs::create_directory(dir / "empty");
-  build_sudoku(small_build(60, 10), dir / "empty");
+  build_sudoku(tiny_sudoku(4, 60, 10), dir / "empty");
   CHECK(open_dataset(dir / "empty", "test").num_examples() == 10);
   CHECK(dir.list() == std::vector<std::string>{"empty", "new"});
 
   // A folder of something else is not touched, not even by replacing.
-  write(dir / "other/thesis.txt", "x");
+  write_text(dir / "other/thesis.txt", "x");
   expect_error([&] { build_sudoku(build, dir / "other"); }, "HINT: choose another --out folder");
   CHECK(fs::exists(dir / "other/thesis.txt"));
   expect_error([&] { build_sudoku(build, ""); }, "needs a name");
-  write(dir / "file", "x");
+  write_text(dir / "file", "x");
   expect_error([&] { build_sudoku(build, dir / "file/in"); }, "Not a directory");
 }
 
 TEST_CASE("data sets: a full disk leaves nothing new behind and the old one in place") {
   const TempDir dir;
-  SudokuBuild build = small_build(300, 30);
+  SudokuBuild build = tiny_sudoku(4, 300, 30);
   const auto fails = [&](const Path& out) {
     const FullDisk full(2000);
     expect_error([&] { build_sudoku(build, out); }, "File too large");
@@ -337,12 +316,12 @@ TEST_CASE("data sets: a full disk leaves nothing new behind and the old one in p
 
 TEST_CASE("data sets: no test puzzles, stored copies, a random part of the training puzzles") {
   const TempDir dir;
-  SudokuBuild build = small_build(100, 0);
+  SudokuBuild build = tiny_sudoku(4, 100, 0);
   build_sudoku(build, dir / "none");
   CHECK(open_dataset(dir / "none", "test").num_examples() == 0);
   CHECK(eval_batch(open_dataset(dir / "none", "test"), 0, 4).rows == 0);
 
-  build = small_build(200, 20);
+  build = tiny_sudoku(4, 200, 20);
   build.augment = 3;
   build.subsample_train = 50;
   const BuildSummary summary = build_sudoku(build, dir / "copies");
@@ -367,148 +346,15 @@ TEST_CASE("data sets: no test puzzles, stored copies, a random part of the train
   }
   CHECK(summary.train_classes == static_cast<int64_t>(classes.size()));
 
-  build = small_build(100, 100);
+  build = tiny_sudoku(4, 100, 100);
   expect_error([&] { build_sudoku(build, dir / "x"); }, "HINT: more puzzles or a smaller --test");
-  write(dir / "easy.txt", "1234341221434321\n");
+  write_text(dir / "easy.txt", "1234341221434321\n");
   build.from = dir / "easy.txt";
   expect_error([&] { build_sudoku(build, dir / "x"); },
                "[sudoku] all 1 puzzles were needed for the test split. HINT: more puzzles");
   build.min_rating = 1;
   expect_error([&] { build_sudoku(build, dir / "x"); }, "no puzzle has a rating of 1 or more");
   CHECK_FALSE(fs::exists(dir / "x"));
-}
-
-TEST_CASE("sampler: every epoch every group once, one of its puzzles, all examples of that") {
-  const TempDir dir;
-  constexpr int kGroups = 30;
-  write_tree(dir / "d", kGroups);
-  const PuzzleDataset data = open_dataset(dir / "d", "train");
-  TrainSampler sampler(data, 5, nullptr);
-  std::map<std::pair<int64_t, int64_t>, int> drawn;  // (group, puzzle)
-  std::map<std::vector<int64_t>, int> orders;        // of the examples of puzzles with three
-  std::vector<std::vector<int64_t>> group_orders;
-  constexpr int kEpochs = 300;
-  for (int epoch = 0; epoch < kEpochs; ++epoch) {
-    std::vector<int64_t> groups;
-    while (std::ssize(groups) < kGroups) {
-      const auto first = values(sampler.next(1).inputs);
-      std::vector<int64_t> order = {first[2]};
-      for (int64_t e = 1; e <= first[1]; ++e) {  // puzzle p has p + 1 examples
-        const auto more = values(sampler.next(1).inputs);
-        REQUIRE(more[0] == first[0]);
-        REQUIRE(more[1] == first[1]);
-        order.push_back(more[2]);
-      }
-      REQUIRE(sampler.epoch() == epoch);
-      groups.push_back(first[0]);
-      ++drawn[{first[0], first[1]}];
-      if (order.size() == 3) ++orders[order];
-    }
-    group_orders.push_back(groups);
-    std::sort(groups.begin(), groups.end());
-    for (int g = 0; g < kGroups; ++g) REQUIRE(groups[g] == g);
-  }
-  CHECK(std::set(group_orders.begin(), group_orders.end()).size() == kEpochs);
-  for (const auto& [which, count] : drawn) {
-    const double expected = static_cast<double>(kEpochs) / (which.first % 3 + 1);
-    CHECK(std::abs(count - expected) < 60);
-  }
-  // 300 epochs x 10 groups with three puzzles / 3: about 1000 puzzles of three examples.
-  CHECK(orders.size() == 6);
-  for (const auto& [order, count] : orders) CHECK(std::abs(count - 167) < 60);
-}
-
-// Cut anywhere, also between the examples of a puzzle, the stream goes on as it would have.
-void check_stream(const PuzzleDataset& data) {
-  constexpr int64_t kRows = 250;  // several epochs
-  TrainSampler whole(data, 9, data.task().augmentation());
-  const Batch all = whole.next(kRows);
-  CHECK(whole.epoch() >= 3);
-  const auto same = [&](const Batch& part, int64_t start) {
-    const int64_t end = start + part.inputs.size(0);
-    CHECK((part.inputs.to_vector() == all.inputs.sliced(0, start, end).to_vector()));
-    CHECK((part.labels.to_vector() == all.labels.sliced(0, start, end).to_vector()));
-  };
-  TrainSampler cut(data, 9, data.task().augmentation());
-  int64_t at = 0;
-  for (int64_t rows = 1; at + rows <= kRows; at += rows, rows = rows * 5 % 37) {
-    const json state = json::parse(cut.state().dump());
-    same(cut.next(rows), at);
-    TrainSampler resumed(data, 9, data.task().augmentation());
-    resumed.next(17);  // whatever came before does not matter
-    resumed.restore(state);
-    same(resumed.next(kRows - at), at);
-  }
-}
-
-TEST_CASE("sampler: the stream does not depend on how it is cut, and goes on from any state") {
-  const TempDir dir;
-  build_sudoku(small_build(70, 10), dir / "d");
-  const PuzzleDataset data = open_dataset(dir / "d", "train");
-  check_stream(data);
-  write_tree(dir / "tree", 9);
-  check_stream(open_dataset(dir / "tree", "train"));
-  TrainSampler cut(data, 9, data.task().augmentation()),
-      other(data, 10, data.task().augmentation());
-  CHECK((other.next(99).inputs.to_vector() != cut.next(99).inputs.to_vector()));
-
-  const json good = cut.state();
-  const auto fails = [&](const json& state, const char* message) {
-    expect_error([&] { cut.restore(state); }, message);
-  };
-  fails(json::array(), "the saved position in the data must be a JSON object, got []");
-  for (const auto& [key, value] : good.items()) {
-    json bad = good;
-    bad[key] = "x";
-    fails(bad, "the saved position in the data");
-    bad.erase(key);
-    fails(bad, "the saved position in the data");
-  }
-  json bad = good;
-  bad["group_cursor"] = data.num_groups() + 1;
-  fails(bad, "does not fit this data set");
-  bad = good;
-  bad["pending"] = {data.num_examples()};
-  fails(bad, "does not fit this data set");
-  bad = good;
-  bad["pending"] = {-1};
-  fails(bad, "'pending' must hold whole numbers of at least 0, got -1");
-  expect_error([&] { TrainSampler(open_dataset(dir / "d", "valid"), 1, nullptr); },
-               "is not a data set");
-}
-
-TEST_CASE("sampler: an empty training split is an error; foreign data is not augmented") {
-  const TempDir dir;
-  DatasetInfo info;
-  info.seq_len = 2;
-  info.vocab_size = 4;
-  DatasetWriter writer(dir / "d", info, Json::object(), false);
-  expect_error([&] { writer.add("train", {1}, {1}, 0); }, "must have 2 tokens, got 1 and 1");
-  expect_error([&] { writer.add("train", {1, 2}, {1}, 0); }, "must have 2 tokens, got 2 and 1");
-  writer.add("test", {1, 2}, {2, 1}, 0);
-  writer.finish();
-  const PuzzleDataset train = open_dataset(dir / "d", "train");
-  expect_error([&] { TrainSampler(train, 0, nullptr); }, "the training split of");
-  CHECK_FALSE(train.task().augmentation());
-}
-
-TEST_CASE("evaluation batches cover the split once, in order") {
-  const TempDir dir;
-  write_tree(dir / "d", 10);
-  const PuzzleDataset data = open_dataset(dir / "d", "train");
-  const int64_t n = data.num_examples();
-  int64_t rows = 0;
-  for (int64_t start = 0; start < n; start += 7) {
-    const Batch batch = eval_batch(data, start, 7);
-    for (int64_t r = 0; r < batch.rows; ++r, ++rows) {
-      const Example e = data.read(start + r);
-      CHECK(values(batch.inputs.sliced(0, r, r + 1)) ==
-            std::vector<int64_t>(e.inputs.begin(), e.inputs.end()));
-      CHECK(batch.puzzle_ids.data<int32_t>()[r] == e.puzzle_id);
-    }
-    for (int64_t r = batch.rows; r < 7; ++r) CHECK(batch.puzzle_ids.data<int32_t>()[r] == 0);
-  }
-  CHECK(rows == n);
 }
 
 TEST_CASE("tokens: files as spreadsheets and other programs write them") {
@@ -589,7 +435,7 @@ TEST_CASE("a place where no data set can be, or tokens that do not fit one, are 
   REQUIRE(::mkfifo((dir / "pipe").c_str(), 0600) == 0);
   expect_error([&] { writer("pipe"); }, "[data] cannot look into " + (dir / "pipe").string());
   // A killed call has left the only copy, and a link that leads nowhere stands in its place.
-  write(dir / "d.tmp/old/train/dataset.json", "{}");
+  write_text(dir / "d.tmp/old/train/dataset.json", "{}");
   fs::create_symlink("nowhere", dir / "d");
   expect_error([&] { writer("d"); }, "[data] a call that was killed has left the data set in " +
                                          (dir / "d.tmp/old").string() +
@@ -605,7 +451,7 @@ TEST_CASE("a place where no data set can be, or tokens that do not fit one, are 
   expect_error([&] { bytes->add("train", {-1, 1}, {1, 2}, 0); }, too_wide);
   expect_error([&] { bytes->add("train", {1, 2}, {1, kIgnoreLabel}, 0); }, too_wide);
   // Somebody puts a file where the other split will go.
-  write(dir / "bytes.tmp/new/test", "");
+  write_text(dir / "bytes.tmp/new/test", "");
   expect_error(
       [&] {
         bytes->add("test", {1, 2}, {1, 2}, 0);

@@ -183,7 +183,7 @@ Block& a_block() {
 }
 // One batch row of two positions.
 Tensor as_batch(const Tensor& x) { return reshape(x, {1, 2, 6}); }
-// An (1, 1, 6) of it, for what adds to one position.
+// A tensor (1, 1, 6) of it, for what adds to one position.
 Tensor one_position(const Tensor& x) { return slice(as_batch(x), 1, 0, 1); }
 
 Call of_two(Tensor (*f)(const Tensor&, const Tensor&), bool second) {
@@ -365,7 +365,7 @@ std::vector<Listed> shapes_and_sums() {
   };
 }
 
-std::vector<Listed> model_parts() {
+std::vector<Listed> products_and_norms() {
   const auto recorded = Treats::recorded;
   return {
       {"matmul(const Tensor& a, const Tensor& b)",
@@ -428,6 +428,12 @@ std::vector<Listed> model_parts() {
         [](const Tensor& x) {
           return add_rms_norm(constant({2, 6}), x);
         }}},
+  };
+}
+
+std::vector<Listed> attention_and_losses() {
+  const auto recorded = Treats::recorded;
+  return {
       {"rope(const Tensor& x, const RopeTables& tables)", recorded, one([](const Tensor& x) {
          return rope(reshape(x, {1, 2, 1, 6}), tables(2, 6));
        })},
@@ -452,6 +458,12 @@ std::vector<Listed> model_parts() {
        one([](const Tensor& x) {
          return bce_with_logits(x, constant({2, 6}));
        })},
+  };
+}
+
+std::vector<Listed> layers() {
+  const auto recorded = Treats::recorded;
+  return {
       {"Linear::forward(const Tensor& x, const Tensor& residual = {}) const",
        recorded,
        {[](const Tensor& x) { return a_linear().forward(x); },
@@ -497,12 +509,13 @@ std::vector<Listed> model_parts() {
 
 std::vector<Listed> all_listed() {
   std::vector<Listed> all;
-  for (auto* part : {members, arithmetic, shapes_and_sums, model_parts})
+  for (auto* part :
+       {members, arithmetic, shapes_and_sums, products_and_norms, attention_and_losses, layers})
     for (Listed& entry : part()) all.push_back(std::move(entry));
   return all;
 }
 
-// A leaf (2, 6), and one whose memory lies the other way round.
+// A leaf (2, 6), and a view (2, 6) of a leaf (6, 2), whose memory lies the other way round.
 Tensor leaf() { return constant({2, 6}, 12).set_requires_grad(); }
 Tensor other_way(const Tensor& upright) { return transpose(upright, 0, 1); }
 

@@ -1,5 +1,5 @@
-// Runs and their folders: what resuming takes and refuses, checkpoints that are damaged or of
-// others, locks and links.
+// Runs and their folders: what resuming accepts and refuses, checkpoints that are damaged or belong
+// to another run, locks and links.
 #include <cmath>
 #include <fstream>
 

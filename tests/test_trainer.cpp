@@ -98,15 +98,9 @@ namespace {
 
 // Unrolled segments of a small f64 model on two slots and four rows of different puzzles.
 struct Unrolled {
-  ModelConfig config;
+  ModelConfig config = tiny_model();
   std::unique_ptr<Model> model;
   explicit Unrolled(const std::string& rule) {
-    config.seq_len = 5;
-    config.vocab_size = 6;
-    config.hidden_size = config.puzzle_emb_ndim = 16;
-    config.num_heads = 2;
-    config.H_layers = config.L_layers = 1;
-    config.dtype = DType::f64;
     config.num_puzzle_identifiers = 5;
     config.gradient = rule;
     config.halt_max_steps = 2;
@@ -158,16 +152,6 @@ struct Unrolled {
   }
 };
 
-double distance(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double error = 0, norm = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    error += (a[i] - b[i]) * (a[i] - b[i]);
-    norm += b[i] * b[i];
-  }
-  return std::sqrt(error / norm);
-}
-
 }  // namespace
 
 TEST_CASE("unrolled segments: the gradient of the sum of their losses, by finite differences") {
@@ -212,7 +196,7 @@ TEST_CASE("unrolled segments: rules that detach change nothing, a slot that star
     CHECK(together.carry.inputs.to_vector() == apart.carry.inputs.to_vector());
     CHECK(together.carry.state.z_L.to_vector() == apart.carry.state.z_L.to_vector());
     const bool crosses = rule == std::string("full_bptt");
-    CHECK((distance(together.gradient, apart.gradient) < 1e-12) == !crosses);
+    CHECK((relative_distance(together.gradient, apart.gradient) < 1e-12) == !crosses);
     // Slot 0 takes another puzzle behind the first segment, slot 1 behind the second.
     const std::vector<double> ids[3] = {{1, 2}, {3, 2}, {3, 4}};
     for (int i = 0; i < 3; ++i) {
@@ -223,7 +207,7 @@ TEST_CASE("unrolled segments: rules that detach change nothing, a slot that star
           return r.parts[i].puzzle_rows.grad().sliced(0, slot, slot + 1).to_vector();
         };
         const bool goes_on = i < 2 && ids[i][slot] == ids[i + 1][slot];
-        CHECK((distance(row(together), row(apart)) < 1e-12) == !(crosses && goes_on));
+        CHECK((relative_distance(row(together), row(apart)) < 1e-12) == !(crosses && goes_on));
       }
     }
     // One segment is one segment, to the bit.
@@ -334,7 +318,7 @@ TEST_CASE("cuda: a step is recorded once it asks the system for no memory") {
 #ifdef HRM_EMULATE
 TEST_CASE("cuda: a step that cannot be recorded is launched") {
   SmallRun s;
-  // The whole first: how many calls there are.
+  // A whole run first, to see how many calls there are.
   const auto whole = s.trainer("whole", Device::cuda), plain = s.trainer("plain", Device::cuda);
   plain->use_cuda_graph(false);
   for (int i = 0; i < 7; ++i) {

@@ -1,8 +1,9 @@
-// What the GPU does: its ceilings, every kernel of the 27M model at full size as a share of its
-// floor, whole training steps. `gpu [--json FILE] [SECTION...]`, sections facts ceilings gemm
-// kernels step (all of them by default). Results are appended to FILE, a JSON object a line, as
-// they come; bench/gpu/report.sh makes docs/gpu/REPORT.md of them. Inputs are random (zeros run
-// faster), buffers take turns so that none stays in the second-level cache.
+// What a GPU does: its limits, every kernel of the 27M model at full size as a share of them, and
+// whole training steps. Usage: `gpu [--json FILE] [SECTION...]`. The sections are facts, ceilings,
+// gemm, kernels and step; without a choice all of them run. Results are appended to FILE as they
+// come, one JSON object a line, and bench/gpu/report.sh makes docs/gpu/REPORT.md of them. Inputs
+// are random, because products of zeros run faster. Buffers take turns, so that none stays in the
+// second-level cache.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -45,7 +46,7 @@ void result(const Json& line) {
   out << line.dump() << std::endl;
 }
 
-// Median seconds of `run`, which is called in turn with 0, 1, 2 (its buffer set).
+// Median seconds of `run`, which is called with 0, 1 and 2 in turn: the number of a buffer set.
 double median_seconds(const std::function<void(int)>& run, int repeats = 20) {
   for (int i = 0; i < 3; ++i) run(i);
   std::vector<double> times;
@@ -70,8 +71,7 @@ Set normals(const Shape& shape, DType t = DType::bf16) {
   return {normal(shape, t), normal(shape, t), normal(shape, t)};
 }
 
-// --- ceilings
-// -------------------------------------------------------------------------------------
+// --- ceilings ------------------------------------------------------------------------------------
 
 struct Ceilings {
   double copy = 0;   // bytes read plus written per second
@@ -125,14 +125,13 @@ Ceilings measure_ceilings() {
   return c;
 }
 
-// --- products
-// -------------------------------------------------------------------------------------
+// --- products ------------------------------------------------------------------------------------
 
 constexpr int64_t kBatch = kTiny ? 2 : 768, kSeq = kTiny ? 18 : 82, kHidden = kTiny ? 64 : 512;
 constexpr int64_t kHeads = kTiny ? 1 : 8, kInter = kTiny ? 256 : 1536;
 constexpr int64_t kTokens = kBatch * kSeq;
 
-// One product of a step, every algorithm the library offers.
+// One product of a step by every algorithm that the library offers.
 void sweep(const char* name, const char* form, int64_t m, int64_t n, int64_t k,
            const Ceilings& top) {
   // TN: x w'; NN: dy w; NT: dy' x, in f32.
@@ -195,8 +194,7 @@ void sweep_products(const Ceilings& top) {
   sweep("o", "NT", kHidden, kHidden, kTokens, top);
 }
 
-// --- own kernels
-// ----------------------------------------------------------------------------------
+// --- own kernels ---------------------------------------------------------------------------------
 
 void kernel(const char* name, double bytes, double flops, const Ceilings& top,
             const std::function<void(int)>& run) {
@@ -234,75 +232,83 @@ void attention_kernels(int64_t batch, int64_t seq, const Ceilings& top) {
   });
 }
 
-void own_kernels(const Ceilings& top) {
+void norm_kernels(const Ceilings& top) {
   const DType t = DType::bf16;
   const double unit = 2.0 * static_cast<double>(kTokens * kHidden);  // bytes of a state
-  {
-    const Set x = normals({kTokens, kHidden}), y = normals({kTokens, kHidden});
-    Tensor out = empty_like(x[0]), rstd = empty({kTokens}, DType::f32, Device::cuda);
-    kernel("rms_norm", 2 * unit, 0, top, [&](int i) {
-      cuda::rms_norm(t, out.data(), rstd.data(), x[i].data(), nullptr, kTokens, kHidden, 1e-5,
-                     kContext);
-    });
-    kernel("add + rms_norm", 3 * unit, 0, top, [&](int i) {
-      cuda::rms_norm(t, out.data(), rstd.data(), x[i].data(), y[i].data(), kTokens, kHidden, 1e-5,
-                     kContext);
-    });
-    kernel("rms_norm backward", 3 * unit, 0, top, [&](int i) {
-      cuda::rms_norm_backward(t, out.data(), x[i].data(), rstd.data(), y[i].data(), kTokens,
-                              kHidden, kContext);
-    });
-    Layout dense;
-    dense.ndim = 1;
-    dense.shape[0] = kTokens * kHidden;
-    dense.strides[0][0] = dense.strides[1][0] = 1;
-    kernel("add", 3 * unit, 0, top, [&](int i) {
-      cuda::binary(BinaryOp::add, t, out.data(), x[i].data(), y[i].data(), dense, kContext);
-    });
-  }
-  {
-    const Set gate_up = normals({kTokens, 2 * kInter}), dy = normals({kTokens, kInter});
-    Tensor y = empty_like(dy[0]), d = empty_like(gate_up[0]);
-    const double inner = 2.0 * static_cast<double>(kTokens * kInter);
-    kernel("swiglu", 3 * inner, 0, top,
-           [&](int i) { cuda::swiglu(t, y.data(), gate_up[i].data(), kTokens, kInter, kContext); });
-    kernel("swiglu backward", 5 * inner, 0, top, [&](int i) {
-      cuda::swiglu_backward(t, d.data(), gate_up[i].data(), dy[i].data(), kTokens, kInter,
+  const Set x = normals({kTokens, kHidden}), y = normals({kTokens, kHidden});
+  Tensor out = empty_like(x[0]), rstd = empty({kTokens}, DType::f32, Device::cuda);
+  kernel("rms_norm", 2 * unit, 0, top, [&](int i) {
+    cuda::rms_norm(t, out.data(), rstd.data(), x[i].data(), nullptr, kTokens, kHidden, 1e-5,
+                   kContext);
+  });
+  kernel("add + rms_norm", 3 * unit, 0, top, [&](int i) {
+    cuda::rms_norm(t, out.data(), rstd.data(), x[i].data(), y[i].data(), kTokens, kHidden, 1e-5,
+                   kContext);
+  });
+  kernel("rms_norm backward", 3 * unit, 0, top, [&](int i) {
+    cuda::rms_norm_backward(t, out.data(), x[i].data(), rstd.data(), y[i].data(), kTokens, kHidden,
                             kContext);
-    });
-  }
-  attention_kernels(kBatch, kSeq, top);
-  attention_kernels(kTiny ? 1 : 96, kTiny ? 40 : 901, top);
-  {
-    const int64_t rows = kTokens, vocab = 11;
-    const Set logits = normals({rows, vocab});
-    const Tensor labels = random_numbers.randint({rows}, 0, 10, Device::cuda);
-    Tensor loss = empty({rows}, DType::f64, Device::cuda), d = empty_like(logits[0]);
-    const double bytes = 2.0 * static_cast<double>(rows * vocab);
-    kernel("stablemax cross entropy", bytes + 12.0 * static_cast<double>(rows), 0, top, [&](int i) {
-      cuda::cross_entropy(LossType::stablemax_cross_entropy, t, loss.data(), logits[i].data(),
-                          labels.data<int32_t>(), rows, vocab, kContext);
-    });
-    kernel("its backward", 2 * bytes + 12.0 * static_cast<double>(rows), 0, top, [&](int i) {
-      cuda::cross_entropy_backward(LossType::stablemax_cross_entropy, t, d.data(), loss.data(),
-                                   logits[i].data(), labels.data<int32_t>(), rows, vocab, kContext);
-    });
-  }
-  {
-    const int64_t n = kTiny ? 5000 : 27275266;
-    Tensor p = normal({n}, DType::f32), m = normal({n}, DType::f32), g = normal({n}, DType::f32);
-    Tensor v = full({n}, 0.1, DType::f32, Device::cuda);
-    Tensor copy = empty({n}, DType::bf16, Device::cuda);
-    const Tensor rates = from_vector<double>({1, 1e-4, 1}, {3}).to(Device::cuda);
-    const AdamTensor all{
-        p.data(), m.data(), v.data(), copy.data<bfloat16>(), g.data(), n, rates.data<double>()};
-    kernel("adam_atan2, 27M weights", 30.0 * static_cast<double>(n), 0, top,
-           [&](int) { cuda::adam(DType::f32, &all, 1, {}, nullptr, nullptr, kContext); });
-  }
+  });
+  Layout dense;
+  dense.ndim = 1;
+  dense.shape[0] = kTokens * kHidden;
+  dense.strides[0][0] = dense.strides[1][0] = 1;
+  kernel("add", 3 * unit, 0, top, [&](int i) {
+    cuda::binary(BinaryOp::add, t, out.data(), x[i].data(), y[i].data(), dense, kContext);
+  });
 }
 
-// --- training steps
-// -------------------------------------------------------------------------------
+void swiglu_kernels(const Ceilings& top) {
+  const DType t = DType::bf16;
+  const Set gate_up = normals({kTokens, 2 * kInter}), dy = normals({kTokens, kInter});
+  Tensor y = empty_like(dy[0]), d = empty_like(gate_up[0]);
+  const double inner = 2.0 * static_cast<double>(kTokens * kInter);
+  kernel("swiglu", 3 * inner, 0, top,
+         [&](int i) { cuda::swiglu(t, y.data(), gate_up[i].data(), kTokens, kInter, kContext); });
+  kernel("swiglu backward", 5 * inner, 0, top, [&](int i) {
+    cuda::swiglu_backward(t, d.data(), gate_up[i].data(), dy[i].data(), kTokens, kInter, kContext);
+  });
+}
+
+void loss_kernels(const Ceilings& top) {
+  const DType t = DType::bf16;
+  const int64_t rows = kTokens, vocab = 11;
+  const Set logits = normals({rows, vocab});
+  const Tensor labels = random_numbers.randint({rows}, 0, 10, Device::cuda);
+  Tensor loss = empty({rows}, DType::f64, Device::cuda), d = empty_like(logits[0]);
+  const double bytes = 2.0 * static_cast<double>(rows * vocab);
+  kernel("stablemax cross entropy", bytes + 12.0 * static_cast<double>(rows), 0, top, [&](int i) {
+    cuda::cross_entropy(LossType::stablemax_cross_entropy, t, loss.data(), logits[i].data(),
+                        labels.data<int32_t>(), rows, vocab, kContext);
+  });
+  kernel("its backward", 2 * bytes + 12.0 * static_cast<double>(rows), 0, top, [&](int i) {
+    cuda::cross_entropy_backward(LossType::stablemax_cross_entropy, t, d.data(), loss.data(),
+                                 logits[i].data(), labels.data<int32_t>(), rows, vocab, kContext);
+  });
+}
+
+void optimizer_kernels(const Ceilings& top) {
+  const int64_t n = kTiny ? 5000 : 27275266;
+  Tensor p = normal({n}, DType::f32), m = normal({n}, DType::f32), g = normal({n}, DType::f32);
+  Tensor v = full({n}, 0.1, DType::f32, Device::cuda);
+  Tensor copy = empty({n}, DType::bf16, Device::cuda);
+  const Tensor rates = from_vector<double>({1, 1e-4, 1}, {3}).to(Device::cuda);
+  const AdamTensor all{
+      p.data(), m.data(), v.data(), copy.data<bfloat16>(), g.data(), n, rates.data<double>()};
+  kernel("adam_atan2, 27M weights", 30.0 * static_cast<double>(n), 0, top,
+         [&](int) { cuda::adam(DType::f32, &all, 1, {}, nullptr, nullptr, kContext); });
+}
+
+void own_kernels(const Ceilings& top) {
+  norm_kernels(top);
+  swiglu_kernels(top);
+  attention_kernels(kBatch, kSeq, top);
+  attention_kernels(kTiny ? 1 : 96, kTiny ? 40 : 901, top);
+  loss_kernels(top);
+  optimizer_kernels(top);
+}
+
+// --- training steps ------------------------------------------------------------------------------
 
 // A data set of random tokens.
 void random_dataset(const fs::path& folder, int64_t seq, int64_t vocab) {

@@ -32,8 +32,7 @@ class OnDevice {
 using Floats = OnDevice<float>;
 using Values = std::vector<float>;
 
-// Seen by the scheduler
-// ----------------------------------------------------------------------------
+// Seen by the scheduler ---------------------------------------------------------------------------
 
 __global__ void half_block_barrier(bool faulty) {
   if (!faulty || threadIdx.x < 32) __syncthreads();
@@ -78,8 +77,7 @@ __global__ void misaligned_copy(bool faulty, const float* in) {
   gpu::cp_async_wait<0>();
 }
 
-// Seen by the checker
-// ------------------------------------------------------------------------------
+// Seen by the checker -----------------------------------------------------------------------------
 
 __global__ void past_static_shared(bool faulty) {
   GPU_SHARED(buffer, float[32]);
@@ -252,8 +250,7 @@ __global__ void mixed_with_atomic(bool faulty, int* flag) {
     atomicOr(flag, 1);
 }
 
-// Operations
-// ---------------------------------------------------------------------------------------
+// Operations --------------------------------------------------------------------------------------
 
 __global__ void warp_operations_kernel(unsigned* out, const unsigned* in) {
   const int l = gpu::lane();
@@ -372,8 +369,10 @@ const std::vector<Fault>& faults() {
   return list;
 }
 
-const std::vector<Fault>& checker_faults() {
-  static const std::vector<Fault> list = {
+namespace {
+
+std::vector<Fault> out_of_bounds() {
+  return {
       {"past static shared memory", run<past_static_shared, 32>, "shared memory, byte 128 of 128"},
       {"past dynamic shared memory",
        [](bool faulty) {
@@ -401,6 +400,11 @@ const std::vector<Fault>& checker_faults() {
       {"misaligned vector", run_with_input<misaligned_vector>, "misaligned access"},
       {"past a local array", run_with_memory<past_local>,
        "out of the bounds of an array at faults.cu"},
+  };
+}
+
+std::vector<Fault> races() {
+  return {
       {"no __syncthreads", run_with_memory<no_block_barrier>, "race "},
       {"__syncwarp for __syncthreads", run_with_memory<warp_barrier_for_block>, "race "},
       {"no __syncwarp", run_with_memory<no_warp_barrier, 32>, "race "},
@@ -416,6 +420,23 @@ const std::vector<Fault>& checker_faults() {
       {"read, then write between blocks", run_with_memory<read_then_write_between_blocks, 32, 3>,
        "race "},
       {"sum of blocks", run_with_memory<sum_of_blocks, 32, 3>, "race write/read: global memory"},
+      {"race of single bytes",
+       [](bool faulty) {
+         const OnDevice<uint8_t> data(64);
+         run<write_byte>(faulty, static_cast<uint8_t*>(data));
+       },
+       "race write/write: global memory, byte "},
+      {"atomic and plain write",
+       [](bool faulty) {
+         const OnDevice<int> flag(std::vector<int>{0});
+         run<mixed_with_atomic, 32, 3>(faulty, static_cast<int*>(flag));
+       },
+       "race "},
+  };
+}
+
+std::vector<Fault> uninitialised_reads() {
+  return {
       {"uninitialised shared memory", run_with_memory<uninitialised_shared, 32>,
        "uninitialised read: shared memory, byte 128 of 132: thread 31 at faults.cu:"},
       {"shared memory of an earlier block", run_with_memory<left_by_earlier_block, 32, 2>,
@@ -437,12 +458,11 @@ const std::vector<Fault>& checker_faults() {
                                        static_cast<const float*>(in));
        },
        "uninitialised read: global memory, byte "},
-      {"race of single bytes",
-       [](bool faulty) {
-         const OnDevice<uint8_t> data(64);
-         run<write_byte>(faulty, static_cast<uint8_t*>(data));
-       },
-       "race write/write: global memory, byte "},
+  };
+}
+
+std::vector<Fault> early_copies() {
+  return {
       {"read before a copy is complete", run_with_input<copy_read_early>,
        "while the copy is under way"},
       {"copy and no barrier", run_with_input<copy_without_barrier>, "shared memory, byte "},
@@ -453,13 +473,18 @@ const std::vector<Fault>& checker_faults() {
          run<matrix_without_barrier, 32>(faulty, static_cast<unsigned*>(out));
        },
        "shared memory, byte "},
-      {"atomic and plain write",
-       [](bool faulty) {
-         const OnDevice<int> flag(std::vector<int>{0});
-         run<mixed_with_atomic, 32, 3>(faulty, static_cast<int*>(flag));
-       },
-       "race "},
   };
+}
+
+}  // namespace
+
+const std::vector<Fault>& checker_faults() {
+  static const std::vector<Fault> list = [] {
+    std::vector<Fault> all;
+    for (auto* part : {out_of_bounds, races, uninitialised_reads, early_copies})
+      for (Fault& fault : part()) all.push_back(std::move(fault));
+    return all;
+  }();
   return list;
 }
 

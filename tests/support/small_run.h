@@ -1,4 +1,4 @@
-// A training of milliseconds, for tests of runs and their folders.
+// A training that takes milliseconds, for tests of runs and their folders.
 #pragma once
 
 #include <cmath>
@@ -12,6 +12,7 @@
 #include "hrm/tasks/sudoku_build.h"
 #include "hrm/train/trainer.h"
 #include "tests/support/support.h"
+#include "tests/support/tiny.h"
 
 namespace hrm::test {
 
@@ -20,18 +21,11 @@ namespace fs = std::filesystem;
 // A data set of 4x4 puzzles and a model that trains on it in milliseconds.
 struct SmallRun {
   explicit SmallRun(int64_t test_count = 30) {
-    SudokuBuild build;
-    build.rules = SudokuRules::of_side(4);
-    build.count = 120 + test_count;
-    build.test_count = test_count;
-    build_sudoku(build, dir / "data");
+    build_sudoku(tiny_sudoku(4, 120 + test_count, test_count), dir / "data");
     config = preset("sudoku4");
     config.data = (dir / "data").string();
-    ModelConfig& m = config.model;
-    m.hidden_size = m.puzzle_emb_ndim = 16;
-    m.num_heads = 2;
-    m.H_layers = m.L_layers = 1;
-    m.halt_max_steps = 3;
+    make_tiny(config.model, 16);
+    config.model.halt_max_steps = 3;
     TrainConfig& t = config.train;
     t.batch_size = 8;
     t.total_steps = 12;
@@ -68,7 +62,7 @@ inline double weight_difference(const Model& a, const Model& b) {
 }
 inline bool same_weights(const Model& a, const Model& b) { return weight_difference(a, b) == 0; }
 
-// The lines of metrics.jsonl but for what a clock told.
+// The lines of metrics.jsonl without the members that depend on the clock.
 inline std::string without_times(const std::string& metrics) {
   std::string out;
   std::istringstream lines(metrics);

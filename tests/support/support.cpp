@@ -1,11 +1,11 @@
 #include "tests/support/support.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
-
-#ifdef HRM_EMULATE
 #include <fstream>
 
+#ifdef HRM_EMULATE
 #include "kernels/cuda/emulate/emulate.h"
 
 // With $KERNEL_LIST set: writes a line "kernel<TAB>test case" to that file for every CUDA kernel
@@ -80,6 +80,21 @@ void expect_error(const std::function<void()>& action, const std::string& messag
     got = std::string("not an hrm::Error: ") + error.what();
   }
   FAIL_CHECK("expected an error with '" << message << "', got " << got);
+}
+
+void write_text(const fs::path& path, const std::string& text) {
+  fs::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+double relative_distance(const std::vector<double>& a, const std::vector<double>& b) {
+  REQUIRE(a.size() == b.size());
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    error += (a[i] - b[i]) * (a[i] - b[i]);
+    norm += b[i] * b[i];
+  }
+  return std::sqrt(error / norm);
 }
 
 TempDir::TempDir() {

@@ -42,6 +42,12 @@ std::string test_name();
 // Fails unless `action` throws hrm::Error with one line that contains `message`.
 void expect_error(const std::function<void()>& action, const std::string& message);
 
+// Writes a file, and the folder that it lies in if need be.
+void write_text(const std::filesystem::path& path, const std::string& text);
+
+// |a - b| / |b| of two lists of equal length.
+double relative_distance(const std::vector<double>& a, const std::vector<double>& b);
+
 // A folder that lives as long as the object.
 class TempDir {
  public:

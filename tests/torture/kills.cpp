@@ -24,8 +24,8 @@ bool is_writing(const Path& run) {
   return false;
 }
 
-// Lets the process run for `patience` seconds, and for half of the kills further until it is
-// writing something. Whether it still runs then.
+// Lets the process run for `patience` seconds and, in half of the cases, on until it is writing
+// something. Returns whether it still runs then.
 bool still_runs(Process& process, const Path& run, double patience, Random& random) {
   const bool at_writing = random.chance(0.5);
   const double further = 0.002 * random.uniform();

@@ -97,22 +97,16 @@ __global__ void __launch_bounds__(kQueries)
     gpu::store(out[((row * seq + i) * heads + head) * kDim + d], sum[d] / total);
 }
 
-}  // namespace
-
-int main() {
-  using ladder::Buffer;
-  const int64_t batch = ladder::kTiny ? 1 : 768, seq = 82, heads = ladder::kTiny ? 2 : 8;
-  const int64_t width = heads * kDim, tokens = batch * seq;
-  const auto qkv = ladder::numbers(tokens * 3 * width, 3);
-  std::vector<double> want(static_cast<size_t>(tokens * width));
+// What attention gives for the first rows of a batch, in double.
+std::vector<double> reference(const std::vector<bfloat16>& qkv, int64_t rows, int64_t seq,
+                              int64_t heads) {
   const auto at = [&](int64_t row, int64_t s, int part, int64_t head, int d) {
     return static_cast<double>(static_cast<float>(
         qkv[static_cast<size_t>((((row * seq + s) * 3 + part) * heads + head) * kDim + d)]));
   };
+  std::vector<double> want(static_cast<size_t>(rows * seq * heads * kDim));
   std::vector<double> p(static_cast<size_t>(seq));
-  const int64_t checked = std::min<int64_t>(batch, 2);  // the reference takes its time
-  want.resize(static_cast<size_t>(checked * seq * width));
-  for (int64_t row = 0; row < checked; ++row)
+  for (int64_t row = 0; row < rows; ++row)
     for (int64_t head = 0; head < heads; ++head)
       for (int64_t i = 0; i < seq; ++i) {
         double total = 0;
@@ -127,6 +121,18 @@ int main() {
           want[((row * seq + i) * heads + head) * kDim + d] = sum;
         }
       }
+  return want;
+}
+
+}  // namespace
+
+int main() {
+  using ladder::Buffer;
+  const int64_t batch = ladder::kTiny ? 1 : 768, seq = 82, heads = ladder::kTiny ? 2 : 8;
+  const int64_t width = heads * kDim, tokens = batch * seq;
+  const auto qkv = ladder::numbers(tokens * 3 * width, 3);
+  // The reference takes its time: two rows are enough.
+  const std::vector<double> want = reference(qkv, std::min<int64_t>(batch, 2), seq, heads);
   const Buffer<bfloat16> in(qkv), out(tokens * width);
   const Buffer<float> scores(batch * heads * seq * seq), stats(batch * heads * seq * 2);
   const double bytes = 8.0 * static_cast<double>(tokens * width), copy = ladder::copy_rate();

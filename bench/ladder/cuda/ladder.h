@@ -42,7 +42,7 @@ class Buffer {
   void* data_;
 };
 
-// Numbers between -1 and 1 that are no pattern.
+// Numbers between -1 and 1 without a pattern.
 inline std::vector<bfloat16> numbers(int64_t n, uint32_t seed) {
   std::vector<bfloat16> values(static_cast<size_t>(n));
   for (bfloat16& v : values) {
