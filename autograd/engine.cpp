@@ -33,9 +33,9 @@ class Run {
 
   void add(const std::shared_ptr<Node>& node, int output, const Tensor& g) {
     const Node::Output& expected = node->outputs[output];
-    CHECK(g.shape() == expected.shape && g.dtype() == expected.dtype, "[backward] gradient of ",
-          node->name(), " must be ", expected.dtype, expected.shape, ", got ", g.dtype(),
-          g.shape());
+    HRM_CHECK(g.shape() == expected.shape && g.dtype() == expected.dtype, "[backward] gradient of ",
+              node->name(), " must be ", expected.dtype, expected.shape, ", got ", g.dtype(),
+              g.shape());
     auto [it, fresh] = pending_.try_emplace(node.get());
     if (fresh) {
       it->second.resize(node->outputs.size());
@@ -73,8 +73,8 @@ class Run {
   }
   void propagate(const Node& node, const Tensors& grads, const std::vector<bool>& needed) {
     if (node.edges.empty()) return;
-    CHECK(grads.size() == node.edges.size(), "[backward] ", node.name(), " must return ",
-          node.edges.size(), " gradients, got ", grads.size());
+    HRM_CHECK(grads.size() == node.edges.size(), "[backward] ", node.name(), " must return ",
+              node.edges.size(), " gradients, got ", grads.size());
     for (size_t i = 0; i < grads.size(); ++i)
       if (needed[i] && grads[i].defined())
         add(node.edges[i].node, node.edges[i].output_index, grads[i]);
@@ -90,8 +90,8 @@ class Run {
 
 Tensor cotangent_of(const Tensor& output, const Tensors& cotangents, size_t i) {
   if (i < cotangents.size() && cotangents[i].defined()) return cotangents[i].detach();
-  CHECK(output.numel() == 1, "[backward] a cotangent is needed for an output of shape ",
-        output.shape(), ". HINT: pass one, or reduce the output with sum()");
+  HRM_CHECK(output.numel() == 1, "[backward] a cotangent is needed for an output of shape ",
+            output.shape(), ". HINT: pass one, or reduce the output with sum()");
   return ones(output.shape(), output.dtype(), output.device());
 }
 
@@ -122,9 +122,9 @@ NodeSet nodes_leading_to(const Tensors& outputs, const NodeSet& targets) {
 
 void backward(const Tensor& loss, const Tensor& cotangent, bool retain_graph) {
   const auto node = gradient_node(loss);
-  CHECK(node,
-        "[backward] the output requires no gradient. HINT: compute it from a tensor with "
-        "set_requires_grad(), outside NoGradGuard");
+  HRM_CHECK(node,
+            "[backward] the output requires no gradient. HINT: compute it from a tensor with "
+            "set_requires_grad(), outside NoGradGuard");
   Run run(retain_graph);
   run.add(node, loss.autograd()->output_index, cotangent_of(loss, {cotangent}, 0));
   run.run();
@@ -137,9 +137,9 @@ Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& cotan
   NodeSet targets;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const auto node = gradient_node(inputs[i]);
-    CHECK(node, "[grad] input ", i,
-          " requires no gradient. HINT: set_requires_grad() on it before "
-          "computing the outputs");
+    HRM_CHECK(node, "[grad] input ", i,
+              " requires no gradient. HINT: set_requires_grad() on it before "
+              "computing the outputs");
     targets.insert(node.get());
     run.capture(node.get(), inputs[i].autograd()->output_index, &result[i]);
   }

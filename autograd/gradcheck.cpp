@@ -23,8 +23,8 @@ std::string gradcheck(const std::function<Tensors(const Tensors&)>& fn, const Te
                       const GradcheckOptions& options) {
   Tensors variables;
   for (const Tensor& input : inputs) {
-    CHECK(input.dtype() == DType::f64 || !input.requires_grad(),
-          "[gradcheck] inputs must be f64, got ", input.dtype());
+    HRM_CHECK(input.dtype() == DType::f64 || !input.requires_grad(),
+              "[gradcheck] inputs must be f64, got ", input.dtype());
     variables.push_back(input.detach().clone());
     if (input.requires_grad()) variables.back().set_requires_grad();
   }

@@ -35,8 +35,8 @@ class FunctionNode : public Node {
       : Node(name), saved_(std::move(saved)), rule_(std::move(rule)) {}
 
   Tensors backward(const Tensors& grads, const std::vector<bool>& needed) override {
-    CHECK(rule_, "[backward] the graph of ", name(),
-          " was already released. HINT: pass retain_graph to run backward twice");
+    HRM_CHECK(rule_, "[backward] the graph of ", name(),
+              " was already released. HINT: pass retain_graph to run backward twice");
     saved_.needed_ = needed;
     return rule_(saved_, grads);
   }
@@ -86,9 +86,9 @@ Saved::Saved(std::string op, const Tensors& unnamed) : op_(std::move(op)) {
 }
 
 void Saved::check_version(const Entry& entry) const {
-  CHECK(!entry.tensor.defined() || entry.tensor.storage().version() == entry.version, "[", op_,
-        "] the saved tensor '", entry.name,
-        "' was modified in place before backward. HINT: write to a detach().clone() of it");
+  HRM_CHECK(!entry.tensor.defined() || entry.tensor.storage().version() == entry.version, "[", op_,
+            "] the saved tensor '", entry.name,
+            "' was modified in place before backward. HINT: write to a detach().clone() of it");
 }
 
 void Saved::check_versions() const {
@@ -115,9 +115,9 @@ bool recording(std::initializer_list<Tensor> inputs) { return any_requires_grad(
 bool recording(const Tensors& inputs) { return any_requires_grad(inputs); }
 
 void require_not_recording(const char* op, std::initializer_list<Tensor> inputs) {
-  CHECK(!recording(inputs), "[", op,
-        "] has no gradient, but an input requires one. HINT: wrap the "
-        "call in a NoGradGuard or detach() the input");
+  HRM_CHECK(!recording(inputs), "[", op,
+            "] has no gradient, but an input requires one. HINT: wrap the "
+            "call in a NoGradGuard or detach() the input");
 }
 
 void record_node(const char* name, const Tensors& outputs, const Tensors& inputs, Saved saved,
@@ -180,7 +180,8 @@ std::shared_ptr<Node> gradient_node(const Tensor& t) {
 
 void register_hook(const Tensor& t, Hook hook) {
   const auto node = gradient_node(t);
-  CHECK(node, "[register_hook] the tensor requires no gradient. HINT: set_requires_grad() first");
+  HRM_CHECK(node,
+            "[register_hook] the tensor requires no gradient. HINT: set_requires_grad() first");
   node->hooks.emplace_back(t.autograd()->output_index, std::move(hook));
 }
 

@@ -7,8 +7,9 @@
 #endif
 #include <omp.h>
 
-#include <eigen3/Eigen/Dense>
 #include <memory>
+
+#include <eigen3/Eigen/Dense>
 
 #include "bench/entries.h"
 

@@ -69,7 +69,8 @@ void report_shares(const StepResult& r) {
 }
 
 DType dtype_named(const std::string& name) {
-  CHECK(name == "f32" || name == "bf16", "[bench] the dtype must be f32 or bf16, got '", name, "'");
+  HRM_CHECK(name == "f32" || name == "bf16", "[bench] the dtype must be f32 or bf16, got '", name,
+            "'");
   return name == "f32" ? DType::f32 : DType::bf16;
 }
 
@@ -101,9 +102,9 @@ int single(const std::vector<std::string>& args) {
                             .c_str());
     return 0;
   }
-  CHECK((args[0] == "step" || args[0] == "memory") && args.size() == 4,
-        "[bench] usage: bench [--json FILE] | arc | step PRESET DTYPE BATCH | solve DTYPE | "
-        "memory PRESET DTYPE BATCH");
+  HRM_CHECK((args[0] == "step" || args[0] == "memory") && args.size() == 4,
+            "[bench] usage: bench [--json FILE] | arc | step PRESET DTYPE BATCH | solve DTYPE | "
+            "memory PRESET DTYPE BATCH");
   const double before = peak_resident();
   const StepResult r = measure_step(args[1], dtype_named(args[2]), std::stoll(args[3]), threads, 3,
                                     args[0] == "step");

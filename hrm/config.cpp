@@ -185,7 +185,8 @@ Config Config::from_json(const Json& top, const std::string& source) {
   config.data = json.text("data", "");
   if (json.has("tasks"))
     for (const Json& task : json.list("tasks")) {
-      CHECK(task.is_string(), "[config] ", source, ": 'tasks' must hold names, got ", brief(task));
+      HRM_CHECK(task.is_string(), "[config] ", source, ": 'tasks' must hold names, got ",
+                brief(task));
       config.tasks.push_back(task.get<std::string>());
     }
   try {

@@ -43,14 +43,14 @@ GradientRule parse_gradient_rule(const std::string& text) {
     names.push_back(info.name);
     forms.push_back(info.form());
     if (words[0] != info.name) continue;
-    CHECK(words.size() == info.parameters.size() + 1, "[config] gradient must be of the form ",
-          info.form(), ", got '", text, "'");
+    HRM_CHECK(words.size() == info.parameters.size() + 1, "[config] gradient must be of the form ",
+              info.form(), ", got '", text, "'");
     GradientRule rule{info.name, {}};
     for (size_t i = 0; i < info.parameters.size(); ++i) {
       const RuleParameter& p = info.parameters[i];
       const double value = parse_number(words[i + 1], p);
-      CHECK(value >= p.low && value <= p.high, "[config] gradient ", info.form(), ": ", p.name,
-            " must be ", range_of(p), ", got '", text, "'");
+      HRM_CHECK(value >= p.low && value <= p.high, "[config] gradient ", info.form(), ": ", p.name,
+                " must be ", range_of(p), ", got '", text, "'");
       rule.numbers.push_back(value);
     }
     return rule;

@@ -44,8 +44,8 @@ template <class... Values>
 }
 }  // namespace detail
 
-// CHECK(condition, message, values...): throws Error of the streamed values unless it holds.
-#define CHECK(condition, ...)           \
+// HRM_CHECK(condition, message, values...): throws Error of the streamed values unless it holds.
+#define HRM_CHECK(condition, ...)       \
   do {                                  \
     if (!(condition)) [[unlikely]]      \
       ::hrm::detail::fail(__VA_ARGS__); \

@@ -52,16 +52,17 @@ void Module::load_state_dict(const NamedTensors& state, const std::string& prefi
   for (const auto& [name, target] : own) {
     expected.insert(name);
     const Tensor* source = find(state, name);
-    CHECK(source, "[load] the file has no tensor '", name,
-          "', which this model needs. HINT: is it a checkpoint of another model?");
-    CHECK(source->shape() == target.shape(), "[load] '", name, "' must have shape ", target.shape(),
-          ", got ", source->shape(), ". HINT: is it a checkpoint of another model?");
-    CHECK(is_floating(source->dtype()), "[load] '", name, "' must be floating, got ",
-          source->dtype());
+    HRM_CHECK(source, "[load] the file has no tensor '", name,
+              "', which this model needs. HINT: is it a checkpoint of another model?");
+    HRM_CHECK(source->shape() == target.shape(), "[load] '", name, "' must have shape ",
+              target.shape(), ", got ", source->shape(),
+              ". HINT: is it a checkpoint of another model?");
+    HRM_CHECK(is_floating(source->dtype()), "[load] '", name, "' must be floating, got ",
+              source->dtype());
   }
   for (const auto& [name, source] : state)
-    CHECK(expected.contains(name), "[load] the file has a tensor '", name,
-          "' that this model does not. HINT: is it a checkpoint of another model?");
+    HRM_CHECK(expected.contains(name), "[load] the file has a tensor '", name,
+              "' that this model does not. HINT: is it a checkpoint of another model?");
   for (auto [name, target] : own) target.copy_from(*find(state, name));
   for (const auto& [name, p] : named_parameters(prefix)) p->refresh();
 }

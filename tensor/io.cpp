@@ -12,9 +12,10 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
+
+#include <nlohmann/json.hpp>
 
 #include "tensor/mapped_files.h"
 
@@ -30,14 +31,14 @@ static_assert(std::endian::native == std::endian::little, "both formats are litt
 // Bytes of a tensor of these dimensions, or an Error. The product is taken without the zeros, so
 // that an empty tensor cannot smuggle in dimensions whose strides overflow.
 size_t checked_bytes(const std::vector<int64_t>& dims, size_t element, const std::string& name) {
-  CHECK(dims.size() <= kMaxDims, "[read] ", name, " has ", dims.size(), " dimensions; at most ",
-        kMaxDims, " are supported");
+  HRM_CHECK(dims.size() <= kMaxDims, "[read] ", name, " has ", dims.size(), " dimensions; at most ",
+            kMaxDims, " are supported");
   int64_t total = static_cast<int64_t>(element);
   bool empty = false;
   for (int64_t d : dims) {
-    CHECK(d >= 0, "[read] ", name, " has a negative dimension ", d);
-    CHECK(!__builtin_mul_overflow(total, std::max<int64_t>(d, 1), &total), "[read] ", name,
-          " has dimensions whose product is too large");
+    HRM_CHECK(d >= 0, "[read] ", name, " has a negative dimension ", d);
+    HRM_CHECK(!__builtin_mul_overflow(total, std::max<int64_t>(d, 1), &total), "[read] ", name,
+              " has dimensions whose product is too large");
     empty |= d == 0;
   }
   return empty ? 0 : static_cast<size_t>(total);
@@ -86,8 +87,8 @@ Tensor narrow(const std::byte* data, const Shape& shape, const FileType& type,
     for (int64_t i = 0; i < n; ++i) {
       int64_t value;
       std::memcpy(&value, data + i * 8, 8);
-      CHECK(std::in_range<int32_t>(value), "[read] ", name, " holds ", value, " at element ", i,
-            ", which does not fit 32 bits");
+      HRM_CHECK(std::in_range<int32_t>(value), "[read] ", name, " holds ", value, " at element ", i,
+                ", which does not fit 32 bits");
       out[i] = static_cast<int32_t>(value);
     }
   }
@@ -114,30 +115,31 @@ json parse_header(const char* begin, const char* end, const std::string& name) {
   constexpr int kDeepest = 8;                 // a shape has depth 3
   std::map<int, std::set<std::string>> keys;  // of the objects that are open, by depth
   const auto on_event = [&](int depth, json::parse_event_t event, json& value) {
-    CHECK(depth <= kDeepest, "[safetensors] ", name, ": the header is nested more than ", kDeepest,
-          " levels deep");
+    HRM_CHECK(depth <= kDeepest, "[safetensors] ", name, ": the header is nested more than ",
+              kDeepest, " levels deep");
     if (event == json::parse_event_t::object_start) keys[depth + 1].clear();
     if (event == json::parse_event_t::key) {
       const std::string key = value.get<std::string>();
-      CHECK(keys[depth].insert(key).second, "[safetensors] ", name, ": ",
-            depth == 1 ? "two tensors are" : "two members of a tensor are", " named '", key, "'");
+      HRM_CHECK(keys[depth].insert(key).second, "[safetensors] ", name, ": ",
+                depth == 1 ? "two tensors are" : "two members of a tensor are", " named '", key,
+                "'");
     }
     return true;
   };
   json header = json::parse(begin, end, on_event);
-  CHECK(header.is_object(), "[safetensors] ", name, ": the header is no JSON object");
+  HRM_CHECK(header.is_object(), "[safetensors] ", name, ": the header is no JSON object");
   return header;
 }
 
 // A JSON array of whole numbers that fit 64 bits; nlohmann alone would accept 1.5, true and 2^64-1.
 std::vector<int64_t> integers(const json& array, const std::string& where) {
-  CHECK(array.is_array(), "[safetensors] ", where, ": shape and data_offsets must be arrays");
+  HRM_CHECK(array.is_array(), "[safetensors] ", where, ": shape and data_offsets must be arrays");
   std::vector<int64_t> values;
   for (const json& value : array) {
-    CHECK(value.is_number_integer() &&
-              (!value.is_number_unsigned() || std::in_range<int64_t>(value.get<uint64_t>())),
-          "[safetensors] ", where, ": shape and data_offsets must be whole numbers, got ",
-          value.dump(-1, ' ', true, json::error_handler_t::replace));
+    HRM_CHECK(value.is_number_integer() &&
+                  (!value.is_number_unsigned() || std::in_range<int64_t>(value.get<uint64_t>())),
+              "[safetensors] ", where, ": shape and data_offsets must be whole numbers, got ",
+              value.dump(-1, ' ', true, json::error_handler_t::replace));
     values.push_back(value.get<int64_t>());
   }
   return values;
@@ -151,29 +153,29 @@ struct Entry {
 };
 
 Entry parse_entry(const std::string& key, const json& value, const std::string& where) {
-  CHECK(value.is_object(), "[safetensors] ", where, ": must be a JSON object");
+  HRM_CHECK(value.is_object(), "[safetensors] ", where, ": must be a JSON object");
   const auto range = integers(value.at("data_offsets"), where);
-  CHECK(range.size() == 2 && range[0] >= 0 && range[0] <= range[1], "[safetensors] ", where,
-        ": data_offsets must be [begin, end]");
+  HRM_CHECK(range.size() == 2 && range[0] >= 0 && range[0] <= range[1], "[safetensors] ", where,
+            ": data_offsets must be [begin, end]");
   Entry entry{key, file_type(value.at("dtype").get<std::string>(), where),
               integers(value.at("shape"), where), static_cast<size_t>(range[0]),
               static_cast<size_t>(range[1])};
   const size_t wanted = checked_bytes(entry.dims, entry.type.size, where);
-  CHECK(wanted == entry.end - entry.begin, "[safetensors] ", where, ": its shape needs ", wanted,
-        " bytes, its offsets hold ", entry.end - entry.begin);
+  HRM_CHECK(wanted == entry.end - entry.begin, "[safetensors] ", where, ": its shape needs ",
+            wanted, " bytes, its offsets hold ", entry.end - entry.begin);
   return entry;
 }
 
 Safetensors parse_tensors(std::span<const std::byte> bytes, const std::shared_ptr<void>& owner,
                           const std::string& name) {
-  CHECK(bytes.size() >= 8, "[safetensors] ", name, " is truncated: ", bytes.size(),
-        " bytes, a header needs 8");
+  HRM_CHECK(bytes.size() >= 8, "[safetensors] ", name, " is truncated: ", bytes.size(),
+            " bytes, a header needs 8");
   uint64_t length;
   std::memcpy(&length, bytes.data(), 8);
-  CHECK(length <= bytes.size() - 8, "[safetensors] ", name, " is truncated or damaged: header of ",
-        length, " bytes in a file of ", bytes.size());
-  CHECK(length <= kMaxHeader, "[safetensors] ", name, " has a header of ", length,
-        " bytes; at most ", kMaxHeader, " are allowed");
+  HRM_CHECK(length <= bytes.size() - 8, "[safetensors] ", name,
+            " is truncated or damaged: header of ", length, " bytes in a file of ", bytes.size());
+  HRM_CHECK(length <= kMaxHeader, "[safetensors] ", name, " has a header of ", length,
+            " bytes; at most ", kMaxHeader, " are allowed");
   const char* text = reinterpret_cast<const char*>(bytes.data()) + 8;
   const std::span<const std::byte> data = bytes.subspan(8 + length);
   Safetensors result;
@@ -185,7 +187,7 @@ Safetensors parse_tensors(std::span<const std::byte> bytes, const std::shared_pt
         entries.push_back(parse_entry(key, value, name + " tensor '" + key + "'"));
         continue;
       }
-      CHECK(value.is_object(), "[safetensors] ", name, ": __metadata__ must be a JSON object");
+      HRM_CHECK(value.is_object(), "[safetensors] ", name, ": __metadata__ must be a JSON object");
       for (const auto& [k, v] : value.items()) result.metadata[k] = v.get<std::string>();
     }
   } catch (const json::exception& error) {
@@ -198,16 +200,16 @@ Safetensors parse_tensors(std::span<const std::byte> bytes, const std::shared_pt
   });
   size_t end = 0;
   for (const Entry& entry : entries) {
-    CHECK(entry.begin >= end, "[safetensors] ", name, " tensor '", entry.name,
-          "' overlaps the one before it");
-    CHECK(entry.begin == end, "[safetensors] ", name, " tensor '", entry.name,
-          "' leaves a hole before it");
-    CHECK(entry.end <= data.size(), "[safetensors] ", name, " tensor '", entry.name,
-          "' lies outside the file. HINT: the file is truncated or damaged");
+    HRM_CHECK(entry.begin >= end, "[safetensors] ", name, " tensor '", entry.name,
+              "' overlaps the one before it");
+    HRM_CHECK(entry.begin == end, "[safetensors] ", name, " tensor '", entry.name,
+              "' leaves a hole before it");
+    HRM_CHECK(entry.end <= data.size(), "[safetensors] ", name, " tensor '", entry.name,
+              "' lies outside the file. HINT: the file is truncated or damaged");
     end = entry.end;
   }
-  CHECK(end == data.size(), "[safetensors] ", name, " has ", data.size() - end,
-        " bytes after its last tensor");
+  HRM_CHECK(end == data.size(), "[safetensors] ", name, " has ", data.size() - end,
+            " bytes after its last tensor");
   for (const Entry& entry : entries)
     result.tensors.emplace_back(
         entry.name, narrow(data.data() + entry.begin, Shape(entry.dims), entry.type, owner,
@@ -238,7 +240,7 @@ const Tensor* find(const NamedTensors& tensors, const std::string& name) {
 MappedFile::MappedFile(const Path& path) {
   const int file =
       ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not block
-  CHECK(file >= 0, "[read] cannot open ", path.string(), ": ", reason(errno));
+  HRM_CHECK(file >= 0, "[read] cannot open ", path.string(), ": ", reason(errno));
   struct stat info {};
   const bool regular = ::fstat(file, &info) == 0 && S_ISREG(info.st_mode);
   void* data = nullptr;
@@ -248,8 +250,8 @@ MappedFile::MappedFile(const Path& path) {
   }
   const int error = errno;
   ::close(file);
-  CHECK(regular, "[read] ", path.string(), " is not a regular file");
-  CHECK(data != MAP_FAILED, "[read] cannot map ", path.string(), ": ", reason(error));
+  HRM_CHECK(regular, "[read] ", path.string(), " is not a regular file");
+  HRM_CHECK(data != MAP_FAILED, "[read] cannot map ", path.string(), ": ", reason(error));
   data_ = static_cast<const std::byte*>(data);
   if (!data) return;
   note_mapped(data, size_, path.string());
@@ -272,8 +274,8 @@ void write_safetensors(const Path& path, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata) {
   NamedTensors sorted;
   for (const auto& [name, tensor] : tensors) {
-    CHECK(tensor.defined(), "[safetensors] tensor '", name, "' is undefined");
-    CHECK(name != "__metadata__", "[safetensors] no tensor may be named __metadata__");
+    HRM_CHECK(tensor.defined(), "[safetensors] tensor '", name, "' is undefined");
+    HRM_CHECK(name != "__metadata__", "[safetensors] no tensor may be named __metadata__");
     sorted.emplace_back(name, tensor.to(Device::cpu).contiguous());
   }
   std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
@@ -283,7 +285,7 @@ void write_safetensors(const Path& path, const NamedTensors& tensors,
   if (!metadata.empty()) header["__metadata__"] = metadata;
   size_t at = 0;
   for (const auto& [name, tensor] : sorted) {
-    CHECK(!header.contains(name), "[safetensors] two tensors are named '", name, "'");
+    HRM_CHECK(!header.contains(name), "[safetensors] two tensors are named '", name, "'");
     const std::vector<int64_t> dims(tensor.shape().begin(), tensor.shape().end());
     header[name] = {{"dtype", safetensors_name(tensor.dtype())},
                     {"shape", dims},
@@ -311,45 +313,45 @@ Tensor read_npy(const Path& path) {
 Tensor parse_npy(std::span<const std::byte> bytes, std::shared_ptr<void> owner,
                  const std::string& name) {
   const char* text = reinterpret_cast<const char*>(bytes.data());
-  CHECK(bytes.size() >= 10 && std::memcmp(text, "\x93NUMPY", 6) == 0, "[npy] ", name,
-        " is not an npy file");
+  HRM_CHECK(bytes.size() >= 10 && std::memcmp(text, "\x93NUMPY", 6) == 0, "[npy] ", name,
+            " is not an npy file");
   const int version = text[6];
-  CHECK(version >= 1 && version <= 3, "[npy] ", name, " has format version ", version,
-        "; supported are 1 to 3");
+  HRM_CHECK(version >= 1 && version <= 3, "[npy] ", name, " has format version ", version,
+            "; supported are 1 to 3");
   const size_t start = version == 1 ? 10 : 12;
-  CHECK(bytes.size() >= start, "[npy] ", name, " is truncated in its header");
+  HRM_CHECK(bytes.size() >= start, "[npy] ", name, " is truncated in its header");
   uint32_t length = 0;
   std::memcpy(&length, text + 8, version == 1 ? 2 : 4);
-  CHECK(length <= bytes.size() - start, "[npy] ", name, " is truncated in its header");
+  HRM_CHECK(length <= bytes.size() - start, "[npy] ", name, " is truncated in its header");
   const std::string header(text + start, length);
 
   // The header is a Python dict; the value of a key is what follows it up to the next key.
   const auto value_of = [&](const std::string& key) {
     const size_t at = header.find("'" + key + "'");
     const size_t colon = at == std::string::npos ? at : header.find(':', at);
-    CHECK(colon != std::string::npos, "[npy] ", name, " has no '", key, "' in its header");
+    HRM_CHECK(colon != std::string::npos, "[npy] ", name, " has no '", key, "' in its header");
     const size_t begin = header.find_first_not_of(' ', colon + 1);
     return begin == std::string::npos ? std::string() : header.substr(begin);
   };
   const std::string order = value_of("fortran_order");
-  CHECK(order.starts_with("False"), "[npy] ", name,
-        " is in Fortran order. HINT: save it with np.ascontiguousarray");
+  HRM_CHECK(order.starts_with("False"), "[npy] ", name,
+            " is in Fortran order. HINT: save it with np.ascontiguousarray");
   const std::string quoted = value_of("descr");
   const size_t quote = quoted.empty() ? std::string::npos : quoted.find('\'', 1);
-  CHECK(!quoted.empty() && quoted[0] == '\'' && quote != std::string::npos, "[npy] ", name,
-        " has an unsupported 'descr'");
+  HRM_CHECK(!quoted.empty() && quoted[0] == '\'' && quote != std::string::npos, "[npy] ", name,
+            " has an unsupported 'descr'");
   const std::string descr = quoted.substr(1, quote - 1);
   static const std::map<std::string, const char*> types = {
       {"|u1", "U8"},  {"<u1", "U8"},  {"|b1", "BOOL"}, {"<i4", "I32"},
       {"<i8", "I64"}, {"<f4", "F32"}, {"<f8", "F64"}};
   const auto known = types.find(descr);
-  CHECK(known != types.end(), "[npy] ", name, " has dtype '", descr,
-        "'; supported are u1, b1, i4, i8, f4 and f8, little-endian");
+  HRM_CHECK(known != types.end(), "[npy] ", name, " has dtype '", descr,
+            "'; supported are u1, b1, i4, i8, f4 and f8, little-endian");
   const FileType type = file_type(known->second, name);
   const std::string shape_text = value_of("shape");
   const size_t close = shape_text.find(')');
-  CHECK(shape_text.starts_with('(') && close != std::string::npos, "[npy] ", name,
-        " has a damaged shape");
+  HRM_CHECK(shape_text.starts_with('(') && close != std::string::npos, "[npy] ", name,
+            " has a damaged shape");
   std::vector<int64_t> dims;  // "(2, 3)", "(2,)", "()"
   std::istringstream items(shape_text.substr(1, close - 1));
   for (std::string item; std::getline(items, item, ',');) {
@@ -359,16 +361,17 @@ Tensor parse_npy(std::span<const std::byte> bytes, std::shared_ptr<void> owner,
     const char* const end = item.data() + item.size();
     const auto [rest, error] =
         std::from_chars(item.data() + std::min(first, item.size()), end, value);
-    CHECK(error != std::errc::result_out_of_range, "[npy] ", name,
-          " has a dimension that is too large");
-    CHECK(error == std::errc() && std::all_of(rest, end, [](char c) { return c == ' '; }), "[npy] ",
-          name, " has a damaged shape");
+    HRM_CHECK(error != std::errc::result_out_of_range, "[npy] ", name,
+              " has a dimension that is too large");
+    HRM_CHECK(error == std::errc() && std::all_of(rest, end, [](char c) { return c == ' '; }),
+              "[npy] ", name, " has a damaged shape");
     dims.push_back(value);
   }
   const size_t wanted = checked_bytes(dims, type.size, name);
   const size_t there = bytes.size() - start - length;
-  CHECK(wanted == there, "[npy] ", name, " needs ", wanted, " bytes of data for its shape, has ",
-        there, ". HINT: the file is truncated or damaged");
+  HRM_CHECK(wanted == there, "[npy] ", name, " needs ", wanted,
+            " bytes of data for its shape, has ", there,
+            ". HINT: the file is truncated or damaged");
   return narrow(bytes.data() + start + length, Shape(dims), type, owner, name);
 }
 
@@ -421,25 +424,25 @@ void write_npy(const Path& path, const Tensor& tensor) {
 
 NpyWriter::NpyWriter(const Path& path, DType dtype, int64_t row_size)
     : path_(path), dtype_(dtype), row_size_(row_size), file_(path, std::ios::binary) {
-  CHECK(file_.is_open(), "[write] cannot create ", path.string(), ": ", reason(errno));
+  HRM_CHECK(file_.is_open(), "[write] cannot create ", path.string(), ": ", reason(errno));
   // The header of any number of rows below 10^15 has the same size.
   file_ << npy_header(dtype, {1'000'000'000'000'000, row_size});
 }
 
 void NpyWriter::append(const void* row) {
   file_.write(static_cast<const char*>(row), row_size_ * static_cast<int64_t>(size_of(dtype_)));
-  CHECK(!file_.fail(), "[write] cannot write ", path_.string(), ": ", reason(errno));
+  HRM_CHECK(!file_.fail(), "[write] cannot write ", path_.string(), ": ", reason(errno));
   ++rows_;
 }
 
 void NpyWriter::finish() {
   const size_t reserved = npy_header(dtype_, {1'000'000'000'000'000, row_size_}).size();
   std::string header = npy_header(dtype_, {rows_, row_size_});
-  CHECK(header.size() == reserved, "[npy] the header of ", path_.string(), " changed its size");
+  HRM_CHECK(header.size() == reserved, "[npy] the header of ", path_.string(), " changed its size");
   file_.seekp(0);
   file_ << header;
   file_.close();
-  CHECK(!file_.fail(), "[write] cannot write ", path_.string(), ": ", reason(errno));
+  HRM_CHECK(!file_.fail(), "[write] cannot write ", path_.string(), ": ", reason(errno));
 }
 
 namespace {
@@ -481,18 +484,18 @@ void write_file_atomically(const Path& path, const Parts& parts) {
   const Path temporary = path.string() + ".tmp";
   // What an interrupted call left there goes. It may be a link that somebody else put there: it is
   // removed, not followed.
-  CHECK(::unlink(temporary.c_str()) == 0 || errno == ENOENT, "[write] cannot replace ",
-        temporary.string(), ": ", reason(errno));
+  HRM_CHECK(::unlink(temporary.c_str()) == 0 || errno == ENOENT, "[write] cannot replace ",
+            temporary.string(), ": ", reason(errno));
   const int file =
       ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-  CHECK(file >= 0, "[write] cannot create ", temporary.string(), ": ", reason(errno));
+  HRM_CHECK(file >= 0, "[write] cannot create ", temporary.string(), ": ", reason(errno));
   RemoveOnFailure guard(temporary);
   int error = write_parts(file, parts);
   if (!error && ::fsync(file) != 0) error = errno;
   if (::close(file) != 0 && !error) error = errno;
-  CHECK(!error, "[write] cannot write ", path.string(), ": ", reason(error));
-  CHECK(::rename(temporary.c_str(), path.c_str()) == 0, "[write] cannot rename ",
-        temporary.string(), ": ", reason(errno));
+  HRM_CHECK(!error, "[write] cannot write ", path.string(), ": ", reason(error));
+  HRM_CHECK(::rename(temporary.c_str(), path.c_str()) == 0, "[write] cannot rename ",
+            temporary.string(), ": ", reason(errno));
   guard.keep = true;
   sync_folder_of(path);
 }
@@ -507,23 +510,23 @@ bool is_standard_output(const Path& path) {
 }
 
 void write_output(const Path& path, const Parts& parts) {
-  CHECK(!path.empty(), "[write] a file needs a name");
+  HRM_CHECK(!path.empty(), "[write] a file needs a name");
   if (is_standard_output(path)) {
     std::fflush(stdout);
     const int error = write_parts(STDOUT_FILENO, parts);
-    CHECK(!error, "[write] cannot write to standard output: ", reason(error));
+    HRM_CHECK(!error, "[write] cannot write to standard output: ", reason(error));
     return;
   }
   struct stat info {};
   const bool exists = ::stat(path.c_str(), &info) == 0;  // of what a link leads to
   if (!exists || S_ISREG(info.st_mode)) return write_file_atomically(end_of_links(path), parts);
-  CHECK(!S_ISDIR(info.st_mode), "[write] cannot write ", path.string(),
-        ": it is a folder. HINT: name a file in it");
+  HRM_CHECK(!S_ISDIR(info.st_mode), "[write] cannot write ", path.string(),
+            ": it is a folder. HINT: name a file in it");
   const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  CHECK(file >= 0, "[write] cannot open ", path.string(), ": ", reason(errno));
+  HRM_CHECK(file >= 0, "[write] cannot open ", path.string(), ": ", reason(errno));
   int error = write_parts(file, parts);
   if (::close(file) != 0 && !error) error = errno;
-  CHECK(!error, "[write] cannot write ", path.string(), ": ", reason(error));
+  HRM_CHECK(!error, "[write] cannot write ", path.string(), ": ", reason(error));
 }
 
 void write_output(const Path& path, const std::string& text) {
@@ -533,7 +536,7 @@ void write_output(const Path& path, const std::string& text) {
 void create_folder(const Path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  CHECK(!error, "[write] cannot create the folder ", path.string(), ": ", error.message());
+  HRM_CHECK(!error, "[write] cannot create the folder ", path.string(), ": ", error.message());
 }
 
 std::string read_file(const Path& path) {

@@ -5,7 +5,7 @@
 namespace hrm {
 
 int64_t Random::below(int64_t n) {
-  CHECK(n >= 1, "[random] below(n) needs n >= 1, got ", n);
+  HRM_CHECK(n >= 1, "[random] below(n) needs n >= 1, got ", n);
   // Lemire's method: the high word of bits * n; the short rejection loop removes the bias. Its
   // threshold is below n, so that the division is rarely needed.
   const auto range = static_cast<uint64_t>(n);
@@ -25,7 +25,7 @@ Random Random::fork(const char* name) const { return fork(name_hash(name) >> 1);
 
 namespace {
 void check_writable(const Tensor& t, const char* op) {
-  CHECK(t.is_contiguous(), "[", op, "] tensor must be contiguous, got strides ", t.strides());
+  HRM_CHECK(t.is_contiguous(), "[", op, "] tensor must be contiguous, got strides ", t.strides());
   t.check_in_place(op);
 }
 }  // namespace

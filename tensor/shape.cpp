@@ -5,7 +5,8 @@
 namespace hrm {
 
 Shape::Shape(std::span<const int64_t> dims) : ndim_(static_cast<int>(dims.size())) {
-  CHECK(dims.size() <= kMaxDims, "[shape] at most ", kMaxDims, " dimensions, got ", dims.size());
+  HRM_CHECK(dims.size() <= kMaxDims, "[shape] at most ", kMaxDims, " dimensions, got ",
+            dims.size());
   std::copy(dims.begin(), dims.end(), dims_);
 }
 
@@ -14,8 +15,8 @@ int64_t Shape::numel() const {
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 8;
   int64_t n = 1, without_zeros = 1;
   for (int64_t d : *this) {
-    CHECK(d >= 0, "[shape] sizes must be 0 or more, got ", *this);
-    CHECK(d <= kMost / without_zeros, "[shape] too many elements to count in ", *this);
+    HRM_CHECK(d >= 0, "[shape] sizes must be 0 or more, got ", *this);
+    HRM_CHECK(d <= kMost / without_zeros, "[shape] too many elements to count in ", *this);
     without_zeros *= std::max<int64_t>(d, 1);
     n *= d;
   }
@@ -58,8 +59,8 @@ std::ostream& operator<<(std::ostream& out, const Shape& shape) {
 }
 
 int wrap_dim(int dim, int ndim, const char* op) {
-  CHECK(dim >= -ndim && dim < ndim, "[", op, "] dimension must be in ", -ndim, "..", ndim - 1,
-        ", got ", dim);
+  HRM_CHECK(dim >= -ndim && dim < ndim, "[", op, "] dimension must be in ", -ndim, "..", ndim - 1,
+            ", got ", dim);
   return dim < 0 ? dim + ndim : dim;
 }
 
@@ -68,8 +69,8 @@ Shape broadcast_shapes(const Shape& a, const Shape& b, const char* op) {
   std::vector<int64_t> dims(ndim);
   for (int i = 1; i <= ndim; ++i) {
     const int64_t x = i <= a.ndim() ? a[-i] : 1, y = i <= b.ndim() ? b[-i] : 1;
-    CHECK(x == y || x == 1 || y == 1, "[", op, "] shapes must broadcast, got ", a, " and ", b,
-          ". HINT: sizes must be equal or 1, counted from the last dimension");
+    HRM_CHECK(x == y || x == 1 || y == 1, "[", op, "] shapes must broadcast, got ", a, " and ", b,
+              ". HINT: sizes must be equal or 1, counted from the last dimension");
     dims[ndim - i] = x == 1 ? y : x;
   }
   return Shape(dims);

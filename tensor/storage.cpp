@@ -65,9 +65,9 @@ class Allocator {
         clear();
         block = from_system(bytes);
       }
-      CHECK(block, "[allocate] out of memory: asked for ", mebibytes(bytes), " on ",
-            name_of(device_), " while ", mebibytes(stats_.in_use),
-            " are in use. HINT: use a smaller batch");
+      HRM_CHECK(block, "[allocate] out of memory: asked for ", mebibytes(bytes), " on ",
+                name_of(device_), " while ", mebibytes(stats_.in_use),
+                " are in use. HINT: use a smaller batch");
     }
     stats_.in_use += bytes;
     stats_.peak = std::max(stats_.peak, stats_.in_use);

@@ -45,7 +45,7 @@ Tensor::Tensor(Storage storage, int64_t offset, const Shape& shape, const Shape&
 }
 
 double Tensor::item() const {
-  CHECK(numel() == 1, "[item] tensor must have one element, got shape ", shape());
+  HRM_CHECK(numel() == 1, "[item] tensor must have one element, got shape ", shape());
   return to_vector()[0];
 }
 
@@ -56,10 +56,10 @@ std::vector<double> Tensor::to_vector() const {
 }
 
 Tensor Tensor::view(const Shape& wanted) const {
-  CHECK(is_contiguous(), "[view] tensor must be contiguous, got shape ", shape(), " with strides ",
-        strides(), ". HINT: call contiguous() first");
-  CHECK(std::count(wanted.begin(), wanted.end(), -1) <= 1,
-        "[reshape] only one dimension may be -1, got ", wanted);
+  HRM_CHECK(is_contiguous(), "[view] tensor must be contiguous, got shape ", shape(),
+            " with strides ", strides(), ". HINT: call contiguous() first");
+  HRM_CHECK(std::count(wanted.begin(), wanted.end(), -1) <= 1,
+            "[reshape] only one dimension may be -1, got ", wanted);
   Shape result = wanted;
   const auto* unknown = std::find(wanted.begin(), wanted.end(), -1);
   if (unknown != wanted.end()) {
@@ -68,8 +68,8 @@ Tensor Tensor::view(const Shape& wanted) const {
     const int64_t known = result.numel();
     result[dim] = known > 0 ? numel() / known : 0;
   }
-  CHECK(result.numel() == numel(), "[reshape] number of elements must stay ", numel(), " (shape ",
-        shape(), "), got shape ", wanted);
+  HRM_CHECK(result.numel() == numel(), "[reshape] number of elements must stay ", numel(),
+            " (shape ", shape(), "), got shape ", wanted);
   return recorded("reshape",
                   Tensor(storage(), offset(), result, result.contiguous_strides(), dtype()),
                   [from = shape()](const Tensor& dy) { return dy.dense().view(from); });
@@ -87,8 +87,8 @@ Tensor Tensor::transposed(int a, int b) const {
 
 Tensor Tensor::sliced(int dim, int64_t start, int64_t end) const {
   dim = wrap_dim(dim, ndim(), "slice");
-  CHECK(0 <= start && start <= end && end <= shape()[dim], "[slice] range must lie in 0..",
-        shape()[dim], " of dimension ", dim, " of ", shape(), ", got ", start, "..", end);
+  HRM_CHECK(0 <= start && start <= end && end <= shape()[dim], "[slice] range must lie in 0..",
+            shape()[dim], " of dimension ", dim, " of ", shape(), ", got ", start, "..", end);
   const Tensor part(storage(), offset() + start * strides()[dim], shape().with(dim, end - start),
                     strides(), dtype());
   return recorded("slice", part, [from = shape(), dim, start, end](const Tensor& dy) {
@@ -99,8 +99,8 @@ Tensor Tensor::sliced(int dim, int64_t start, int64_t end) const {
 }
 
 Tensor Tensor::expanded(const Shape& wanted) const {
-  CHECK(broadcast_shapes(shape(), wanted, "expand") == wanted, "[expand] ", shape(),
-        " does not broadcast to ", wanted);
+  HRM_CHECK(broadcast_shapes(shape(), wanted, "expand") == wanted, "[expand] ", shape(),
+            " does not broadcast to ", wanted);
   const Layout layout = layout_of(wanted, {this});
   const Shape strides(std::span<const int64_t>(layout.strides[0], wanted.ndim()));
   return recorded("expand", Tensor(storage(), offset(), wanted, strides, dtype()),
@@ -154,8 +154,8 @@ Tensor Tensor::summed(int dim, bool keepdim) const {
 
 Tensor Tensor::summed_to(const Shape& wanted) const {
   if (shape() == wanted) return *this;
-  CHECK(broadcast_shapes(shape(), wanted, "sum") == shape(), "[sum] ", wanted,
-        " does not broadcast to ", shape());
+  HRM_CHECK(broadcast_shapes(shape(), wanted, "sum") == shape(), "[sum] ", wanted,
+            " does not broadcast to ", shape());
   Tensor result = contiguous();
   while (result.ndim() > wanted.ndim()) result = result.summed(0, false);
   for (int i = 0; i < wanted.ndim(); ++i)
@@ -164,18 +164,19 @@ Tensor Tensor::summed_to(const Shape& wanted) const {
 }
 
 void Tensor::check_in_place(const char* op) const {
-  CHECK(!recording() || autograd()->is_leaf, "[", op,
-        "] would change a tensor that was recorded, and so make its gradient wrong. HINT: write to "
-        "a detach().clone()");
+  HRM_CHECK(
+      !recording() || autograd()->is_leaf, "[", op,
+      "] would change a tensor that was recorded, and so make its gradient wrong. HINT: write to "
+      "a detach().clone()");
 }
 
 void Tensor::copy_from(const Tensor& source) {
-  CHECK(source.shape() == shape(), "[copy_from] shapes must be equal, got ", shape(), " and ",
-        source.shape());
+  HRM_CHECK(source.shape() == shape(), "[copy_from] shapes must be equal, got ", shape(), " and ",
+            source.shape());
   check_in_place("copy_from");
-  CHECK(!source.recording(),
-        "[copy_from] would cut the gradient of its source. HINT: put the result together with "
-        "concat(), pad() or where(), or copy from source.detach()");
+  HRM_CHECK(!source.recording(),
+            "[copy_from] would cut the gradient of its source. HINT: put the result together with "
+            "concat(), pad() or where(), or copy from source.detach()");
   const Tensor converted = source.to(dtype()).to(device());
   HRM_DISPATCH(copy_strided, context(), dtype(), data(), converted.data(),
                layout_of(shape(), {this, &converted}));
@@ -183,7 +184,7 @@ void Tensor::copy_from(const Tensor& source) {
 }
 
 void Tensor::fill(double value) {
-  CHECK(is_contiguous(), "[fill] tensor must be contiguous, got strides ", strides());
+  HRM_CHECK(is_contiguous(), "[fill] tensor must be contiguous, got strides ", strides());
   check_in_place("fill");
   HRM_DISPATCH(fill, context(), dtype(), data(), numel(), value);
   storage().bump_version();
@@ -198,11 +199,12 @@ bool Tensor::requires_grad() const {
 }
 
 Tensor& Tensor::set_requires_grad(bool value) {
-  CHECK(!value || is_floating(dtype()),
-        "[requires_grad] only floating tensors have gradients, got ", dtype());
-  CHECK(value || !requires_grad() || autograd()->is_leaf,
-        "[requires_grad] a recorded operation made this tensor: without its gradient, those of the "
-        "inputs would be cut. HINT: detach() gives the same data without a history");
+  HRM_CHECK(!value || is_floating(dtype()),
+            "[requires_grad] only floating tensors have gradients, got ", dtype());
+  HRM_CHECK(
+      value || !requires_grad() || autograd()->is_leaf,
+      "[requires_grad] a recorded operation made this tensor: without its gradient, those of the "
+      "inputs would be cut. HINT: detach() gives the same data without a history");
   if (!autograd()) autograd() = std::make_shared<AutogradState>();
   autograd()->requires_grad = value;
   return *this;
@@ -234,8 +236,8 @@ Tensor zeros_like(const Tensor& t) { return zeros(t.shape(), t.dtype(), t.device
 
 template <class T>
 Tensor from_vector(const std::vector<T>& values, const Shape& shape) {
-  CHECK(static_cast<int64_t>(values.size()) == shape.numel(), "[from_vector] shape ", shape,
-        " needs ", shape.numel(), " values, got ", values.size());
+  HRM_CHECK(static_cast<int64_t>(values.size()) == shape.numel(), "[from_vector] shape ", shape,
+            " needs ", shape.numel(), " values, got ", values.size());
   Tensor t(shape, dtype_of<T>);
   if (!values.empty()) std::memcpy(t.data(), values.data(), t.nbytes());
   return t;
@@ -251,7 +253,7 @@ Tensor from_values(const std::vector<double>& values, const Shape& shape, DType 
 }
 
 Tensor arange(int64_t n, DType dtype) {
-  CHECK(n >= 0, "[arange] the number of elements must be 0 or more, got ", n);
+  HRM_CHECK(n >= 0, "[arange] the number of elements must be 0 or more, got ", n);
   std::vector<double> values(n);
   for (int64_t i = 0; i < n; ++i) values[i] = static_cast<double>(i);
   return from_values(values, {n}, dtype);
@@ -262,9 +264,9 @@ void check_same_device(const char* op, std::initializer_list<const Tensor*> tens
   for (const Tensor* t : tensors) {
     if (!t->defined()) continue;
     if (!first) first = t;
-    CHECK(t->device() == first->device(), "[", op, "] operands must be on one device, got ",
-          first->device(), first->shape(), " and ", t->device(), t->shape(),
-          ". HINT: move one with to(Device)");
+    HRM_CHECK(t->device() == first->device(), "[", op, "] operands must be on one device, got ",
+              first->device(), first->shape(), " and ", t->device(), t->shape(),
+              ". HINT: move one with to(Device)");
   }
 }
 

@@ -45,7 +45,7 @@ class Tensor {
   }
   template <class T>
   T* data() const {
-    CHECK(dtype_of<T> == dtype(), "[data] tensor holds ", dtype(), ", asked for ", dtype_of<T>);
+    HRM_CHECK(dtype_of<T> == dtype(), "[data] tensor holds ", dtype(), ", asked for ", dtype_of<T>);
     return static_cast<T*>(data());
   }
   // The value of a one-element tensor. A host read: never inside a training step.
@@ -99,9 +99,10 @@ class Tensor {
     std::shared_ptr<AutogradState> autograd;
   };
   Impl& impl() const {
-    CHECK(impl_,
-          "[tensor] a tensor was used before it had a value (it is undefined). HINT: make it with "
-          "zeros(), from_vector() or an operation first, or ask defined()");
+    HRM_CHECK(
+        impl_,
+        "[tensor] a tensor was used before it had a value (it is undefined). HINT: make it with "
+        "zeros(), from_vector() or an operation first, or ask defined()");
     return *impl_;
   }
   bool recording() const;

@@ -25,9 +25,9 @@ Readback::~Readback() = default;
 Readback::Readback(Readback&&) noexcept = default;
 
 void Readback::start(const Tensor& source) {
-  CHECK(source.is_contiguous() && source.nbytes() == state_->host.nbytes(),
-        "[readback] needs a contiguous tensor of shape ", state_->host.shape(), ", got ",
-        source.shape());
+  HRM_CHECK(source.is_contiguous() && source.nbytes() == state_->host.nbytes(),
+            "[readback] needs a contiguous tensor of shape ", state_->host.shape(), ", got ",
+            source.shape());
   runtime::download(state_->device, state_->host.data(), source.data(), source.nbytes());
   state_->event.record();
 }
@@ -41,8 +41,9 @@ const Tensor& Readback::wait() const {
 
 namespace {
 void check_sizes(const Tensor& to, const Tensor& from) {
-  CHECK(to.is_contiguous() && from.is_contiguous() && to.nbytes() == from.nbytes(),
-        "[upload] needs contiguous tensors of one size, got ", to.shape(), " and ", from.shape());
+  HRM_CHECK(to.is_contiguous() && from.is_contiguous() && to.nbytes() == from.nbytes(),
+            "[upload] needs contiguous tensors of one size, got ", to.shape(), " and ",
+            from.shape());
 }
 }  // namespace
 

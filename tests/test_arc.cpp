@@ -1,12 +1,11 @@
 // ARC tasks: variants, sequences, votes, the audit, pictures, and the published sets.
-#include "hrm/tasks/arc.h"
-
 #include <set>
 
+#include "hrm/tasks/arc.h"
 #include "hrm/tasks/arc_audit.h"
 #include "hrm/tasks/arc_files.h"
-#include "hrm/view/picture.h"
 #include "hrm/tasks/arc_vote.h"
+#include "hrm/view/picture.h"
 #include "tests/support/arc.h"
 #include "tests/support/support.h"
 

@@ -2,9 +2,9 @@
 #include <map>
 #include <set>
 
-#include "hrm/tasks/open_dataset.h"
-#include "hrm/tasks/arc_build.h"
 #include "hrm/data/dataset_writer.h"
+#include "hrm/tasks/arc_build.h"
+#include "hrm/tasks/open_dataset.h"
 #include "tests/support/arc.h"
 #include "tests/support/support.h"
 

@@ -1,7 +1,6 @@
 // Files of ARC tasks: every form that is read, and what is wrong with its place.
-#include "hrm/tasks/arc_files.h"
-
 #include "hrm/support/text.h"
+#include "hrm/tasks/arc_files.h"
 #include "tests/support/arc.h"
 #include "tests/support/limits.h"
 #include "tests/support/support.h"

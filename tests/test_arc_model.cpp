@@ -1,8 +1,8 @@
 // Models of ARC tasks: conditionings, what training reaches, and puzzle rows in other data sets.
 #include "hrm/presets.h"
+#include "hrm/tasks/arc_vote.h"
 #include "hrm/tasks/open_dataset.h"
 #include "hrm/train/trainer.h"
-#include "hrm/tasks/arc_vote.h"
 #include "tests/support/arc.h"
 #include "tests/support/support.h"
 #include "tests/support/tiny.h"

@@ -1,11 +1,10 @@
 // The meter of gradient rules: what it must find where the answer is known, and that it changes
 // nothing.
-#include "hrm/lab/bias_meter.h"
-
 #include <cmath>
 
 #include "autograd/engine.h"
 #include "autograd/ops/ops.h"
+#include "hrm/lab/bias_meter.h"
 #include "hrm/train/checkpoint.h"
 #include "tests/support/support.h"
 #include "tests/support/tiny.h"

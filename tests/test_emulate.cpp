@@ -1,10 +1,9 @@
 // The CUDA emulation: that it notices planted faults, and computes what a GPU would.
 #if HRM_WITH_CUDA && defined(HRM_EMULATE)
-#include "kernels/cuda/emulate/emulate.h"
-
 #include <cstddef>
 #include <numeric>
 
+#include "kernels/cuda/emulate/emulate.h"
 #include "kernels/types.h"
 #include "tests/emulate/faults.h"
 #include "tests/support/support.h"

@@ -1,11 +1,10 @@
 // The equilibrium rules: their identities, and their solutions of linear problems against exact
 // ones.
-#include "hrm/model/equilibrium.h"
-
 #include <cmath>
 
 #include "autograd/engine.h"
 #include "autograd/ops/ops.h"
+#include "hrm/model/equilibrium.h"
 #include "hrm/model/segment.h"
 #include "tests/support/support.h"
 #include "tests/support/tiny.h"

@@ -1,6 +1,4 @@
 // Files of tensors: round trips, files written by others, and every way a file can be wrong.
-#include "tensor/io.h"
-
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +6,7 @@
 #include <fstream>
 #include <thread>
 
+#include "tensor/io.h"
 #include "tensor/random.h"
 #include "tests/support/limits.h"
 #include "tests/support/npy.h"

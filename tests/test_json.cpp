@@ -1,9 +1,8 @@
 // Files of JSON and of JSON lines, and the members taken from them: anything but what is asked for
 // must be one line that names the file and the place.
-#include "hrm/support/json.h"
-
 #include <fstream>
 
+#include "hrm/support/json.h"
 #include "tests/support/support.h"
 
 namespace hrm {

@@ -1,6 +1,5 @@
 // Files that only grow: whole lines or none, and no failure in silence.
 #include "hrm/support/json_lines.h"
-
 #include "tests/support/limits.h"
 #include "tests/support/support.h"
 

@@ -1,6 +1,7 @@
 // CPU kernels against Eigen and naive loops: odd sizes, strides, guards, limits of the fast math.
 #define EIGEN_DONT_VECTORIZE  // a reference needs no speed, and g++ 12 warns in its own intrinsics
 #include <cmath>
+
 #include <eigen3/Eigen/Dense>
 
 #include "kernels/attention.h"

@@ -1,6 +1,4 @@
 // A mapped file that somebody cuts off while it is read.
-#include "tensor/mapped_files.h"
-
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -8,6 +6,7 @@
 #include <csignal>
 
 #include "tensor/io.h"
+#include "tensor/mapped_files.h"
 #include "tests/support/support.h"
 
 namespace hrm {

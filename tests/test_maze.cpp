@@ -1,13 +1,12 @@
 // Mazes: text, shortest paths, judging answers, generation, data sets, symmetry.
-#include "hrm/tasks/maze_build.h"
-#include "hrm/tasks/open_dataset.h"
-
 #include <array>
 #include <fstream>
 #include <set>
 
 #include "hrm/data/puzzle_dataset.h"
 #include "hrm/eval/evaluate.h"
+#include "hrm/tasks/maze_build.h"
+#include "hrm/tasks/open_dataset.h"
 #include "tests/support/support.h"
 
 using namespace hrm;

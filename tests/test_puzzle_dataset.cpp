@@ -1,13 +1,12 @@
 // Data sets on disk: the official layout both ways, damage, replacement.
-#include "hrm/data/dataset_writer.h"
-#include "hrm/tasks/open_dataset.h"
-
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <set>
 
+#include "hrm/data/dataset_writer.h"
 #include "hrm/data/sampler.h"
+#include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_build.h"
 #include "hrm/tasks/tokens.h"
 #include "tests/support/limits.h"
@@ -225,7 +224,8 @@ void Damaged::hold_a_wrong_task() const {
   write_text(folder / "task.json", "{}");
   fails("task.json needs a member 'task'");
   write_text(folder / "task.json", R"({"task": "queens", "side": 2})");
-  fails("task.json: unknown task 'queens'. HINT: known are sudoku (Sudoku of side 4, 6 or 9), maze");
+  fails(
+      "task.json: unknown task 'queens'. HINT: known are sudoku (Sudoku of side 4, 6 or 9), maze");
   write_text(folder / "task.json", R"({"task": "tokens"})");
   CHECK_FALSE(open_dataset(folder, "train").task().augmentation());
   write_text(folder / "identifiers.json", R"(["a", "b"])");

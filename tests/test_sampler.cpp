@@ -1,11 +1,10 @@
 // The order in which training and evaluation take the examples of a data set.
-#include "hrm/tasks/open_dataset.h"
-#include "hrm/data/sampler.h"
-
 #include <map>
 #include <set>
 
 #include "hrm/data/dataset_writer.h"
+#include "hrm/data/sampler.h"
+#include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_build.h"
 #include "tests/support/support.h"
 #include "tests/support/tiny.h"
@@ -112,7 +111,8 @@ TEST_CASE("sampler: the stream does not depend on how it is cut, and goes on fro
   check_stream(data);
   write_tree(dir / "tree", 9);
   check_stream(open_dataset(dir / "tree", "train"));
-  TrainSampler cut(data, 9, data.task().augmentation()), other(data, 10, data.task().augmentation());
+  TrainSampler cut(data, 9, data.task().augmentation()),
+      other(data, 10, data.task().augmentation());
   CHECK((other.next(99).inputs.to_vector() != cut.next(99).inputs.to_vector()));
 
   const json good = cut.state();

@@ -1,11 +1,10 @@
 // The Sudoku solver, generator and symmetries against independent counts and published numbers.
-#include "hrm/tasks/sudoku.h"
-
 #include <algorithm>
 #include <fstream>
 #include <map>
 #include <set>
 
+#include "hrm/tasks/sudoku.h"
 #include "hrm/tasks/sudoku_build.h"
 #include "tests/support/support.h"
 

@@ -4,8 +4,8 @@ namespace hrm {
 namespace {
 
 Tensor run_binary(BinaryOp op, const char* name, const Tensor& a, const Tensor& b) {
-  CHECK(a.dtype() == b.dtype(), "[", name, "] operands must have one dtype, got ", a.dtype(),
-        " and ", b.dtype(), ". HINT: cast() one of them");
+  HRM_CHECK(a.dtype() == b.dtype(), "[", name, "] operands must have one dtype, got ", a.dtype(),
+            " and ", b.dtype(), ". HINT: cast() one of them");
   check_same_device(name, {&a, &b});
   Tensor y = empty(broadcast_shapes(a.shape(), b.shape(), name), a.dtype(), a.device());
   HRM_DISPATCH(binary, y.context(), op, y.dtype(), y.data(), a.data(), b.data(),
@@ -75,8 +75,8 @@ Tensor atan2(const Tensor& m, const Tensor& d) {
 }
 
 Tensor compare(CompareOp op, const Tensor& a, const Tensor& b) {
-  CHECK(a.dtype() == b.dtype(), "[compare] operands must have one dtype, got ", a.dtype(), " and ",
-        b.dtype(), ". HINT: cast() one of them");
+  HRM_CHECK(a.dtype() == b.dtype(), "[compare] operands must have one dtype, got ", a.dtype(),
+            " and ", b.dtype(), ". HINT: cast() one of them");
   check_same_device("compare", {&a, &b});
   Tensor y = empty(broadcast_shapes(a.shape(), b.shape(), "compare"), DType::u8, a.device());
   HRM_DISPATCH(compare, y.context(), op, a.dtype(), y.data<uint8_t>(), a.data(), b.data(),
@@ -89,10 +89,10 @@ Tensor compare(CompareOp op, const Tensor& a, double b) {
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
-  CHECK(condition.dtype() == DType::u8, "[where] the condition must be u8, got ",
-        condition.dtype());
-  CHECK(a.dtype() == b.dtype(), "[where] both values must have one dtype, got ", a.dtype(), " and ",
-        b.dtype(), ". HINT: cast() one of them");
+  HRM_CHECK(condition.dtype() == DType::u8, "[where] the condition must be u8, got ",
+            condition.dtype());
+  HRM_CHECK(a.dtype() == b.dtype(), "[where] both values must have one dtype, got ", a.dtype(),
+            " and ", b.dtype(), ". HINT: cast() one of them");
   const Shape shape =
       broadcast_shapes(broadcast_shapes(a.shape(), b.shape(), "where"), condition.shape(), "where");
   check_same_device("where", {&condition, &a, &b});

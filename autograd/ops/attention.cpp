@@ -13,16 +13,16 @@
 namespace hrm {
 
 Tensor attention(const Tensor& input, int64_t heads, const RopeTables* tables) {
-  CHECK(input.ndim() == 3 && heads >= 1 && input.size(2) % (3 * heads) == 0,
-        "[attention] needs qkv [batch, seq, 3 * heads * head_dim], got ", input.shape(), " for ",
-        heads, " heads");
+  HRM_CHECK(input.ndim() == 3 && heads >= 1 && input.size(2) % (3 * heads) == 0,
+            "[attention] needs qkv [batch, seq, 3 * heads * head_dim], got ", input.shape(),
+            " for ", heads, " heads");
   const AttentionShape shape{input.size(0), input.size(1), heads, input.size(2) / (3 * heads)};
-  CHECK(!tables || tables->cos.shape() == Shape({shape.seq, shape.head_dim}),
-        "[attention] rotary tables must be [seq, head_dim] = (", shape.seq, ", ", shape.head_dim,
-        "), got ", tables->cos.shape());
-  CHECK(!tables || tables->cos.dtype() == accumulate_type(input.dtype()),
-        "[attention] rotary tables must be ", accumulate_type(input.dtype()), ", got ",
-        tables->cos.dtype());
+  HRM_CHECK(!tables || tables->cos.shape() == Shape({shape.seq, shape.head_dim}),
+            "[attention] rotary tables must be [seq, head_dim] = (", shape.seq, ", ",
+            shape.head_dim, "), got ", tables->cos.shape());
+  HRM_CHECK(!tables || tables->cos.dtype() == accumulate_type(input.dtype()),
+            "[attention] rotary tables must be ", accumulate_type(input.dtype()), ", got ",
+            tables->cos.dtype());
   if (!fusion_enabled()) return attention_reference(input, heads, tables);
   const Tensor qkv = dense(input);
   const Tensor cos = tables ? tables->cos : Tensor(), sin = tables ? tables->sin : Tensor();

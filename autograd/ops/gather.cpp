@@ -7,22 +7,22 @@ namespace {
 
 // Ids on the CPU are cheap to check; on a device they were checked when the data was loaded.
 void check_ids(const Tensor& ids, int64_t limit, const char* op) {
-  CHECK(ids.dtype() == DType::i32, "[", op, "] indices must be i32, got ", ids.dtype());
+  HRM_CHECK(ids.dtype() == DType::i32, "[", op, "] indices must be i32, got ", ids.dtype());
   if (ids.device() != Device::cpu) return;
   const int32_t* id = ids.data<int32_t>();
   for (int64_t i = 0; i < ids.numel(); ++i)
-    CHECK(id[i] >= 0 && id[i] < limit, "[", op, "] index ", i, " must be in 0..", limit - 1,
-          ", got ", id[i]);
+    HRM_CHECK(id[i] >= 0 && id[i] < limit, "[", op, "] index ", i, " must be in 0..", limit - 1,
+              ", got ", id[i]);
 }
 
 }  // namespace
 
 Tensor embedding(const Tensor& table, const Tensor& indices, double scale, const Tensor& copy) {
   const Tensor rows = dense(copy.defined() ? copy : table), ids = indices.contiguous();
-  CHECK(table.ndim() == 2 && rows.shape() == table.shape() &&
-            accumulate_type(rows.dtype()) == accumulate_type(table.dtype()),
-        "[embedding] needs a table [n, dim] and a copy like it, got ", table.dtype(), table.shape(),
-        " and ", rows.dtype(), rows.shape());
+  HRM_CHECK(table.ndim() == 2 && rows.shape() == table.shape() &&
+                accumulate_type(rows.dtype()) == accumulate_type(table.dtype()),
+            "[embedding] needs a table [n, dim] and a copy like it, got ", table.dtype(),
+            table.shape(), " and ", rows.dtype(), rows.shape());
   const int64_t dim = table.size(1), n = ids.numel();
   check_same_device("embedding", {&table, &ids});
   check_ids(ids, table.size(0), "embedding");
@@ -42,10 +42,10 @@ Tensor embedding(const Tensor& table, const Tensor& indices, double scale, const
 
 Tensor gather_last(const Tensor& input, const Tensor& indices) {
   const Tensor x = dense(input), index = indices.contiguous();
-  CHECK(x.ndim() >= 1 && x.ndim() == index.ndim() &&
-            x.shape().with(x.ndim() - 1, 0) == index.shape().with(x.ndim() - 1, 0),
-        "[gather_last] input and index must agree in all but the last dimension, got ", x.shape(),
-        " and ", index.shape());
+  HRM_CHECK(x.ndim() >= 1 && x.ndim() == index.ndim() &&
+                x.shape().with(x.ndim() - 1, 0) == index.shape().with(x.ndim() - 1, 0),
+            "[gather_last] input and index must agree in all but the last dimension, got ",
+            x.shape(), " and ", index.shape());
   const int64_t cols = x.shape().back(), picks = index.shape().back();
   const int64_t rows = cols ? x.numel() / cols : 0;
   check_same_device("gather_last", {&x, &index});
@@ -65,9 +65,9 @@ Tensor gather_last(const Tensor& input, const Tensor& indices) {
 
 Tensor scatter_add(const Tensor& input, const Tensor& indices, int64_t rows) {
   const Tensor source = dense(input), ids = indices.contiguous();
-  CHECK(source.ndim() == 2 && ids.ndim() == 1 && source.size(0) == ids.size(0),
-        "[scatter_add] needs source [n, dim] and ids [n], got ", source.shape(), " and ",
-        ids.shape());
+  HRM_CHECK(source.ndim() == 2 && ids.ndim() == 1 && source.size(0) == ids.size(0),
+            "[scatter_add] needs source [n, dim] and ids [n], got ", source.shape(), " and ",
+            ids.shape());
   check_same_device("scatter_add", {&source, &ids});
   check_ids(ids, rows, "scatter_add");
   Tensor y = zeros({rows, source.size(1)}, source.dtype(), source.device());

@@ -10,18 +10,18 @@
 namespace hrm {
 
 Tensor cross_entropy(LossType kind, const Tensor& input, const Tensor& targets) {
-  CHECK(input.ndim() >= 1 && targets.shape() == input.shape().without(input.ndim() - 1) &&
-            targets.dtype() == DType::i32,
-        "[cross_entropy] needs logits [..., vocab] and i32 labels [...], got ", input.dtype(),
-        input.shape(), " and ", targets.dtype(), targets.shape());
+  HRM_CHECK(input.ndim() >= 1 && targets.shape() == input.shape().without(input.ndim() - 1) &&
+                targets.dtype() == DType::i32,
+            "[cross_entropy] needs logits [..., vocab] and i32 labels [...], got ", input.dtype(),
+            input.shape(), " and ", targets.dtype(), targets.shape());
   check_same_device("cross_entropy", {&input, &targets});
   const Tensor logits = dense(input), labels = targets.contiguous();
   const int64_t vocab = logits.shape().back(), rows = labels.numel();
   if (labels.device() == Device::cpu)
     for (int64_t r = 0; r < rows; ++r) {
       const int32_t label = labels.data<int32_t>()[r];
-      CHECK(label == kIgnoreLabel || (label >= 0 && label < vocab), "[cross_entropy] label ", r,
-            " must be in 0..", vocab - 1, " or ", kIgnoreLabel, ", got ", label);
+      HRM_CHECK(label == kIgnoreLabel || (label >= 0 && label < vocab), "[cross_entropy] label ", r,
+                " must be in 0..", vocab - 1, " or ", kIgnoreLabel, ", got ", label);
     }
   if (!fusion_enabled()) return cross_entropy_reference(kind, input, targets);
   const DType type = logits.dtype();
@@ -63,9 +63,9 @@ Tensor cross_entropy_reference(LossType kind, const Tensor& logits, const Tensor
 }
 
 Tensor bce_with_logits(const Tensor& input, const Tensor& targets) {
-  CHECK(input.shape() == targets.shape() && input.dtype() == targets.dtype(),
-        "[bce_with_logits] logits and target must agree, got ", input.dtype(), input.shape(),
-        " and ", targets.dtype(), targets.shape());
+  HRM_CHECK(input.shape() == targets.shape() && input.dtype() == targets.dtype(),
+            "[bce_with_logits] logits and target must agree, got ", input.dtype(), input.shape(),
+            " and ", targets.dtype(), targets.shape());
   check_same_device("bce_with_logits", {&input, &targets});
   require_not_recording("bce_with_logits target", {targets});
   const Tensor logits = dense(input), target = targets.contiguous();

@@ -83,10 +83,10 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   const auto batch_of = [](const Tensor& t) {
     return Shape(std::span<const int64_t>(t.shape().begin(), t.ndim() - 2));
   };
-  CHECK(a.ndim() >= 2 && b.ndim() >= 2 && a.shape()[-1] == b.shape()[-2] &&
-            a.dtype() == b.dtype() && (b.ndim() == 2 || batch_of(a) == batch_of(b)),
-        "[matmul] needs [..., m, k] and [..., k, n] of one dtype, got ", a.dtype(), a.shape(),
-        " and ", b.dtype(), b.shape());
+  HRM_CHECK(a.ndim() >= 2 && b.ndim() >= 2 && a.shape()[-1] == b.shape()[-2] &&
+                a.dtype() == b.dtype() && (b.ndim() == 2 || batch_of(a) == batch_of(b)),
+            "[matmul] needs [..., m, k] and [..., k, n] of one dtype, got ", a.dtype(), a.shape(),
+            " and ", b.dtype(), b.shape());
   return record("matmul", multiply(a, b, a.dtype()), {a, b}, {{"a", a}, {"b", b}},
                 [](const Saved& saved, const Tensor& dy) {
                   const Tensor &a = saved["a"], &b = saved["b"];
@@ -149,19 +149,19 @@ LinearGradients linear_gradients(const Saved& saved, const Tensor& dy, const Ten
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const Tensor& bias,
               std::shared_ptr<PackedWeight> packed, const Tensor& residual) {
   const Tensor w = in_type_of(x, weight, copy);
-  CHECK(x.ndim() >= 1 && weight.ndim() == 2 && x.shape().back() == weight.shape()[1],
-        "[linear] needs x [..., in] and weight [out, in], got ", x.shape(), " and ",
-        weight.shape());
+  HRM_CHECK(x.ndim() >= 1 && weight.ndim() == 2 && x.shape().back() == weight.shape()[1],
+            "[linear] needs x [..., in] and weight [out, in], got ", x.shape(), " and ",
+            weight.shape());
   const DType wide = accumulate_type(x.dtype());
-  CHECK(w.dtype() == x.dtype() && wide == weight.dtype(), "[linear] weight of ", x.dtype(),
-        " inputs must be ", wide, ", got ", weight.dtype(), " with a ", w.dtype(), " copy");
+  HRM_CHECK(w.dtype() == x.dtype() && wide == weight.dtype(), "[linear] weight of ", x.dtype(),
+            " inputs must be ", wide, ", got ", weight.dtype(), " with a ", w.dtype(), " copy");
   const Tensor rows = as_rows(x);
   if (!w.storage().same_as(weight.storage()) && !copy.defined()) packed = nullptr;  // w is of today
   const bool keeps = packed && x.device() == Device::cpu;
   const Shape shape = x.shape().with(x.ndim() - 1, weight.shape()[0]);
-  CHECK(!residual.defined() || (residual.shape() == shape && residual.dtype() == x.dtype()),
-        "[linear] the residual must be ", x.dtype(), shape, ", got ", residual.dtype(),
-        residual.shape());
+  HRM_CHECK(!residual.defined() || (residual.shape() == shape && residual.dtype() == x.dtype()),
+            "[linear] the residual must be ", x.dtype(), shape, ", got ", residual.dtype(),
+            residual.shape());
   const bool fused = gemm_takes_add(x.device()) && !bias.defined() && fusion_enabled();
   if (residual.defined() && !fused) return linear(x, weight, copy, bias, packed) + residual;
   Tensor y;

@@ -21,7 +21,7 @@ Shape reduced_shape(const Shape& shape, int dim, bool keepdim) {
 }
 
 Tensor softmax_impl(const Tensor& input, bool log) {
-  CHECK(input.ndim() >= 1, "[softmax] input must have a dimension, got shape ", input.shape());
+  HRM_CHECK(input.ndim() >= 1, "[softmax] input must have a dimension, got shape ", input.shape());
   const Tensor x = dense(input);
   const int64_t cols = x.shape().back(), rows = cols ? x.numel() / cols : 0;
   Tensor y = empty_like(x);
@@ -59,7 +59,7 @@ Tensor max(const Tensor& input, int dim, bool keepdim) {
   dim = wrap_dim(dim, input.ndim(), "max");
   const Tensor x = dense(input);
   const Span s(x.shape(), dim);
-  CHECK(s.reduced >= 1, "[max] dimension ", dim, " of ", x.shape(), " is empty");
+  HRM_CHECK(s.reduced >= 1, "[max] dimension ", dim, " of ", x.shape(), " is empty");
   Tensor y = empty(reduced_shape(x.shape(), dim, keepdim), x.dtype(), x.device());
   Tensor index = empty(y.shape(), DType::i32, x.device());
   HRM_DISPATCH(max, x.context(), x.dtype(), y.data(), index.data<int32_t>(), x.data(), s.outer,
@@ -75,8 +75,8 @@ Tensor max(const Tensor& input, int dim, bool keepdim) {
 }
 
 Tensor argmax(const Tensor& input) {
-  CHECK(input.ndim() >= 1 && input.shape().back() >= 1,
-        "[argmax] the last dimension must not be empty, got shape ", input.shape());
+  HRM_CHECK(input.ndim() >= 1 && input.shape().back() >= 1,
+            "[argmax] the last dimension must not be empty, got shape ", input.shape());
   const Tensor x = dense(input);
   const Span s(x.shape(), x.ndim() - 1);
   Tensor value = empty(reduced_shape(x.shape(), x.ndim() - 1, false), x.dtype(), x.device());

@@ -20,10 +20,10 @@ Tensor backward_rule(const Saved& saved, const Tensor& grad) {
 
 // y and rstd of x (+ residual, which may be undefined).
 std::pair<Tensor, Tensor> forward(const Tensor& x, const Tensor& residual, double eps) {
-  CHECK(x.ndim() >= 1 && x.shape().back() >= 1,
-        "[rms_norm] the last dimension must not be empty, "
-        "got shape ",
-        x.shape());
+  HRM_CHECK(x.ndim() >= 1 && x.shape().back() >= 1,
+            "[rms_norm] the last dimension must not be empty, "
+            "got shape ",
+            x.shape());
   check_same_device("rms_norm", {&x, &residual});
   const int64_t cols = x.shape().back(), rows = x.numel() / cols;
   Tensor y = empty(x.shape(), x.dtype(), x.device());
@@ -44,9 +44,9 @@ Tensor rms_norm(const Tensor& h, double eps) {
 }
 
 Tensor add_rms_norm(const Tensor& x, const Tensor& residual, double eps) {
-  CHECK(x.shape() == residual.shape() && x.dtype() == residual.dtype(),
-        "[add_rms_norm] both inputs must have one shape and dtype, got ", x.dtype(), x.shape(),
-        " and ", residual.dtype(), residual.shape());
+  HRM_CHECK(x.shape() == residual.shape() && x.dtype() == residual.dtype(),
+            "[add_rms_norm] both inputs must have one shape and dtype, got ", x.dtype(), x.shape(),
+            " and ", residual.dtype(), residual.shape());
   if (!fusion_enabled()) return rms_norm_reference(x + residual, eps);
   const auto [y, rstd] = forward(dense(x), dense(residual), eps);
   return record("add_rms_norm", y, {x, residual}, {{"y", y}, {"rstd", rstd}},

@@ -38,7 +38,7 @@ Tensor rotate(const Tensor& input, const RopeTables& tables, bool inverse) {
 }  // namespace
 
 RopeTables rope_tables(int64_t seq, int64_t head_dim, double theta, DType dtype, Device device) {
-  CHECK(head_dim % 2 == 0, "[rope] head_dim must be even, got ", head_dim);
+  HRM_CHECK(head_dim % 2 == 0, "[rope] head_dim must be even, got ", head_dim);
   RopeTables tables = dtype == DType::f64
                           ? make_tables<double>(seq, head_dim, theta)
                           : make_tables<float>(seq, head_dim, static_cast<float>(theta));
@@ -46,11 +46,12 @@ RopeTables rope_tables(int64_t seq, int64_t head_dim, double theta, DType dtype,
 }
 
 Tensor rope(const Tensor& x, const RopeTables& tables) {
-  CHECK(x.ndim() == 4 && x.size(3) % 2 == 0 && tables.cos.shape() == Shape({x.size(1), x.size(3)}),
-        "[rope] needs x [batch, seq, heads, head_dim] and tables [seq, head_dim], got ", x.shape(),
-        " and ", tables.cos.shape());
-  CHECK(tables.cos.dtype() == accumulate_type(x.dtype()), "[rope] tables of ", x.dtype(),
-        " inputs must be ", accumulate_type(x.dtype()), ", got ", tables.cos.dtype());
+  HRM_CHECK(
+      x.ndim() == 4 && x.size(3) % 2 == 0 && tables.cos.shape() == Shape({x.size(1), x.size(3)}),
+      "[rope] needs x [batch, seq, heads, head_dim] and tables [seq, head_dim], got ", x.shape(),
+      " and ", tables.cos.shape());
+  HRM_CHECK(tables.cos.dtype() == accumulate_type(x.dtype()), "[rope] tables of ", x.dtype(),
+            " inputs must be ", accumulate_type(x.dtype()), ", got ", tables.cos.dtype());
   if (!fusion_enabled()) return rope_reference(x, tables);
   return record("rope", rotate(x, tables, false), {x}, {{"cos", tables.cos}, {"sin", tables.sin}},
                 [](const Saved& saved, const Tensor& dy) {

@@ -9,8 +9,8 @@
 namespace hrm {
 
 Tensor swiglu(const Tensor& input) {
-  CHECK(input.ndim() >= 1 && input.shape().back() > 0 && input.shape().back() % 2 == 0,
-        "[swiglu] the last dimension must be even, got ", input.shape());
+  HRM_CHECK(input.ndim() >= 1 && input.shape().back() > 0 && input.shape().back() % 2 == 0,
+            "[swiglu] the last dimension must be even, got ", input.shape());
   if (!fusion_enabled()) return swiglu_reference(input);
   const Tensor gate_up = dense(input);
   const int64_t inter = gate_up.shape().back() / 2, rows = gate_up.numel() / (2 * inter);

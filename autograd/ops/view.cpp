@@ -20,16 +20,16 @@ Tensor select(const Tensor& x, int dim, int64_t index) {
 Tensor expand(const Tensor& x, const Shape& shape) { return x.expanded(shape); }
 
 Tensor concat(const Tensors& parts, int dim) {
-  CHECK(!parts.empty(), "[concat] needs at least one tensor");
+  HRM_CHECK(!parts.empty(), "[concat] needs at least one tensor");
   dim = wrap_dim(dim, parts[0].ndim(), "concat");
   int64_t total = 0;
   std::vector<int64_t> sizes;
   for (const Tensor& part : parts) {
-    CHECK(part.ndim() == parts[0].ndim() &&
-              part.shape().with(dim, 0) == parts[0].shape().with(dim, 0) &&
-              part.dtype() == parts[0].dtype(),
-          "[concat] parts must agree in dtype and in all dimensions but ", dim, ", got ",
-          parts[0].dtype(), parts[0].shape(), " and ", part.dtype(), part.shape());
+    HRM_CHECK(part.ndim() == parts[0].ndim() &&
+                  part.shape().with(dim, 0) == parts[0].shape().with(dim, 0) &&
+                  part.dtype() == parts[0].dtype(),
+              "[concat] parts must agree in dtype and in all dimensions but ", dim, ", got ",
+              parts[0].dtype(), parts[0].shape(), " and ", part.dtype(), part.shape());
     sizes.push_back(part.size(dim));
     total += sizes.back();
   }
@@ -56,8 +56,8 @@ Tensor concat(const Tensors& parts, int dim) {
 
 Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after) {
   dim = wrap_dim(dim, x.ndim(), "pad");
-  CHECK(before >= 0 && after >= 0, "[pad] widths must not be negative, got ", before, " and ",
-        after);
+  HRM_CHECK(before >= 0 && after >= 0, "[pad] widths must not be negative, got ", before, " and ",
+            after);
   const int64_t size = x.size(dim);
   const Tensor y = zeros(x.shape().with(dim, before + size + after), x.dtype(), x.device());
   {

@@ -1,6 +1,8 @@
 // The matrix product in rungs, from three loops to the production kernel: y = x w', the product of
 // a linear layer, on one thread. Each rung changes one thing; its share of the machine's peak says
 // what that was worth. Run it: build/cpu/bench/ladder/gemm
+#include "kernels/gemm.h"
+
 #include <omp.h>
 
 #include <cmath>
@@ -9,7 +11,6 @@
 
 #include "bench/measure.h"
 #include "kernels/cpu/gemm_core.h"
-#include "kernels/gemm.h"
 
 using namespace hrm;
 

@@ -1,6 +1,8 @@
 // The residual sum and RMSNorm in rungs: y = (x + r) / sqrt(mean((x + r)^2) + eps), on one thread.
 // Nothing here is about arithmetic: each rung reads or writes less. Run it:
 // build/cpu/bench/ladder/rms_norm
+#include "kernels/rms_norm.h"
+
 #include <omp.h>
 
 #include <cmath>
@@ -8,7 +10,6 @@
 #include <vector>
 
 #include "bench/measure.h"
-#include "kernels/rms_norm.h"
 
 using namespace hrm;
 

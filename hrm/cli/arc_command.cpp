@@ -61,9 +61,10 @@ DataView pool_of(const PredictSettings& s, const Config& config) {
   DataView view = view_of(config);
   if (!s.tasks.empty()) view.tasks = s.tasks;
   if (config.model.conditioning == Conditioning::variant) {
-    CHECK(s.kinds.empty() && s.seed < 0,
-          "[arc] a model with conditioning=variant knows the variants of its training alone. HINT: "
-          "leave out --kinds and --seed, or train with --set conditioning=task");
+    HRM_CHECK(
+        s.kinds.empty() && s.seed < 0,
+        "[arc] a model with conditioning=variant knows the variants of its training alone. HINT: "
+        "leave out --kinds and --seed, or train with --set conditioning=task");
     view.pool = s.variants;
     return view;
   }
@@ -131,7 +132,7 @@ void write_predictions(const Path& out, const std::vector<TaskOutcome>& outcomes
 
 // Gives every puzzle the embedding of another: what is left does not come from it.
 void shuffle_puzzle_rows(LoadedRun& run) {
-  CHECK(run.model->puzzle_emb, "[arc] --shuffle needs a puzzle table; this model has none");
+  HRM_CHECK(run.model->puzzle_emb, "[arc] --shuffle needs a puzzle table; this model has none");
   const Tensor& table = run.model->puzzle_emb->weights;
   std::vector<int64_t> order(table.size(0));
   std::iota(order.begin(), order.end(), 0);
@@ -145,10 +146,10 @@ void shuffle_puzzle_rows(LoadedRun& run) {
 // Says when --variants asks for what there is not.
 void check_pool(const PredictSettings& s, const PuzzleDataset& data) {
   if (s.variants < 0) return;
-  CHECK(arc_examples(data), "[arc] --variants chooses among those of the compact form; ",
-        data.folder().string(),
-        " is in the official form, and all of its variants vote. HINT: leave "
-        "it out");
+  HRM_CHECK(arc_examples(data), "[arc] --variants chooses among those of the compact form; ",
+            data.folder().string(),
+            " is in the official form, and all of its variants vote. HINT: leave "
+            "it out");
   note_pool(s.variants, data);
 }
 
@@ -156,7 +157,7 @@ void predict(const PredictSettings& s) {
   s.common.apply();
   LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
   const PuzzleDataset data = open_data(run, s.data, "test", pool_of(s, run.config));
-  CHECK(data.num_examples() > 0, "[arc] ", data.folder().string(), " has no evaluated tasks");
+  HRM_CHECK(data.num_examples() > 0, "[arc] ", data.folder().string(), " has no evaluated tasks");
   check_pool(s, data);
   const Path out = s.out.empty() ? Path(s.run) / "predictions" : Path(s.out);
   create_folder(out);  // first, so that no work is lost where it cannot be
@@ -222,8 +223,9 @@ void add_predictions(Sheet& sheet, const Model& model, const PuzzleDataset& data
 }
 
 std::vector<ArcTask> tasks_of_data(const Path& folder) {
-  CHECK(fs::exists(folder / kArcFile), "[arc] ", folder.string(),
-        " is no ARC data set in the compact form. HINT: --from FOLDER with the files of its tasks");
+  HRM_CHECK(
+      fs::exists(folder / kArcFile), "[arc] ", folder.string(),
+      " is no ARC data set in the compact form. HINT: --from FOLDER with the files of its tasks");
   return read_arc_data(folder / kArcFile).tasks;
 }
 
@@ -234,8 +236,8 @@ struct ShowSettings : PredictSettings {
 
 void show(ShowSettings s) {
   s.common.apply();
-  CHECK(s.from.empty() || s.data.empty(),
-        "[arc] --from and --data both say where the task is. HINT: leave one of them out");
+  HRM_CHECK(s.from.empty() || s.data.empty(),
+            "[arc] --from and --data both say where the task is. HINT: leave one of them out");
   std::optional<LoadedRun> run;
   std::vector<ArcTask> tasks;
   if (!s.run.empty()) {
@@ -254,7 +256,7 @@ void show(ShowSettings s) {
     s.tasks = {s.task};
     if (s.variants < 0) s.variants = 0;
     const PuzzleDataset data = open_data(*run, s.data, "test", pool_of(s, run->config));
-    CHECK(data.num_examples() > 0, "[arc] ", s.task, " is no evaluated task of ", s.data);
+    HRM_CHECK(data.num_examples() > 0, "[arc] ", s.task, " is no evaluated task of ", s.data);
     check_pool(s, data);
     add_predictions(sheet, *run->model, data, s.options);
   }
@@ -263,8 +265,8 @@ void show(ShowSettings s) {
     std::printf("%s", sheet_text(sheet, use_colour(stdout)).c_str());
     return;
   }
-  CHECK(extension == ".html" || extension == ".svg" || extension == ".png",
-        "[arc] --out must end in .html, .svg or .png, got '", s.out, "'");
+  HRM_CHECK(extension == ".html" || extension == ".svg" || extension == ".png",
+            "[arc] --out must end in .html, .svg or .png, got '", s.out, "'");
   write_output(s.out, extension == ".html"  ? sheet_html(s.task, sheet)
                       : extension == ".svg" ? sheet_svg(sheet)
                                             : sheet_png(sheet));
@@ -330,12 +332,12 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
   view.pool = fit.pool;
   const PuzzleDataset test(std::make_shared<ArcExamples>(data, "test", view, arc_examples(train)),
                            run);
-  CHECK(!start || train.info().seq_len == config.model.seq_len,
-        "[adapt] the task needs a canvas of ", train.info().seq_len, " cells, the model has ",
-        config.model.seq_len);
+  HRM_CHECK(!start || train.info().seq_len == config.model.seq_len,
+            "[adapt] the task needs a canvas of ", train.info().seq_len, " cells, the model has ",
+            config.model.seq_len);
   RunFolder folder(run);
-  CHECK(!folder.has_run() && list_checkpoints(run).empty(), "[adapt] ", run.string(),
-        " holds a run already. HINT: choose another --out folder");
+  HRM_CHECK(!folder.has_run() && list_checkpoints(run).empty(), "[adapt] ", run.string(),
+            " holds a run already. HINT: choose another --out folder");
   adopt_data(config, train);
   config.tasks.clear();
   if (!fit.network) config.train.lr = 0, config.train.weight_decay = 0;
@@ -413,10 +415,10 @@ void adapt(const AdaptSettings& s) {
   const StopSignals signals(StopSignals::Second::ends_the_process);
   LoadedRun run = load_run(s.run, s.checkpoint);
   const std::vector<ArcTask> tasks = load_all_arc({s.puzzle});
-  CHECK(tasks.size() == 1, "[adapt] --puzzle must be a file of one task, got ", tasks.size());
+  HRM_CHECK(tasks.size() == 1, "[adapt] --puzzle must be a file of one task, got ", tasks.size());
   const int side = canvas_of(run.config.model);
-  CHECK(run.config.model.vocab_size == kArcVocab && side * side == run.config.model.seq_len,
-        "[adapt] ", s.run, " is no ARC model");
+  HRM_CHECK(run.config.model.vocab_size == kArcVocab && side * side == run.config.model.seq_len,
+            "[adapt] ", s.run, " is no ARC model");
   Config config = run.config;
   config.train.batch_size = std::min<int64_t>(config.train.batch_size, 32);
   config.train.micro_batches = 1, config.train.refill = Refill::only_halted;
@@ -525,19 +527,19 @@ constexpr const char* kFarmLog = "farm.log";  // in every folder that a farm mak
 // A new folder for a task. What a farm that was stopped left there is removed, and nothing else.
 void make_task_folder(const Path& folder) {
   const Path parent = folder.parent_path();
-  CHECK(!fs::is_symlink(parent), "[farm] ", parent.string(),
-        " is a symbolic link. HINT: choose another --out folder");
+  HRM_CHECK(!fs::is_symlink(parent), "[farm] ", parent.string(),
+            " is a symbolic link. HINT: choose another --out folder");
   std::error_code error, none;
   if (fs::exists(fs::symlink_status(folder, none))) {
     const bool ours = !fs::is_symlink(folder) &&
                       (fs::exists(folder / kFarmLog, none) || fs::is_empty(folder, none));
-    CHECK(ours, "[farm] ", folder.string(),
-          " was not made by a farm. HINT: move it away, or choose another --out folder");
+    HRM_CHECK(ours, "[farm] ", folder.string(),
+              " was not made by a farm. HINT: move it away, or choose another --out folder");
     fs::remove_all(folder, error);
   }
   if (!error) fs::create_directories(folder, error);
-  CHECK(!error, "[farm] cannot make ", folder.string(), ": ", error.message(),
-        ". HINT: choose an --out folder in which you may write");
+  HRM_CHECK(!error, "[farm] cannot make ", folder.string(), ": ", error.message(),
+            ". HINT: choose an --out folder in which you may write");
 }
 
 // The lines of a farm's results.jsonl, one for each task.
@@ -624,7 +626,7 @@ void farm(const FarmSettings& s) {
   std::vector<ArcTask> tasks = load_arc({s.from.begin(), s.from.end()}, &repeated);
   if (!s.tasks.empty()) keep_tasks(tasks, s.tasks);
   const Path results = Path(s.out) / "results.jsonl";
-  CHECK(
+  HRM_CHECK(
       s.checkpoint.empty() || !s.init.empty(),
       "[farm] --checkpoint chooses the weights of --init. HINT: add it, or leave --checkpoint out");
   const std::string weights = s.init.empty() ? "" : load_run(s.init, s.checkpoint).checksum;
@@ -634,13 +636,13 @@ void farm(const FarmSettings& s) {
   const auto done = [&](const ArcTask& t) {
     const auto line = std::ranges::find_if(lines, [&](const Json& l) { return l["task"] == t.id; });
     if (line == lines.end()) return false;
-    CHECK((*line)["key"] != "", "[farm] ", results.string(), " holds a result of ", t.id,
-          " of an earlier version, which does not say with which settings it was found. HINT: "
-          "choose another --out folder");
-    CHECK((*line)["key"] == farm_key(s, t, weights), "[farm] ", results.string(),
-          " holds a result of ", t.id,
-          " that was found with other settings, or of another task of this name. HINT: choose "
-          "another --out folder");
+    HRM_CHECK((*line)["key"] != "", "[farm] ", results.string(), " holds a result of ", t.id,
+              " of an earlier version, which does not say with which settings it was found. HINT: "
+              "choose another --out folder");
+    HRM_CHECK((*line)["key"] == farm_key(s, t, weights), "[farm] ", results.string(),
+              " holds a result of ", t.id,
+              " that was found with other settings, or of another task of this name. HINT: choose "
+              "another --out folder");
     return true;
   };
   if (const auto before = std::erase_if(tasks, done))

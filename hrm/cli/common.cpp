@@ -35,8 +35,8 @@ std::string portable_data(const Path& run, const std::string& data) {
 }  // namespace
 
 void check_name(const Path& folder) {
-  CHECK(is_utf8(folder.string()), "[run] the name of the folder ", printable(folder.string()),
-        " is not UTF-8 text, and config.json could not hold it. HINT: rename it");
+  HRM_CHECK(is_utf8(folder.string()), "[run] the name of the folder ", printable(folder.string()),
+            " is not UTF-8 text, and config.json could not hold it. HINT: rename it");
 }
 
 std::string stored_name(const Path& path) {
@@ -61,8 +61,8 @@ void CommonOptions::add(CLI::App& command) {
 
 void CommonOptions::apply() const {
   if (threads > 0) omp_set_num_threads(threads);
-  CHECK(!tf32 || device() == Device::cuda,
-        "[device] --tf32 is of a GPU's tensor cores. HINT: --device cuda, or leave it out");
+  HRM_CHECK(!tf32 || device() == Device::cuda,
+            "[device] --tf32 is of a GPU's tensor cores. HINT: --device cuda, or leave it out");
   runtime::require_device(device());
   runtime::set_tf32(device(), tf32);
 }
@@ -83,9 +83,9 @@ void check_finite_values(const std::string& file, const std::string& name, const
                          const char* hint) {
   const T* values = tensor.data<T>();
   for (int64_t i = 0; i < tensor.numel(); ++i)
-    CHECK(std::isfinite(static_cast<double>(values[i])), "[weights] ", file, ": '", name,
-          "' must hold finite numbers, got ", static_cast<double>(values[i]), " at element ", i,
-          ". HINT: ", hint);
+    HRM_CHECK(std::isfinite(static_cast<double>(values[i])), "[weights] ", file, ": '", name,
+              "' must hold finite numbers, got ", static_cast<double>(values[i]), " at element ", i,
+              ". HINT: ", hint);
 }
 
 }  // namespace
@@ -104,11 +104,12 @@ LoadedRun load_run(const Path& run, const std::string& which, Device device) {
   loaded.config = read_config(run);
   const bool has_best = fs::exists(run / "best");
   if (which == "best" || (which.empty() && has_best)) {
-    CHECK(has_best, "[run] ", run.string(), " has no best checkpoint yet. HINT: --checkpoint last");
+    HRM_CHECK(has_best, "[run] ", run.string(),
+              " has no best checkpoint yet. HINT: --checkpoint last");
     loaded.weights = run / "best";
   } else if (which == "last" || which.empty()) {
     const std::vector<Path> steps = list_checkpoints(run);
-    CHECK(!steps.empty(), "[run] ", run.string(), " has no checkpoint. HINT: train it first");
+    HRM_CHECK(!steps.empty(), "[run] ", run.string(), " has no checkpoint. HINT: train it first");
     loaded.weights = steps.back();
   } else {
     loaded.weights = checkpoint_named(run, which);
@@ -140,9 +141,9 @@ DataView view_of(const Config& config) {
 PuzzleDataset open_data(LoadedRun& run, const std::string& data, const std::string& split,
                         const DataView& view) {
   const std::string folder = data.empty() ? run.config.data : data;
-  CHECK(!folder.empty(), "[data] the run names no data set. HINT: --data DIR");
-  CHECK(fs::exists(folder), "[data] the data set of the run is not in ", folder,
-        " any more. HINT: --data DIR says where it is now");
+  HRM_CHECK(!folder.empty(), "[data] the run names no data set. HINT: --data DIR");
+  HRM_CHECK(fs::exists(folder), "[data] the data set of the run is not in ", folder,
+            " any more. HINT: --data DIR says where it is now");
   PuzzleDataset dataset = open_dataset(folder, split, view);
   arrange_puzzle_rows(run, dataset);
   check_dataset_fits(run.config.model, dataset);
@@ -155,10 +156,10 @@ void arrange_puzzle_rows(LoadedRun& run, const PuzzleDataset& data) {
   const std::set<uint64_t> known(run.puzzle_names.begin(), run.puzzle_names.end());
   for (int64_t p = 0; p < data.num_puzzles(); ++p) {
     const int32_t id = data.read(data.puzzle(p).first).puzzle_id;
-    CHECK(known.contains(names[id]), "[run] puzzle '", data.puzzle_name(id), "' of ",
-          data.folder().string(),
-          " is unknown to the checkpoint. HINT: fewer --variants, or `hrm "
-          "adapt` fits a task that was not in training");
+    HRM_CHECK(known.contains(names[id]), "[run] puzzle '", data.puzzle_name(id), "' of ",
+              data.folder().string(),
+              " is unknown to the checkpoint. HINT: fewer --variants, or `hrm "
+              "adapt` fits a task that was not in training");
   }
   int64_t found = 0;
   run.model->replace_puzzle_rows(
@@ -197,8 +198,9 @@ void check_settings(const std::vector<std::string>& items) {
   for (const std::string& item : items) {
     const std::string key = item.substr(0, item.find('='));
     for (const char* size : {"seq_len", "vocab_size", "num_puzzle_identifiers"})
-      CHECK(key != size, "[config] ", key, " is a size of the data set and cannot be set, got '",
-            item, "'. HINT: leave it out");
+      HRM_CHECK(key != size, "[config] ", key,
+                " is a size of the data set and cannot be set, got '", item,
+                "'. HINT: leave it out");
   }
 }
 
@@ -210,9 +212,9 @@ void apply_settings(Config& config, const std::vector<std::string>& items) {
     heads |= item.starts_with("num_heads=") || item.starts_with("hidden_size=");
   }
   const ModelConfig& m = config.model;
-  CHECK(!heads || m.num_heads < 1 || m.hidden_size % m.num_heads == 0,
-        "[config] num_heads must divide hidden_size ", m.hidden_size, ", got ", m.num_heads,
-        ". HINT: --set num_heads=", std::gcd(m.num_heads, m.hidden_size));
+  HRM_CHECK(!heads || m.num_heads < 1 || m.hidden_size % m.num_heads == 0,
+            "[config] num_heads must divide hidden_size ", m.hidden_size, ", got ", m.num_heads,
+            ". HINT: --set num_heads=", std::gcd(m.num_heads, m.hidden_size));
 }
 
 void adopt_data(Config& config, const PuzzleDataset& data) {

@@ -23,8 +23,8 @@ std::vector<Compared> read_runs(const char* command, const std::vector<std::stri
   std::vector<Compared> runs;
   for (const std::string& folder : folders) {
     runs.push_back({folder, read_config(folder), read_metrics(folder)});
-    CHECK(!runs.back().lines.train.empty(), "[", command, "] ", folder,
-          " has no metrics yet. HINT: train it first");
+    HRM_CHECK(!runs.back().lines.train.empty(), "[", command, "] ", folder,
+              " has no metrics yet. HINT: train it first");
   }
   return runs;
 }
@@ -111,10 +111,10 @@ void compare(const std::vector<std::string>& folders, const Path& out) {
 void write_metrics(const std::string& folder, const std::string& csv,
                    const std::string& tensorboard) {
   const MetricLines lines = read_runs("metrics", {folder})[0].lines;
-  CHECK(!csv.empty() || !tensorboard.empty(),
-        "[metrics] nothing to write. HINT: --csv FILE or "
-        "--tensorboard FOLDER; the JSON lines are ",
-        folder, "/metrics.jsonl");
+  HRM_CHECK(!csv.empty() || !tensorboard.empty(),
+            "[metrics] nothing to write. HINT: --csv FILE or "
+            "--tensorboard FOLDER; the JSON lines are ",
+            folder, "/metrics.jsonl");
   if (!csv.empty()) {
     write_output(csv, metrics_csv(lines));
     if (!is_standard_output(csv)) std::printf("%s\n", csv.c_str());

@@ -67,9 +67,9 @@ void make_sudoku(SudokuOptions o) {
     int low = 0, high = 0;
     char rest = 0;
     const bool fine = std::sscanf(o.givens.c_str(), "%d-%d%c", &low, &high, &rest) == 2;
-    CHECK(fine && low > 0 && low <= high && high <= o.build.rules.cells(),
-          "[sudoku] --givens must be LOW-HIGH within 1-", o.build.rules.cells(), ", got '",
-          o.givens, "'");
+    HRM_CHECK(fine && low > 0 && low <= high && high <= o.build.rules.cells(),
+              "[sudoku] --givens must be LOW-HIGH within 1-", o.build.rules.cells(), ", got '",
+              o.givens, "'");
     o.build.givens_low = low, o.build.givens_high = high;
   }
   if (o.build.count < 0) o.build.count = o.from.empty() ? 10000 : 0;
@@ -101,12 +101,12 @@ void make_mazes(MazeOptions o) {
   o.build.from = o.from, o.build.test_from = o.test_from, o.build.csv = o.csv;
   if (!o.walls.empty()) {
     char rest = 0;
-    CHECK(std::sscanf(o.walls.c_str(), "%lf-%lf%c", &o.build.walls_low, &o.build.walls_high,
-                      &rest) == 2,
-          "[maze] --walls must be a range such as 0.3-0.5, got '", o.walls, "'");
+    HRM_CHECK(std::sscanf(o.walls.c_str(), "%lf-%lf%c", &o.build.walls_low, &o.build.walls_high,
+                          &rest) == 2,
+              "[maze] --walls must be a range such as 0.3-0.5, got '", o.walls, "'");
   }
-  CHECK(!o.json || !is_standard_output(o.csv),
-        "[maze] --json and --csv would both go to the standard output. HINT: --csv FILE");
+  HRM_CHECK(!o.json || !is_standard_output(o.csv),
+            "[maze] --json and --csv would both go to the standard output. HINT: --csv FILE");
   Progress bar("make", "mazes");
   o.build.on_progress = bar.callback();
   const MazeSummary s = build_maze(o.build, o.out);
@@ -141,8 +141,8 @@ int canvas_side(const std::string& text) {
   int side = 0;
   const char* end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, side);
-  CHECK(error == std::errc() && rest == end && side >= 1 && side <= kArcSide,
-        "[arc] --canvas must be auto or a side of 1 to ", kArcSide, ", got '", text, "'");
+  HRM_CHECK(error == std::errc() && rest == end && side >= 1 && side <= kArcSide,
+            "[arc] --canvas must be auto or a side of 1 to ", kArcSide, ", got '", text, "'");
   return side;
 }
 
@@ -233,8 +233,8 @@ void show(const std::string& folder, const std::string& split, int64_t index, in
               format_count(data.num_puzzles()).c_str(), format_count(data.num_groups()).c_str(),
               static_cast<long long>(info.seq_len), static_cast<long long>(info.vocab_size),
               format_count(info.num_puzzle_identifiers).c_str());
-  CHECK(index >= 0 && (index < data.num_examples() || data.num_examples() == 0),
-        "[data] --index must be in 0..", data.num_examples() - 1, ", got ", index);
+  HRM_CHECK(index >= 0 && (index < data.num_examples() || data.num_examples() == 0),
+            "[data] --index must be in 0..", data.num_examples() - 1, ", got ", index);
   for (int64_t i = index; i < std::min(data.num_examples(), index + count); ++i) {
     const Example example = data.read(i);
     std::printf("\nexample %lld, puzzle id %d %s\n%s", static_cast<long long>(i), example.puzzle_id,

@@ -50,8 +50,8 @@ Config configuration(const Settings& s) {
 void make_puzzles(const Config& config, const Path& out) {
   const ModelConfig& m = config.model;
   const auto side = std::lround(std::sqrt(static_cast<double>(m.seq_len)));
-  CHECK(side * side == m.seq_len && m.vocab_size == side + 2, "[lab] the preset '", config.preset,
-        "' is not for Sudoku, so it needs a data set. HINT: --data DIR");
+  HRM_CHECK(side * side == m.seq_len && m.vocab_size == side + 2, "[lab] the preset '",
+            config.preset, "' is not for Sudoku, so it needs a data set. HINT: --data DIR");
   SudokuBuild build;
   build.rules = SudokuRules::of_side(static_cast<int>(side));
   build.count = 4000, build.test_count = 40;
@@ -94,7 +94,7 @@ void gradients(Settings s) {
   Trainer trainer(config, data, nullptr, work.path, s.common.device());
   if (!s.run.empty()) {  // read where it is, and never written
     const std::vector<Path> all = list_checkpoints(s.run);
-    CHECK(!all.empty(), "[lab] ", s.run, " has no checkpoint. HINT: train it first");
+    HRM_CHECK(!all.empty(), "[lab] ", s.run, " has no checkpoint. HINT: train it first");
     fs::create_directory_symlink(fs::absolute(all.back()),
                                  work.path / "checkpoints" / all.back().filename());
     trainer.resume();
@@ -103,8 +103,8 @@ void gradients(Settings s) {
     s.steps = s.run.empty() ? std::vector<int64_t>{0, 100, 400}
                             : std::vector<int64_t>{trainer.steps_done()};
   std::sort(s.steps.begin(), s.steps.end());
-  CHECK(s.steps.front() >= trainer.steps_done(), "[lab] --steps must be at least ",
-        trainer.steps_done(), ", where the training starts, got ", s.steps.front());
+  HRM_CHECK(s.steps.front() >= trainer.steps_done(), "[lab] --steps must be at least ",
+            trainer.steps_done(), ", where the training starts, got ", s.steps.front());
   TrainSampler sampler(data, static_cast<uint64_t>(config.train.seed) + 1,
                        config.train.augment ? data.task().augmentation() : nullptr);
   Json points = Json::array();

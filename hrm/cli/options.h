@@ -2,11 +2,12 @@
 // person would, and the same words stand in the help.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <limits>
 #include <string>
 #include <vector>
+
+#include <CLI/CLI.hpp>
 
 namespace hrm {
 

@@ -47,13 +47,13 @@ void run_rollouts(const EvalSettings& s, const Model& model, const PuzzleDataset
 // What a combination of options would leave without effect.
 void check_eval_options(const CLI::App& command, const EvalSettings& s) {
   const bool several = s.rollouts.rollouts > 1, noise = s.options.noise > 0;
-  CHECK(!several || noise || s.rollouts.relabel, "[eval] all ", s.rollouts.rollouts,
-        " rollouts would be the same. HINT: --noise 0.3, or --relabel for Sudoku");
-  CHECK(command.count("--seed") == 0 || noise || s.rollouts.relabel,
-        "[eval] --seed is of noise and relabelling, and there is neither. HINT: add --noise or "
-        "leave it out");
-  CHECK(command.count("--variants") == 0 || s.split == "test",
-        "[eval] --variants needs the test split. HINT: leave out --split train");
+  HRM_CHECK(!several || noise || s.rollouts.relabel, "[eval] all ", s.rollouts.rollouts,
+            " rollouts would be the same. HINT: --noise 0.3, or --relabel for Sudoku");
+  HRM_CHECK(command.count("--seed") == 0 || noise || s.rollouts.relabel,
+            "[eval] --seed is of noise and relabelling, and there is neither. HINT: add --noise or "
+            "leave it out");
+  HRM_CHECK(command.count("--variants") == 0 || s.split == "test",
+            "[eval] --variants needs the test split. HINT: leave out --split train");
 }
 
 void run_eval(const EvalSettings& s) {
@@ -62,9 +62,9 @@ void run_eval(const EvalSettings& s) {
   DataView view = view_of(run.config);
   if (s.split == "test") view.pool = s.variants;
   const PuzzleDataset data = open_data(run, s.data, s.split, view);
-  CHECK(s.variants == 0 || arc_examples(data),
-        "[eval] --variants are of ARC tasks in the compact form, ", data.folder().string(),
-        " has none. HINT: leave it out");
+  HRM_CHECK(s.variants == 0 || arc_examples(data),
+            "[eval] --variants are of ARC tasks in the compact form, ", data.folder().string(),
+            " has none. HINT: leave it out");
   if (s.variants > 0) note_pool(s.variants, data);
   if (s.rollouts.rollouts > 1) return run_rollouts(s, *run.model, data);
   EvalResult result;
@@ -179,8 +179,8 @@ Json presets_and_settings() {
 }
 
 void run_info(const std::string& run, const std::string& name, bool as_json) {
-  CHECK(run.empty() || name.empty(),
-        "[info] either a run or a --preset, got both. HINT: leave one out");
+  HRM_CHECK(run.empty() || name.empty(),
+            "[info] either a run or a --preset, got both. HINT: leave one out");
   if (run.empty() && name.empty())
     return as_json ? print_json(presets_and_settings()) : list_presets();
   Config config;

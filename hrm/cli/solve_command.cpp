@@ -28,20 +28,20 @@ bool looks_like_file(const std::string& given) {
 std::string puzzle_text(const std::string& given) {
   std::error_code none;
   const fs::file_status status = fs::status(given, none);
-  CHECK(!fs::is_directory(status), "[solve] ", given,
-        " is a folder. HINT: a puzzle, a file with one, or - for standard input");
+  HRM_CHECK(!fs::is_directory(status), "[solve] ", given,
+            " is a folder. HINT: a puzzle, a file with one, or - for standard input");
   if (given != "-" && !fs::exists(status)) {
-    CHECK(!looks_like_file(given), "[solve] there is no file ", given,
-          ". HINT: give the puzzle itself, a file with it, or - for standard input");
+    HRM_CHECK(!looks_like_file(given), "[solve] there is no file ", given,
+              ". HINT: give the puzzle itself, a file with it, or - for standard input");
     return given;
   }
   constexpr int64_t kMostBytes = 1 << 22;  // the largest maze and its line ends
   std::string text = read_input(given, kMostBytes);
-  CHECK(!text.starts_with("\xFF\xFE") && !text.starts_with("\xFE\xFF"), "[solve] ",
-        input_name(given), " is UTF-16 text. HINT: save it as UTF-8");
+  HRM_CHECK(!text.starts_with("\xFF\xFE") && !text.starts_with("\xFE\xFF"), "[solve] ",
+            input_name(given), " is UTF-16 text. HINT: save it as UTF-8");
   if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // the byte order mark of UTF-8
-  CHECK(text.find_first_not_of(" \r\n\t") != std::string::npos, "[solve] ", input_name(given),
-        " is empty. HINT: it must hold a puzzle, such as a Sudoku or a maze");
+  HRM_CHECK(text.find_first_not_of(" \r\n\t") != std::string::npos, "[solve] ", input_name(given),
+            " is empty. HINT: it must hold a puzzle, such as a Sudoku or a maze");
   return text;
 }
 
@@ -60,10 +60,10 @@ std::shared_ptr<const Task> task_of_run(const Path& run) {
 LoadedRun run_for(const SolveSettings& s, const Task& task) {
   LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
   const ModelConfig& m = run.config.model;
-  CHECK(m.input_len() == m.seq_len && task.fits(m.seq_len, m.vocab_size), "[solve] the model of ",
-        s.run, " was trained on ", m.seq_len, " tokens of vocabulary ", m.vocab_size,
-        ", this puzzle (", task.kind(), ") has ", task.cells(),
-        " cells. HINT: train a model for this kind and size");
+  HRM_CHECK(m.input_len() == m.seq_len && task.fits(m.seq_len, m.vocab_size),
+            "[solve] the model of ", s.run, " was trained on ", m.seq_len, " tokens of vocabulary ",
+            m.vocab_size, ", this puzzle (", task.kind(), ") has ", task.cells(),
+            " cells and is for ", task.kind(), ". HINT: train a model for this kind and size");
   return run;
 }
 

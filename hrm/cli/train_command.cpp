@@ -140,9 +140,9 @@ void train_with_progress(Trainer& trainer, RunFolder& folder, bool fresh, const 
 // for a setting that would make it another run.
 Config resumed_config(const Settings& s, const Path& run) {
   const Config old = read_config(run);
-  CHECK(s.preset.empty() || s.preset == old.preset, "[train] ", run.string(),
-        " holds a run of the preset '", old.preset, "', not '", s.preset,
-        "'. HINT: leave out --preset, or choose another --run folder");
+  HRM_CHECK(s.preset.empty() || s.preset == old.preset, "[train] ", run.string(),
+            " holds a run of the preset '", old.preset, "', not '", s.preset,
+            "'. HINT: leave out --preset, or choose another --run folder");
   Config config = old;
   if (!s.config_file.empty()) {
     config = Config::from_json(read_json(s.config_file), s.config_file);
@@ -155,9 +155,9 @@ Config resumed_config(const Settings& s, const Path& run) {
   s.apply_overrides(config);
   if (!s.tasks.empty()) config.tasks = s.tasks;
   for (const Difference& d : differences(old, config))
-    CHECK(may_change_on_resume(d.key), "[train] ", run.string(), " holds a run with ", d.key, " = ",
-          d.old_value, ", not ", d.new_value,
-          ". HINT: leave it out, or choose another --run folder for another run");
+    HRM_CHECK(may_change_on_resume(d.key), "[train] ", run.string(), " holds a run with ", d.key,
+              " = ", d.old_value, ", not ", d.new_value,
+              ". HINT: leave it out, or choose another --run folder for another run");
   return config;
 }
 
@@ -171,8 +171,8 @@ Config settings_of(const Path& run) {
 }
 
 Config new_config(const Settings& s) {
-  CHECK(s.preset.empty() || s.config_file.empty(),
-        "[train] --preset and --config exclude each other");
+  HRM_CHECK(s.preset.empty() || s.config_file.empty(),
+            "[train] --preset and --config exclude each other");
   Config config;
   if (!s.config_file.empty())
     config = Config::from_json(read_json(s.config_file), s.config_file);
@@ -235,9 +235,9 @@ void resume_and_say(Trainer& trainer) {
 void resume(Trainer& trainer, const Settings& s, const Path& run) {
   const Json init = read_json(run / "config.json").value("init", Json::object());
   const std::string from = init.value("run", ""), wanted = init.value("weights", "");
-  CHECK(s.init.empty() || real_name(s.init) == from, "[train] ", run.string(),
-        " holds a run that started from ", from.empty() ? "random weights" : from, ", not from ",
-        s.init, ". HINT: leave out --init, or choose another --run folder");
+  HRM_CHECK(s.init.empty() || real_name(s.init) == from, "[train] ", run.string(),
+            " holds a run that started from ", from.empty() ? "random weights" : from,
+            ", not from ", s.init, ". HINT: leave out --init, or choose another --run folder");
   if (!list_checkpoints(run).empty()) {
     resume_and_say(trainer);
   } else if (fs::exists(run / "best")) {
@@ -272,17 +272,17 @@ void say_where(const Path& run) {
 
 // A run that is there already, held from before its configuration is read.
 void resume_training(const Settings& s) {
-  CHECK(!s.run.empty() || !s.preset.empty(),
-        "[train] --resume needs a run. HINT: --run RUN names its folder");
+  HRM_CHECK(!s.run.empty() || !s.preset.empty(),
+            "[train] --resume needs a run. HINT: --run RUN names its folder");
   const Path run = run_folder(s, s.preset);
-  CHECK(fs::exists(run / "config.json"), "[train] there is no run in ", run.string(),
-        " to resume. HINT: leave out --resume to start one");
+  HRM_CHECK(fs::exists(run / "config.json"), "[train] there is no run in ", run.string(),
+            " to resume. HINT: leave out --resume to start one");
   RunFolder folder(run);
   Config config = resumed_config(s, run);
   if (!s.data.empty()) config.data = s.data;
-  CHECK(!config.data.empty(), "[train] ", run.string(), " names no data set. HINT: --data DIR");
-  CHECK(fs::exists(config.data), "[train] the data set of the run is not in ", config.data,
-        " any more. HINT: --data DIR says where it is now");
+  HRM_CHECK(!config.data.empty(), "[train] ", run.string(), " names no data set. HINT: --data DIR");
+  HRM_CHECK(fs::exists(config.data), "[train] the data set of the run is not in ", config.data,
+            " any more. HINT: --data DIR says where it is now");
   const PuzzleDataset train_data = open_dataset(config.data, "train", view_of(config));
   config.validate();
   const std::optional<PuzzleDataset> test_data = test_split(config, train_data);
@@ -317,16 +317,17 @@ void start_training(const Settings& s) {
   Config config = new_config(s);
   const Path run = run_folder(s, config.preset);
   const auto check_free = [&] {
-    CHECK(!fs::exists(run / "config.json"), "[train] ", run.string(),
-          " holds a run already. HINT: --resume goes on with it, another --run folder starts anew");
-    CHECK(list_checkpoints(run).empty(), "[train] ", run.string(),
-          " has checkpoints, but no config.json. HINT: choose another --run folder");
+    HRM_CHECK(
+        !fs::exists(run / "config.json"), "[train] ", run.string(),
+        " holds a run already. HINT: --resume goes on with it, another --run folder starts anew");
+    HRM_CHECK(list_checkpoints(run).empty(), "[train] ", run.string(),
+              " has checkpoints, but no config.json. HINT: choose another --run folder");
   };
   check_free();
   if (!s.data.empty()) config.data = s.data;
-  CHECK(!config.data.empty(), "[train] a data set is needed. HINT: ", data_hint(s, config));
-  CHECK(fs::exists(config.data), "[train] there is no data set in ", config.data,
-        ". HINT: ", data_hint(s, config));
+  HRM_CHECK(!config.data.empty(), "[train] a data set is needed. HINT: ", data_hint(s, config));
+  HRM_CHECK(fs::exists(config.data), "[train] there is no data set in ", config.data,
+            ". HINT: ", data_hint(s, config));
   const PuzzleDataset train_data = open_dataset(config.data, "train", view_of(config));
   adopt_data(config, train_data);
   config.validate();
@@ -354,11 +355,11 @@ void start_training(const Settings& s) {
 
 void train(const Settings& s) {
   s.common.apply();
-  CHECK(!s.no_graph || s.common.device() == Device::cuda,
-        "[train] --no-cuda-graph is of a GPU. HINT: --device cuda, or leave it out");
-  CHECK(s.checkpoint.empty() || (!s.init.empty() && !s.resume),
-        "[train] --checkpoint chooses the weights of --init. HINT: --resume takes the newest "
-        "checkpoint by itself");
+  HRM_CHECK(!s.no_graph || s.common.device() == Device::cuda,
+            "[train] --no-cuda-graph is of a GPU. HINT: --device cuda, or leave it out");
+  HRM_CHECK(s.checkpoint.empty() || (!s.init.empty() && !s.resume),
+            "[train] --checkpoint chooses the weights of --init. HINT: --resume takes the newest "
+            "checkpoint by itself");
   if (s.resume)
     resume_training(s);
   else
@@ -368,8 +369,8 @@ void train(const Settings& s) {
 // --- demo ---------------------------------------------------------------------------------------
 
 SudokuBuild demo_data(const std::string& name, uint64_t seed) {
-  CHECK(name == "sudoku4" || name == "sudoku6" || name == "sudoku9",
-        "[demo] presets of the demo are sudoku4, sudoku6 and sudoku9, got '", name, "'");
+  HRM_CHECK(name == "sudoku4" || name == "sudoku6" || name == "sudoku9",
+            "[demo] presets of the demo are sudoku4, sudoku6 and sudoku9, got '", name, "'");
   SudokuBuild build;
   build.seed = seed;
   build.rules = SudokuRules::of_side(name.back() - '0');

@@ -15,8 +15,8 @@ namespace {
 
 Tensor tensor_named(const NamedTensors& tensors, const std::string& name) {
   const Tensor* t = find(tensors, kOfficialPrefix + name);
-  CHECK(t, "[import] the file has no '", kOfficialPrefix, name,
-        "'. HINT: is it a checkpoint of HRM or TRM?");
+  HRM_CHECK(t, "[import] the file has no '", kOfficialPrefix, name,
+            "'. HINT: is it a checkpoint of HRM or TRM?");
   return *t;
 }
 
@@ -31,8 +31,8 @@ int64_t count_layers(const NamedTensors& tensors, const std::string& level) {
 // Fills in what the shapes tell; heads, cycles and halting come from the preset and --set.
 void adopt_shapes(ModelConfig& m, const NamedTensors& tensors) {
   const Tensor embedding = tensor_named(tensors, "embed_tokens.embedding_weight");
-  CHECK(embedding.ndim() == 2 && embedding.numel() > 0,
-        "[import] the token embedding must be [vocab, hidden], got ", embedding.shape());
+  HRM_CHECK(embedding.ndim() == 2 && embedding.numel() > 0,
+            "[import] the token embedding must be [vocab, hidden], got ", embedding.shape());
   m.vocab_size = embedding.size(0), m.hidden_size = embedding.size(1);
   m.H_layers = count_layers(tensors, "H_level"), m.L_layers = count_layers(tensors, "L_level");
   const Tensor* table = find(tensors, std::string(kOfficialPrefix) + "puzzle_emb.weights");
@@ -74,8 +74,8 @@ void note_preset(const Config& config, const std::vector<std::string>& overrides
 void run_import(const std::string& file, const std::string& run, const std::string& name,
                 const std::string& data, const std::vector<std::string>& overrides) {
   RunFolder folder(run);
-  CHECK(!folder.has_run(), "[import] ", run,
-        " is a run folder already. HINT: choose another --run folder");
+  HRM_CHECK(!folder.has_run(), "[import] ", run,
+            " is a run folder already. HINT: choose another --run folder");
   const NamedTensors tensors = from_official(read_safetensors(file).tensors);
   check_finite(tensors, file, "the training diverged; import an earlier checkpoint");
   Config config = preset(name);
@@ -120,7 +120,7 @@ void run_export(const std::string& run, const std::string& which, const std::str
       !inside.empty() &&
       (*inside.begin() == "best" || *inside.begin() == "checkpoints" || inside == "config.json" ||
        inside == "metrics.jsonl" || inside == "evaluation.json");
-  CHECK(!own, "[export] ", out, " is a part of the run itself. HINT: another --out file");
+  HRM_CHECK(!own, "[export] ", out, " is a part of the run itself. HINT: another --out file");
   write_safetensors(out, tensors, {{"format", "pt"}});
   std::fprintf(text_beside(out), "%s: the weights of %s (step %lld)\n", out.c_str(),
                loaded.weights.c_str(), static_cast<long long>(loaded.step));

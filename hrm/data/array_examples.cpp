@@ -19,12 +19,13 @@ std::vector<std::string> set_names(const Members& json) {
   std::vector<std::string> names;
   for (const Json& name : json.list("sets")) {
     const std::string text = name.is_string() ? name.get<std::string>() : "";
-    CHECK(!text.empty() && text.size() <= 100 && text.find('/') == std::string::npos &&
-              printable(text) == text,
-          "[data] ", json.source(), ": 'sets' must hold parts of file names, got ", brief(name));
+    HRM_CHECK(!text.empty() && text.size() <= 100 && text.find('/') == std::string::npos &&
+                  printable(text) == text,
+              "[data] ", json.source(), ": 'sets' must hold parts of file names, got ",
+              brief(name));
     names.push_back(text);
   }
-  CHECK(!names.empty(), "[data] ", json.source(), ": 'sets' must not be empty");
+  HRM_CHECK(!names.empty(), "[data] ", json.source(), ": 'sets' must not be empty");
   return names;
 }
 
@@ -54,10 +55,10 @@ int32_t value_at(const Tensor& t, int64_t i) {
 
 Tensor read_integers(const Path& path, int ndim) {
   const Tensor t = read_npy(path);
-  CHECK(t.dtype() == DType::u8 || t.dtype() == DType::i32, "[data] ", path.string(),
-        " must hold integers, got ", t.dtype());
-  CHECK(t.ndim() == ndim, "[data] ", path.string(), " must have ", ndim, " dimensions, got shape ",
-        t.shape());
+  HRM_CHECK(t.dtype() == DType::u8 || t.dtype() == DType::i32, "[data] ", path.string(),
+            " must hold integers, got ", t.dtype());
+  HRM_CHECK(t.ndim() == ndim, "[data] ", path.string(), " must have ", ndim,
+            " dimensions, got shape ", t.shape());
   return t;
 }
 
@@ -66,8 +67,8 @@ std::vector<int64_t> read_boundaries(const Path& path, int64_t total) {
   const Tensor t = read_integers(path, 1);
   std::vector<int64_t> b(t.numel());
   for (int64_t i = 0; i < t.numel(); ++i) b[i] = value_at(t, i);
-  CHECK(!b.empty() && b.front() == 0 && b.back() == total && std::ranges::is_sorted(b), "[data] ",
-        path.string(), " must ascend from 0 to ", total);
+  HRM_CHECK(!b.empty() && b.front() == 0 && b.back() == total && std::ranges::is_sorted(b),
+            "[data] ", path.string(), " must ascend from 0 to ", total);
   return b;
 }
 
@@ -75,12 +76,12 @@ std::vector<int64_t> read_boundaries(const Path& path, int64_t total) {
 
 std::vector<std::string> parse_identifiers(const Json& json, const std::string& source,
                                            int64_t count) {
-  CHECK(json.is_array() && std::ssize(json) == count, "[data] ", source,
-        " must be a list of as many names as there are puzzle ids (", count, "), got ",
-        brief(json));
+  HRM_CHECK(json.is_array() && std::ssize(json) == count, "[data] ", source,
+            " must be a list of as many names as there are puzzle ids (", count, "), got ",
+            brief(json));
   std::vector<std::string> names;
   for (const Json& name : json) {
-    CHECK(name.is_string(), "[data] ", source, " must hold texts, got ", brief(name));
+    HRM_CHECK(name.is_string(), "[data] ", source, " must hold texts, got ", brief(name));
     names.push_back(name.get<std::string>());
   }
   return names;
@@ -90,16 +91,17 @@ ArrayExamples::ArrayExamples(const Path& folder, const std::string& split,
                              Conditioning conditioning, std::shared_ptr<const Task> task)
     : task_(std::move(task)), blank_ids_(conditioning == Conditioning::blank) {
   const Path root = folder / split, description = root / "dataset.json";
-  CHECK(fs::exists(description), "[data] ", folder.string(), " is not a data set: there is no ",
-        description.string(),
-        fs::exists(folder) ? ". HINT: give a folder that `hrm data` has made"
-                           : ". HINT: `hrm help data` says how to make one");
-  CHECK(conditioning == Conditioning::variant || blank_ids_, "[data] conditioning ",
-        to_string(conditioning), " needs the compact ARC form, not ", folder.string(),
-        ". HINT: `hrm data arc --out ...`");
+  HRM_CHECK(fs::exists(description), "[data] ", folder.string(), " is not a data set: there is no ",
+            description.string(),
+            fs::exists(folder) ? ". HINT: give a folder that `hrm data` has made"
+                               : ". HINT: `hrm help data` says how to make one");
+  HRM_CHECK(conditioning == Conditioning::variant || blank_ids_, "[data] conditioning ",
+            to_string(conditioning), " needs the compact ARC form, not ", folder.string(),
+            ". HINT: `hrm data arc --out ...`");
   info_ = read_info(description);
-  CHECK(task_->fits(info_.seq_len, info_.vocab_size), "[data] ", (folder / "task.json").string(),
-        " does not fit the data: side, seq_len and vocab_size disagree");
+  HRM_CHECK(task_->fits(info_.seq_len, info_.vocab_size), "[data] ",
+            (folder / "task.json").string(),
+            " does not fit the data: side, seq_len and vocab_size disagree");
   const Path names = folder / "identifiers.json";
   if (fs::exists(names) && info_.num_puzzle_identifiers > 1)
     names_ = parse_identifiers(read_json(names), names.string(), info_.num_puzzle_identifiers);
@@ -121,12 +123,12 @@ void ArrayExamples::load_set(const Path& split, const std::string& name) {
   set.labels = read_integers(file("labels"), 2);
   const Tensor ids = read_integers(file("puzzle_identifiers"), 1);
   const int64_t n = set.inputs.size(0), first = std::ssize(example_puzzle_);
-  CHECK(set.inputs.shape() == set.labels.shape() && set.inputs.size(1) == info_.seq_len, "[data] ",
-        file("inputs").string(), " and labels must both be [n, ", info_.seq_len, "], got ",
-        set.inputs.shape(), " and ", set.labels.shape());
+  HRM_CHECK(set.inputs.shape() == set.labels.shape() && set.inputs.size(1) == info_.seq_len,
+            "[data] ", file("inputs").string(), " and labels must both be [n, ", info_.seq_len,
+            "], got ", set.inputs.shape(), " and ", set.labels.shape());
   const std::vector<int64_t> puzzles = read_boundaries(file("puzzle_indices"), n);
-  CHECK(ids.numel() + 1 == std::ssize(puzzles), "[data] ", file("puzzle_identifiers").string(),
-        " must have one entry a puzzle (", puzzles.size() - 1, "), got ", ids.numel());
+  HRM_CHECK(ids.numel() + 1 == std::ssize(puzzles), "[data] ", file("puzzle_identifiers").string(),
+            " must have one entry a puzzle (", puzzles.size() - 1, "), got ", ids.numel());
   const std::vector<int64_t> groups =
       read_boundaries(file("group_indices"), std::ssize(puzzles) - 1);
 
@@ -135,9 +137,9 @@ void ArrayExamples::load_set(const Path& split, const std::string& name) {
   const int64_t base_puzzle = std::ssize(puzzle_id_);
   for (int64_t p = 0; p < ids.numel(); ++p) {
     const int32_t id = value_at(ids, p);
-    CHECK(id >= 0 && id < info_.num_puzzle_identifiers, "[data] ",
-          file("puzzle_identifiers").string(), ": entry ", p, " is ", id,
-          ", num_puzzle_identifiers is ", info_.num_puzzle_identifiers);
+    HRM_CHECK(id >= 0 && id < info_.num_puzzle_identifiers, "[data] ",
+              file("puzzle_identifiers").string(), ": entry ", p, " is ", id,
+              ", num_puzzle_identifiers is ", info_.num_puzzle_identifiers);
     puzzle_id_.push_back(id);
     puzzle_begin_.push_back(first + puzzles[p + 1]);
     for (int64_t e = puzzles[p]; e < puzzles[p + 1]; ++e)
@@ -152,8 +154,8 @@ void ArrayExamples::check_tokens(const Tensor& tokens, const Path& file, bool la
   for (int64_t i = 0; i < tokens.numel(); ++i) {
     const int32_t v = value_at(tokens, i);
     const bool ignored = labels && (v == kIgnoreLabel || v == info_.ignore_label_id);
-    CHECK((v >= 0 && v < info_.vocab_size) || ignored, "[data] ", file.string(), ": row ",
-          i / info_.seq_len, " holds token ", v, ", vocab_size is ", info_.vocab_size);
+    HRM_CHECK((v >= 0 && v < info_.vocab_size) || ignored, "[data] ", file.string(), ": row ",
+              i / info_.seq_len, " holds token ", v, ", vocab_size is ", info_.vocab_size);
   }
 }
 

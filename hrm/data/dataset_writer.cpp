@@ -11,12 +11,12 @@ namespace fs = std::filesystem;
 
 DatasetWriter::DatasetWriter(Path folder, DatasetInfo info, Json task, bool replace, bool wide)
     : folder_(std::move(folder)), info_(std::move(info)), task_(std::move(task)) {
-  CHECK(!folder_.empty(), "[data] the folder to write needs a name");
+  HRM_CHECK(!folder_.empty(), "[data] the folder to write needs a name");
   wide_ = wide || info_.vocab_size > 256;
   std::error_code error;
   // The real name, without a slash at the end: the temporary folder must lie beside it, not in it.
   target_ = fs::weakly_canonical(folder_, error);
-  CHECK(!error, "[data] cannot write ", folder_.string(), ": ", error.message());
+  HRM_CHECK(!error, "[data] cannot write ", folder_.string(), ": ", error.message());
   if (!target_.has_filename()) target_ = target_.parent_path();
   temporary_ = target_.string() + ".tmp";
   check_leftovers();
@@ -40,25 +40,26 @@ void DatasetWriter::check_leftovers() const {
       const std::string name = entry.path().filename().string();
       ours = ours && (name == "new" || name == "old" || name == "lock");
     }
-  CHECK(ours && !error, "[data] ", temporary_.string(),
-        " is needed for the time of writing, and holds something else. HINT: give it another name, "
-        "or choose another --out folder");
+  HRM_CHECK(
+      ours && !error, "[data] ", temporary_.string(),
+      " is needed for the time of writing, and holds something else. HINT: give it another name, "
+      "or choose another --out folder");
 }
 
 void DatasetWriter::check_target(bool replace) {
   std::error_code error;
-  CHECK(bring_back(), "[data] a call that was killed has left the data set in ",
-        (temporary_ / "old").string(), ", and it cannot be moved back to ", target_.string(),
-        ". HINT: move it by hand");
+  HRM_CHECK(bring_back(), "[data] a call that was killed has left the data set in ",
+            (temporary_ / "old").string(), ", and it cannot be moved back to ", target_.string(),
+            ". HINT: move it by hand");
   fs::remove_all(temporary_ / "new", error);
   fs::remove_all(temporary_ / "old", error);
   const bool free = !fs::exists(folder_, error) || fs::is_empty(folder_, error);
-  CHECK(!error, "[data] cannot look into ", folder_.string(), ": ", error.message(),
-        ". HINT: --out must be a folder, or a name that is free");
+  HRM_CHECK(!error, "[data] cannot look into ", folder_.string(), ": ", error.message(),
+            ". HINT: --out must be a folder, or a name that is free");
   const bool is_dataset =
       fs::exists(folder_ / "train" / "dataset.json") || fs::exists(folder_ / kArcFile);
-  CHECK(free || (replace && is_dataset), "[data] ", folder_.string(), " exists already. HINT: ",
-        is_dataset ? "--replace writes it anew" : "choose another --out folder");
+  HRM_CHECK(free || (replace && is_dataset), "[data] ", folder_.string(), " exists already. HINT: ",
+            is_dataset ? "--replace writes it anew" : "choose another --out folder");
   if (!free) check_nothing_else();
 }
 
@@ -68,9 +69,10 @@ void DatasetWriter::check_nothing_else() const {
                                 "maze.json", kArcFile, "test_puzzles.json"};
   for (const auto& entry : fs::directory_iterator(target_)) {
     const std::string name = entry.path().filename().string();
-    CHECK(std::ranges::count(parts, name) > 0, "[data] ", folder_.string(), " also holds ", name,
-          ", which is no part of a data set and would be removed. HINT: move it away, or choose "
-          "another --out folder");
+    HRM_CHECK(
+        std::ranges::count(parts, name) > 0, "[data] ", folder_.string(), " also holds ", name,
+        ", which is no part of a data set and would be removed. HINT: move it away, or choose "
+        "another --out folder");
   }
 }
 
@@ -97,7 +99,7 @@ void DatasetWriter::open(Split& split, const std::string& name) {
   const Path folder = temporary_ / "new" / name;
   std::error_code error;
   fs::create_directories(folder, error);
-  CHECK(!error, "[data] cannot write ", folder_.string(), ": ", error.message());
+  HRM_CHECK(!error, "[data] cannot write ", folder_.string(), ": ", error.message());
   const DType dtype = wide_ ? DType::i32 : DType::u8;
   split.inputs = std::make_unique<NpyWriter>(folder / "all__inputs.npy", dtype, info_.seq_len);
   split.labels = std::make_unique<NpyWriter>(folder / "all__labels.npy", dtype, info_.seq_len);
@@ -112,17 +114,17 @@ void DatasetWriter::append(NpyWriter& file, const std::vector<int>& tokens) {
 void DatasetWriter::add(const std::string& split, const std::vector<int>& inputs,
                         const std::vector<int>& labels, int64_t group, int32_t puzzle_id,
                         bool same_puzzle) {
-  CHECK(std::ssize(inputs) == info_.seq_len && inputs.size() == labels.size(),
-        "[data] an example must have ", info_.seq_len, " tokens, got ", inputs.size(), " and ",
-        labels.size());
+  HRM_CHECK(std::ssize(inputs) == info_.seq_len && inputs.size() == labels.size(),
+            "[data] an example must have ", info_.seq_len, " tokens, got ", inputs.size(), " and ",
+            labels.size());
   Split& s = split == "train" ? train_ : test_;
   if (!s.inputs) open(s, split);
   std::vector<int> stored = labels;
   for (int& label : stored)
     if (label == kIgnoreLabel) label = static_cast<int>(info_.ignore_label_id.value_or(label));
   const auto fits = [&](int token) { return wide_ || (token >= 0 && token < 256); };
-  CHECK(std::ranges::all_of(inputs, fits) && std::ranges::all_of(stored, fits),
-        "[data] tokens must be 0..255 in a data set of bytes. HINT: wide = true stores others");
+  HRM_CHECK(std::ranges::all_of(inputs, fits) && std::ranges::all_of(stored, fits),
+            "[data] tokens must be 0..255 in a data set of bytes. HINT: wide = true stores others");
   append(*s.inputs, inputs), append(*s.labels, stored);
   if (!same_puzzle) {
     if (group != s.last_group) s.group_begin.push_back(static_cast<int32_t>(s.puzzle_ids.size()));
@@ -187,13 +189,14 @@ void DatasetWriter::finish(const std::vector<std::string>& identifiers,
 
 void check_size(double examples, int64_t seq_len, const Path& out) {
   constexpr double kMost = std::numeric_limits<int32_t>::max();
-  CHECK(examples <= kMost, "[data] a data set holds at most ", static_cast<int64_t>(kMost),
-        " examples, not ", static_cast<int64_t>(examples),
-        ". HINT: a smaller --count or --augment; training draws copies on the fly");
+  HRM_CHECK(examples <= kMost, "[data] a data set holds at most ", static_cast<int64_t>(kMost),
+            " examples, not ", static_cast<int64_t>(examples),
+            ". HINT: a smaller --count or --augment; training draws copies on the fly");
   // Inputs and labels, a byte a token.
   const double bytes = 2 * static_cast<double>(seq_len) * examples, free = free_disk_bytes(out);
-  CHECK(bytes < free, "[data] the data set needs about ", format_bytes(bytes), " of disk, ",
-        format_bytes(free), " are free. HINT: a smaller --count or --augment, or another --out");
+  HRM_CHECK(bytes < free, "[data] the data set needs about ", format_bytes(bytes), " of disk, ",
+            format_bytes(free),
+            " are free. HINT: a smaller --count or --augment, or another --out");
 }
 
 }  // namespace hrm

@@ -21,8 +21,8 @@ void put(const Example& example, const Batch& batch, int64_t r) {
 
 TrainSampler::TrainSampler(const PuzzleDataset& dataset, uint64_t seed, Augmentation augmentation)
     : dataset_(dataset), augmentation_(std::move(augmentation)), seed_(seed) {
-  CHECK(dataset.num_examples() > 0, "[data] the training split of ", dataset.folder().string(),
-        " is empty");
+  HRM_CHECK(dataset.num_examples() > 0, "[data] the training split of ", dataset.folder().string(),
+            " is empty");
   begin_epoch(0);
 }
 
@@ -77,8 +77,9 @@ void TrainSampler::restore(const Json& state) {
   const int64_t groups = std::ssize(group_order_), examples = dataset_.num_examples();
   const int64_t cursor = json.integer("group_cursor", 0, std::numeric_limits<int64_t>::max());
   std::vector<int64_t> pending = json.integers("pending", 0, std::numeric_limits<int64_t>::max());
-  CHECK(cursor <= groups && std::ranges::all_of(pending, [&](int64_t e) { return e < examples; }),
-        "[data] the saved position does not fit this data set. HINT: was the data set rebuilt?");
+  HRM_CHECK(
+      cursor <= groups && std::ranges::all_of(pending, [&](int64_t e) { return e < examples; }),
+      "[data] the saved position does not fit this data set. HINT: was the data set rebuilt?");
   const uint64_t position = json.natural("position");
   begin_epoch(json.integer("epoch", 0, std::numeric_limits<int64_t>::max() - 1));
   group_cursor_ = cursor;

@@ -10,7 +10,8 @@ constexpr int64_t kMostSegments = 100'000;
 
 // Whether a list is there and as long as it must be.
 void check_size(const std::string& source, const char* key, size_t is, size_t must) {
-  CHECK(is == must, "[report] ", source, ": '", key, "' must have ", must, " entries, got ", is);
+  HRM_CHECK(is == must, "[report] ", source, ": '", key, "' must have ", must, " entries, got ",
+            is);
 }
 
 std::vector<int> tokens_of(const Json& list, const std::string& what) {
@@ -28,8 +29,9 @@ PuzzleTrace trace_from_json(const Members& json) {
   }
   trace.q_halt = json.numbers("q_halt", 0, 1);
   trace.q_continue = json.numbers("q_continue", 0, 1);
-  CHECK(!trace.inputs.empty() && std::ssize(trace.inputs) <= kMostCells, "[report] ", json.source(),
-        ": 'inputs' must have 1..", kMostCells, " entries, got ", trace.inputs.size());
+  HRM_CHECK(!trace.inputs.empty() && std::ssize(trace.inputs) <= kMostCells, "[report] ",
+            json.source(), ": 'inputs' must have 1..", kMostCells, " entries, got ",
+            trace.inputs.size());
   if (!trace.labels.empty())
     check_size(json.source(), "labels", trace.labels.size(), trace.inputs.size());
   check_size(json.source(), "q_halt", trace.q_halt.size(), trace.predictions.size());
@@ -49,8 +51,8 @@ void read_segments(const Members& json, EvalResult& r) {
   if (!json.has("exact_by_segment")) return;
   r.exact_by_segment = json.numbers("exact_by_segment", 0, 1);
   const size_t segments = r.exact_by_segment.size();
-  CHECK(segments <= kMostSegments, "[report] ", json.source(), ": at most ", kMostSegments,
-        " segments are possible, got ", segments);
+  HRM_CHECK(segments <= kMostSegments, "[report] ", json.source(), ": at most ", kMostSegments,
+            " segments are possible, got ", segments);
   if (json.has("accuracy_by_segment")) {
     r.accuracy_by_segment = json.numbers("accuracy_by_segment", 0, 1);
     check_size(json.source(), "accuracy_by_segment", r.accuracy_by_segment.size(), segments);
@@ -105,8 +107,8 @@ EvalResult eval_result_from_json(const Json& top, const std::string& source) {
   r.seconds = json.number("seconds", 0, kMost, 0);
   r.lost_accuracy = json.number("lost_accuracy", 0, 1, 0);
   r.solved = json.text("solved", "");
-  CHECK(r.solved.find_first_not_of("01") == std::string::npos, "[report] ", source,
-        ": 'solved' must hold a 0 or a 1 for each puzzle");
+  HRM_CHECK(r.solved.find_first_not_of("01") == std::string::npos, "[report] ", source,
+            ": 'solved' must hold a 0 or a 1 for each puzzle");
   read_segments(json, r);
   if (json.has("calibration"))
     for (const Json& bin : json.list("calibration"))

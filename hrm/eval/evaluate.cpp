@@ -57,9 +57,9 @@ std::vector<double> change(const Tensor& before, const Tensor& after) {
 
 // Finite weights can still be so large that nothing sensible comes out.
 void check_number(double q_halt) {
-  CHECK(!std::isnan(q_halt),
-        "[eval] the Q head of the model gives no number: its training has diverged. HINT: an "
-        "earlier checkpoint");
+  HRM_CHECK(!std::isnan(q_halt),
+            "[eval] the Q head of the model gives no number: its training has diverged. HINT: an "
+            "earlier checkpoint");
 }
 
 double halt_margin(const ModelConfig& config, const SegmentView& view, int64_t b) {
@@ -73,7 +73,7 @@ class Evaluation {
     segments_ = options.segments > 0 ? options.segments : model.config().halt_max_steps;
     total_ = data.num_examples();
     if (options.max_puzzles > 0) total_ = std::min(total_, options.max_puzzles);
-    CHECK(total_ > 0, "[eval] the data set has no examples in this split");
+    HRM_CHECK(total_ > 0, "[eval] the data set has no examples in this split");
     result_.exact_by_segment.assign(segments_, 0);
     result_.accuracy_by_segment.assign(segments_, 0);
     result_.halt_histogram.assign(segments_ + 1, 0);
@@ -271,8 +271,8 @@ EvalResult evaluate(const Model& model, const PuzzleDataset& data, const EvalOpt
 PuzzleTrace solve_one(const Model& model, const std::vector<int>& inputs, int32_t puzzle_id,
                       const EvalOptions& options) {
   const int64_t seq = model.config().seq_len, input_len = model.config().input_len();
-  CHECK(static_cast<int64_t>(inputs.size()) == input_len, "[solve] the model takes ", input_len,
-        " tokens, got ", inputs.size());
+  HRM_CHECK(static_cast<int64_t>(inputs.size()) == input_len, "[solve] the model takes ", input_len,
+            " tokens, got ", inputs.size());
   const NoGradGuard no_grad;
   Batch batch;
   batch.inputs = from_vector(std::vector<int32_t>(inputs.begin(), inputs.end()), {1, input_len});

@@ -37,10 +37,10 @@ struct Choice {
 
 void check_rollouts(const RolloutOptions& options, Select select, const Task& task) {
   const std::string kind = task.kind().empty() ? "another" : task.kind();
-  CHECK(!options.relabel || task.first_symbol() > 0,
-        "[eval] --relabel gives other names to the digits of Sudoku; this data set is ", kind);
-  CHECK(select != Select::verify || task.has_rules(),
-        "[eval] --select verify needs the rules of the puzzles; this data set is ", kind);
+  HRM_CHECK(!options.relabel || task.first_symbol() > 0,
+            "[eval] --relabel gives other names to the digits of Sudoku; this data set is ", kind);
+  HRM_CHECK(select != Select::verify || task.has_rules(),
+            "[eval] --select verify needs the rules of the puzzles; this data set is ", kind);
 }
 
 RolloutResult roll_out(const Model& model, const PuzzleDataset& data,

@@ -1,5 +1,4 @@
 #include "hrm/lab/bias_meter.h"
-#include "hrm/gradient_rule.h"
 
 #include <algorithm>
 #include <chrono>
@@ -8,6 +7,7 @@
 #include "autograd/engine.h"
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
+#include "hrm/gradient_rule.h"
 #include "hrm/view/page.h"
 
 namespace hrm {
@@ -57,9 +57,9 @@ double seconds() {
 int64_t unrolled_segments(const std::string& rule) {
   if (!rule.starts_with("unrolled:")) return 0;
   const std::string count = rule.substr(9);
-  CHECK(!count.empty() && count.size() < 5 && count[0] != '0' &&
-            count.find_first_not_of("0123456789") == std::string::npos,
-        "[lab] unrolled:S needs a number of segments from 1, got '", rule, "'");
+  HRM_CHECK(!count.empty() && count.size() < 5 && count[0] != '0' &&
+                count.find_first_not_of("0123456789") == std::string::npos,
+            "[lab] unrolled:S needs a number of segments from 1, got '", rule, "'");
   return std::stoll(count);
 }
 

@@ -30,8 +30,8 @@ constexpr size_t kMostCommand = 1 << 16;  // characters of a command
 void replace_all(std::string& text, const std::string& what, const std::string& with) {
   for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size()) {
     text.replace(at, what.size(), with);
-    CHECK(text.size() <= kMostCommand, "[lab] a command has more than ", kMostCommand,
-          " characters once '", what, "' is replaced");
+    HRM_CHECK(text.size() <= kMostCommand, "[lab] a command has more than ", kMostCommand,
+              " characters once '", what, "' is replaced");
   }
 }
 
@@ -108,7 +108,7 @@ class Reader {
  private:
   template <class... Parts>
   void check(bool holds, const Parts&... parts) const {
-    CHECK(holds, "[lab] ", file_.string(), ": ", parts...);
+    HRM_CHECK(holds, "[lab] ", file_.string(), ": ", parts...);
   }
   std::string text(const char* key) const {
     const Json value = json_.value(key, Json(""));

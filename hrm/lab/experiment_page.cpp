@@ -126,14 +126,15 @@ const Row* only_row(const std::vector<Row>& rows, const Json& where) {
 std::vector<std::string> comparisons(const Experiment& e, const std::vector<Row>& rows) {
   std::vector<std::string> lines;
   for (const Json& pair : e.compare) {
-    CHECK(pair.is_array() && pair.size() == 2, "[lab] compare: must hold pairs, got ", brief(pair));
+    HRM_CHECK(pair.is_array() && pair.size() == 2, "[lab] compare: must hold pairs, got ",
+              brief(pair));
     const Row *first = only_row(rows, pair[0]), *second = only_row(rows, pair[1]);
     if (e.partial && !(first && second)) continue;
-    CHECK(first && second, "[lab] compare: no row is ", brief(pair[first ? 1 : 0]));
+    HRM_CHECK(first && second, "[lab] compare: no row is ", brief(pair[first ? 1 : 0]));
     const Row &a = *first, &b = *second;
     const PairedTest t = paired_test(a.solved, b.solved);
-    CHECK(a.values.contains("exact") && b.values.contains("exact"), "[lab] compare: ", brief(pair),
-          " has no share of puzzles solved exactly");
+    HRM_CHECK(a.values.contains("exact") && b.values.contains("exact"),
+              "[lab] compare: ", brief(pair), " has no share of puzzles solved exactly");
     lines.push_back(described(pair[0]) + " against " + described(pair[1]) + ": " +
                     text_of(a.values.at("exact"), true) + " and " +
                     text_of(b.values.at("exact"), true) + "; of the puzzles " +

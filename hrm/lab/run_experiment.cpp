@@ -24,8 +24,8 @@ std::string key_of(const std::string& text) { return hexadecimal(name_hash(text)
 void make_folder(const Path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  CHECK(!error, "[lab] cannot create ", folder.string(), ": ", error.message(),
-        ". HINT: choose an --out folder in which you may write");
+  HRM_CHECK(!error, "[lab] cannot create ", folder.string(), ": ", error.message(),
+            ". HINT: choose an --out folder in which you may write");
 }
 
 constexpr int64_t kMostSteps = int64_t{1} << 50;
@@ -255,7 +255,7 @@ void Run::train(const Job& job) {
     throw text.find("--resume") == std::string::npos ? error
                                                      : Error(text.substr(0, text.find(". HINT: ")));
   }
-  CHECK(step() == job.steps, "[lab] the training in ", job.run.string(), " was stopped");
+  HRM_CHECK(step() == job.steps, "[lab] the training in ", job.run.string(), " was stopped");
 }
 
 // What a judgement's command prints.
@@ -274,7 +274,7 @@ Json Run::judge(const Job& job) {
   Record base;
   base.labels = job.trial.labels;
   const MetricLines lines = read_metrics(job.run);
-  CHECK(!lines.train.empty(), "[lab] ", job.run.string(), " has no metrics");
+  HRM_CHECK(!lines.train.empty(), "[lab] ", job.run.string(), " has no metrics");
   base.values["samples"] = lines.train.back().value("samples", 0.0);
   base.values["train_seconds"] = lines.train.back().value("elapsed", 0.0);
   std::vector<Record> all;

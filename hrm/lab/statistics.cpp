@@ -26,7 +26,7 @@ double central_probability(double t, int64_t n) {
 }  // namespace
 
 double student_quantile(int64_t degrees) {
-  CHECK(degrees >= 1, "[statistics] Student's t needs a degree of freedom");
+  HRM_CHECK(degrees >= 1, "[statistics] Student's t needs a degree of freedom");
   double low = 0, high = 20;
   while (high - low > 1e-9) {
     const double middle = (low + high) / 2;
@@ -61,14 +61,14 @@ PairedTest paired_test(int64_t more_first, int64_t more_second) {
 
 PairedTest paired_test(const std::vector<std::string>& first,
                        const std::vector<std::string>& second) {
-  CHECK(!first.empty() && first.size() == second.size(),
-        "[statistics] a paired test needs as many ", "seeds of one setting as of the other, got ",
-        first.size(), " and ", second.size());
+  HRM_CHECK(!first.empty() && first.size() == second.size(),
+            "[statistics] a paired test needs as many ",
+            "seeds of one setting as of the other, got ", first.size(), " and ", second.size());
   std::vector<int64_t> difference(first[0].size(), 0);
   for (size_t s = 0; s < first.size(); ++s) {
-    CHECK(first[s].size() == difference.size() && second[s].size() == difference.size(),
-          "[statistics] the settings were tried on ", first[s].size(), " and on ", second[s].size(),
-          " puzzles");
+    HRM_CHECK(first[s].size() == difference.size() && second[s].size() == difference.size(),
+              "[statistics] the settings were tried on ", first[s].size(), " and on ",
+              second[s].size(), " puzzles");
     for (size_t i = 0; i < difference.size(); ++i)
       difference[i] += (first[s][i] == '1') - (second[s][i] == '1');
   }

@@ -141,9 +141,9 @@ Tensor Model::puzzle_embedding(const Tensor& inputs, const Tensor& puzzle_rows) 
 }
 
 Tensor Model::input_embeddings(const Tensor& inputs, const Tensor& puzzle_rows) const {
-  CHECK(inputs.ndim() == 2 && inputs.size(1) == config_.input_len(),
-        "[model] inputs must be [batch, seq] with seq = ", config_.input_len(), ", got ",
-        inputs.shape(), ". HINT: the data set and the model must have one length");
+  HRM_CHECK(inputs.ndim() == 2 && inputs.size(1) == config_.input_len(),
+            "[model] inputs must be [batch, seq] with seq = ", config_.input_len(), ", got ",
+            inputs.shape(), ". HINT: the data set and the model must have one length");
   const bool learned = embed_pos.has_value();
   const double scale = root(config_.hidden_size) * (learned ? 0.707106781 : 1.0);
   const bool extended = config_.input_len() > config_.seq_len;
@@ -207,9 +207,10 @@ QValues Model::next_q_values(const State& state, const Tensor& x) const {
 }
 
 void Model::replace_puzzle_rows(const Tensor& rows) {
-  CHECK(puzzle_emb, "[model] this model has no puzzle table");
-  CHECK(rows.ndim() == 2 && rows.size(1) == config_.puzzle_emb_ndim,
-        "[model] puzzle rows must be [puzzles, ", config_.puzzle_emb_ndim, "], got ", rows.shape());
+  HRM_CHECK(puzzle_emb, "[model] this model has no puzzle table");
+  HRM_CHECK(rows.ndim() == 2 && rows.size(1) == config_.puzzle_emb_ndim,
+            "[model] puzzle rows must be [puzzles, ", config_.puzzle_emb_ndim, "], got ",
+            rows.shape());
   puzzle_emb->weights = rows.to(H_init.device());
   config_.num_puzzle_identifiers = rows.size(0);
 }

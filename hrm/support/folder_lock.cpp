@@ -29,8 +29,8 @@ int open_lock(const Path& file) {
   struct stat info {};
   if (opened >= 0 && ::fstat(opened, &info) == 0 && S_ISREG(info.st_mode)) return opened;
   if (opened >= 0) ::close(opened);
-  CHECK(opened < 0 && error != ELOOP && error != EISDIR && error != ENXIO, "[lock] ", file.string(),
-        " must be a regular file. HINT: remove it");
+  HRM_CHECK(opened < 0 && error != ELOOP && error != EISDIR && error != ENXIO, "[lock] ",
+            file.string(), " must be a regular file. HINT: remove it");
   detail::fail("[lock] cannot open ", file.string(), ": ", std::strerror(error),
                ". HINT: choose a folder in which you may write");
 }
@@ -65,8 +65,8 @@ bool has_no_name(int file) {
 FolderLock::FolderLock(const Path& folder, const std::function<bool()>& keep_waiting) {
   std::error_code error;
   fs::create_directories(folder, error);
-  CHECK(!error, "[lock] cannot create ", folder.string(), ": ", error.message(),
-        ". HINT: choose a folder in which you may write");
+  HRM_CHECK(!error, "[lock] cannot create ", folder.string(), ": ", error.message(),
+            ". HINT: choose a folder in which you may write");
   file_ = open_lock(folder / "lock");
   int attempts = 0;
   try {
@@ -78,11 +78,11 @@ FolderLock::FolderLock(const Path& folder, const std::function<bool()>& keep_wai
         file_ = open_lock(folder / "lock");
         continue;
       }
-      CHECK(errno == EWOULDBLOCK || errno == EINTR, "[lock] cannot lock ", folder.string(), ": ",
-            std::strerror(errno), ". HINT: choose a folder on a disk of this machine");
+      HRM_CHECK(errno == EWOULDBLOCK || errno == EINTR, "[lock] cannot lock ", folder.string(),
+                ": ", std::strerror(errno), ". HINT: choose a folder on a disk of this machine");
       const bool waits = keep_waiting ? keep_waiting() : ++attempts < kAttempts;
-      CHECK(waits, "[lock] ", folder.string(), " is in use by ", holder(file_),
-            ". HINT: wait until it has finished, or choose another folder");
+      HRM_CHECK(waits, "[lock] ", folder.string(), " is in use by ", holder(file_),
+                ". HINT: wait until it has finished, or choose another folder");
       ::poll(nullptr, 0, kTick);
     }
   } catch (...) {

@@ -19,8 +19,8 @@ std::string read_input(const Path& path, std::optional<int64_t> most) {
   const bool pipe = fs::is_fifo(status) || fs::is_character_file(status);
   constexpr int64_t kMostOfPipe = int64_t{1} << 30;
   const auto check_size = [&](uintmax_t bytes, int64_t limit) {
-    CHECK(bytes <= static_cast<uintmax_t>(limit), "[read] ", input_name(path), " has more than ",
-          limit, " bytes. HINT: is it the right file?");
+    HRM_CHECK(bytes <= static_cast<uintmax_t>(limit), "[read] ", input_name(path),
+              " has more than ", limit, " bytes. HINT: is it the right file?");
   };
   if (path != "-" && !pipe) {
     const uintmax_t size = fs::file_size(path, error);
@@ -30,7 +30,7 @@ std::string read_input(const Path& path, std::optional<int64_t> most) {
   std::ifstream file;
   if (path != "-") {
     file.open(path);
-    CHECK(file, "[read] cannot open ", path.string(), ": ", std::strerror(errno));
+    HRM_CHECK(file, "[read] cannot open ", path.string(), ": ", std::strerror(errno));
   }
   std::istream& in = path == "-" ? std::cin : file;
   std::string text;
@@ -39,7 +39,7 @@ std::string read_input(const Path& path, std::optional<int64_t> most) {
     text.append(part.data(), in.gcount());
     check_size(text.size(), most.value_or(kMostOfPipe));
   }
-  CHECK(!in.bad(), "[read] cannot read ", input_name(path));
+  HRM_CHECK(!in.bad(), "[read] cannot read ", input_name(path));
   return text;
 }
 

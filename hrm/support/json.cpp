@@ -37,8 +37,8 @@ class Builder : public nlohmann::json_sax<Json> {
     for (const auto& [name, value] : members()) names.push_back(name);
     std::ranges::sort(names);
     const auto twice = std::ranges::adjacent_find(names);
-    CHECK(twice == names.end(), "[json] ", source_, ": an object has two members '",
-          printable(*twice), "'");
+    HRM_CHECK(twice == names.end(), "[json] ", source_, ": an object has two members '",
+              printable(*twice), "'");
     return close();
   }
 
@@ -66,8 +66,8 @@ class Builder : public nlohmann::json_sax<Json> {
     return true;
   }
   bool open(Json&& value) {
-    CHECK(open_.size() < kMaxJsonDepth, "[json] ", source_, " is nested more than ", kMaxJsonDepth,
-          " levels deep");
+    HRM_CHECK(open_.size() < kMaxJsonDepth, "[json] ", source_, " is nested more than ",
+              kMaxJsonDepth, " levels deep");
     open_.push_back(put(std::move(value)));
     return true;
   }
@@ -106,8 +106,8 @@ bool is_number(const Json& value, double low, double high) {
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& source) {
-  CHECK(text.size() <= kMaxJsonBytes, "[json] ", source, " has ", text.size(), " bytes, at most ",
-        kMaxJsonBytes, " are read");
+  HRM_CHECK(text.size() <= kMaxJsonBytes, "[json] ", source, " has ", text.size(),
+            " bytes, at most ", kMaxJsonBytes, " are read");
   Builder builder(source);
   Json::sax_parse(text.begin(), text.end(), &builder);
   return builder.take();
@@ -133,7 +133,7 @@ void for_each_line(std::string_view text, const std::string& source, const LineV
     Json json;
     try {
       json = parse_json(line, where);
-      CHECK(json.is_object(), "[json] ", where, " must be an object, got ", brief(json));
+      HRM_CHECK(json.is_object(), "[json] ", where, " must be an object, got ", brief(json));
     } catch (const Error& error) {
       const std::string what = std::string(error.what()) + ". HINT: remove this line";
       if (!on_damage) throw Error(what);
@@ -163,19 +163,19 @@ std::string brief(const Json& value) {
 
 std::vector<int64_t> integers_of(const Json& list, int64_t low, int64_t high,
                                  const std::string& what) {
-  CHECK(list.is_array(), "[json] ", what, " must be a list, got ", brief(list));
+  HRM_CHECK(list.is_array(), "[json] ", what, " must be a list, got ", brief(list));
   std::vector<int64_t> values;
   values.reserve(list.size());
   for (const Json& value : list) {
-    CHECK(is_integer(value, low, high), "[json] ", what, " must hold whole numbers",
-          range_text(low, high), ", got ", brief(value));
+    HRM_CHECK(is_integer(value, low, high), "[json] ", what, " must hold whole numbers",
+              range_text(low, high), ", got ", brief(value));
     values.push_back(value.get<int64_t>());
   }
   return values;
 }
 
 Members::Members(const Json& json, std::string source) : json_(json), source_(std::move(source)) {
-  CHECK(json_.is_object(), "[json] ", source_, " must be a JSON object, got ", brief(json_));
+  HRM_CHECK(json_.is_object(), "[json] ", source_, " must be a JSON object, got ", brief(json_));
 }
 
 bool Members::has(const std::string& key) const {
@@ -185,7 +185,7 @@ bool Members::has(const std::string& key) const {
 
 const Json& Members::at(const std::string& key) const {
   const auto found = json_.find(key);
-  CHECK(found != json_.end(), "[json] ", source_, " needs a member '", key, "'");
+  HRM_CHECK(found != json_.end(), "[json] ", source_, " needs a member '", key, "'");
   return *found;
 }
 
@@ -234,8 +234,8 @@ std::vector<int64_t> Members::integers(const std::string& key, int64_t low, int6
 std::vector<double> Members::numbers(const std::string& key, double low, double high) const {
   std::vector<double> values;
   for (const Json& value : list(key)) {
-    CHECK(is_number(value, low, high), "[json] ", source_, ": '", key, "' must hold numbers",
-          range_text(low, high), ", got ", brief(value));
+    HRM_CHECK(is_number(value, low, high), "[json] ", source_, ": '", key, "' must hold numbers",
+              range_text(low, high), ", got ", brief(value));
     values.push_back(value.get<double>());
   }
   return values;

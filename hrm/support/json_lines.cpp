@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+
 #include <nlohmann/json.hpp>
 
 namespace hrm {
@@ -54,12 +55,12 @@ int append(int file, const std::string& line) {
 void append_json_line(const Path& path, const std::string& json) {
   const int flags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
   const int file = ::open(path.c_str(), flags, 0666);
-  CHECK(file >= 0 || errno != ELOOP, "[write] ", path.string(),
-        " is a symbolic link. HINT: remove it");
-  CHECK(file >= 0, "[write] cannot write ", path.string(), ": ", std::strerror(errno));
+  HRM_CHECK(file >= 0 || errno != ELOOP, "[write] ", path.string(),
+            " is a symbolic link. HINT: remove it");
+  HRM_CHECK(file >= 0, "[write] cannot write ", path.string(), ": ", std::strerror(errno));
   int error = append(file, json + "\n");
   if (::close(file) != 0 && !error) error = errno;
-  CHECK(!error, "[write] cannot write ", path.string(), ": ", std::strerror(error));
+  HRM_CHECK(!error, "[write] cannot write ", path.string(), ": ", std::strerror(error));
 }
 
 }  // namespace hrm

@@ -28,7 +28,7 @@ class File {
  public:
   File(const Path& path, int flags)
       : descriptor_(::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0666)) {
-    CHECK(descriptor_ >= 0, "[write] cannot open ", path.string(), ": ", std::strerror(errno));
+    HRM_CHECK(descriptor_ >= 0, "[write] cannot open ", path.string(), ": ", std::strerror(errno));
   }
   ~File() { ::close(descriptor_); }
   File(const File&) = delete;
@@ -50,8 +50,8 @@ pid_t start(const Command& command) {
   arguments.push_back(nullptr);
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
-  CHECK(child >= 0, "[processes] cannot start a process: ", std::strerror(errno),
-        ". HINT: fewer --jobs");
+  HRM_CHECK(child >= 0, "[processes] cannot start a process: ", std::strerror(errno),
+            ". HINT: fewer --jobs");
   if (child > 0) return child;
   // The parent may have died before the kernel was told what to do then.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent) ::_exit(kCannotStart);
@@ -93,7 +93,7 @@ void SideBySide::command(const Command& command) {
   pid_t child = 0;
   {
     const std::lock_guard lock(mutex_);
-    CHECK(StopSignals::count() == 0, "[processes] stopped");
+    HRM_CHECK(StopSignals::count() == 0, "[processes] stopped");
     child = start(command);
     children_.insert(child);
   }

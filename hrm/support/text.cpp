@@ -102,10 +102,10 @@ std::vector<std::string> csv_fields(std::string_view line, const std::string& wh
     const char c = line[i];
     const bool pair = quoted && c == '"' && i + 1 < line.size() && line[i + 1] == '"';
     if (c == '"' && !pair) {
-      CHECK(quoted || fields.back().empty(), "[csv] ", where,
-            ": a quote may only stand at the start of a field");
-      CHECK(!quoted || i + 1 == line.size() || line[i + 1] == ',', "[csv] ", where,
-            ": a comma must follow the closing quote of a field");
+      HRM_CHECK(quoted || fields.back().empty(), "[csv] ", where,
+                ": a quote may only stand at the start of a field");
+      HRM_CHECK(!quoted || i + 1 == line.size() || line[i + 1] == ',', "[csv] ", where,
+                ": a comma must follow the closing quote of a field");
       quoted = !quoted;
     } else if (c == ',' && !quoted) {
       fields.emplace_back();
@@ -114,7 +114,7 @@ std::vector<std::string> csv_fields(std::string_view line, const std::string& wh
       if (pair) ++i;  // "" within quotes is one quote
     }
   }
-  CHECK(!quoted, "[csv] ", where, ": a quoted field has no closing quote");
+  HRM_CHECK(!quoted, "[csv] ", where, ": a quoted field has no closing quote");
   return fields;
 }
 

@@ -77,15 +77,16 @@ class VariantHash {
 };
 
 std::vector<ArcPair> parse_pairs(const Json& list, bool outputs_needed, const std::string& where) {
-  CHECK(list.is_array(), "[arc] ", where, " must be a list of pairs");
+  HRM_CHECK(list.is_array(), "[arc] ", where, " must be a list of pairs");
   std::vector<ArcPair> pairs;
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string place = where + "[" + std::to_string(i) + "]";
-    CHECK(list[i].is_object() && list[i].contains("input"), "[arc] ", place, " needs an \"input\"");
+    HRM_CHECK(list[i].is_object() && list[i].contains("input"), "[arc] ", place,
+              " needs an \"input\"");
     ArcPair pair;
     pair.input = parse_grid(list[i]["input"], place + ".input");
     const bool has_output = list[i].contains("output") && !list[i]["output"].is_null();
-    CHECK(has_output || !outputs_needed, "[arc] ", place, " needs an \"output\"");
+    HRM_CHECK(has_output || !outputs_needed, "[arc] ", place, " needs an \"output\"");
     if (has_output) pair.output = parse_grid(list[i]["output"], place + ".output");
     pairs.push_back(std::move(pair));
   }
@@ -104,7 +105,8 @@ std::vector<ArcTask> parse_combined(const Json& tasks, const Json& solutions,
     if (const auto found = known.find(id); found != known.end()) {
       const Json& outputs = *found->second;
       const std::string where = file + ": solution of " + id;
-      CHECK(outputs.is_array(), "[arc] ", where, " must be a list of grids, got ", brief(outputs));
+      HRM_CHECK(outputs.is_array(), "[arc] ", where, " must be a list of grids, got ",
+                brief(outputs));
       for (size_t i = 0; i < std::min(t.test.size(), outputs.size()); ++i)
         t.test[i].output = parse_grid(outputs[i], where);
     }
@@ -123,8 +125,9 @@ ArcKinds ArcKinds::parse(const std::string& text) {
   for (const std::string_view word : split(text, ',')) {
     const auto found =
         std::ranges::find_if(kKindFields, [&](const auto& f) { return word == f.first; });
-    CHECK(found != kKindFields.end(), "[arc] a kind of augmentation is rotation, flip, transpose, ",
-          "colour or translation (or all, or none), got '", word, "'");
+    HRM_CHECK(found != kKindFields.end(),
+              "[arc] a kind of augmentation is rotation, flip, transpose, ",
+              "colour or translation (or all, or none), got '", word, "'");
     kinds.*found->second = true;
   }
   return kinds;
@@ -253,9 +256,10 @@ void check_task_id(const std::string& id, const std::string& where) {
   const bool plain = !id.empty() && id.size() <= 200 && printable(id) == id;
   const bool stays = id.find_first_of("/\\") == std::string::npos && !id.starts_with('.') &&
                      !id.starts_with('[') && id.find("..") == std::string::npos;
-  CHECK(plain && stays, "[arc] ", where, ": a task cannot be named '", printable(id.substr(0, 200)),
-        "'. A name has 1 to 200 bytes of text, without slashes, control characters and "
-        "\"..\", and no dot or bracket in front. HINT: rename the task");
+  HRM_CHECK(plain && stays, "[arc] ", where, ": a task cannot be named '",
+            printable(id.substr(0, 200)),
+            "'. A name has 1 to 200 bytes of text, without slashes, control characters and "
+            "\"..\", and no dot or bracket in front. HINT: rename the task");
 }
 
 bool is_combined(const Json& json) {
@@ -264,30 +268,30 @@ bool is_combined(const Json& json) {
 }
 
 std::vector<ArcTask> parse_arc_file(const Json& json, const Json& solutions, const Path& file) {
-  CHECK(json.is_object() && !json.empty(), "[arc] ", file.string(),
-        " must be an object with \"train\" and \"test\"");
+  HRM_CHECK(json.is_object() && !json.empty(), "[arc] ", file.string(),
+            " must be an object with \"train\" and \"test\"");
   if (is_combined(json)) return parse_combined(json, solutions, file.string());
   return {parse_arc_task(json, file.stem().string(), file.string())};
 }
 
 ArcGrid parse_grid(const Json& rows, const std::string& where) {
-  CHECK(rows.is_array() && !rows.empty(), "[arc] ", where, " must be a list of rows");
+  HRM_CHECK(rows.is_array() && !rows.empty(), "[arc] ", where, " must be a list of rows");
   ArcGrid grid;
   grid.height = static_cast<int>(rows.size());
-  CHECK(rows.size() <= kArcSide, "[arc] ", where, " has ", rows.size(), " rows, at most ", kArcSide,
-        " are possible");
+  HRM_CHECK(rows.size() <= kArcSide, "[arc] ", where, " has ", rows.size(), " rows, at most ",
+            kArcSide, " are possible");
   for (size_t r = 0; r < rows.size(); ++r) {
     const std::string row = where + " row " + std::to_string(r);
-    CHECK(rows[r].is_array() && !rows[r].empty() && rows[r].size() <= kArcSide, "[arc] ", row,
-          " must be a list of 1 to ", kArcSide, " colours",
-          rows[r].is_array() ? ", got " + std::to_string(rows[r].size()) : "");
+    HRM_CHECK(rows[r].is_array() && !rows[r].empty() && rows[r].size() <= kArcSide, "[arc] ", row,
+              " must be a list of 1 to ", kArcSide, " colours",
+              rows[r].is_array() ? ", got " + std::to_string(rows[r].size()) : "");
     if (r == 0) grid.width = static_cast<int>(rows[r].size());
-    CHECK(static_cast<int>(rows[r].size()) == grid.width, "[arc] ", row, " has ", rows[r].size(),
-          " cells, row 0 has ", grid.width);
+    HRM_CHECK(static_cast<int>(rows[r].size()) == grid.width, "[arc] ", row, " has ",
+              rows[r].size(), " cells, row 0 has ", grid.width);
     for (size_t c = 0; c < rows[r].size(); ++c) {
       const Json& cell = rows[r][c];
-      CHECK(cell.is_number_integer() && cell >= 0 && cell <= 9, "[arc] ", row, " column ", c,
-            " is ", brief(cell), ", a colour is 0..9");
+      HRM_CHECK(cell.is_number_integer() && cell >= 0 && cell <= 9, "[arc] ", row, " column ", c,
+                " is ", brief(cell), ", a colour is 0..9");
       grid.cells.push_back(cell.get<uint8_t>());
     }
   }
@@ -295,15 +299,15 @@ ArcGrid parse_grid(const Json& rows, const std::string& where) {
 }
 
 ArcTask parse_arc_task(const Json& j, const std::string& id, const std::string& where) {
-  CHECK(j.is_object() && j.contains("train") && j.contains("test"), "[arc] ", where,
-        " must be an object with \"train\" and \"test\"");
+  HRM_CHECK(j.is_object() && j.contains("train") && j.contains("test"), "[arc] ", where,
+            " must be an object with \"train\" and \"test\"");
   ArcTask task;
   task.id = Members(j, where).text("name", id);
   check_task_id(task.id, where);
   task.train = parse_pairs(j["train"], true, where + ": train");
   task.test = parse_pairs(j["test"], false, where + ": test");
-  CHECK(!task.train.empty() && !task.test.empty(), "[arc] ", where,
-        " needs at least one pair under \"train\" and under \"test\"");
+  HRM_CHECK(!task.train.empty() && !task.test.empty(), "[arc] ", where,
+            " needs at least one pair under \"train\" and under \"test\"");
   return task;
 }
 
@@ -329,7 +333,8 @@ ArcGrid parse_grid_text(const std::string& text, const std::string& where) {
     fits = end ? text[i] == '/' : text[i] >= '0' && text[i] <= '9';
     if (!end) grid.cells.push_back(static_cast<uint8_t>(text[i] - '0'));
   }
-  CHECK(fits, "[arc] ", where, " is no grid: equal rows of digits joined by '/', got '", text, "'");
+  HRM_CHECK(fits, "[arc] ", where, " is no grid: equal rows of digits joined by '/', got '", text,
+            "'");
   return grid;
 }
 

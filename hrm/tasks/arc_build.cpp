@@ -20,11 +20,11 @@ ArcSummary build_arc(const ArcBuild& build, const Path& out) {
   if (data.canvas)
     summary.too_large = static_cast<int64_t>(std::erase_if(
         data.tasks, [&](const ArcTask& t) { return smallest_canvas({t}) > data.canvas; }));
-  CHECK(!data.tasks.empty() || !summary.too_large, "[arc] no task is left: ", summary.too_large,
-        " do not fit a canvas of ", data.canvas, ". HINT: a larger --canvas");
-  CHECK(!data.tasks.empty(), "[arc] no task is left. HINT: ",
-        build.only_evaluation ? "--only evaluation keeps tasks of a folder \"evaluation\" alone"
-                              : "--without leaves out the tasks that it names");
+  HRM_CHECK(!data.tasks.empty() || !summary.too_large, "[arc] no task is left: ", summary.too_large,
+            " do not fit a canvas of ", data.canvas, ". HINT: a larger --canvas");
+  HRM_CHECK(!data.tasks.empty(), "[arc] no task is left. HINT: ",
+            build.only_evaluation ? "--only evaluation keeps tasks of a folder \"evaluation\" alone"
+                                  : "--without leaves out the tasks that it names");
   const std::string text = arc_data_text(data);
   const ArcExamples train(data, "train", {}), test(data, "test", {}, &train);
   for (size_t t = 0; t < data.tasks.size(); ++t) {

@@ -20,11 +20,11 @@ Json pairs_json(const std::vector<ArcPair>& pairs) {
 std::vector<ArcPair> pairs_from_json(const Json& list, const std::string& where) {
   std::vector<ArcPair> pairs;
   for (const Json& p : list) {
-    CHECK(p.is_array() && p.size() == 2 && p[0].is_string() && p[1].is_string(), "[arc] ", where,
-          " must hold pairs [input, output] of texts, got ", brief(p));
+    HRM_CHECK(p.is_array() && p.size() == 2 && p[0].is_string() && p[1].is_string(), "[arc] ",
+              where, " must hold pairs [input, output] of texts, got ", brief(p));
     pairs.push_back({parse_grid_text(p[0].get<std::string>(), where),
                      parse_grid_text(p[1].get<std::string>(), where)});
-    CHECK(!pairs.back().input.empty(), "[arc] ", where, " holds a pair without an input");
+    HRM_CHECK(!pairs.back().input.empty(), "[arc] ", where, " holds a pair without an input");
   }
   return pairs;
 }
@@ -58,8 +58,8 @@ std::string arc_data_text(const ArcData& data) {
 
 ArcData parse_arc_data(const Json& json, const std::string& source) {
   const Members top(json, source);
-  CHECK(top.integer("format", 0, std::numeric_limits<int64_t>::max()) == kFormat, "[arc] ", source,
-        " was written by another version of hrm. HINT: `hrm data arc` makes it anew");
+  HRM_CHECK(top.integer("format", 0, std::numeric_limits<int64_t>::max()) == kFormat, "[arc] ",
+            source, " was written by another version of hrm. HINT: `hrm data arc` makes it anew");
   ArcData data;
   data.canvas = static_cast<int>(top.integer("canvas", 0, kArcSide));
   data.variants = top.integer("variants", 0, kMostArcVariants);
@@ -69,10 +69,10 @@ ArcData parse_arc_data(const Json& json, const std::string& source) {
   for (const Json& task : top.list("tasks")) {
     data.tasks.push_back(
         task_from_json(Members(task, source + ": task " + std::to_string(data.tasks.size()))));
-    CHECK(ids.insert(data.tasks.back().id).second, "[arc] ", source, ": two tasks are named ",
-          data.tasks.back().id);
+    HRM_CHECK(ids.insert(data.tasks.back().id).second, "[arc] ", source, ": two tasks are named ",
+              data.tasks.back().id);
   }
-  CHECK(!data.tasks.empty(), "[arc] ", source, " holds no tasks");
+  HRM_CHECK(!data.tasks.empty(), "[arc] ", source, " holds no tasks");
   return data;
 }
 
@@ -83,8 +83,8 @@ void keep_tasks(std::vector<ArcTask>& tasks, const std::vector<std::string>& nam
   for (const ArcTask& t : tasks) known.push_back(t.id);
   for (const std::string& name : names) {
     const std::string close = nearest(name, known);
-    CHECK(std::ranges::find(known, name) != known.end(), "[arc] there is no task '", name,
-          "' in the data", close.empty() ? "" : ". HINT: did you mean '" + close + "'?");
+    HRM_CHECK(std::ranges::find(known, name) != known.end(), "[arc] there is no task '", name,
+              "' in the data", close.empty() ? "" : ". HINT: did you mean '" + close + "'?");
   }
   std::erase_if(tasks,
                 [&](const ArcTask& t) { return std::ranges::find(names, t.id) == names.end(); });

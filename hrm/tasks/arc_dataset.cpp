@@ -37,11 +37,11 @@ ArcExamples::ArcExamples(ArcData data, const std::string& split, const DataView&
   moves_pool_ = !training_ && view.kinds && data_.kinds.translation;
   const int needed = smallest_canvas(tasks_);
   side_ = data_.canvas ? data_.canvas : needed;
-  CHECK(needed <= side_, "[arc] a grid of side ", needed, " does not fit a canvas of ", side_);
+  HRM_CHECK(needed <= side_, "[arc] a grid of side ", needed, " does not fit a canvas of ", side_);
   const int64_t tasks = std::ssize(tasks_);
   if (other) {
     variants_ = other->variants_;
-    CHECK(std::ssize(*variants_) == tasks, "[arc] the splits have not the same tasks");
+    HRM_CHECK(std::ssize(*variants_) == tasks, "[arc] the splits have not the same tasks");
   } else {
     Variants variants(tasks);
 #pragma omp parallel for schedule(dynamic)
@@ -58,8 +58,9 @@ ArcExamples::ArcExamples(ArcData data, const std::string& split, const DataView&
                                   : std::vector<ArcPair>());
     first_id_.push_back(first_id_.back() + (conditioning_ == Conditioning::variant ? count : 1));
   }
-  CHECK(first_id_.back() <= std::numeric_limits<int32_t>::max(), "[arc] ", first_id_.back(),
-        " variants of tasks are more than a table of 32-bit ids can hold. HINT: fewer variants");
+  HRM_CHECK(
+      first_id_.back() <= std::numeric_limits<int32_t>::max(), "[arc] ", first_id_.back(),
+      " variants of tasks are more than a table of 32-bit ids can hold. HINT: fewer variants");
   task_ = ArcGrids(side_, data_.kinds.translation);
   set_sizes();
 }
@@ -84,8 +85,8 @@ void ArcExamples::set_sizes() {
 }
 
 std::string ArcExamples::puzzle_name(int64_t id) const {
-  CHECK(id >= 0 && id < info_.num_puzzle_identifiers, "[arc] there is no puzzle id ", id,
-        ", only 0..", info_.num_puzzle_identifiers - 1);
+  HRM_CHECK(id >= 0 && id < info_.num_puzzle_identifiers, "[arc] there is no puzzle id ", id,
+            ", only 0..", info_.num_puzzle_identifiers - 1);
   if (id == 0) return "<blank>";
   const int64_t t =
       std::upper_bound(first_id_.begin(), first_id_.end(), id) - first_id_.begin() - 1;
@@ -171,11 +172,11 @@ const ArcExamples* arc_examples(const PuzzleDataset& data) {
 OfficialArc::OfficialArc(const PuzzleDataset& official) {
   const DatasetInfo& info = official.info();
   side_ = square_side(info.seq_len);
-  CHECK(side_ * side_ == info.seq_len && info.vocab_size == kArcVocab &&
-            !official.puzzle_name(0).empty(),
-        "[arc] ", official.folder().string(),
-        " is no ARC data set. HINT: `hrm data arc` makes one; the official ones have an "
-        "identifiers.json");
+  HRM_CHECK(side_ * side_ == info.seq_len && info.vocab_size == kArcVocab &&
+                !official.puzzle_name(0).empty(),
+            "[arc] ", official.folder().string(),
+            " is no ARC data set. HINT: `hrm data arc` makes one; the official ones have an "
+            "identifiers.json");
   Variants all_variants;
   for (int64_t group = 0; group < official.num_groups(); ++group) {
     std::vector<ArcVariant> variants;
@@ -193,9 +194,9 @@ ArcTask OfficialArc::read_task(const PuzzleDataset& official, int64_t group,
   const auto [first_puzzle, last_puzzle] = official.group(group);
   for (int64_t p = first_puzzle; p < last_puzzle; ++p) {
     const auto [first, last] = official.puzzle(p);
-    CHECK(p == first_puzzle || last - first == std::ssize(task.test), "[arc] ",
-          official.folder().string(), ": the variants of a task (group ", group,
-          ") have not the same number of examples");
+    HRM_CHECK(p == first_puzzle || last - first == std::ssize(task.test), "[arc] ",
+              official.folder().string(), ": the variants of a task (group ", group,
+              ") have not the same number of examples");
     for (int64_t e = first; e < last; ++e) {
       const Example example = official.read(e);
       const auto [name, variant] = parse_variant_name(official.puzzle_name(example.puzzle_id));

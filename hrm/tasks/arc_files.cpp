@@ -15,7 +15,8 @@ Json read_solutions(const Path& challenges) {
   file.replace(at, 11, "_solutions");
   if (!fs::exists(file)) return Json::object();
   Json solutions = read_json(file);
-  CHECK(solutions.is_object(), "[arc] ", file, " must be an object with the outputs of each task");
+  HRM_CHECK(solutions.is_object(), "[arc] ", file,
+            " must be an object with the outputs of each task");
   return solutions;
 }
 
@@ -38,16 +39,16 @@ void read_arc_file(const Path& path, std::vector<ArcTask>& out) {
 // The file itself, or the .json files of a folder, in order.
 std::vector<Path> task_files(const Path& root) {
   std::error_code error;
-  CHECK(fs::exists(root, error), "[arc] there is no ", root.string());
+  HRM_CHECK(fs::exists(root, error), "[arc] there is no ", root.string());
   if (!fs::is_directory(root, error)) return {root};
   std::vector<Path> files;
   fs::recursive_directory_iterator entry(root, error);
   for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error))
     if (entry->path().extension() == ".json") files.push_back(entry->path());
-  CHECK(!error, "[arc] cannot look into ", root.string(), ": ", error.message());
-  CHECK(!files.empty(), "[arc] ", root.string(),
-        " holds no .json files. HINT: a clone of ARC-AGI, ARC-AGI-2 or ConceptARC, or Kaggle's "
-        "files");
+  HRM_CHECK(!error, "[arc] cannot look into ", root.string(), ": ", error.message());
+  HRM_CHECK(!files.empty(), "[arc] ", root.string(),
+            " holds no .json files. HINT: a clone of ARC-AGI, ARC-AGI-2 or ConceptARC, or Kaggle's "
+            "files");
   std::ranges::sort(files);
   return files;
 }
@@ -63,8 +64,8 @@ std::vector<ArcTask> load_all_arc(const std::vector<Path>& from) {
     for (const Path& file : files) read_arc_file(file, all);
     for (size_t i = first; i < all.size(); ++i) {
       const auto [it, fresh] = seen.try_emplace(all[i].id, all[i].set);
-      CHECK(fresh, "[arc] two tasks are named ", all[i].id, ": in ", it->second, " and in ",
-            all[i].set, ". HINT: give each folder to --from by itself");
+      HRM_CHECK(fresh, "[arc] two tasks are named ", all[i].id, ": in ", it->second, " and in ",
+                all[i].set, ". HINT: give each folder to --from by itself");
     }
   }
   return all;

@@ -91,28 +91,29 @@ void Voting::add(int64_t example, const std::vector<int>& tokens, double q_halt_
 
 std::vector<TaskOutcome> judge_submission(const Json& submission, const std::vector<ArcTask>& tasks,
                                           const std::string& where) {
-  CHECK(submission.is_object(), "[arc] ", where,
-        " must be an object with the answers to each task");
+  HRM_CHECK(submission.is_object(), "[arc] ", where,
+            " must be an object with the answers to each task");
   std::vector<TaskOutcome> outcomes;
   for (const ArcTask& task : tasks) {
     if (!task.evaluated) continue;
-    CHECK(submission.contains(task.id), "[arc] ", where, " has no answers to task ", task.id,
-          ". HINT: --from with the tasks that it answers alone");
+    HRM_CHECK(submission.contains(task.id), "[arc] ", where, " has no answers to task ", task.id,
+              ". HINT: --from with the tasks that it answers alone");
     const Json& answers = submission[task.id];
-    CHECK(answers.is_array() && answers.size() == task.test.size(), "[arc] ", where, ": task ",
-          task.id, " has ", task.test.size(), " tests and needs a list of as many answers, got ",
-          answers.is_array() ? std::to_string(answers.size()) : answers.type_name());
+    HRM_CHECK(answers.is_array() && answers.size() == task.test.size(), "[arc] ", where, ": task ",
+              task.id, " has ", task.test.size(),
+              " tests and needs a list of as many answers, got ",
+              answers.is_array() ? std::to_string(answers.size()) : answers.type_name());
     TaskOutcome outcome{task.id, {}};
     for (size_t i = 0; i < task.test.size(); ++i) {
-      CHECK(!task.test[i].output.empty(), "[arc] test ", i, " of ", task.id, " in ", task.set,
-            " has no output to score against");
+      HRM_CHECK(!task.test[i].output.empty(), "[arc] test ", i, " of ", task.id, " in ", task.set,
+                " has no output to score against");
       Votes votes;
       for (const int64_t k : {1, 2}) {
         const std::string attempt = "attempt_" + std::to_string(k);
         const Json& answer = submission[task.id][i];
         const std::string place = where + ": " + task.id + "[" + std::to_string(i) + "]";
-        CHECK(answer.is_object(), "[arc] ", place, " must hold attempt_1 and attempt_2, got ",
-              brief(answer));
+        HRM_CHECK(answer.is_object(), "[arc] ", place, " must hold attempt_1 and attempt_2, got ",
+                  brief(answer));
         if (answer.contains(attempt))
           votes.add(parse_grid(answer[attempt], place + "." + attempt), 0, k);
       }
@@ -120,7 +121,7 @@ std::vector<TaskOutcome> judge_submission(const Json& submission, const std::vec
     }
     outcomes.push_back(std::move(outcome));
   }
-  CHECK(!outcomes.empty(), "[arc] there are no evaluated tasks to score ", where, " against");
+  HRM_CHECK(!outcomes.empty(), "[arc] there are no evaluated tasks to score ", where, " against");
   return outcomes;
 }
 

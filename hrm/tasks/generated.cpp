@@ -16,8 +16,8 @@ Classes draw_puzzles(const Generator& generator, const GeneratedBuild& build, in
   std::set<Tokens> seen;
   // Small sides have few puzzles: give up when new ones hardly turn up.
   for (int64_t tries = 0; std::ssize(seen) < build.count; ++tries) {
-    CHECK(tries / 20 - 50 < build.count, "[data] only ", seen.size(), " of ", build.count,
-          " different puzzles found. HINT: a smaller --count or a larger --side");
+    HRM_CHECK(tries / 20 - 50 < build.count, "[data] only ", seen.size(), " of ", build.count,
+              " different puzzles found. HINT: a smaller --count or a larger --side");
     Generator::Puzzle puzzle = generator.draw(side, random);
     if (!seen.insert(puzzle.inputs).second) continue;
     classes[task.symmetry_class(puzzle.inputs, puzzle.labels)].push_back(std::move(puzzle));
@@ -30,9 +30,9 @@ Classes draw_puzzles(const Generator& generator, const GeneratedBuild& build, in
 
 BuildSummary build_generated(const Generator& generator, const GeneratedBuild& build,
                              const Path& out) {
-  CHECK(build.test_count < build.count, "[data] all ", build.count,
-        " puzzles would be needed for the test split of ", build.test_count,
-        ". HINT: a larger --count or a smaller --test");
+  HRM_CHECK(build.test_count < build.count, "[data] all ", build.count,
+            " puzzles would be needed for the test split of ", build.test_count,
+            ". HINT: a larger --count or a smaller --test");
   const int side = build.side ? build.side : generator.side;
   const auto task = generator.task(side);
   DatasetInfo info;
@@ -64,8 +64,8 @@ BuildSummary build_generated(const Generator& generator, const GeneratedBuild& b
   }
   summary.train = writer.count("train");
   summary.test = writer.count("test");
-  CHECK(summary.train > 0, "[data] all ", build.count,
-        " puzzles were needed for the test split. HINT: a larger --count or a smaller --test");
+  HRM_CHECK(summary.train > 0, "[data] all ", build.count,
+            " puzzles were needed for the test split. HINT: a larger --count or a smaller --test");
   writer.finish();
   return summary;
 }

@@ -16,7 +16,7 @@ MazePuzzle checked(std::string_view text, const std::string& where) {
   try {
     p.maze = parse_maze(text);
     p.path = solve_maze(p.maze);
-    CHECK(p.path.length > 0, "[maze] no path leads from S to G");
+    HRM_CHECK(p.path.length > 0, "[maze] no path leads from S to G");
   } catch (const Error& error) {
     detail::fail(error.what(), " (", where, ")");
   }
@@ -29,19 +29,20 @@ Maze parse_maze(std::string_view text) {
   Maze maze;
   for (const char c : text) {
     if (c == '\n' || c == '\r') continue;
-    CHECK(c != 'o' && kCharset.find(c) != std::string_view::npos, "[maze] cell ", maze.cells.size(),
-          " is '", printable(std::string_view(&c, 1)), "', must be '#', ' ', S or G");
+    HRM_CHECK(c != 'o' && kCharset.find(c) != std::string_view::npos, "[maze] cell ",
+              maze.cells.size(), " is '", printable(std::string_view(&c, 1)),
+              "', must be '#', ' ', S or G");
     maze.cells += c;
   }
-  CHECK(maze.cells.size() <= kLargestSide * kLargestSide, "[maze] a maze has at most ",
-        kLargestSide, " cells a side, got ", maze.cells.size(), " cells");
+  HRM_CHECK(maze.cells.size() <= kLargestSide * kLargestSide, "[maze] a maze has at most ",
+            kLargestSide, " cells a side, got ", maze.cells.size(), " cells");
   maze.side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(maze.cells.size()))));
-  CHECK(maze.side > 1 && maze.side * maze.side == static_cast<int>(maze.cells.size()),
-        "[maze] a maze must be square, got ", maze.cells.size(),
-        " cells. HINT: every line needs all its blanks");
+  HRM_CHECK(maze.side > 1 && maze.side * maze.side == static_cast<int>(maze.cells.size()),
+            "[maze] a maze must be square, got ", maze.cells.size(),
+            " cells. HINT: every line needs all its blanks");
   for (const char end : {'S', 'G'})
-    CHECK(std::ranges::count(maze.cells, end) == 1, "[maze] a maze has one ", end, ", got ",
-          std::ranges::count(maze.cells, end));
+    HRM_CHECK(std::ranges::count(maze.cells, end) == 1, "[maze] a maze has one ", end, ", got ",
+              std::ranges::count(maze.cells, end));
   return maze;
 }
 
@@ -125,18 +126,18 @@ std::string check_maze(const Maze& maze, const std::string& answer) {
 
 std::vector<MazePuzzle> parse_maze_csv(const std::string& text, const std::string& name) {
   const std::vector<Line> lines = lines_of(text);
-  CHECK(lines.empty() || lines[0].text == "source,question,answer,rating", "[maze] ", name,
-        " line ", lines[0].number, " must be the header source,question,answer,rating");
-  CHECK(lines.size() > 1, "[maze] ", name, " holds no mazes");
+  HRM_CHECK(lines.empty() || lines[0].text == "source,question,answer,rating", "[maze] ", name,
+            " line ", lines[0].number, " must be the header source,question,answer,rating");
+  HRM_CHECK(lines.size() > 1, "[maze] ", name, " holds no mazes");
   std::vector<MazePuzzle> puzzles;
   for (size_t i = 1; i < lines.size(); ++i) {
     const std::string where = name + " line " + std::to_string(lines[i].number);
     const auto fields = split(lines[i].text, ',');
-    CHECK(fields.size() == 4, "[maze] ", where, " must have 4 columns, got ", fields.size());
+    HRM_CHECK(fields.size() == 4, "[maze] ", where, " must have 4 columns, got ", fields.size());
     MazePuzzle p = checked(fields[1], where);
     p.path.answer = fields[2];
     const std::string wrong = check_maze(p.maze, p.path.answer);
-    CHECK(wrong.empty(), "[maze] the answer is not a shortest path: ", wrong, " (", where, ")");
+    HRM_CHECK(wrong.empty(), "[maze] the answer is not a shortest path: ", wrong, " (", where, ")");
     puzzles.push_back(std::move(p));
   }
   return puzzles;

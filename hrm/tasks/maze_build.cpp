@@ -5,7 +5,6 @@
 #include <set>
 
 #include "hrm/support/input.h"
-
 #include "hrm/tasks/maze_task.h"
 
 namespace hrm {
@@ -39,8 +38,8 @@ std::vector<MazePuzzle> read_csv(const Path& file) {
 }
 
 std::vector<MazePuzzle> generate(const MazeBuild& build, int64_t* tried) {
-  CHECK(build.walls_low >= 0 && build.walls_low <= build.walls_high && build.walls_high < 1,
-        "[maze] --walls must be a range LOW-HIGH within 0 and 1");
+  HRM_CHECK(build.walls_low >= 0 && build.walls_low <= build.walls_high && build.walls_high < 1,
+            "[maze] --walls must be a range LOW-HIGH within 0 and 1");
   const int64_t min_path =
       build.min_path > 0 ? build.min_path : std::lround(build.side * build.side / 8.2);
   Random random = Random(build.seed).fork("maze");
@@ -48,9 +47,9 @@ std::vector<MazePuzzle> generate(const MazeBuild& build, int64_t* tried) {
   std::set<std::string> seen;
   while (std::ssize(puzzles) < build.count) {
     ++*tried;
-    CHECK(*tried < 100000 || std::ssize(puzzles) * 20000 > *tried, "[maze] only ", puzzles.size(),
-          " mazes found in ", *tried, " patterns of walls. HINT: a ", "smaller --min-path than ",
-          min_path, ", or --walls nearer to 0.3-0.4");
+    HRM_CHECK(*tried < 100000 || std::ssize(puzzles) * 20000 > *tried, "[maze] only ",
+              puzzles.size(), " mazes found in ", *tried, " patterns of walls. HINT: a ",
+              "smaller --min-path than ", min_path, ", or --walls nearer to 0.3-0.4");
     Maze maze{build.side, std::string(build.side * build.side, ' ')};
     const double walls = build.walls_low + (build.walls_high - build.walls_low) * random.uniform();
     for (char& c : maze.cells)
@@ -76,21 +75,22 @@ MazeSummary build_maze(const MazeBuild& build, const Path& out) {
   MazeSummary summary;
   int64_t tried = 0;
   if (build.from.empty() && build.test_from.empty())
-    CHECK(build.test_count < build.count, "[maze] all ", build.count,
-          " mazes would be needed for the test split of ", build.test_count,
-          ". HINT: a larger --count or a smaller --test");
+    HRM_CHECK(build.test_count < build.count, "[maze] all ", build.count,
+              " mazes would be needed for the test split of ", build.test_count,
+              ". HINT: a larger --count or a smaller --test");
   const Path csv_folder = build.csv.parent_path();
-  CHECK(csv_folder.empty() || std::filesystem::is_directory(csv_folder),
-        "[maze] there is no folder ", csv_folder.string(), " to write ", build.csv.string(), " in");
+  HRM_CHECK(csv_folder.empty() || std::filesystem::is_directory(csv_folder),
+            "[maze] there is no folder ", csv_folder.string(), " to write ", build.csv.string(),
+            " in");
   std::vector<MazePuzzle> puzzles =
       build.from.empty() ? generate(build, &tried) : read_csv(build.from);
   int64_t test_count = build.test_count;
   Random random = Random(build.seed).fork("split");
   if (build.test_from.empty()) {
     random.shuffle(puzzles);
-    CHECK(test_count < std::ssize(puzzles), "[maze] all ", puzzles.size(),
-          " mazes were needed for the test split. HINT: ",
-          build.from.empty() ? "a larger --count or a smaller --test" : "a smaller --test");
+    HRM_CHECK(test_count < std::ssize(puzzles), "[maze] all ", puzzles.size(),
+              " mazes were needed for the test split. HINT: ",
+              build.from.empty() ? "a larger --count or a smaller --test" : "a smaller --test");
   } else {
     std::vector<MazePuzzle> test = read_csv(build.test_from);
     test_count = std::ssize(test);
@@ -102,8 +102,8 @@ MazeSummary build_maze(const MazeBuild& build, const Path& out) {
   DatasetWriter writer(out, info, MazeTask(side).to_json(), build.replace);
   for (size_t i = 0; i < puzzles.size(); ++i) {
     const MazePuzzle& p = puzzles[i];
-    CHECK(p.maze.side == side, "[maze] mazes of sides ", side, " and ", p.maze.side,
-          " do not go into one data set");
+    HRM_CHECK(p.maze.side == side, "[maze] mazes of sides ", side, " and ", p.maze.side,
+              " do not go into one data set");
     writer.add(static_cast<int64_t>(i) < test_count ? "test" : "train", maze_tokens(p.maze.cells),
                maze_tokens(p.path.answer), static_cast<int64_t>(i));
     const double n = static_cast<double>(puzzles.size());

@@ -27,7 +27,7 @@ std::string MazeTask::check(const Tokens& inputs, const Tokens& answer) const {
 
 Tokens MazeTask::solution(const Tokens& inputs) const {
   const MazePath path = solve_maze({side_, maze_cells(inputs)});
-  CHECK(path.length > 0, "[solve] no path leads from S to G. HINT: check the walls");
+  HRM_CHECK(path.length > 0, "[solve] no path leads from S to G. HINT: check the walls");
   return maze_tokens(path.answer);
 }
 

@@ -80,8 +80,8 @@ Tokens turned(const int32_t* tokens, int side, int id) {
 }  // namespace
 
 NQueens::NQueens(int side) : side_(side) {
-  CHECK(side >= kSmallest && side <= kLargest, "[n_queens] the side of a board must be ", kSmallest,
-        " to ", kLargest, ", got ", side);
+  HRM_CHECK(side >= kSmallest && side <= kLargest, "[n_queens] the side of a board must be ",
+            kSmallest, " to ", kLargest, ", got ", side);
 }
 
 std::shared_ptr<const Task> NQueens::make(const Members& json) {
@@ -114,12 +114,12 @@ Tokens NQueens::parse(std::string_view text) const {
   Tokens tokens;
   for (const char c : text) {
     if (c == '\n' || c == '\r') continue;
-    CHECK(c == '.' || c == 'Q', "[n_queens] cell ", tokens.size() + 1, " must be '.' or 'Q', got ",
-          printable(std::string_view(&c, 1)));
+    HRM_CHECK(c == '.' || c == 'Q', "[n_queens] cell ", tokens.size() + 1,
+              " must be '.' or 'Q', got ", printable(std::string_view(&c, 1)));
     tokens.push_back(c == 'Q' ? kQueen : kOpen);
   }
-  CHECK(std::ssize(tokens) == side_ * side_, "[n_queens] a board of side ", side_, " has ",
-        side_ * side_, " cells, got ", tokens.size());
+  HRM_CHECK(std::ssize(tokens) == side_ * side_, "[n_queens] a board of side ", side_, " has ",
+            side_ * side_, " cells, got ", tokens.size());
   return tokens;
 }
 
@@ -162,8 +162,8 @@ Tokens NQueens::solution(const Tokens& inputs) const {
       possible = possible && (columns[row] < 0 || !attack(i / side_, i % side_, row, columns[row]));
     columns[i / side_] = i % side_;
   }
-  CHECK(possible && complete(columns, order),
-        "[solve] the board has no solution. HINT: check the queens that are given");
+  HRM_CHECK(possible && complete(columns, order),
+            "[solve] the board has no solution. HINT: check the queens that are given");
   return board_of(columns);
 }
 

@@ -14,8 +14,9 @@ PuzzleDataset open_dataset(const Path& folder, const std::string& split, const D
         std::make_shared<ArcExamples>(read_arc_data(folder / kArcFile), split, view,
                                       other ? arc_examples(*other) : nullptr),
         folder);
-  CHECK(view.tasks.empty() && !view.variants && !view.kinds,
-        "[data] a choice of tasks or variants needs the compact ARC form, not ", folder.string());
+  HRM_CHECK(view.tasks.empty() && !view.variants && !view.kinds,
+            "[data] a choice of tasks or variants needs the compact ARC form, not ",
+            folder.string());
   const Path file = folder / "task.json";
   const auto task = fs::exists(file) ? make_task(read_json(file), file.string()) : unknown_task();
   return PuzzleDataset(std::make_shared<ArrayExamples>(folder, split, view.conditioning, task),

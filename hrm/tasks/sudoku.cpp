@@ -230,7 +230,7 @@ std::string invariant_hash(const SudokuRules& rules, const Grid& puzzle, const G
 SudokuRules SudokuRules::of_side(int side) {
   if (side == 4) return {4, 2, 2};
   if (side == 6) return {6, 2, 3};
-  CHECK(side == 9, "[sudoku] side must be 4, 6 or 9, got ", side);
+  HRM_CHECK(side == 9, "[sudoku] side must be 4, 6 or 9, got ", side);
   return {9, 3, 3};
 }
 
@@ -238,13 +238,13 @@ Grid parse_sudoku(std::string_view text, SudokuRules* rules) {
   int side = 0;
   for (const int s : {4, 6, 9})
     if (text.size() == static_cast<size_t>(s * s)) side = s;
-  CHECK(side, "[sudoku] a puzzle must have 16, 36 or 81 characters, got ", text.size());
+  HRM_CHECK(side, "[sudoku] a puzzle must have 16, 36 or 81 characters, got ", text.size());
   *rules = SudokuRules::of_side(side);
   Grid grid;
   for (size_t i = 0; i < text.size(); ++i) {
     const char ch = text[i];
-    CHECK(ch == '.' || (ch >= '0' && ch <= '0' + side), "[sudoku] character ", i + 1,
-          " must be '.', '0' or a digit 1-", side, ", got ", printable(ch));
+    HRM_CHECK(ch == '.' || (ch >= '0' && ch <= '0' + side), "[sudoku] character ", i + 1,
+              " must be '.', '0' or a digit 1-", side, ", got ", printable(ch));
     grid.push_back(ch == '.' ? 0 : ch - '0');
   }
   return grid;

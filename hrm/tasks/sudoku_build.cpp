@@ -20,17 +20,17 @@ std::pair<int, int> givens_of(const SudokuBuild& build) {
 
 std::vector<SudokuPuzzle> generate_sudoku(const SudokuBuild& build) {
   const auto [low, high] = givens_of(build);
-  CHECK(low >= 0 && low <= high && high <= build.rules.cells(),
-        "[sudoku] givens must be a range LOW-HIGH within 0-", build.rules.cells(), ", got ", low,
-        "-", high);
+  HRM_CHECK(low >= 0 && low <= high && high <= build.rules.cells(),
+            "[sudoku] givens must be a range LOW-HIGH within 0-", build.rules.cells(), ", got ",
+            low, "-", high);
   Random random = Random(build.seed).fork("sudoku");
   std::vector<SudokuPuzzle> puzzles;
   std::set<Grid> seen;
   // Small sides have few puzzles: give up when new ones hardly turn up.
   for (int64_t tries = 0; std::ssize(puzzles) < build.count; ++tries) {
-    CHECK(tries / 20 - 50 < build.count, "[sudoku] only ", puzzles.size(), " of ", build.count,
-          " different puzzles found. HINT: a smaller --count, a wider range of --givens",
-          build.min_rating > 0 ? " or a lower --min-rating" : "");
+    HRM_CHECK(tries / 20 - 50 < build.count, "[sudoku] only ", puzzles.size(), " of ", build.count,
+              " different puzzles found. HINT: a smaller --count, a wider range of --givens",
+              build.min_rating > 0 ? " or a lower --min-rating" : "");
     SudokuPuzzle p;
     p.solution = random_solution(build.rules, random);
     const int givens = low + static_cast<int>(random.below(high - low + 1));
@@ -54,9 +54,9 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
   DatasetWriter writer(out, info, SudokuTask(rules).to_json(), build.replace);
   const auto copies = static_cast<double>(build.augment);
   if (build.from.empty()) {
-    CHECK(build.test_count < build.count, "[sudoku] all ", build.count,
-          " puzzles would be needed for the test split of ", build.test_count,
-          ". HINT: more puzzles or a smaller --test");
+    HRM_CHECK(build.test_count < build.count, "[sudoku] all ", build.count,
+              " puzzles would be needed for the test split of ", build.test_count,
+              ". HINT: more puzzles or a smaller --test");
     const auto train = static_cast<double>(build.count - build.test_count);
     check_size(train * (1 + copies), info.seq_len, out);
   }
@@ -75,8 +75,8 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
     classes[p.symmetry].push_back(&p);
     summary.mean_rating += static_cast<double>(p.rating);
   }
-  CHECK(!seen.empty(), "[sudoku] no puzzle has a rating of ", build.min_rating,
-        " or more. HINT: a lower --min-rating");
+  HRM_CHECK(!seen.empty(), "[sudoku] no puzzle has a rating of ", build.min_rating,
+            " or more. HINT: a lower --min-rating");
   summary.mean_rating /= static_cast<double>(seen.size());
 
   Random random = Random(build.seed).fork("split");
@@ -97,8 +97,8 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
       train.insert(train.end(), members->begin(), members->end());
     }
   }
-  CHECK(!train.empty(), "[sudoku] all ", seen.size(),
-        " puzzles were needed for the test split. HINT: more puzzles or a smaller --test");
+  HRM_CHECK(!train.empty(), "[sudoku] all ", seen.size(),
+            " puzzles were needed for the test split. HINT: more puzzles or a smaller --test");
   // Surplus test puzzles are dropped evenly: one of every class first, then the second ones, ...
   if (std::ssize(test) > build.test_count) {
     std::map<std::string, int> turn;

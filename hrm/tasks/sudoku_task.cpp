@@ -21,9 +21,9 @@ std::shared_ptr<const Task> SudokuTask::make(const Members& json) {
   };
   const SudokuRules rules = SudokuRules::of_side(side("side"));
   const int box_rows = side("box_rows"), box_cols = side("box_cols");
-  CHECK(box_rows == rules.box_rows && box_cols == rules.box_cols, "[data] ", json.source(),
-        ": a Sudoku of side ", rules.side, " has boxes of ", rules.box_rows, "x", rules.box_cols,
-        ", got ", box_rows, "x", box_cols);
+  HRM_CHECK(box_rows == rules.box_rows && box_cols == rules.box_cols, "[data] ", json.source(),
+            ": a Sudoku of side ", rules.side, " has boxes of ", rules.box_rows, "x",
+            rules.box_cols, ", got ", box_rows, "x", box_cols);
   return std::make_shared<SudokuTask>(rules);
 }
 
@@ -63,9 +63,9 @@ std::string SudokuTask::check(const Tokens& inputs, const Tokens& answer) const 
 
 Tokens SudokuTask::solution(const Tokens& inputs) const {
   const SudokuSolution solution = solve_sudoku(rules_, from_tokens(inputs));
-  CHECK(solution.count == 1, "[solve] the puzzle has ",
-        solution.count == 0 ? "no solution" : "several solutions",
-        ". HINT: check the digits; a puzzle must have exactly one");
+  HRM_CHECK(solution.count == 1, "[solve] the puzzle has ",
+            solution.count == 0 ? "no solution" : "several solutions",
+            ". HINT: check the digits; a puzzle must have exactly one");
   return to_tokens(solution.grid);
 }
 

@@ -17,8 +17,8 @@ std::vector<int> parse_tokens(std::string_view text, const std::string& where) {
     if (word.empty()) continue;
     int value = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-    CHECK(error == std::errc() && end == word.data() + word.size(),
-          "[tokens] tokens must be whole numbers separated by blanks (", where, ")");
+    HRM_CHECK(error == std::errc() && end == word.data() + word.size(),
+              "[tokens] tokens must be whole numbers separated by blanks (", where, ")");
     tokens.push_back(value);
   }
   return tokens;
@@ -33,13 +33,13 @@ BuildSummary build_tokens(const Path& csv, const Path& out, bool replace) {
 BuildSummary build_tokens_text(const std::string& text, const std::string& name, const Path& out,
                                bool replace) {
   const std::vector<Line> lines = lines_of(text);
-  CHECK(lines.size() >= 2, "[tokens] ", name, " must have a header and at least one row");
+  HRM_CHECK(lines.size() >= 2, "[tokens] ", name, " must have a header and at least one row");
   const std::vector<std::string> header =
       csv_fields(lines[0].text, name + " line " + std::to_string(lines[0].number));
   const auto column = [&](std::string_view wanted, bool required) {
     const auto at = std::ranges::find(header, wanted);
-    CHECK(at != header.end() || !required, "[tokens] ", name, " line ", lines[0].number,
-          ": the header must name a column '", wanted, "'");
+    HRM_CHECK(at != header.end() || !required, "[tokens] ", name, " line ", lines[0].number,
+              ": the header must name a column '", wanted, "'");
     return at == header.end() ? -1 : at - header.begin();
   };
   const auto inputs_at = column("inputs", true), labels_at = column("labels", true);
@@ -58,14 +58,14 @@ BuildSummary build_tokens_text(const std::string& text, const std::string& name,
   for (size_t i = 1; i < lines.size(); ++i) {
     const std::string where = name + " line " + std::to_string(lines[i].number);
     const std::vector<std::string> fields = csv_fields(lines[i].text, where);
-    CHECK(fields.size() == header.size(), "[tokens] ", where, " must have ", header.size(),
-          " columns, got ", fields.size());
+    HRM_CHECK(fields.size() == header.size(), "[tokens] ", where, " must have ", header.size(),
+              " columns, got ", fields.size());
     Row row;
     row.inputs = parse_tokens(fields[inputs_at], where);
     row.labels = parse_tokens(fields[labels_at], where);
     row.split = split_at < 0 ? "train" : fields[split_at];
-    CHECK(row.split == "train" || row.split == "test", "[tokens] ", where,
-          ": split must be train or test, got '", row.split, "'");
+    HRM_CHECK(row.split == "train" || row.split == "test", "[tokens] ", where,
+              ": split must be train or test, got '", row.split, "'");
     row.puzzle = 0;
     if (puzzle_at >= 0) {
       const auto [it, fresh] =
@@ -74,16 +74,16 @@ BuildSummary build_tokens_text(const std::string& text, const std::string& name,
       row.puzzle = it->second;
     }
     if (rows.empty()) info.seq_len = std::ssize(row.inputs);
-    CHECK(!row.inputs.empty() && std::ssize(row.inputs) == info.seq_len &&
-              row.labels.size() == row.inputs.size(),
-          "[tokens] ", where, ": all rows must have ", info.seq_len, " inputs and labels, got ",
-          row.inputs.size(), " and ", row.labels.size());
+    HRM_CHECK(!row.inputs.empty() && std::ssize(row.inputs) == info.seq_len &&
+                  row.labels.size() == row.inputs.size(),
+              "[tokens] ", where, ": all rows must have ", info.seq_len, " inputs and labels, got ",
+              row.inputs.size(), " and ", row.labels.size());
     for (const int t : row.inputs)
-      CHECK(t >= 0 && t < (1 << 24), "[tokens] ", where, ": input token ", t,
-            " must be in 0..16777215");
+      HRM_CHECK(t >= 0 && t < (1 << 24), "[tokens] ", where, ": input token ", t,
+                " must be in 0..16777215");
     for (const int t : row.labels)
-      CHECK(t == kIgnoreLabel || (t >= 0 && t < (1 << 24)), "[tokens] ", where, ": label ", t,
-            " must be in 0..16777215 or ", kIgnoreLabel);
+      HRM_CHECK(t == kIgnoreLabel || (t >= 0 && t < (1 << 24)), "[tokens] ", where, ": label ", t,
+                " must be in 0..16777215 or ", kIgnoreLabel);
     largest = std::max({largest, std::ranges::max(row.inputs), std::ranges::max(row.labels)});
     rows.push_back(std::move(row));
   }

@@ -50,35 +50,35 @@ std::string advice(const Path& folder) {
 
 Json read_state(const Path& folder) {
   const Path file = folder / kStateFile;
-  CHECK(fs::exists(file), "[checkpoint] ", folder.string(), " is no checkpoint: it has no ",
-        kStateFile, advice(folder));
+  HRM_CHECK(fs::exists(file), "[checkpoint] ", folder.string(), " is no checkpoint: it has no ",
+            kStateFile, advice(folder));
   Json state;
   try {
     state = read_json(file);
   } catch (const Error& error) {
     detail::fail(error.what(), advice(folder));
   }
-  CHECK(state.is_object() && state.contains("format") && state["format"].is_number_integer(),
-        "[checkpoint] ", file.string(), " is damaged: it names no format", advice(folder));
+  HRM_CHECK(state.is_object() && state.contains("format") && state["format"].is_number_integer(),
+            "[checkpoint] ", file.string(), " is damaged: it names no format", advice(folder));
   // Format 1 had no checksum of its own.
   const bool whole = state.contains("checksum") ? state["checksum"] == state_checksum(state)
                                                 : state["format"] == 1;
-  CHECK(whole, "[checkpoint] ", file.string(), " is damaged: its checksum is wrong",
-        advice(folder));
+  HRM_CHECK(whole, "[checkpoint] ", file.string(), " is damaged: its checksum is wrong",
+            advice(folder));
   if (state["format"] != kFormat)
     throw OtherFormat("[checkpoint] " + file.string() + " has format " + state["format"].dump() +
                       ", this version of hrm reads format " + std::to_string(kFormat) +
                       ". HINT: use the version of hrm that wrote it");
-  CHECK(state.contains("checksums") && state["checksums"].is_object(), "[checkpoint] ",
-        file.string(), " is damaged: it has no checksums", advice(folder));
+  HRM_CHECK(state.contains("checksums") && state["checksums"].is_object(), "[checkpoint] ",
+            file.string(), " is damaged: it has no checksums", advice(folder));
   return state;
 }
 
 // The hashes of the names of puzzle rows, out of the tensor that holds them.
 std::vector<uint64_t> puzzle_names_of(const Tensor& names, const Path& file) {
-  CHECK(names.dtype() == DType::i32 && names.ndim() == 2 && names.size(1) == 2, "[checkpoint] ",
-        file.string(), ": '", kNames, "' must be i32 [rows, 2], got ", names.dtype(), " ",
-        names.shape());
+  HRM_CHECK(names.dtype() == DType::i32 && names.ndim() == 2 && names.size(1) == 2, "[checkpoint] ",
+            file.string(), ": '", kNames, "' must be i32 [rows, 2], got ", names.dtype(), " ",
+            names.shape());
   std::vector<uint64_t> hashes(static_cast<size_t>(names.size(0)));
   if (!hashes.empty()) std::memcpy(hashes.data(), names.data(), hashes.size() * 8);
   return hashes;
@@ -152,10 +152,10 @@ Checkpoint read_once(const Path& folder, bool weights_only) {
   const Json& sums = checkpoint.state["checksums"];
   for (const char* file : {kModelFile, kTrainingFile}) {
     if (weights_only && file == kTrainingFile) continue;
-    CHECK(fs::exists(folder / file), "[checkpoint] ", folder.string(), " is damaged: it has no ",
-          file, advice(folder));
-    CHECK(sums.contains(file) && sums[file] == file_checksum(folder / file), "[checkpoint] ",
-          (folder / file).string(), " is damaged: its checksum is wrong", advice(folder));
+    HRM_CHECK(fs::exists(folder / file), "[checkpoint] ", folder.string(),
+              " is damaged: it has no ", file, advice(folder));
+    HRM_CHECK(sums.contains(file) && sums[file] == file_checksum(folder / file), "[checkpoint] ",
+              (folder / file).string(), " is damaged: its checksum is wrong", advice(folder));
   }
   checkpoint.model = read_safetensors(folder / kModelFile).tensors;
   if (const Tensor* names = find(checkpoint.model, kNames)) {
@@ -177,9 +177,9 @@ std::string state_text(const Path& folder) {
 
 void load_saved(const NamedTensors& saved, const std::string& name, Tensor& tensor) {
   const Tensor* found = find(saved, name);
-  CHECK(found && found->shape() == tensor.shape() && found->dtype() == tensor.dtype(),
-        "[resume] the checkpoint has no '", name,
-        "' of this shape. HINT: is it a checkpoint of another model?");
+  HRM_CHECK(found && found->shape() == tensor.shape() && found->dtype() == tensor.dtype(),
+            "[resume] the checkpoint has no '", name,
+            "' of this shape. HINT: is it a checkpoint of another model?");
   tensor.copy_from(*found);
 }
 
@@ -227,8 +227,8 @@ NamedTensors from_official(const NamedTensors& tensors) {
   for (auto [name, tensor] : tensors) {
     for (size_t at; (at = name.find(compiled)) != std::string::npos;)
       name.erase(at, compiled.size());
-    CHECK(name.starts_with(kOfficialPrefix), "[import] tensor names must start with '",
-          kOfficialPrefix, "', got '", name, "'. HINT: is it a checkpoint of HRM or TRM?");
+    HRM_CHECK(name.starts_with(kOfficialPrefix), "[import] tensor names must start with '",
+              kOfficialPrefix, "', got '", name, "'. HINT: is it a checkpoint of HRM or TRM?");
     result.emplace_back(name, tensor);
   }
   return result;

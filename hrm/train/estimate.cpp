@@ -111,15 +111,15 @@ int64_t batch_after_failure(const Config& config, const Path& run, Device device
 void check_fits(const Estimate& e) {
   const bool fits = e.memory_bytes < e.available_bytes;
   const int64_t batch = e.fitting_batch;
-  CHECK(fits, "[train] the run needs about ", format_bytes(e.memory_bytes), " of memory, ",
-        format_bytes(e.available_bytes), " are free. HINT: ",
-        batch ? "batch_size " + std::to_string(batch) + " would fit" : "a smaller model",
-        "; more micro_batches save memory, too");
-  CHECK(e.disk_bytes < e.free_disk_bytes, "[train] the checkpoints need about ",
-        format_bytes(e.disk_bytes), " of disk, ", e.disk.string(), " has ",
-        format_bytes(e.free_disk_bytes),
-        " free. HINT: ", e.keeps_several ? "a smaller keep_checkpoints or " : "",
-        "another --run folder");
+  HRM_CHECK(fits, "[train] the run needs about ", format_bytes(e.memory_bytes), " of memory, ",
+            format_bytes(e.available_bytes), " are free. HINT: ",
+            batch ? "batch_size " + std::to_string(batch) + " would fit" : "a smaller model",
+            "; more micro_batches save memory, too");
+  HRM_CHECK(e.disk_bytes < e.free_disk_bytes, "[train] the checkpoints need about ",
+            format_bytes(e.disk_bytes), " of disk, ", e.disk.string(), " has ",
+            format_bytes(e.free_disk_bytes),
+            " free. HINT: ", e.keeps_several ? "a smaller keep_checkpoints or " : "",
+            "another --run folder");
 }
 
 }  // namespace hrm

@@ -40,7 +40,7 @@ void RunFiles::cut_metrics(int64_t bytes) const {
   const auto there = static_cast<int64_t>(fs::file_size(path, error));
   if (error) return;  // there is none
   fs::resize_file(path, static_cast<uintmax_t>(std::clamp<int64_t>(bytes, 0, there)), error);
-  CHECK(!error, "[train] cannot shorten ", path.string(), ": ", error.message());
+  HRM_CHECK(!error, "[train] cannot shorten ", path.string(), ": ", error.message());
 }
 
 Path RunFiles::save(const Checkpoint& checkpoint, int64_t step, int64_t keep) const {
@@ -56,8 +56,8 @@ void RunFiles::write_evaluation(const Json& result) const {
 
 RunFiles::Newest RunFiles::newest_checkpoint() const {
   std::vector<Path> all = list_checkpoints(run_);
-  CHECK(!all.empty(), "[resume] ", run_.string(),
-        " has no checkpoint. HINT: train without --resume");
+  HRM_CHECK(!all.empty(), "[resume] ", run_.string(),
+            " has no checkpoint. HINT: train without --resume");
   const auto without_hint = [](const std::string& message) {
     return message.substr(0, message.find(". HINT"));
   };
@@ -81,9 +81,9 @@ RunFiles::Newest RunFiles::newest_checkpoint() const {
 
 Config read_config(const Path& run) {
   const Path path = run / kConfigFile;
-  CHECK(fs::exists(path), "[run] ", run.string(),
-        " is not a run folder: it has no config.json. "
-        "HINT: `hrm train` and `hrm demo` make run folders");
+  HRM_CHECK(fs::exists(path), "[run] ", run.string(),
+            " is not a run folder: it has no config.json. "
+            "HINT: `hrm train` and `hrm demo` make run folders");
   Config config = Config::from_json(read_json(path), path.string());
   // A data set inside the run folder moves with it.
   if (Path(config.data).is_relative() && fs::exists(run / config.data) && !config.data.empty())

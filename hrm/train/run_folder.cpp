@@ -23,9 +23,10 @@ std::vector<Path> missing_folders(const Path& path) {
 void refuse_links(const Path& run) {
   std::error_code none;
   for (const char* name : {"checkpoints", "metrics.jsonl", kLockFile})
-    CHECK(!fs::is_symlink(run / name, none), "[run] ", (run / name).string(),
-          " is a link: a run writes to no place outside its folder. HINT: remove the link, or let "
-          "the whole run folder be one");
+    HRM_CHECK(
+        !fs::is_symlink(run / name, none), "[run] ", (run / name).string(),
+        " is a link: a run writes to no place outside its folder. HINT: remove the link, or let "
+        "the whole run folder be one");
 }
 
 }  // namespace

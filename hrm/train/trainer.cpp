@@ -26,8 +26,8 @@ int64_t log_interval(const TrainConfig& t) {
 void check_dataset_fits(const ModelConfig& model, const PuzzleDataset& data) {
   const DatasetInfo& info = data.info();
   const auto same = [&](const char* what, int64_t wanted, int64_t got) {
-    CHECK(wanted == got, "[data] the model has ", what, " ", wanted, ", the data set ",
-          data.folder().string(), " has ", got);
+    HRM_CHECK(wanted == got, "[data] the model has ", what, " ", wanted, ", the data set ",
+              data.folder().string(), " has ", got);
   };
   same("seq_len", model.seq_len, info.seq_len);
   same("vocab_size", model.vocab_size, info.vocab_size);

@@ -41,14 +41,15 @@ std::vector<Difference> Trainer::check_same_run(const Members& state) const {
   const Config saved = Config::from_json(state.object("config").json(), state.source());
   const std::vector<Difference> changes = differences(saved, config_);
   for (const Difference& d : changes)
-    CHECK(may_change_on_resume(d.key), "[resume] the checkpoint was made with ", d.key, " = ",
-          d.old_value, ", not ", d.new_value,
-          ". HINT: use another run folder for another configuration");
-  CHECK(state.text("data", "") == data_identity_, "[resume] the data set in ",
-        train_.folder().string(),
-        " is not the one that the run was trained on. HINT: --data names the folder where that one "
-        "is now; `hrm train --init ",
-        files_.path().string(), " --run NEW` starts a new run from the weights");
+    HRM_CHECK(may_change_on_resume(d.key), "[resume] the checkpoint was made with ", d.key, " = ",
+              d.old_value, ", not ", d.new_value,
+              ". HINT: use another run folder for another configuration");
+  HRM_CHECK(
+      state.text("data", "") == data_identity_, "[resume] the data set in ",
+      train_.folder().string(),
+      " is not the one that the run was trained on. HINT: --data names the folder where that one "
+      "is now; `hrm train --init ",
+      files_.path().string(), " --run NEW` starts a new run from the weights");
   return changes;
 }
 
@@ -88,10 +89,11 @@ int64_t Trainer::start_from(const Model& model, const std::vector<uint64_t>& nam
       continue;
     }
     const int64_t rows = config_.model.num_puzzle_identifiers;
-    CHECK(tensor.size(0) == rows, "[init] the other run has ", tensor.size(0),
-          " puzzle rows, this one ", rows,
-          ", and they have no names by which to find each other. HINT: train on a data set of the "
-          "same puzzles, or with puzzle_emb_ndim=0");
+    HRM_CHECK(
+        tensor.size(0) == rows, "[init] the other run has ", tensor.size(0),
+        " puzzle rows, this one ", rows,
+        ", and they have no names by which to find each other. HINT: train on a data set of the "
+        "same puzzles, or with puzzle_emb_ndim=0");
     found = rows - 1;
   }
   step_.model().load_state_dict(weights, kOfficialPrefix);
@@ -110,9 +112,9 @@ Resumed Trainer::resume() {
   } catch (const Error& error) {
     throw with_place(error, newest.folder.string());
   }
-  CHECK(steps_ <= config_.train.total_steps, "[resume] ", files_.path().string(), " has made ",
-        steps_, " steps already, more than ", config_.train.total_steps, ". HINT: --steps ", steps_,
-        " or more");
+  HRM_CHECK(steps_ <= config_.train.total_steps, "[resume] ", files_.path().string(), " has made ",
+            steps_, " steps already, more than ", config_.train.total_steps, ". HINT: --steps ",
+            steps_, " or more");
   resumed_ = true;
   Json changed;
   for (const Difference& d : resumed.changes)

@@ -53,8 +53,8 @@ uint32_t crc32c(const std::string& of) {
 MetricLines parse_metrics(std::string_view text, const std::string& source) {
   MetricLines lines;
   for_each_line(text, source, [&](const Json& json, const std::string& where) {
-    CHECK(json.size() <= kMostMembers, "[metrics] ", where, ": at most ", kMostMembers,
-          " members are possible, got ", json.size());
+    HRM_CHECK(json.size() <= kMostMembers, "[metrics] ", where, ": at most ", kMostMembers,
+              " members are possible, got ", json.size());
     if (json.contains("changed")) return;
     Json line = Json::object();
     for (const auto& [key, value] : json.items())

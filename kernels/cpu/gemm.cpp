@@ -179,9 +179,9 @@ void pack_b(const Gemm& g, void* packed) {
 }
 
 void gemm(const Gemm& g, const Context&) {
-  CHECK(g.type == g.c_type || (g.type == DType::bf16 && g.c_type == DType::f32),
-        "[gemm] C must have the operands' dtype, or f32 for bf16 operands; got ", g.type, " -> ",
-        g.c_type);
+  HRM_CHECK(g.type == g.c_type || (g.type == DType::bf16 && g.c_type == DType::f32),
+            "[gemm] C must have the operands' dtype, or f32 for bf16 operands; got ", g.type,
+            " -> ", g.c_type);
   if (g.m == 0 || g.n == 0) return;
   switch (g.type) {
     case DType::f32:

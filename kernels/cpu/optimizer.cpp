@@ -38,7 +38,7 @@ void adam_update(const AdamTensor& tensor, const AdamRule& rule, A scale,
 void adam(DType t, const AdamTensor* tensors, int64_t count, const AdamRule& rule,
           const double* gradient_scale, const int32_t* skip, const Context&) {
   if (skip && *skip) return;
-  CHECK(t != DType::bf16, "[adam] master weights must be f32 or f64, got ", t);
+  HRM_CHECK(t != DType::bf16, "[adam] master weights must be f32 or f64, got ", t);
   const auto run = [&]<class A>() {
     const A scale = gradient_scale ? static_cast<A>(*gradient_scale) : A(1);
     const A eps = static_cast<A>(rule.eps);

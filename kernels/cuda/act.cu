@@ -1,5 +1,4 @@
 #include "kernels/act.h"
-
 #include "kernels/cuda/gpu.h"
 #include "kernels/loss.h"
 

@@ -1,7 +1,6 @@
 // Attention for any head size and type: a warp works on one row of scores, which stays in shared
 // memory. bf16 heads whose size is a multiple of 16 go to the tensor cores (attention_mma.cu).
 #include "kernels/attention.h"
-
 #include "kernels/cuda/attention_mma.h"
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/runtime.h"
@@ -200,8 +199,8 @@ __global__ void __launch_bounds__(gpu::kWarp* kRows)
 }
 
 dim3 grid_of(const AttentionShape& shape) {
-  CHECK(shape.seq <= kMaxSeq, "[attention] sequences of at most ", kMaxSeq,
-        " positions run on a GPU, got ", shape.seq);
+  HRM_CHECK(shape.seq <= kMaxSeq, "[attention] sequences of at most ", kMaxSeq,
+            " positions run on a GPU, got ", shape.seq);
   return dim3(static_cast<unsigned>(shape.batch * shape.heads),
               static_cast<unsigned>((shape.seq + kRows - 1) / kRows));
 }

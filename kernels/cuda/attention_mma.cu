@@ -6,10 +6,9 @@
 // leave P and dS in shared memory and then own keys (dk, dv). Backward, long sequences: one kernel,
 // run twice: its warps own queries and walk over keys (dq, and what the second run needs of every
 // row), then own keys and walk over queries (dk, dv). Nothing is summed across blocks.
-#include "kernels/cuda/attention_mma.h"
-
 #include <cmath>
 
+#include "kernels/cuda/attention_mma.h"
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/runtime.h"
 

@@ -1,5 +1,4 @@
 #include "kernels/cast.h"
-
 #include "kernels/cuda/gpu.h"
 
 namespace hrm::cuda {

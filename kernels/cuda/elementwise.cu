@@ -1,7 +1,6 @@
-#include "kernels/elementwise.h"
-
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/runtime.h"
+#include "kernels/elementwise.h"
 #include "kernels/formulas.h"
 
 namespace hrm::cuda {

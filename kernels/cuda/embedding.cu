@@ -1,9 +1,8 @@
-#include "kernels/embedding.h"
-
 #include <algorithm>
 
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/runtime.h"
+#include "kernels/embedding.h"
 
 namespace hrm::cuda {
 namespace {

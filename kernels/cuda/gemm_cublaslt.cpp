@@ -1,8 +1,5 @@
 // cuda::gemm over cuBLASLt: a plan (descriptors and algorithm) for every shape, made once. The
 // algorithm is the first of the library's heuristics, or the one that load_gemm_plans gave.
-#include <cublasLt.h>
-#include <cuda_runtime_api.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -12,6 +9,9 @@
 #include <sstream>
 #include <tuple>
 #include <vector>
+
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
 
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
@@ -25,8 +25,8 @@ constexpr int kAlignment = 256;
 constexpr size_t kWorkspace = size_t{192} << 20;
 
 void check(cublasStatus_t status, const char* what) {
-  CHECK(status == CUBLAS_STATUS_SUCCESS, "[gemm] cuBLASLt, ", what, ": ",
-        cublasLtGetStatusString(status));
+  HRM_CHECK(status == CUBLAS_STATUS_SUCCESS, "[gemm] cuBLASLt, ", what, ": ",
+            cublasLtGetStatusString(status));
 }
 
 cublasLtHandle_t handle() {
@@ -314,14 +314,14 @@ double median_microseconds(const Plan& plan, const Gemm& g, const cublasLtMatmul
 }  // namespace
 
 GemmTuning tune_gemm(const Gemm& g, int most, int repeats) {
-  CHECK(fits(g), "[gemm] cuBLASLt cannot take these strides");
+  HRM_CHECK(fits(g), "[gemm] cuBLASLt cannot take these strides");
   const Shape s = shape_of(g);
   Plan plan = plan_of(g);
   const auto all = candidates(plan, s, most);
   // Sums of candidates go elsewhere: C is read again by the next.
   const size_t bytes = static_cast<size_t>(g.batch * g.c_batch + g.m * g.c_row) * size_of(g.c_type);
   const std::unique_ptr<void, void (*)(void*)> d(allocate(bytes), release);
-  CHECK(d, "[gemm] out of memory for the sums of candidates");
+  HRM_CHECK(d, "[gemm] out of memory for the sums of candidates");
   GemmTuning result;
   result.best_us = INFINITY;
   for (size_t i = 0; i < all.size(); ++i) {

@@ -67,8 +67,9 @@ template <class T, class C>
 void run(const Gemm& g, const Context& context) {
   const dim3 grid(static_cast<unsigned>((g.n + kTile - 1) / kTile),
                   static_cast<unsigned>((g.m + kTile - 1) / kTile), static_cast<unsigned>(g.batch));
-  CHECK(grid.y <= 65535 && grid.z <= 65535, "[gemm] too many rows or batches for one launch: ", g.m,
-        " rows, ", g.batch, " batches");
+  HRM_CHECK(grid.y <= 65535 && grid.z <= 65535,
+            "[gemm] too many rows or batches for one launch: ", g.m, " rows, ", g.batch,
+            " batches");
   const Strides s{g.a_row, g.a_col, g.a_batch, g.b_row, g.b_col, g.b_batch, g.c_row, g.c_batch};
   const void* add = g.beta == 0 ? nullptr : (g.add ? g.add : g.c);
   gpu::launch<gemm_kernel<T, C>>(grid, dim3(kSide * kSide), 0, context, static_cast<C*>(g.c),
@@ -82,8 +83,8 @@ void gemm_reference(const Gemm& g, const Context& context) {
   if (g.m == 0 || g.n == 0 || g.batch == 0) return;
   visit_float(g.type, [&]<class T>() {
     if (g.c_type == g.type) return run<T, T>(g, context);
-    CHECK(g.type == DType::bf16 && g.c_type == DType::f32,
-          "[gemm] C must have the operands' dtype, or f32 for bf16, got ", g.c_type);
+    HRM_CHECK(g.type == DType::bf16 && g.c_type == DType::f32,
+              "[gemm] C must have the operands' dtype, or f32 for bf16, got ", g.c_type);
     if constexpr (std::is_same_v<T, bfloat16>) run<T, float>(g, context);
   });
 }

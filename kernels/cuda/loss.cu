@@ -1,8 +1,7 @@
 // A thread a row: the vocabularies here have about a dozen tokens.
-#include "kernels/loss.h"
-
 #include "kernels/cuda/gpu.h"
 #include "kernels/formulas.h"
+#include "kernels/loss.h"
 
 namespace hrm::cuda {
 namespace {
@@ -106,7 +105,7 @@ __global__ void bce_backward_kernel(A* dlogits, const A* dloss, const A* logits,
 // f32 or f64.
 template <class F>
 void visit_wide(DType t, const F& f) {
-  CHECK(t != DType::bf16, "[bce_with_logits] logits must be f32 or f64, got ", t);
+  HRM_CHECK(t != DType::bf16, "[bce_with_logits] logits must be f32 or f64, got ", t);
   if (t == DType::f64) return f.template operator()<double>();
   f.template operator()<float>();
 }

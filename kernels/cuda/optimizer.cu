@@ -1,9 +1,8 @@
-#include "kernels/optimizer.h"
-
 #include <algorithm>
 
 #include "kernels/cuda/gpu.h"
 #include "kernels/formulas.h"
+#include "kernels/optimizer.h"
 
 namespace hrm::cuda {
 namespace {
@@ -100,7 +99,7 @@ __global__ void clip_scale_kernel(double* scale, const double* sum_of_squares, d
 
 void adam(DType t, const AdamTensor* tensors, int64_t count, const AdamRule& rule,
           const double* gradient_scale, const int32_t* skip, const Context& context) {
-  CHECK(t != DType::bf16, "[adam] master weights must be f32 or f64, got ", t);
+  HRM_CHECK(t != DType::bf16, "[adam] master weights must be f32 or f64, got ", t);
   const auto run = [&]<class A>() {
     for (int64_t first = 0; first < count; first += kMaxTensors) {
       AdamList<A> list{};

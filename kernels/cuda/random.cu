@@ -1,8 +1,7 @@
 // The numbers are those of the CPU backend: counter-based draws, then the same formulas in double.
-#include "kernels/random.h"
-
 #include "kernels/cuda/gpu.h"
 #include "kernels/formulas.h"
+#include "kernels/random.h"
 
 namespace hrm::cuda {
 namespace {

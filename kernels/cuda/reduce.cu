@@ -1,9 +1,8 @@
 // Every sum has a fixed order: lanes and blocks add in a pattern that depends on the sizes alone.
-#include "kernels/reduce.h"
-
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/formulas.h"
+#include "kernels/reduce.h"
 
 namespace hrm::cuda {
 namespace {

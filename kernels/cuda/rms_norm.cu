@@ -1,6 +1,5 @@
-#include "kernels/rms_norm.h"
-
 #include "kernels/cuda/gpu.h"
+#include "kernels/rms_norm.h"
 
 namespace hrm::cuda {
 namespace {

@@ -1,6 +1,5 @@
-#include "kernels/rope.h"
-
 #include "kernels/cuda/gpu.h"
+#include "kernels/rope.h"
 
 namespace hrm::cuda {
 namespace {

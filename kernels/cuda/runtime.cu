@@ -1,11 +1,10 @@
-#include "kernels/cuda/runtime.h"
-
-#include <cuda_runtime.h>
-
 #include <cstdio>
 #include <vector>
 
+#include <cuda_runtime.h>
+
 #include "kernels/cuda/gpu.h"
+#include "kernels/cuda/runtime.h"
 
 namespace hrm {
 
@@ -29,11 +28,11 @@ cudaStream_t make_stream() {
   const auto version = [](int v) {
     return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10);
   };
-  CHECK(status != cudaErrorInsufficientDriver || driver == 0,
-        "[cuda] the NVIDIA driver supports CUDA ", version(driver), ", this build needs ",
-        version(CUDART_VERSION), ". HINT: update the driver, or use --device cpu");
-  CHECK(status == cudaSuccess && count > 0,
-        "[cuda] no NVIDIA GPU was found on this machine. HINT: use --device cpu");
+  HRM_CHECK(status != cudaErrorInsufficientDriver || driver == 0,
+            "[cuda] the NVIDIA driver supports CUDA ", version(driver), ", this build needs ",
+            version(CUDART_VERSION), ". HINT: update the driver, or use --device cpu");
+  HRM_CHECK(status == cudaSuccess && count > 0,
+            "[cuda] no NVIDIA GPU was found on this machine. HINT: use --device cpu");
   gpu::check(cudaSetDevice(0), "select the GPU");
   cudaFuncAttributes attributes;
   if (cudaFuncGetAttributes(&attributes, probe_kernel) != cudaSuccess) {
@@ -102,8 +101,8 @@ void* workspace(size_t bytes) {
   static size_t size = 0;
   if (bytes > size) {
     void* larger = allocate(bytes);
-    CHECK(larger, "[workspace] out of memory: asked for ", bytes >> 20,
-          " MiB on cuda. HINT: use a smaller batch");
+    HRM_CHECK(larger, "[workspace] out of memory: asked for ", bytes >> 20,
+              " MiB on cuda. HINT: use a smaller batch");
     blocks.push_back(larger);
     size = bytes;
   }

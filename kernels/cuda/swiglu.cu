@@ -1,6 +1,5 @@
-#include "kernels/swiglu.h"
-
 #include "kernels/cuda/gpu.h"
+#include "kernels/swiglu.h"
 
 namespace hrm::cuda {
 namespace {

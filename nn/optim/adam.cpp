@@ -97,8 +97,8 @@ NamedTensors Adam::state_dict() const {
 void Adam::load_state_dict(const NamedTensors& state) {
   const auto get = [&](const std::string& name, const Shape& shape) {
     const Tensor* t = find(state, name);
-    CHECK(t && t->shape() == shape, "[optimizer] the checkpoint has no '", name, "' of shape ",
-          shape, ". HINT: is it a checkpoint of another model?");
+    HRM_CHECK(t && t->shape() == shape, "[optimizer] the checkpoint has no '", name, "' of shape ",
+              shape, ". HINT: is it a checkpoint of another model?");
     return *t;
   };
   for (Moments& moments : moments_) {

@@ -38,9 +38,9 @@ NamedTensors Ema::state_dict() const {
 void Ema::load_state_dict(const NamedTensors& state) {
   for (Average& average : averages_) {
     const Tensor* t = find(state, "ema." + average.name);
-    CHECK(t && t->shape() == average.shadow.shape(), "[ema] the checkpoint has no 'ema.",
-          average.name, "' of shape ", average.shadow.shape(),
-          ". HINT: is it a checkpoint of another model?");
+    HRM_CHECK(t && t->shape() == average.shadow.shape(), "[ema] the checkpoint has no 'ema.",
+              average.name, "' of shape ", average.shadow.shape(),
+              ". HINT: is it a checkpoint of another model?");
     average.shadow.copy_from(*t);
   }
 }

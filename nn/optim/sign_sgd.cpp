@@ -13,9 +13,9 @@ void sign_sgd_step(SparseEmbedding& table, const Tensor& gradient, const Tensor&
 void sign_sgd_update(SparseEmbedding& table, const Tensor& gradient, const Tensor& ids,
                      const Tensor& rates, const Tensor& skip) {
   const Tensor& w = table.weights;
-  CHECK(gradient.shape() == Shape({ids.numel(), w.size(1)}) && gradient.dtype() == w.dtype(),
-        "[sign_sgd] gradient must be ", w.dtype(), " [batch, dim] = (", ids.numel(), ", ",
-        w.size(1), "), got ", gradient.dtype(), gradient.shape());
+  HRM_CHECK(gradient.shape() == Shape({ids.numel(), w.size(1)}) && gradient.dtype() == w.dtype(),
+            "[sign_sgd] gradient must be ", w.dtype(), " [batch, dim] = (", ids.numel(), ", ",
+            w.size(1), "), got ", gradient.dtype(), gradient.shape());
   const Tensor g = gradient.contiguous();
   HRM_DISPATCH(sign_sgd_rows, w.context(), w.dtype(), w.data(), g.data(), ids.data<int32_t>(),
                ids.numel(), w.size(1), rates.data<double>(),

@@ -1,7 +1,6 @@
-#include "tests/cuda/probe.h"
-
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/runtime.h"
+#include "tests/cuda/probe.h"
 
 namespace hrm::test {
 namespace {

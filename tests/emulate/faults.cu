@@ -1,8 +1,7 @@
 #if HRM_WITH_CUDA && defined(HRM_EMULATE)
-#include "tests/emulate/faults.h"
-
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/runtime.h"
+#include "tests/emulate/faults.h"
 
 namespace hrm::test {
 namespace {

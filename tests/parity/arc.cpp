@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <map>
 
-#include "hrm/train/checkpoint.h"
 #include "hrm/tasks/arc_vote.h"
+#include "hrm/train/checkpoint.h"
 #include "tests/parity/checks.h"
 #include "tests/support/sha256.h"
 

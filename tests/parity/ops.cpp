@@ -1,11 +1,12 @@
 // Single operations and optimizers: outputs and gradients against the recorded ones.
+#include "autograd/ops/ops.h"
+
 #include <algorithm>
 #include <cmath>
 #include <functional>
 
 #include "autograd/engine.h"
 #include "autograd/grad_mode.h"
-#include "autograd/ops/ops.h"
 #include "kernels/optimizer.h"
 #include "nn/optim/sign_sgd.h"
 #include "tests/parity/checks.h"

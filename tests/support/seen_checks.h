@@ -1,5 +1,5 @@
-// For `make unseen-checks` (SAN=seen), which compiles every source with this in front: a CHECK that
-// fails leaves its file and line in the file that HRM_SEEN_CHECKS names.
+// For `make unseen-checks` (SAN=seen), which compiles every source with this in front: an HRM_CHECK
+// that fails leaves its file and line in the file that HRM_SEEN_CHECKS names.
 #pragma once
 
 #include <cstdio>
@@ -19,8 +19,8 @@ inline void see_check(const char* file, int line) {
 
 }  // namespace hrm::test
 
-#undef CHECK
-#define CHECK(condition, ...)                     \
+#undef HRM_CHECK
+#define HRM_CHECK(condition, ...)                 \
   do {                                            \
     if (!(condition)) [[unlikely]] {              \
       ::hrm::test::see_check(__FILE__, __LINE__); \

@@ -1,5 +1,4 @@
-// What every test shares. Include it instead of <doctest/doctest.h>, after the library's headers:
-// the library and doctest both call their assertion CHECK, and in a test it is doctest's.
+// What every test shares; it includes doctest.
 #pragma once
 
 #include <algorithm>
@@ -12,10 +11,9 @@
 #include <type_traits>
 #include <vector>
 
-#include "tensor/tensor.h"
-
-#undef CHECK
 #include <doctest/doctest.h>
+
+#include "tensor/tensor.h"
 
 namespace hrm::test {
 

@@ -1,9 +1,8 @@
 // Attention on a GPU in rungs, bf16, heads of 64, no rotary embedding: out = softmax(q k' / 8) v.
 // Run it: build/cuda/bench/ladder/cuda/attention (with CUDA=emulate it only says whether the rungs
 // are right)
-#include "kernels/attention.h"
-
 #include "bench/ladder/cuda/ladder.h"
+#include "kernels/attention.h"
 
 using namespace hrm;
 

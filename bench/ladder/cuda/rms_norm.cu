@@ -2,9 +2,8 @@
 // Nothing but memory limits it, so each rung asks who reads what, and in what pieces. Run it:
 // build/cuda/bench/ladder/cuda/rms_norm (with CUDA=emulate it only says whether the rungs are
 // right)
-#include "kernels/rms_norm.h"
-
 #include "bench/ladder/cuda/ladder.h"
+#include "kernels/rms_norm.h"
 
 using namespace hrm;
 

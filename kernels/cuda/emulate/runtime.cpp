@@ -22,7 +22,7 @@ size_t total_memory() { return size_t{16} << 30; }
 size_t free_memory() { return total_memory(); }
 
 void* allocate(size_t bytes) {
-  CHECK(!emulate::recording(), "[emulate] memory was allocated while a graph is recorded");
+  HRM_CHECK(!emulate::recording(), "[emulate] memory was allocated while a graph is recorded");
   if (bytes > total_memory()) return nullptr;
   void* block = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   if (!block) return nullptr;
@@ -43,8 +43,8 @@ void* workspace(size_t bytes) {
   static size_t size = 0;
   if (bytes > size) {
     void* larger = allocate(bytes);
-    CHECK(larger, "[workspace] out of memory: asked for ", bytes >> 20,
-          " MiB on cuda. HINT: use a smaller batch");
+    HRM_CHECK(larger, "[workspace] out of memory: asked for ", bytes >> 20,
+              " MiB on cuda. HINT: use a smaller batch");
     blocks.push_back(larger);
     size = bytes;
   }
@@ -74,8 +74,8 @@ void copy(void* to, const void* from, size_t bytes, Copy kind, const Context&) {
     if (kind != Copy::to_host) emulate::checker::written_by_host(to, bytes);
   };
   if (!emulate::record_call(now)) now();
-  CHECK(kind == Copy::within || !emulate::recording(),
-        "[emulate] a copy from or to the host while a graph is recorded");
+  HRM_CHECK(kind == Copy::within || !emulate::recording(),
+            "[emulate] a copy from or to the host while a graph is recorded");
 }
 void synchronize() { finish_downloads(); }
 

@@ -1,11 +1,11 @@
 #include "tests/cuda/host_side/stand_in.h"
 
-#include <cublasLt.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
+
+#include <cublasLt.h>
 
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
