@@ -8,23 +8,30 @@ namespace {
 Config sudoku(int64_t side, int64_t segments, int64_t batch, int64_t steps) {
   Config c;
   ModelConfig& m = c.model;
-  m.seq_len = side * side, m.vocab_size = side + 2;
-  m.hidden_size = m.puzzle_emb_ndim = 128, m.num_heads = 4;
+  m.seq_len = side * side;
+  m.vocab_size = side + 2;
+  m.hidden_size = m.puzzle_emb_ndim = 128;
+  m.num_heads = 4;
   m.H_layers = m.L_layers = 2;
   m.halt_max_steps = segments;
   TrainConfig& t = c.train;
-  t.batch_size = batch, t.total_steps = steps;
-  t.lr = 1e-3, t.lr_min_ratio = 0.1, t.lr_warmup_steps = 50;
+  t.batch_size = batch;
+  t.total_steps = steps;
+  t.lr = 1e-3;
+  t.lr_min_ratio = 0.1;
+  t.lr_warmup_steps = 50;
   t.puzzle_emb_lr = 1e-3;
   t.refill = Refill::only_halted;
-  t.eval_every = steps / 10, t.final_eval_puzzles = 0;
+  t.eval_every = steps / 10;
+  t.final_eval_puzzles = 0;
   return c;
 }
 
 // The published recipe of Sudoku-Extreme.
 Config full_size() {
   Config c;
-  c.train.batch_size = 768, c.train.total_steps = 26041;
+  c.train.batch_size = 768;
+  c.train.total_steps = 26041;
   c.train.weight_decay = c.train.puzzle_emb_weight_decay = 1;
   c.train.puzzle_emb_lr = 1e-4;
   c.train.eval_every = 1000;
@@ -51,10 +58,14 @@ const std::vector<Preset>& preset_table() {
        [] {
          Config c = sudoku(10, 4, 32, 2500);
          ModelConfig& m = c.model;
-         m.vocab_size = 6, m.hidden_size = m.puzzle_emb_ndim = 64, m.H_layers = m.L_layers = 1;
+         m.vocab_size = 6;
+         m.hidden_size = m.puzzle_emb_ndim = 64;
+         m.H_layers = m.L_layers = 1;
          // The best of a few settings tried for a short time; see docs/arc.md.
-         m.mlp_t = true, m.continue_loss = false;
-         c.train.lr = 2e-3, c.train.lr_warmup_steps = 20;
+         m.mlp_t = true;
+         m.continue_loss = false;
+         c.train.lr = 2e-3;
+         c.train.lr_warmup_steps = 20;
          return c;
        }},
       {{"queens8", "8 queens with some given, hidden 128, 1+1 layers: minutes on a laptop",
@@ -72,17 +83,20 @@ const std::vector<Preset>& preset_table() {
          c.model.vocab_size = 12;
          c.model.H_layers = c.model.L_layers = 1;
          c.train.puzzle_emb_lr = 1e-2;
-         c.train.eval_every = 0, c.train.checkpoint_every = 500;
+         c.train.eval_every = 0;
+         c.train.checkpoint_every = 500;
          return c;
        }},
       {{"hrm-arc", "the HRM of the paper with the ARC recipe, for `hrm data arc`", "arc",
         "arc --from ARC-AGI/data", "data/arc"},
        [] {
          Config c = full_size();
-         c.model.seq_len = 900, c.model.vocab_size = 12;
+         c.model.seq_len = 900;
+         c.model.vocab_size = 12;
          c.train.weight_decay = c.train.puzzle_emb_weight_decay = 0.1;
          c.train.puzzle_emb_lr = 1e-2;
-         c.train.total_steps = 450000, c.train.eval_every = 10000;
+         c.train.total_steps = 450000;
+         c.train.eval_every = 10000;
          return c;
        }},
       {{"hrm-27m", "the HRM of the paper, 27,275,266 parameters, Sudoku-Extreme recipe", "",
@@ -93,10 +107,19 @@ const std::vector<Preset>& preset_table() {
        [] {
          Config c = full_size();
          ModelConfig& m = c.model;
-         m.levels = Levels::shared, m.H_layers = 0, m.L_layers = 2, m.H_cycles = 3, m.L_cycles = 6;
-         m.pos_encodings = PosEncoding::none, m.mlp_t = true, m.puzzle_emb_len = 16;
-         m.gradient = "last_cycle", m.q_head = QHead::halt_only, m.continue_loss = false;
-         c.train.ema = 0.999, c.train.total_steps = 65104;
+         m.levels = Levels::shared;
+         m.H_layers = 0;
+         m.L_layers = 2;
+         m.H_cycles = 3;
+         m.L_cycles = 6;
+         m.pos_encodings = PosEncoding::none;
+         m.mlp_t = true;
+         m.puzzle_emb_len = 16;
+         m.gradient = "last_cycle";
+         m.q_head = QHead::halt_only;
+         m.continue_loss = false;
+         c.train.ema = 0.999;
+         c.train.total_steps = 65104;
          return c;
        }},
       {{"transformer-27m", "a plain Transformer in the same outer loop, 27,144,194 parameters", "",
@@ -104,8 +127,14 @@ const std::vector<Preset>& preset_table() {
        [] {
          Config c = full_size();
          ModelConfig& m = c.model;
-         m.levels = Levels::single, m.H_layers = 8, m.L_layers = 0, m.H_cycles = 1, m.L_cycles = 0;
-         m.num_heads = 12, m.gradient = "full_bptt", m.continue_loss = false;
+         m.levels = Levels::single;
+         m.H_layers = 8;
+         m.L_layers = 0;
+         m.H_cycles = 1;
+         m.L_cycles = 0;
+         m.num_heads = 12;
+         m.gradient = "full_bptt";
+         m.continue_loss = false;
          return c;
        }},
   };

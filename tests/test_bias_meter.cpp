@@ -43,7 +43,7 @@ struct Problem {
 std::vector<std::vector<double>> contents(const Problem& p) {
   std::vector<std::vector<double>> all;
   for (const auto& [name, t] : p.model->state_dict()) all.push_back(t.to_vector());
-  Carry(p.carry).fields([&](const char*, const Tensor& t) { all.push_back(t.to_vector()); });
+  p.carry.fields([&](const char*, const Tensor& t) { all.push_back(t.to_vector()); });
   for (const auto& [name, q] : p.model->named_parameters())
     all.push_back(q->value.grad().defined() ? q->value.grad().to_vector() : std::vector<double>());
   return all;

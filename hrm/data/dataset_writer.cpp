@@ -125,7 +125,8 @@ void DatasetWriter::add(const std::string& split, const std::vector<int>& inputs
   const auto fits = [&](int token) { return wide_ || (token >= 0 && token < 256); };
   HRM_CHECK(std::ranges::all_of(inputs, fits) && std::ranges::all_of(stored, fits),
             "[data] tokens must be 0..255 in a data set of bytes. HINT: wide = true stores others");
-  append(*s.inputs, inputs), append(*s.labels, stored);
+  append(*s.inputs, inputs);
+  append(*s.labels, stored);
   if (!same_puzzle) {
     if (group != s.last_group) s.group_begin.push_back(static_cast<int32_t>(s.puzzle_ids.size()));
     s.last_group = group;
@@ -141,7 +142,8 @@ int64_t DatasetWriter::count(const std::string& split) const {
 
 void DatasetWriter::write_split(const std::string& name, Split& split) {
   if (!split.inputs) open(split, name);
-  split.inputs->finish(), split.labels->finish();
+  split.inputs->finish();
+  split.labels->finish();
   const Path folder = temporary_ / "new" / name;
   const int64_t n = split.examples;
   const int64_t puzzles = std::ssize(split.puzzle_ids);
@@ -171,7 +173,8 @@ void DatasetWriter::finish(const std::vector<std::string>& identifiers,
   try {
     fs::create_directories(fresh);
     if (train_.inputs || test_.inputs || files.empty()) {
-      write_split("train", train_), write_split("test", test_);
+      write_split("train", train_);
+      write_split("test", test_);
       const std::string names =
           Json(identifiers).dump(-1, ' ', false, Json::error_handler_t::replace);
       write_file_atomically(fresh / "identifiers.json", names + "\n");

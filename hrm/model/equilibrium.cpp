@@ -47,9 +47,9 @@ Tensors unpack(const Tensor& rows, const Tensors& like) {
 Tensor dot(const Tensor& a, const Tensor& b) { return sum(a * b, 1, true); }  // [batch, 1]
 
 // Residual norms against |g|; where they are above the tolerance a row goes on.
-struct Rest {
+struct Convergence {
   Tensor relative, moving;
-  Rest(const Tensor& r, const Tensor& g)
+  Convergence(const Tensor& r, const Tensor& g)
       : relative(sqrt(dot(r, r)) / (sqrt(dot(g, g)) + 1e-30)),
         moving(compare(CompareOp::gt, relative, kTolerance)) {}
 };
@@ -104,25 +104,35 @@ Tensor Anderson::solve(const Tensor& g, const Product& product) const {
   std::vector<Tensor> dr, df;
   for (int64_t i = 0; i < k_; ++i) {
     const Tensor f = g + product(u), r = f - u;
-    const Rest rest(r, g);
-    residual_ = rest.relative;
-    if (i > 0) dr.push_back(r - last_r), df.push_back(f - last_f);
-    if (dr.size() > kWindow) dr.erase(dr.begin()), df.erase(df.begin());
-    last_f = f, last_r = r;
+    const Convergence convergence(r, g);
+    residual_ = convergence.relative;
+    if (i > 0) {
+      dr.push_back(r - last_r);
+      df.push_back(f - last_f);
+    }
+    if (dr.size() > kWindow) {
+      dr.erase(dr.begin());
+      df.erase(df.begin());
+    }
+    last_f = f;
+    last_r = r;
     Tensor next = f, remainder = r;
     std::vector<Tensor> q, p;  // orthonormal differences of r, and what became of those of f
     for (size_t j = dr.size(); j-- > 0;) {
       Tensor a = dr[j], b = df[j];
       for (size_t k = 0; k < q.size(); ++k) {
         const Tensor c = dot(a, q[k]);
-        a = a - c * q[k], b = b - c * p[k];
+        a = a - c * q[k];
+        b = b - c * p[k];
       }
       const Tensor scale = rsqrt(dot(a, a) + 1e-30 * dot(g, g) + 1e-60);
-      q.push_back(a * scale), p.push_back(b * scale);
+      q.push_back(a * scale);
+      p.push_back(b * scale);
       const Tensor c = dot(remainder, q.back());
-      next = next - c * p.back(), remainder = remainder - c * q.back();
+      next = next - c * p.back();
+      remainder = remainder - c * q.back();
     }
-    u = where(rest.moving, next, u);
+    u = where(convergence.moving, next, u);
   }
   return u;
 }
@@ -138,19 +148,19 @@ Tensor Broyden::solve(const Tensor& g, const Product& product) const {
   };
   Tensor u = g, r = product(u);  // g + J'g - g
   for (int64_t i = 1; i < k_; ++i) {
-    const Rest rest(r, g);
-    const Tensor step = where(rest.moving, -times(r, a, b), zeros_like(r));
+    const Convergence convergence(r, g);
+    const Tensor step = where(convergence.moving, -times(r, a, b), zeros_like(r));
     u = u + step;
     const Tensor next = g + product(u) - u, change = next - r;
     const Tensor h_change = times(change, a, b), step_h = times(step, b, a);
     const Tensor below = dot(step_h, change);
     const Tensor safe =
         where(compare(CompareOp::gt, abs(below), 1e-30), below, affine(below, 0, 1));
-    a.push_back(where(rest.moving, (step - h_change) / safe, zeros_like(step)));
+    a.push_back(where(convergence.moving, (step - h_change) / safe, zeros_like(step)));
     b.push_back(step_h);
     r = next;
   }
-  residual_ = Rest(r, g).relative;
+  residual_ = Convergence(r, g).relative;
   return u;
 }
 

@@ -107,7 +107,8 @@ Model::Model(const ModelConfig& config, Random* random, Device device)
       config_.mlp_t};
   if (config_.conditioning == Conditioning::context) {
     BlockOptions over_cells = block;
-    over_cells.seq = config_.seq_len, over_cells.mlp_over_positions = false;
+    over_cells.seq = config_.seq_len;
+    over_cells.mlp_over_positions = false;
     context = std::make_unique<ContextEncoder>(config_, over_cells, options);
     add_module("context", context.get());
   }

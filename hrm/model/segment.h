@@ -22,15 +22,28 @@ struct Carry {
   // visit(name, tensor) for all of it that is defined.
   template <class Visit>
   void fields(Visit&& visit) {
-    visit("z_H", state.z_H);
-    if (state.z_L.defined()) visit("z_L", state.z_L);
-    visit("steps", steps), visit("halted", halted), visit("inputs", inputs);
-    visit("labels", labels), visit("puzzle_ids", puzzle_ids);
+    visit_all(*this, visit);
+  }
+  template <class Visit>
+  void fields(Visit&& visit) const {
+    visit_all(*this, visit);
   }
   // Rows [begin, end), sharing memory.
   Carry rows(int64_t begin, int64_t end) const;
   // A copy of the listed rows.
   Carry gather(const Tensor& ids) const;
+
+ private:
+  template <class Self, class Visit>
+  static void visit_all(Self& self, Visit& visit) {
+    visit("z_H", self.state.z_H);
+    if (self.state.z_L.defined()) visit("z_L", self.state.z_L);
+    visit("steps", self.steps);
+    visit("halted", self.halted);
+    visit("inputs", self.inputs);
+    visit("labels", self.labels);
+    visit("puzzle_ids", self.puzzle_ids);
+  }
 };
 
 // All slots halted: their states and data are placeholders that begin_segment replaces.

@@ -19,7 +19,8 @@ RowQueue::RowQueue(TrainSampler& sampler, int64_t batch, const ModelConfig& mode
   const Shape line = {capacity_};
   rows_ = {empty(in, DType::i32, device), empty(out, DType::i32, device),
            empty(line, DType::i32, device), head};
-  inputs_ = pinned(in, DType::i32, device), labels_ = pinned(out, DType::i32, device);
+  inputs_ = pinned(in, DType::i32, device);
+  labels_ = pinned(out, DType::i32, device);
   puzzle_ids_ = pinned(line, DType::i32, device);
   wait_for_device(device);  // uploads do not wait for who had this memory before
 }

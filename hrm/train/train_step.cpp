@@ -223,7 +223,7 @@ NamedTensors TrainStep::training_tensors() const {
   NamedTensors tensors = adam_.state_dict();
   if (ema_)
     for (const auto& entry : ema_->state_dict()) tensors.push_back(entry);
-  Carry(carry_).fields(
+  carry_.fields(
       [&](const std::string& name, const Tensor& t) { tensors.emplace_back("carry." + name, t); });
   return tensors;
 }
