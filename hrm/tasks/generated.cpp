@@ -14,12 +14,15 @@ Classes draw_puzzles(const Generator& generator, const GeneratedBuild& build, in
   Random random = Random(build.seed).fork("puzzles");
   Classes classes;
   std::set<Tokens> seen;
-  // Small sides have few puzzles: give up when new ones hardly turn up.
-  for (int64_t tries = 0; std::ssize(seen) < build.count; ++tries) {
-    HRM_CHECK(tries / 20 - 50 < build.count, "[data] only ", seen.size(), " of ", build.count,
+  // Small sides have few puzzles: give up when no new one has turned up for so long.
+  constexpr int kPatience = 2000;
+  for (int known = 0; std::ssize(seen) < build.count;) {
+    HRM_CHECK(known < kPatience, "[data] only ", seen.size(), " of ", build.count,
               " different puzzles found. HINT: a smaller --count or a larger --side");
     Generator::Puzzle puzzle = generator.draw(side, random);
+    ++known;
     if (!seen.insert(puzzle.inputs).second) continue;
+    known = 0;
     classes[task.symmetry_class(puzzle.inputs, puzzle.labels)].push_back(std::move(puzzle));
     if (build.on_progress) build.on_progress(std::ssize(seen), build.count);
   }

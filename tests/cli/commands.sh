@@ -196,6 +196,27 @@ bad "solve: no solution" "no solution" "$hrm" solve 11.............. --run run
 bad "solve: another size" "this puzzle has 81 cells" "$hrm" solve \
   53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79 --run run
 
+# --- N queens: a kind that is known by its file and its line of the registry alone
+ok "data n_queens" "150 training and 50 test examples" "$hrm" data n_queens --side 8 --count 200 \
+  --test 50 --out dq
+ok "data show, queens" ".......Q" "$hrm" data show dq
+ok "train on queens" "run folder rq" "$hrm" train --preset queens8 --data dq --run rq --steps 3 "${tiny[@]}"
+ok "eval of queens" '"valid_accuracy"' "$hrm" eval --run rq --json
+ok "verify by the rules of queens" "by verify of 2 rollouts" "$hrm" eval --run rq --rollouts 2 \
+  --noise 0.3 --select verify
+ok "report of queens" "rq/report.html" "$hrm" report rq
+# An open board is no Sudoku where the run was trained on queens.
+"$hrm" solve "................................................................" --run rq --json >out 2>err
+status=$?
+((status == 0 || status == 3)) && grep -q '"board"' out
+report $? "solve a board ($status)"
+bad "queens: no solution" "the board has no solution" "$hrm" solve "QQ.............................................................." --run rq
+bad "queens: another size" "this puzzle has 36 cells" "$hrm" solve \
+  "Q..................................." --run rq
+bad "queens: too many puzzles" "different puzzles found. HINT: a smaller --count" last_line "$hrm" data n_queens \
+  --side 6 --count 100000 --out z
+bad "queens: side" "--side must be" "$hrm" data n_queens --side 5 --out z
+
 # --- the laboratory: experiments, gradients, runs side by side
 cat >lab.json <<'END'
 {"title": "Loops", "question": "?", "data": {"s": "sudoku --side 4 --count 200 --test 20"}, "train": "--preset sudoku4",
