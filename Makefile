@@ -50,8 +50,8 @@ KERNEL_OPT := -O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=
 OPT := -O2
 SLOW_OPT := -O1
 
-# clang vectorises fewer loops, and says so.
-CLANG_FLAGS := -Wno-pass-failed
+# clang vectorises fewer loops, and says so; it alone sees two statements joined by a comma.
+CLANG_FLAGS := -Wno-pass-failed -Wcomma
 CXXFLAGS += $(if $(findstring clang,$(CXX)),$(CLANG_FLAGS))
 
 # The .cu files: nvcc's, or the host compiler's over kernels/cuda/emulate.
@@ -175,7 +175,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
 
 # Targets -----------------------------------------------------------------------------------------
 .PHONY: all hrm run test test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
-        install format format-check loc check-deps print-config clean help deps
+        install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -283,10 +283,16 @@ format-check:  ## fail if a source is not formatted
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $(FORMATTED); \
 	else echo 'SKIPPED format-check: clang-format is not installed'; fi
 
+check-tidy:  ## clang-tidy over the sources that changed last
+	@.ci/tidy
+
+tidy:  ## clang-tidy over every source (a quarter of an hour)
+	@.ci/tidy all
+
 loc:  ## lines by folder
 	@bash .ci/loc
 
-check-deps:  ## includes that run against kernels <- tensor <- autograd <- nn <- hrm
+check-deps:  ## includes that run against the order of the folders and of the rooms in hrm/
 	@bash .ci/check_deps
 
 deps:
