@@ -75,7 +75,7 @@ struct TrainStep::Recording {
 TrainStep::~TrainStep() = default;
 
 // Looks at the flags of finished steps until at most so many are still under way.
-void TrainStep::settle(size_t under_way) {
+void TrainStep::check_finished(size_t under_way) {
   while (!failure_ && in_flight_.size() > under_way) {
     InFlight& oldest = in_flight_.front();
     const Tensor& flags = oldest.flags.wait();
@@ -91,7 +91,7 @@ void TrainStep::settle(size_t under_way) {
 }
 
 void TrainStep::run(int64_t step, MetricsWindow& window) {
-  settle(steps_ahead_ - 1);
+  check_finished(steps_ahead_ - 1);
   queue_inputs(step);
   if (use_graph_ && runtime::can_record(device()))
     replay(window);

@@ -33,7 +33,7 @@ class TrainStep {
   // returns. Throws NotFinite for an earlier step (on a GPU with up to two steps' delay).
   void run(int64_t step, MetricsWindow& window);
   // Waits for all that is queued. Throws NotFinite.
-  void finish() { settle(0); }
+  void finish() { check_finished(0); }
 
   // On a GPU: record the launches of a step and replay them together (the default there).
   void use_cuda_graph(bool on) { use_graph_ = on; }
@@ -62,7 +62,7 @@ class TrainStep {
   void launch_from_now_on(MetricsWindow& window);
   void raise_flags(const std::vector<SegmentResult>& parts, const Tensor& puzzle_grad);
   void apply_gradients(const std::vector<SegmentResult>& parts);
-  void settle(size_t under_way);
+  void check_finished(size_t under_way);
 
   Config config_;
   Model model_;

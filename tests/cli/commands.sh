@@ -198,9 +198,9 @@ bad "solve: another size" "this puzzle has 81 cells" "$hrm" solve \
 
 # --- N queens: a kind that is known by its file and its line of the registry alone
 ok "data n_queens" "150 training and 50 test examples" "$hrm" data n_queens --side 8 --count 200 \
-  --test 50 --out dq
-ok "data show, queens" ".......Q" "$hrm" data show dq
-ok "train on queens" "run folder rq" "$hrm" train --preset queens8 --data dq --run rq --steps 3 "${tiny[@]}"
+  --test 50 --out dqueens
+ok "data show, queens" ".......Q" "$hrm" data show dqueens
+ok "train on queens" "run folder rq" "$hrm" train --preset queens8 --data dqueens --run rq --steps 3 "${tiny[@]}"
 ok "eval of queens" '"valid_accuracy"' "$hrm" eval --run rq --json
 ok "verify by the rules of queens" "by verify of 2 rollouts" "$hrm" eval --run rq --rollouts 2 \
   --noise 0.3 --select verify
@@ -212,7 +212,7 @@ status=$?
 report $? "solve a board ($status)"
 bad "queens: no solution" "the board has no solution" "$hrm" solve "QQ.............................................................." --run rq
 bad "queens: another size" "this puzzle has 36 cells" "$hrm" solve \
-  "Q..................................." --run rq
+  ".Q.................................." --run rq
 bad "queens: too many puzzles" "different puzzles found. HINT: a smaller --count" last_line "$hrm" data n_queens \
   --side 6 --count 100000 --out z
 bad "queens: side" "--side must be" "$hrm" data n_queens --side 5 --out z
