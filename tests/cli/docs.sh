@@ -34,7 +34,7 @@ options_of() {  # COMMAND...
   sed -nE 's/^ +(-[A-Za-z],)?(--[a-z0-9-]+).*/\2/p' <<<"$help" | sed "s/^/option\t$*\t/"
   while read -r sub; do
     options_of "$@" "$sub" || return 1
-  done < <(sed -nE '/^Subcommands:/,/^$/s/^  ([a-z]+) .*/\1/p' <<<"$help")
+  done < <(sed -nE '/^Subcommands:/,/^$/s/^  ([a-z_]+) .*/\1/p' <<<"$help")
 }
 
 # All that exists, one a line: what it is, and its name.
