@@ -1,6 +1,9 @@
 // Examples in the official layout: FOLDER/{train,test}/dataset.json and, for each set named there,
 // SET__{inputs,labels,puzzle_identifiers,puzzle_indices,group_indices}.npy. Examples belong to
 // puzzles, puzzles to groups (a task and its variants); the index files hold the boundaries.
+//
+//     const ArrayExamples train("data/sudoku4", "train", Conditioning::variant, task);
+//     const Example first = train.read(0);
 #pragma once
 
 #include "hrm/data/examples.h"

@@ -1,4 +1,8 @@
 // What an evaluation found. Written to evaluation.json; the report page is drawn from it.
+//
+//     const std::string file = "runs/mine/evaluation.json";
+//     const EvalResult result = eval_result_from_json(read_json(file), file);
+//     show(result.exact_accuracy);
 #pragma once
 
 #include <optional>

@@ -1,5 +1,9 @@
 // Evaluation: every puzzle of a set through the recurrence, with a fixed number of segments or with
 // real halting.
+//
+//     EvalOptions options;
+//     options.halting = true;   // a puzzle leaves when the Q head says so
+//     const EvalResult result = evaluate(model, test, options);
 #pragma once
 
 #include <functional>

@@ -1,6 +1,11 @@
 // Compute at test time: the same puzzles several times, from disturbed starts or under other names
 // of the tokens, and one answer chosen from all. (Probabilistic rollouts; relabelling as in arXiv
 // 2601.10679.)
+//
+//     RolloutOptions options;
+//     options.rollouts = 10;
+//     options.eval.noise = 0.3;
+//     const RolloutResult result = roll_out(model, test, options);
 #pragma once
 
 #include <array>

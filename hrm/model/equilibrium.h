@@ -4,6 +4,9 @@
 // rule below is a way to get an u; it replaces the cotangent g at the end of the last application,
 // which alone is recorded. HRM's states do not come to rest, so all of them are biased there: hrm
 // lab gradients.
+//
+//     const Neumann rule(4);
+//     const State end = rule.run(model.recurrence(), state, x);   // backward: four products
 #pragma once
 
 #include "hrm/model/gradient_strategy.h"

@@ -1,6 +1,9 @@
 // How the gradient goes through the recurrence: a strategy runs the list of updates and decides
 // which of them record, where the state is detached, and what is recomputed. Model code never asks
 // which one it is. docs/gradient_tricks.md walks through writing another.
+//
+//     const auto rule = make_gradient_strategy(config);   // the one that config.gradient names
+//     const State end = rule->run(model.recurrence(), state, x);
 #pragma once
 
 #include <memory>

@@ -1,5 +1,10 @@
 // The Hierarchical Reasoning Model (arXiv 2506.21734), and with other options of the same code TRM
 // (2510.04871) and the plain Transformer. Parameter names are those of the official checkpoints.
+//
+//     const Model model(preset("sudoku4").model, &random);
+//     const Tensor x = model.input_embeddings(inputs, model.puzzle_emb->rows(puzzle_ids, false));
+//     const State end = model.segment(model.initial_state(inputs.size(0)), x);
+//     const Tensor logits = model.heads(end.z_H).logits;   // [batch, seq, vocab]
 #pragma once
 
 #include "hrm/model/gradient_strategy.h"

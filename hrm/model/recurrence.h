@@ -1,4 +1,7 @@
 // One segment of the recurrence as data: which network updates which state, in which order.
+//
+//     const Recurrence recurrence = model.recurrence();   // recurrence.updates: L L H L L H
+//     for (const Level level : recurrence.updates) state = recurrence.apply(level, state, x);
 #pragma once
 
 #include <functional>

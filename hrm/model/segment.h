@@ -1,6 +1,12 @@
 // Adaptive computation time: the carry between segments, one training segment with its losses, and
 // what halts. (HRM, arXiv 2506.21734, section 2; official hrm_act_v1.py and losses.py.) Nothing
 // here reads a device value on the host.
+//
+//     Carry carry = initial_carry(model, 64);
+//     begin_segment(model, carry, sampler.next(64), Refill::only_halted);
+//     const auto draws = Exploration::draw(model.config(), 64, random, Device::cpu);
+//     const SegmentResult result = train_segment(model, carry, draws, 1.0 / 64);
+//     optimizer.step(1e-3);
 #pragma once
 
 #include "hrm/data/sampler.h"

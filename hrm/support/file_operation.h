@@ -1,4 +1,6 @@
 // Operations on files whose failure is an Error of one line.
+//
+//     file_operation("[run] cannot remove", path, [&] { std::filesystem::remove_all(path); });
 #pragma once
 
 #include <filesystem>
@@ -8,8 +10,6 @@
 namespace hrm {
 
 // Runs `operation`. An exception of std::filesystem becomes an Error: "`what` PATH: the reason".
-//
-//     file_operation("[run] cannot remove", path, [&] { std::filesystem::remove_all(path); });
 template <class Operation>
 void file_operation(const char* what, const std::filesystem::path& path,
                     const Operation& operation) {

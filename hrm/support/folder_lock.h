@@ -1,4 +1,6 @@
-// One process at a time in a folder.
+// One process at a time works in a folder.
+//
+//     const FolderLock lock("runs/mine");   // held until it goes out of scope
 #pragma once
 
 #include <functional>

@@ -2,6 +2,10 @@
 // everything is checked here, once: what `read_json` returns is valid, flat enough for every
 // recursion, and no object in it has a member twice. Members are taken through `Members`, which
 // checks the type and the range. Every Error is one line that names the file and what is wrong.
+//
+//     const Json json = read_json("data/mine/task.json");
+//     const Members members(json, "data/mine/task.json");
+//     const int64_t side = members.integer("side", 1, 30);   // an Error names the file and 'side'
 #pragma once
 
 #include <cstdint>

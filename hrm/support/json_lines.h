@@ -1,4 +1,6 @@
 // Files of JSON lines, such as results.jsonl and metrics.jsonl, that only grow.
+//
+//     append_json_line("runs/mine/metrics.jsonl", R"({"step": 1, "loss": 0.5})");
 #pragma once
 
 #include "tensor/io.h"

@@ -1,4 +1,7 @@
 // Programs side by side, as children of this process that never outlive it.
+//
+//     SideBySide processes(2);   // two at a time
+//     processes.run(8, [&](int64_t i) { processes.command(commands[i]); });
 #pragma once
 
 #include <sys/types.h>

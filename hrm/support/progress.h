@@ -1,5 +1,9 @@
 // Long work on the terminal: one line with a bar, a rate and the time left; plain lines every few
 // seconds when the output is no terminal.
+//
+//     Progress bar("train", "steps", 1000);
+//     bar.update(10, "loss 0.41");
+//     bar.finish();
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,8 @@
 // Ctrl-C and `kill` as a request instead of an end.
+//
+//     const StopSignals signals;
+//     while (StopSignals::count() == 0 && more_to_do()) step();
+//     return StopSignals::exit_status();
 #pragma once
 
 namespace hrm {

@@ -1,6 +1,10 @@
 // ARC tasks: grids of colours, their symmetric variants, token sequences, and the JSON they come in
 // (arc_files.h reads folders of it). Sequences, crop and variant names are those of the official
 // code (build_arc_dataset.py, arc_eval.ipynb).
+//
+//     const ArcTask task = parse_arc_task(read_json("task.json"), "task", "task.json");
+//     for (const ArcVariant& variant : arc_variants(task, 10, ArcKinds(), 0))
+//       show(variant.name(task.id), variant.apply(task.train[0]));
 #pragma once
 
 #include <array>

@@ -1,5 +1,8 @@
 // The compact form of an ARC data set: one file, FOLDER/arc.json, with the tasks and how variants
 // are drawn.
+//
+//     ArcData data = read_arc_data("data/arc/arc.json");
+//     keep_tasks(data.tasks, {"00576224"});   // this task alone
 #pragma once
 
 #include <cstdint>

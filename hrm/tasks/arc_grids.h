@@ -1,5 +1,8 @@
 // Grids of colours as a kind of puzzle: what an example of an ARC data set is. Tasks, variants and
 // voting are ARC's own (arc.h, arc_dataset.h, arc_vote.h).
+//
+//     const ArcGrids task(30);
+//     const CellLook blue = task.look(3);   // colour c is token c + 2
 #pragma once
 
 #include "hrm/data/task.h"

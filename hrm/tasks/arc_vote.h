@@ -1,5 +1,9 @@
 // Votes over the variants of ARC tasks: each prediction is cropped, its variant undone, and equal
 // grids counted; what comes first is handed in. (arc_eval.ipynb, evaluators/arc.py.)
+//
+//     Votes votes;
+//     votes.add(grid, q_halt, 0);   // the answer of a variant, turned back, and its logit
+//     const std::vector<Candidate> ranking = votes.ranking();
 #pragma once
 
 #include <array>

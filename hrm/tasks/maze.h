@@ -1,5 +1,8 @@
 // Square mazes: '#' wall, ' ' free, 'S' start, 'G' goal, 'o' a cell of the path. Tokens: PAD 0,
 // then the five in this order. The answer to a maze is a shortest path between S and G.
+//
+//     const Maze maze = parse_maze("S #  ## G");
+//     const MazePath path = solve_maze(maze);   // 4 steps
 #pragma once
 
 #include <string>

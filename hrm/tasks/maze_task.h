@@ -1,4 +1,7 @@
-// Mazes as a kind of puzzle; see maze.h.
+// Mazes as a kind of puzzle. The mazes themselves are in maze.h.
+//
+//     const MazeTask task(3);
+//     const Tokens solved = task.solution(task.parse("S #  ## G"));
 #pragma once
 
 #include "hrm/data/task.h"

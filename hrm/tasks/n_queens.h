@@ -1,6 +1,10 @@
 // N queens: place a queen in every row and column of a square board so that no two of them attack
 // each other. A puzzle is such a board of which some queens are given; it may have several answers.
 // Text: 'Q' a queen, '.' an open cell, as one line or N lines. Tokens: padding 0, '.' 1, 'Q' 2.
+//
+//     const NQueens task(4);
+//     const Tokens board = task.parse("..Q.............");
+//     task.text(task.solution(board));   // "..Q.Q......Q.Q.."
 #pragma once
 
 #include "hrm/tasks/registry.h"

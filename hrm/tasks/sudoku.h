@@ -1,4 +1,8 @@
 // Sudoku of side 4 (boxes 2x2), 6 (2x3) and 9 (3x3): parsing, solving, generating, symmetries.
+//
+//     SudokuRules rules;
+//     const Grid puzzle = parse_sudoku("12.434..21..43.1", &rules);   // 16 cells: side 4
+//     const SudokuSolution found = solve_sudoku(rules, puzzle);        // found.count is 1
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,8 @@
 // Sudoku as a kind of puzzle; its rules and symmetries are in sudoku.h. Tokens: padding 0, blank 1,
 // digit d is d + 1.
+//
+//     const SudokuTask task(SudokuRules::of_side(4));
+//     const Tokens solved = task.solution(task.parse("12.434..21..43.1"));
 #pragma once
 
 #include "hrm/data/task.h"

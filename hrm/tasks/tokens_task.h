@@ -1,4 +1,7 @@
-// Tasks of which only the tokens are known.
+// Puzzles of which only the tokens are known: no rules, no symmetries, shown as rows of numbers.
+//
+//     const TokensTask task;
+//     task.text({3, 1, 2});   // "3 1 2"
 #pragma once
 
 #include "hrm/data/task.h"

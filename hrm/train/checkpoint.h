@@ -4,6 +4,9 @@
 //   state.json            step, random positions, data cursor, best score, what data set it is;
 //                         checksums of the other two and of itself
 // It is written beside and renamed, so a folder with that name is always complete.
+//
+//     const Checkpoint checkpoint = read_checkpoint("runs/mine/checkpoints/step_00001200");
+//     model.load_state_dict(checkpoint.model, kOfficialPrefix);
 #pragma once
 
 #include "hrm/config.h"

@@ -1,4 +1,10 @@
 // A training that diverges: the first step with a value that is not finite.
+//
+//     try {
+//       step.run(1, window);
+//     } catch (const NotFinite& failure) {
+//       show(advice(failure, config, "runs/mine"));
+//     }
 #pragma once
 
 #include <string>

@@ -1,6 +1,11 @@
 // Training rows on their way from the sampler to the carry: a ring on the device that the host
 // keeps filled ahead of the steps, so that no step waits for data and the host need not know how
 // many rows a step has taken.
+//
+//     RowQueue queue(sampler, 64, config.model, 1, head);
+//     queue.prepare();
+//     begin_segment(model, carry, queue.rows(), Refill::only_halted);
+//     queue.taken(count);   // the value of head after this step
 #pragma once
 
 #include <deque>

@@ -1,4 +1,7 @@
 // Who writes in the folder of a run. What lies in it is in run_files.h.
+//
+//     RunFolder folder("runs/mine");   // made if it is not there
+//     if (!folder.has_run()) write_file_atomically(folder.path() / "config.json", text);
 #pragma once
 
 #include <optional>
@@ -9,10 +12,7 @@
 namespace hrm {
 
 // Holds a run folder: one process at a time (FolderLock), none of what a killed one left half
-// written, no links that lead out of it.
-//
-//     RunFolder folder("runs/mine");  // made if it is not there
-//     if (!folder.has_run()) ...      // write config.json, which makes it a run
+// written, no links that lead out of it. Writing config.json makes it a run.
 //
 // A start that fails leaves nothing behind: what the constructor made is removed again unless the
 // folder has become a run.
