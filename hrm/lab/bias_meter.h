@@ -1,6 +1,10 @@
 // How far the gradient of each rule is from backpropagation through the whole segment: on one
 // carry, under frozen weights, by group of parameters; and what the rules of the fixed point rest
 // on: how far the states are from rest, and the spectral radius of J = dF/dz.
+//
+//     BiasMeter meter(model, carry);
+//     const RuleBias bias = meter.measure("neumann:4");
+//     show(bias.groups[0].cosine);   // over all parameters
 #pragma once
 
 #include <array>

@@ -1,6 +1,9 @@
 // Experiments as data: a file says which data sets are made, what is trained on them, what varies,
 // and how the models are judged, all in the words of the command line, so that every step of an
 // experiment is a command that a person could have typed. docs/experiments.md explains the keys.
+//
+//     const Experiment experiment = read_experiment("examples/experiments/figure_4.json", {});
+//     for (const Trial& trial : experiment.trials) show(to_string(trial.train));
 #pragma once
 
 #include "hrm/config.h"

@@ -1,4 +1,7 @@
 // What an experiment found: a table for the terminal, and a page with charts.
+//
+//     const auto rows = summarize(records, experiment.average);
+//     show(text_table(experiment, table_rows(rows)));
 #pragma once
 
 #include "hrm/lab/run_experiment.h"

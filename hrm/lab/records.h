@@ -1,4 +1,8 @@
 // What the judgements of an experiment's models found, and results.jsonl, which holds it.
+//
+//     Record base;
+//     base.labels = trial.labels;
+//     const std::vector<Record> records = judged(base, found);   // of the JSON of `hrm eval`
 #pragma once
 
 #include <map>

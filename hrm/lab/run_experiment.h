@@ -1,5 +1,10 @@
 // Runs the commands of an experiment, each model in a process of its own, and collects what they
 // found.
+//
+//     RunOptions options;
+//     options.root = "experiments";
+//     options.program = "build/cpu/hrm";
+//     const std::vector<Record> records = run_experiment(experiment, options);
 #pragma once
 
 #include "hrm/lab/records.h"

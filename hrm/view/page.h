@@ -1,4 +1,8 @@
 // Self-contained HTML pages with SVG charts: run reports, comparisons, experiments.
+//
+//     Chart chart("loss", 1000, 2, "step", false);
+//     chart.line({{1, 1.8}, {500, 1.1}, {1000, 0.9}}, "train");
+//     write_output("loss.html", html_page("A training", chart.str()));
 #pragma once
 
 #include <string>

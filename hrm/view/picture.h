@@ -1,4 +1,7 @@
 // Grids of colours as text for a terminal, SVG, HTML and PNG.
+//
+//     const Sheet sheet = {{"demonstration 1", {{"input", pair.input}, {"output", pair.output}}}};
+//     write_output("task.svg", sheet_svg(sheet));
 #pragma once
 
 #include <string>

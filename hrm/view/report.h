@@ -1,4 +1,6 @@
 // report.html: a run as one self-contained page (no network, no framework).
+//
+//     write_report("runs/mine");   // writes runs/mine/report.html
 #pragma once
 
 #include <optional>
