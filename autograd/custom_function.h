@@ -1,4 +1,8 @@
 // An operation of the user's own: a forward that runs unrecorded, and its gradient rule.
+//
+//     const Tensors y = custom_function(
+//         "twice", {x}, [](CustomContext&, const Tensors& in) { return Tensors{2 * in[0]}; },
+//         [](const Saved&, const Tensors& grads) { return Tensors{2 * grads[0]}; });
 #pragma once
 
 #include "autograd/node.h"

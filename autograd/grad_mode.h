@@ -1,5 +1,8 @@
 // Whether operations record. On by default; NoGradGuard turns recording off for its scope (this
 // thread). The mode has nothing to do with a module's train flag.
+//
+//     const NoGradGuard no_grad;   // until it goes out of scope
+//     const Tensor y = exp(x);     // not recorded
 #pragma once
 
 namespace hrm {

@@ -1,5 +1,8 @@
 // The tape. Every recorded operation is a Node: edges to the nodes of its inputs, the tensors it
 // saved (by name, with the version they had), and its backward rule.
+//
+//     register_hook(x, [](const Tensor& grad) { return 0.5 * grad; });   // half of it flows on
+//     backward(loss);
 #pragma once
 
 #include <functional>

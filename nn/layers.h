@@ -1,4 +1,9 @@
 // The building blocks of HRM's modules. Weights are [out, in], names those of the official code.
+//
+//     LayerOptions options;
+//     options.random = &random;
+//     const Linear layer(128, 64, true, options);
+//     const Tensor y = layer.forward(x);   // [..., 128] -> [..., 64]
 #pragma once
 
 #include <memory>

@@ -1,6 +1,14 @@
 // A tree of parameters and buffers with names. forward is a typed member of each class, not a
 // virtual of this one; training against evaluation is an argument where it matters, not a mode
 // here.
+//
+//     struct Net : Module {
+//       explicit Net(const LayerOptions& options) : layer(4, 2, true, options) {
+//         add_module("layer", &layer);
+//       }
+//       Tensor forward(const Tensor& x) const { return layer.forward(x); }
+//       Linear layer;   // named_parameters(): "layer.weight", "layer.bias"
+//     };
 #pragma once
 
 #include <string>

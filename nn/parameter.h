@@ -1,4 +1,8 @@
-// A trainable tensor.
+// A trainable tensor: the values that the optimizer updates, and their form in computation.
+//
+//     const Parameter p = Parameter::make(initial, DType::bf16);
+//     p.value;       // f32: what the optimizer updates
+//     p.compute();   // bf16: what forward reads
 #pragma once
 
 #include "tensor/tensor.h"

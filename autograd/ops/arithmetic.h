@@ -1,5 +1,10 @@
 // Elementwise arithmetic with NumPy broadcasting. Both operands have the same floating dtype (add,
 // sub, mul, div, maximum also take i32 without gradient).
+//
+//     const Tensor a = from_vector<float>({1, 2, 3, 4}, {2, 2});
+//     const Tensor row = from_vector<float>({10, 20}, {2});
+//     a + row;                                        // 11 22, 13 24
+//     where(compare(CompareOp::gt, a, 2), a, -a);     // -1 -2, 3 4
 #pragma once
 
 #include "autograd/node.h"

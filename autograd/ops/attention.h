@@ -1,4 +1,7 @@
 // Self-attention on a fused qkv projection.
+//
+//     const RopeTables tables = rope_tables(81, 64, 10000, DType::f32);
+//     const Tensor y = attention(qkv, 8, &tables);   // [batch, 81, 3 * 512] -> [batch, 81, 512]
 #pragma once
 
 #include "autograd/ops/rope.h"

@@ -1,5 +1,7 @@
 // Selecting by index and its adjoint. Indices are i32 and checked; gradients of repeated indices
 // are summed in order, without atomics.
+//
+//     const Tensor y = embedding(table, ids);   // [n, dim], i32 [batch, seq] -> [batch, seq, dim]
 #pragma once
 
 #include "autograd/node.h"

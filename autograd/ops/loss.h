@@ -1,4 +1,7 @@
-// Losses per element; the caller sums and divides (nn/loss.h).
+// Losses, one for each element. The caller sums and divides.
+//
+//     const Tensor losses = cross_entropy(LossType::softmax_cross_entropy, logits, labels);
+//     backward(sum(losses));
 #pragma once
 
 #include "autograd/node.h"

@@ -1,4 +1,6 @@
-// Every differentiable operation.
+// Every differentiable operation, for those who want them all.
+//
+//     const Tensor y = softmax(matmul(a, b) + bias);
 #pragma once
 
 #include "autograd/ops/arithmetic.h"

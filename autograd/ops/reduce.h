@@ -1,4 +1,8 @@
 // Reductions over one dimension or all of them, softmax, argmax.
+//
+//     const Tensor x = from_vector<float>({1, 2, 3, 4}, {2, 2});
+//     sum(x, 1);   // 3, 7
+//     argmax(x);   // 1, 1
 #pragma once
 
 #include "autograd/node.h"

@@ -1,4 +1,6 @@
 // RMS normalisation over the last dimension, without weight (as in HRM).
+//
+//     const Tensor y = add_rms_norm(x, residual);   // of their sum, in one pass
 #pragma once
 
 #include "autograd/node.h"

@@ -1,4 +1,7 @@
 // Rotary position embedding.
+//
+//     const RopeTables tables = rope_tables(81, 64, 10000, DType::f32);
+//     const Tensor y = rope(x, tables);   // x: [batch, 81, heads, 64]
 #pragma once
 
 #include "autograd/node.h"

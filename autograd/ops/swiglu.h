@@ -1,4 +1,6 @@
 // The gate of SwiGLU.
+//
+//     const Tensor y = swiglu(gate_up);   // [rows, 2 * inter] -> [rows, inter]
 #pragma once
 
 #include "autograd/node.h"

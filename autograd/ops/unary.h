@@ -1,4 +1,7 @@
 // Elementwise functions of one tensor (f32, f64, bf16), each with its derivative in the kernel.
+//
+//     const Tensor y = gelu(x);
+//     const Tensor z = cast(y, DType::bf16);
 #pragma once
 
 #include "autograd/node.h"

@@ -1,5 +1,8 @@
 // Views and rearrangements. reshape, transpose, slice and expand share memory where strides allow;
 // all but reshape are the members of Tensor under the names of the operations.
+//
+//     const Tensor rows = reshape(arange(6, DType::f32), {2, 3});   // shares memory
+//     select(rows, 1, 2);                                           // the last column: 2, 5
 #pragma once
 
 #include "autograd/node.h"

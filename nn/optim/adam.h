@@ -1,4 +1,9 @@
 // Adam-atan2 and AdamW over named parameters.
+//
+//     Adam optimizer(model.named_parameters(), {});
+//     backward(loss);
+//     optimizer.step(1e-3);
+//     optimizer.zero_grad();
 #pragma once
 
 #include <map>

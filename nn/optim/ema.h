@@ -1,4 +1,8 @@
 // Exponential moving average of the parameters (TRM evaluates with it).
+//
+//     Ema averages(model.named_parameters(), 0.999);
+//     averages.update();   // after every step of the optimizer
+//     averages.swap();     // the model holds the averages, until the next swap
 #pragma once
 
 #include "nn/module.h"

@@ -1,4 +1,7 @@
 // Learning-rate schedule: linear warm-up, then cosine.
+//
+//     const Schedule schedule = {100, 1000, 0.1};
+//     schedule(1e-3, 50);   // 5e-4, half of the warm-up
 #pragma once
 
 #include <algorithm>

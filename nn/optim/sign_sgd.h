@@ -1,4 +1,8 @@
 // Sparse SignSGD for the puzzle table.
+//
+//     const Tensor rows = table.rows(ids, true);
+//     backward(loss_of(rows));
+//     sign_sgd_step(table, rows.grad(), ids, 1e-2, 0.1);
 #pragma once
 
 #include "nn/layers.h"
