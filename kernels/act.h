@@ -1,6 +1,8 @@
 // Adaptive computation time on the batch: which rows start anew, which halt, what q_continue should
 // have been, and the sums that are reported. Everything stays on the device; no host reads.
 // Rules: HRM (arXiv 2506.21734) section 2 and the official hrm_act_v1.py / losses.py.
+//
+//     cpu::act_advance(steps, halted, batch, context);   // another segment for every slot
 #pragma once
 
 #include "kernels/dispatch.h"

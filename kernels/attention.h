@@ -1,5 +1,8 @@
 // Non-causal self-attention on a fused qkv projection, RoPE included; scores never leave the
 // kernel. out = softmax(q k' / sqrt(head_dim)) v per head.
+//
+//     const AttentionShape shape = {batch, seq, heads, head_dim};
+//     cpu::attention(DType::f32, out, stats, qkv, cos, sin, shape, context);
 #pragma once
 
 #include "kernels/dispatch.h"

@@ -1,4 +1,6 @@
-// Conversion between element types.
+// Conversion of n elements from one type to another.
+//
+//     cpu::cast(DType::bf16, y, DType::f32, x, n, context);   // y in bf16, x in f32
 #pragma once
 
 #include "kernels/dispatch.h"

@@ -2,6 +2,9 @@
 // header declares its kernels with HRM_KERNEL, which puts the same signature into hrm::cpu and
 // hrm::cuda; callers above use HRM_DISPATCH, which picks one by the context's device. Without CUDA
 // in the build the discarded branch needs no definition, so a CPU-only program links without stubs.
+//
+//     HRM_KERNEL(swap, (float* x, float* y, int64_t n, const Context&))   // in a family header
+//     HRM_DISPATCH(swap, context, x, y, n);                               // in an op
 #pragma once
 
 #include "kernels/cuda/runtime.h"

@@ -1,5 +1,7 @@
 // Elementwise kernels, with broadcasting by strides. Outputs are contiguous and overwritten (=)
 // unless a line says +=.
+//
+//     cpu::unary(UnaryOp::gelu, DType::f32, y, x, n, context);   // y[i] = gelu(x[i])
 #pragma once
 
 #include "kernels/dispatch.h"

@@ -1,5 +1,7 @@
 // Rows of a table: gather, scatter-add, and gather/scatter along the last axis. No float atomics:
 // every sum runs in the order of the ids. Ids are checked by the caller (tensor/ops), never here.
+//
+//     cpu::gather_rows(DType::f32, y, table, ids, n, dim, 1.0, context);   // y[i] = table[ids[i]]
 #pragma once
 
 #include "kernels/dispatch.h"

@@ -1,4 +1,7 @@
 // General matrix product C = op(A) op(B) (+ C), batched, operands transposed by their strides.
+//
+//     Gemm g{.m = 2, .n = 3, .k = 4, .a = a, .a_row = 4, .b = b, .b_row = 3, .c = c, .c_row = 3};
+//     cpu::gemm(g, context);   // c [2, 3] = a [2, 4] b [4, 3], in f32
 #pragma once
 
 #include "kernels/dispatch.h"

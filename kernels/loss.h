@@ -1,4 +1,6 @@
 // Token losses and binary cross entropy.
+//
+//     cpu::bce_with_logits(DType::f32, loss, logits, target, n, context);   // one loss an element
 #pragma once
 
 #include "kernels/dispatch.h"

@@ -1,6 +1,8 @@
 // Parameter updates. One call updates the master weights, their moments and, where there is one,
 // the bf16 copy. All of them do nothing when *skip != 0 (the NaN guard; skip may be null) so that
 // the host never has to read a flag inside a step.
+//
+//     cpu::ema_update(DType::f32, shadow, p, n, 0.999, skip, context);   // an average of p
 #pragma once
 
 #include "kernels/dispatch.h"

@@ -1,5 +1,9 @@
 // Where the time goes: every call through the dispatch seam adds to the account of its kernel. Two
 // clock reads a call, always on.
+//
+//     const KernelTimes before = kernel_times();
+//     work();
+//     for (const auto& [kernel, share] : kernel_shares(before)) show(kernel, share);
 #pragma once
 
 #include <omp.h>

@@ -1,5 +1,8 @@
 // Philox 4x32-10 (Salmon et al. 2011): counter-based, so the numbers are the same on every backend
 // and for any number of threads. Element i of a call is a function of (seed, offset + i) alone.
+//
+//     cpu::fill_uniform(DType::f64, y, n, 0.0, 1.0, RandomKey{seed, offset}, context);
+//     philox_uniform(seed, offset + i);   // y[i]
 #pragma once
 
 #include <cmath>

@@ -1,6 +1,8 @@
 // Reductions. x is seen as [outer, reduced, inner], contiguous; the middle axis is reduced.
 // The order of additions is fixed (never depends on the number of threads); f32 and bf16 sums are
 // accumulated in f64.
+//
+//     cpu::sum(DType::f32, y, x, 2, 3, 4, context);   // [2, 3, 4] -> [2, 4]
 #pragma once
 
 #include "kernels/dispatch.h"

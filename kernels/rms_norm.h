@@ -1,4 +1,6 @@
 // Root-mean-square normalisation without weight (Zhang & Sennrich 2019), post-norm as HRM uses it.
+//
+//     cpu::rms_norm(DType::f32, y, rstd, x, nullptr, rows, cols, 1e-5, context);   // y = x * rstd
 #pragma once
 
 #include "kernels/dispatch.h"

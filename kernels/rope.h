@@ -1,4 +1,6 @@
 // Rotary position embedding, rotate-half form (Su et al. 2021, as in GPT-NeoX and HRM).
+//
+//     cpu::rope(DType::f32, y, x, cos, sin, batch, seq, heads, head_dim, false, context);
 #pragma once
 
 #include "kernels/dispatch.h"

@@ -1,4 +1,6 @@
 // The gate of SwiGLU (Shazeer 2020): silu(gate) * up.
+//
+//     cpu::swiglu(DType::f32, y, gate_up, rows, inter, context);   // y = silu(gate) * up
 #pragma once
 
 #include "kernels/dispatch.h"

@@ -1,4 +1,7 @@
 // The words every layer shares: element types, devices, bfloat16, errors.
+//
+//     HRM_CHECK(n > 0, "[fill] n must be positive, got ", n);
+//     visit_float(type, [&]<class T>() { std::fill_n(static_cast<T*>(data), n, T(0)); });
 #pragma once
 
 #include <bit>

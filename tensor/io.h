@@ -1,6 +1,9 @@
 // Files of tensors: safetensors (Hugging Face) and npy (NumPy format 1.0-3.0). Readers trust
 // nothing: every size is checked against the file before memory is touched, and an Error says
 // which file, what is wrong and what to do. Writers write beside the target and rename.
+//
+//     const Safetensors file = read_safetensors("weights.safetensors");
+//     if (const Tensor* bias = find(file.tensors, "lm_head.bias")) write_npy("bias.npy", *bias);
 #pragma once
 
 #include <filesystem>

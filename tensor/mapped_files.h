@@ -1,6 +1,9 @@
 // Which memory belongs to which file. Reading memory that is mapped to a file fails with the signal
 // SIGBUS once somebody has cut the file off; a program that asks for it then says which file it
 // was.
+//
+//     explain_truncated_files();                    // once, in main()
+//     note_mapped(begin, size, "data/train.npy");   // for every file that is mapped
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,8 @@
 // A random stream: a seed and a position. Equal on every backend; saved and restored with a run.
+//
+//     Random random(7);
+//     const Tensor x = random.normal({2, 3}, 1);   // standard deviation 1
+//     Random other = random.fork("puzzles");       // an independent stream of the same seed
 #pragma once
 
 #include "kernels/random.h"

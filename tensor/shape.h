@@ -1,4 +1,8 @@
 // Shapes and strides: a short inline array of up to kMaxDims int64, printed as (2, 17, 32).
+//
+//     const Shape shape = {2, 17, 32};
+//     shape.numel();                          // 1088
+//     broadcast_shapes({2, 1}, {3}, "add");   // (2, 3)
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,7 @@
 // Memory of tensors: reference-counted bytes from a caching allocator.
+//
+//     const Storage block(1024, Device::cpu);
+//     allocator_stats().in_use;   // 1024, if it is the only one
 #pragma once
 
 #include <atomic>

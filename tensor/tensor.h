@@ -2,6 +2,10 @@
 // dimension order and names. Views and copies made here are differentiable like the operations of
 // autograd/ops: where a gradient is wanted, autograd records them. A Tensor carries its autograd
 // state as an opaque pointer, so there is one tensor type in the whole program.
+//
+//     const Tensor x = from_vector<float>({1, 2, 3, 4, 5, 6}, {2, 3});
+//     const Tensor column = x.sliced(1, 0, 1);   // a view of it, [2, 1]
+//     column.to_vector();                        // 1, 4
 #pragma once
 
 #include <functional>

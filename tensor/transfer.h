@@ -1,4 +1,8 @@
-// Values on their way between host and device while the host goes on.
+// Values on their way between host and device while the host goes on with other work.
+//
+//     Readback readback({1}, DType::f32, device);
+//     readback.start(loss);                          // queued
+//     const double value = readback.wait().item();   // as it was then
 #pragma once
 
 #include <memory>

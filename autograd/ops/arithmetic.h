@@ -3,8 +3,8 @@
 //
 //     const Tensor a = from_vector<float>({1, 2, 3, 4}, {2, 2});
 //     const Tensor row = from_vector<float>({10, 20}, {2});
-//     a + row;                                        // 11 22, 13 24
-//     where(compare(CompareOp::gt, a, 2), a, -a);     // -1 -2, 3 4
+//     a + row;                                     // 11 22, 13 24
+//     where(compare(CompareOp::gt, a, 2), a, -a);   // -1 -2, 3 4
 #pragma once
 
 #include "autograd/node.h"

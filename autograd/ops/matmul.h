@@ -1,7 +1,7 @@
 // Matrix products.
 //
-//     const Tensor c = matmul(a, b);                       // [m, k] [k, n] -> [m, n]
-//     const Tensor y = linear(x, weight, {}, bias);        // x weight' + bias
+//     const Tensor c = matmul(a, b);                  // [m, k] [k, n] -> [m, n]
+//     const Tensor y = linear(x, weight, {}, bias);   // x weight' + bias
 #pragma once
 
 #include <memory>

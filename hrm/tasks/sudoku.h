@@ -2,7 +2,7 @@
 //
 //     SudokuRules rules;
 //     const Grid puzzle = parse_sudoku("12.434..21..43.1", &rules);   // 16 cells: side 4
-//     const SudokuSolution found = solve_sudoku(rules, puzzle);        // found.count is 1
+//     const SudokuSolution found = solve_sudoku(rules, puzzle);       // found.count is 1
 #pragma once
 
 #include <cstdint>
