@@ -107,7 +107,9 @@ class Evaluation {
         halted[b] = observe(b, view);
         if (!halted[b]) continue;
         answer(rows_[b].example, b, view);
-        finish(rows_[b], view.q_halt[b]), rows_[b].example = -1, ++done;
+        finish(rows_[b], view.q_halt[b]);
+        rows_[b].example = -1;
+        ++done;
       }
       carry.halted.copy_from(flags);
       if (next == total_ && done < total_) compact(carry);
@@ -230,9 +232,11 @@ class Evaluation {
   void compact(Carry& carry) {
     std::vector<int32_t> alive;
     std::vector<Row> rows;
-    for (int64_t b = 0; b < carry.batch(); ++b)
-      if (rows_[b].example >= 0)
-        alive.push_back(static_cast<int32_t>(b)), rows.push_back(std::move(rows_[b]));
+    for (int64_t b = 0; b < carry.batch(); ++b) {
+      if (rows_[b].example < 0) continue;
+      alive.push_back(static_cast<int32_t>(b));
+      rows.push_back(std::move(rows_[b]));
+    }
     rows_ = std::move(rows);
     if (static_cast<int64_t>(alive.size()) < carry.batch())
       carry = carry.gather(from_vector(alive, {static_cast<int64_t>(alive.size())}));

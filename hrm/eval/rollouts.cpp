@@ -73,17 +73,26 @@ RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
     eval.on_answer = [&](const Answer& a) {
       if (static_cast<int64_t>(choices.size()) <= a.example) choices.resize(a.example + 1);
       Choice& c = choices[a.example];
-      if (r == 0 || a.q_halt > c.q) c.q = a.q_halt, c.q_exact = a.exact;
-      if (r == 0 || a.residual < c.residual) c.residual = a.residual, c.residual_exact = a.exact;
+      if (r == 0 || a.q_halt > c.q) {
+        c.q = a.q_halt;
+        c.q_exact = a.exact;
+      }
+      if (r == 0 || a.residual < c.residual) {
+        c.residual = a.residual;
+        c.residual_exact = a.exact;
+      }
       c.any |= a.exact;
       Choice::Count& count = c.answers[a.tokens];
-      ++count.votes, count.q += a.q_halt, count.exact = a.exact;
+      ++count.votes;
+      count.q += a.q_halt;
+      count.exact = a.exact;
       if (!task.has_rules() || c.verified) return;
       c.verified = task.check(data.read(a.example).inputs, a.tokens).empty();
       if (c.verified || r == 0) c.verify_exact = a.exact;
     };
     const EvalResult one = evaluate(model, data, eval);
-    result.puzzles = one.count, result.seconds += one.seconds;
+    result.puzzles = one.count;
+    result.seconds += one.seconds;
     if (!std::binary_search(result.counts.begin(), result.counts.end(), r + 1)) continue;
     const auto note = [&](Select s, const auto& exact) {
       std::string solved;

@@ -78,7 +78,8 @@ Alignment align(const Tensors& gradient, const Tensors& reference) {
   double both = 0, g = 0, r = 0;
   for (size_t i = 0; i < reference.size(); ++i) {
     both += dot(gradient[i], reference[i]);
-    g += dot(gradient[i], gradient[i]), r += dot(reference[i], reference[i]);
+    g += dot(gradient[i], gradient[i]);
+    r += dot(reference[i], reference[i]);
   }
   return {g > 0 && r > 0 ? both / std::sqrt(g * r) : NAN, r > 0 ? std::sqrt(g / r) : NAN};
 }
@@ -163,7 +164,8 @@ RuleBias BiasMeter::measure(const std::string& name, const Run& run) const {
     Tensors mine, reference;
     for (size_t i = 0; i < found.size(); ++i) {
       if (group != kAll && groups_[i] != group) continue;
-      mine.push_back(found[i]), reference.push_back(reference_[i]);
+      mine.push_back(found[i]);
+      reference.push_back(reference_[i]);
     }
     bias.groups[group] = align(mine, reference);
   }
@@ -256,10 +258,12 @@ SpectralRadius BiasMeter::radius(int64_t iterations) const {
 
 Json RuleBias::to_json() const {
   Json json = {{"rule", rule}};
-  for (size_t i = 0; i < groups.size(); ++i)
-    json["cosine"][kGradientGroups[i]] = groups[i].cosine,
+  for (size_t i = 0; i < groups.size(); ++i) {
+    json["cosine"][kGradientGroups[i]] = groups[i].cosine;
     json["norm_ratio"][kGradientGroups[i]] = groups[i].ratio;
-  json["milliseconds"] = milliseconds, json["peak_bytes"] = peak_bytes;
+  }
+  json["milliseconds"] = milliseconds;
+  json["peak_bytes"] = peak_bytes;
   json["residual"] = residual;
   return json;
 }
@@ -315,7 +319,8 @@ BiasReport measure_bias(const Model& model, const Carry& carry,
     report.rules.push_back(meter.measure(rule));
     if (on_progress) on_progress();
   }
-  report.last_updates = meter.last_updates(), report.one_more_map = meter.one_more_map();
+  report.last_updates = meter.last_updates();
+  report.one_more_map = meter.one_more_map();
   report.radius = meter.radius();
   return report;
 }

@@ -81,7 +81,9 @@ class Reader {
     e.name = file_.stem();
     check(!e.name.starts_with('.') && e.name != "data" && e.name != "models" && e.name != "locks",
           "an experiment may not be called '", e.name, "'. HINT: rename the file");
-    e.title = text("title"), e.question = text("question"), e.article = text("article");
+    e.title = text("title");
+    e.question = text("question");
+    e.article = text("article");
     e.curve = Members(json_, file_.string()).flag("curve", false);
     e.average = {"seed"};
     for (const Json& label : list("average")) e.average.push_back(word(label));

@@ -72,7 +72,9 @@ Table table_of(const std::vector<Row>& rows) {
       const auto it = r.values.find(c.value);
       return it != r.values.end() && (it->second.mean != 0 || c.value == kColumns[0].value);
     });
-    if (there) columns.push_back(c), t.head.push_back(c.title);
+    if (!there) continue;
+    columns.push_back(c);
+    t.head.push_back(c.title);
   }
   t.head.push_back("models");
   for (const Row& r : rows) {
@@ -286,7 +288,10 @@ std::vector<Row> summarize(const std::vector<Record>& records,
     Labels labels = r.labels;
     std::erase_if(labels, [&](const auto& l) { return std::ranges::count(average, l.first) > 0; });
     const auto [it, is_new] = index.try_emplace(to_string(labels), rows.size());
-    if (is_new) rows.push_back({labels, {}, {}}), values.emplace_back();
+    if (is_new) {
+      rows.push_back({labels, {}, {}});
+      values.emplace_back();
+    }
     for (const auto& [name, value] : r.values) values[it->second][name].push_back(value);
     if (!r.solved.empty()) rows[it->second].solved.push_back(r.solved);
   }

@@ -25,7 +25,8 @@ std::vector<Record> judged(const Record& base, const Members& found) {
     for (const auto& [n, shares] : rollouts.json().items())
       for (const auto& [select, share] : rollouts.object(n).json().items()) {
         Record r = base;
-        r.labels.emplace_back("rollouts", n), r.labels.emplace_back("select", select);
+        r.labels.emplace_back("rollouts", n);
+        r.labels.emplace_back("select", select);
         r.values["exact"] = rollouts.object(n).number(select, 0, 1);
         r.values["seconds"] = found.number("seconds", 0, kMost, 0);
         if (found.has("solved") && found.object("solved").has(n))

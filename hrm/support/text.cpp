@@ -146,7 +146,10 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
         row[j] = std::min({substitute, row[j] + 1, row[j - 1] + 1});
       }
     }
-    if (row.back() < best_distance) best_distance = row.back(), best = candidate;
+    if (row.back() < best_distance) {
+      best_distance = row.back();
+      best = candidate;
+    }
   }
   return best;
 }

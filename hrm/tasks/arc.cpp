@@ -39,7 +39,10 @@ class VariantHash {
  public:
   explicit VariantHash(const ArcTask& task) {
     for (const auto* pairs : {&task.train, &task.test})
-      for (const ArcPair& p : *pairs) add(p.input), add(p.output);
+      for (const ArcPair& p : *pairs) {
+        add(p.input);
+        add(p.output);
+      }
   }
   // Of the multiset of pairs.
   uint64_t operator()(const ArcVariant& v) const {
@@ -244,7 +247,10 @@ ArcGrid crop(const int32_t* tokens, int side, int row, int col) {
     const int32_t* line = tokens + (row + h - 1) * side + col;
     width = static_cast<int>(
         std::find_if(line, line + width, [](int32_t t) { return t < 2 || t >= kArcVocab; }) - line);
-    if (h * width > best.height * best.width) best.height = h, best.width = width;
+    if (h * width > best.height * best.width) {
+      best.height = h;
+      best.width = width;
+    }
   }
   for (int r = 0; r < best.height; ++r)
     for (int c = 0; c < best.width; ++c)

@@ -33,11 +33,13 @@ ArcSummary build_arc(const ArcBuild& build, const Path& out) {
     summary.short_of += count < data.variants;
     ++(data.tasks[t].evaluated ? summary.evaluated : summary.training);
   }
-  summary.train_examples = train.num_examples(), summary.test_examples = test.num_examples();
+  summary.train_examples = train.num_examples();
+  summary.test_examples = test.num_examples();
   summary.side = train.side();
 
   DatasetInfo info;
-  info.seq_len = train.side() * train.side(), info.vocab_size = kArcVocab;
+  info.seq_len = train.side() * train.side();
+  info.vocab_size = kArcVocab;
   info.ignore_label_id = 0;
   info.num_puzzle_identifiers = train.info().num_puzzle_identifiers;
   DatasetWriter writer(out, info, Json::object(), build.replace);

@@ -20,7 +20,8 @@ Json grid_json(const ArcGrid& grid) {
 
 void Votes::add(const ArcGrid& grid, double q_halt_logit, int64_t order) {
   Entry& e = entries_.try_emplace(grid, Entry{0, order, 0}).first->second;
-  ++e.count, ++total_;
+  ++e.count;
+  ++total_;
   e.q += 1 / (1 + std::exp(-q_halt_logit));
   e.order = std::min(e.order, order);
 }
@@ -37,7 +38,8 @@ std::vector<Candidate> Votes::ranking() const {
 TestOutcome outcome_of(const Votes& votes, const ArcGrid& answer, size_t keep) {
   TestOutcome outcome;
   outcome.best = votes.ranking();
-  outcome.votes = votes.total(), outcome.distinct = std::ssize(outcome.best);
+  outcome.votes = votes.total();
+  outcome.distinct = std::ssize(outcome.best);
   outcome.known = !answer.empty();
   for (size_t i = 0; outcome.known && i < outcome.best.size(); ++i)
     if (outcome.best[i].grid == answer) outcome.rank = static_cast<int64_t>(i) + 1;
@@ -50,16 +52,20 @@ ArcScores score(const std::vector<TaskOutcome>& tasks) {
   for (const TaskOutcome& task : tasks) {
     const auto n = static_cast<double>(task.tests.size());
     if (!std::ranges::all_of(task.tests, &TestOutcome::known)) continue;
-    ++s.tasks, s.tests += std::ssize(task.tests);
+    ++s.tasks;
+    s.tests += std::ssize(task.tests);
     for (size_t k = 0; k < kPassAt.size(); ++k) {
       const auto right = static_cast<double>(std::ranges::count_if(
           task.tests, [&](const auto& t) { return t.rank > 0 && t.rank <= kPassAt[k]; }));
-      s.all_tests[k] += right == n, s.fraction[k] += right / n, s.outputs[k] += right;
+      s.all_tests[k] += right == n;
+      s.fraction[k] += right / n;
+      s.outputs[k] += right;
     }
   }
   const auto n = static_cast<double>(std::max<int64_t>(1, s.tasks));
   for (size_t k = 0; k < kPassAt.size(); ++k) {
-    s.all_tests[k] /= n, s.fraction[k] /= n;
+    s.all_tests[k] /= n;
+    s.fraction[k] /= n;
     s.outputs[k] /= static_cast<double>(std::max<int64_t>(1, s.tests));
   }
   const double z = 1.959964, p = s.all_tests[1], centre = p + z * z / (2 * n);

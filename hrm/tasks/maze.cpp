@@ -66,14 +66,20 @@ std::string maze_cells(const std::vector<int>& tokens) {
 
 MazeDistances maze_distances(const Maze& maze, int start) {
   MazeDistances d;
-  d.steps.assign(maze.cells.size(), -1), d.paths.assign(maze.cells.size(), 0);
-  d.order = {start}, d.steps[start] = 0, d.paths[start] = 1;
+  d.steps.assign(maze.cells.size(), -1);
+  d.paths.assign(maze.cells.size(), 0);
+  d.order = {start};
+  d.steps[start] = 0;
+  d.paths[start] = 1;
   for (size_t at = 0; at < d.order.size(); ++at) {
     const int cell = d.order[at], row = cell / maze.side, col = cell % maze.side;
     for (const auto& [dr, dc] : {std::pair{-1, 0}, {0, -1}, {0, 1}, {1, 0}}) {
       const int r = row + dr, c = col + dc, next = r * maze.side + c;
       if (r < 0 || c < 0 || r >= maze.side || c >= maze.side || maze.cells[next] == '#') continue;
-      if (d.steps[next] < 0) d.steps[next] = d.steps[cell] + 1, d.order.push_back(next);
+      if (d.steps[next] < 0) {
+        d.steps[next] = d.steps[cell] + 1;
+        d.order.push_back(next);
+      }
       if (d.steps[next] == d.steps[cell] + 1)
         d.paths[next] = std::min(2, d.paths[next] + d.paths[cell]);
     }

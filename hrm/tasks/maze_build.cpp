@@ -98,7 +98,8 @@ MazeSummary build_maze(const MazeBuild& build, const Path& out) {
   }
   const int side = puzzles[0].maze.side;
   DatasetInfo info;
-  info.seq_len = side * side, info.vocab_size = kMazeVocab;
+  info.seq_len = side * side;
+  info.vocab_size = kMazeVocab;
   DatasetWriter writer(out, info, MazeTask(side).to_json(), build.replace);
   for (size_t i = 0; i < puzzles.size(); ++i) {
     const MazePuzzle& p = puzzles[i];
@@ -112,7 +113,8 @@ MazeSummary build_maze(const MazeBuild& build, const Path& out) {
     summary.wall_share += static_cast<double>(std::ranges::count(p.maze.cells, '#')) /
                           (n * static_cast<double>(info.seq_len));
   }
-  summary.train = writer.count("train"), summary.test = writer.count("test");
+  summary.train = writer.count("train");
+  summary.test = writer.count("test");
   if (tried) summary.acceptance = static_cast<double>(puzzles.size()) / static_cast<double>(tried);
   const Json recorded = {{"mean_path", summary.mean_path},
                          {"wall_share", summary.wall_share},

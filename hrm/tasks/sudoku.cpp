@@ -14,12 +14,18 @@ class Solver {
   Solver(const SudokuRules& rules, int limit) : rules_(rules), limit_(limit) {
     const int n = rules.side;
     all_ = static_cast<uint16_t>((1 << n) - 1);
-    row_.fill(all_), col_.fill(all_), box_.fill(all_);
+    row_.fill(all_);
+    col_.fill(all_);
+    box_.fill(all_);
     units_.resize(3 * n);
     for (int cell = 0; cell < n * n; ++cell) {
       const int r = cell / n, c = cell % n, b = rules.box_of(r, c);
-      row_of_[cell] = r, col_of_[cell] = c, box_of_[cell] = b;
-      units_[r].push_back(cell), units_[n + c].push_back(cell), units_[2 * n + b].push_back(cell);
+      row_of_[cell] = r;
+      col_of_[cell] = c;
+      box_of_[cell] = b;
+      units_[r].push_back(cell);
+      units_[n + c].push_back(cell);
+      units_[2 * n + b].push_back(cell);
     }
   }
 
@@ -50,7 +56,9 @@ class Solver {
     --filled_;
   }
   void toggle(int cell, uint16_t bit) {
-    row_[row_of_[cell]] ^= bit, col_[col_of_[cell]] ^= bit, box_[box_of_[cell]] ^= bit;
+    row_[row_of_[cell]] ^= bit;
+    col_[col_of_[cell]] ^= bit;
+    box_[box_of_[cell]] ^= bit;
   }
 
   // A digit with one place left in some unit: fills in cell and bit. False if a digit has none.
@@ -89,7 +97,11 @@ class Solver {
         if (grid_[cell]) continue;
         const uint16_t free = candidates(cell);
         const int n = std::popcount(free);
-        if (n < fewest) fewest = n, best = cell, best_bits = free;
+        if (n < fewest) {
+          fewest = n;
+          best = cell;
+          best_bits = free;
+        }
         if (n == 0) break;
       }
       dead = fewest == 0;
@@ -99,7 +111,8 @@ class Solver {
         uint16_t bit = 0;
         dead = !hidden_single(&cell, &bit);
         if (dead || cell < 0) break;  // a contradiction, or a guess is needed
-        best = cell, best_bits = bit;
+        best = cell;
+        best_bits = bit;
       }
       place(best, best_bits);
       placed.push_back(best);
@@ -206,8 +219,12 @@ std::string invariant_hash(const SudokuRules& rules, const Grid& puzzle, const G
     for (int i = 0; i < n * n; ++i) {
       const int r = i / n, c = i % n;
       const uint64_t h = mix(colour[i]);
-      row[r] += h, col[c] += h, box[rules.box_of(r, c)] += h, digit[solution[i]] += h;
-      band[r / rules.box_rows] += h, stack[c / rules.box_cols] += h;
+      row[r] += h;
+      col[c] += h;
+      box[rules.box_of(r, c)] += h;
+      digit[solution[i]] += h;
+      band[r / rules.box_rows] += h;
+      stack[c / rules.box_cols] += h;
     }
     for (int i = 0; i < n * n; ++i) {
       const int r = i / n, c = i % n;

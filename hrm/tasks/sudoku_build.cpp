@@ -109,7 +109,8 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
     test.clear();
     for (int64_t i = 0; i < build.test_count; ++i) test.push_back(ranked[i].second);
   }
-  random.shuffle(train), random.shuffle(test);
+  random.shuffle(train);
+  random.shuffle(test);
   if (build.subsample_train > 0 && std::ssize(train) > build.subsample_train) {
     summary.dropped += std::ssize(train) - build.subsample_train;
     train.resize(build.subsample_train);
@@ -130,7 +131,8 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
   }
   for (const SudokuPuzzle* p : test)
     writer.add("test", to_tokens(p->puzzle), to_tokens(p->solution), ++group);
-  summary.train = writer.count("train"), summary.test = writer.count("test");
+  summary.train = writer.count("train");
+  summary.test = writer.count("test");
   writer.finish();
   return summary;
 }

@@ -49,7 +49,8 @@ std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const std::
                 " must be the header source,question,answer,rating, but has no '", wanted, "'");
       return static_cast<size_t>(at - header.begin());
     };
-    question = column("question"), answer = column("answer");
+    question = column("question");
+    answer = column("answer");
     lines.erase(lines.begin());
   }
   std::vector<SudokuPuzzle> puzzles;

@@ -96,7 +96,8 @@ BuildSummary build_tokens_text(const std::string& text, const std::string& name,
   int64_t group = 0;
   for (const Row& row : rows) writer.add(row.split, row.inputs, row.labels, ++group, row.puzzle);
   BuildSummary summary;
-  summary.train = writer.count("train"), summary.test = writer.count("test");
+  summary.train = writer.count("train");
+  summary.test = writer.count("test");
   writer.finish(identifiers);
   return summary;
 }

@@ -136,7 +136,8 @@ std::string tensorboard_events(const MetricLines& lines, double started) {
     }
     event.clear();
     fixed(event, 1, started + line->value("elapsed", 0.0));
-    varint(event, 2 << 3), varint(event, static_cast<uint64_t>(step(line)));
+    varint(event, 2 << 3);
+    varint(event, static_cast<uint64_t>(step(line)));
     bytes(event, 5, summary);
     record(file, event);
   }

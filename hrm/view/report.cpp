@@ -56,7 +56,9 @@ std::string segment_charts(const EvalResult& r) {
     const int64_t count = s < r.halt_histogram.size() ? r.halt_histogram[s] : 0;
     halts.bar(x, 0.66, static_cast<double>(count),
               format("segment %zu: %lld puzzles", s, static_cast<long long>(count)));
-    if (s % every == 0) exact.x_tick(x, std::to_string(s)), halts.x_tick(x, std::to_string(s));
+    if (s % every != 0) continue;
+    exact.x_tick(x, std::to_string(s));
+    halts.x_tick(x, std::to_string(s));
   }
   return "<div class=\"two\">" + exact.str() + halts.str() + "</div>";
 }
