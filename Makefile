@@ -45,6 +45,7 @@ BUILD := build/$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emul
 CXXFLAGS := -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -I. \
             -Wall -Wextra $(if $(WERROR),-Werror)
 LDFLAGS := -fopenmp
+LDLIBS := -lfmt
 # Kernels are worth every optimisation; JSON, the command line and tests only cost compile time.
 KERNEL_OPT := -O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512)
 OPT := -O2
@@ -268,7 +269,7 @@ install: hrm  ## program, library, headers and a pkg-config file under PREFIX
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: hrm' \
 	  'Description: tensors, autograd and the Hierarchical Reasoning Model in C++20' \
 	  'Version: 0.1.0' 'Cflags: -std=c++20 -fopenmp -I$${prefix}/include/hrm' \
-	  'Libs: -L$${prefix}/lib -lhrm -fopenmp' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hrm.pc
+	  'Libs: -L$${prefix}/lib -lhrm $(LDLIBS) -fopenmp' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hrm.pc
 
 check-clang: deps  ## every source through clang++, with a warning as an error
 	+@$(call with_clang,check-clang,WERROR=1 check-clang-run)
@@ -378,7 +379,7 @@ $(HOST_SIDE): $(call objects,$(HOST_SIDE_SRC))
 $(HRM) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER):
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $^ $(LDFLAGS) -o $@
+	$(Q)$(CXX) $^ $(LDFLAGS) $(LDLIBS) -o $@
 	@$(if $(filter $(HRM),$@),ln -sfn $(HRM:build/%=%) build/hrm)
 
 # Fuzzing: clang's own flavour of the library. What a run has found out stays in build/fuzz/corpus,
@@ -394,7 +395,7 @@ $(FUZZ_TREE)/libhrm.a: $(call fuzz_objects,$(FUZZ_SRC))
 	$(Q)rm -f $@; ar rcs $@ $^
 $(FUZZERS): $(FUZZ_TREE)/%: $(FUZZ_TREE)/obj/tests/fuzz/%.o $(FUZZ_TREE)/libhrm.a
 	$(call say,LINK,$@)
-	$(Q)$(CLANGXX) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ -o $@
+	$(Q)$(CLANGXX) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
 fuzz-run: $(FUZZERS)
 	@bash tests/fuzz/run.sh time $(FUZZ_SECONDS) $(FUZZERS)
 fuzz-check-run: $(FUZZERS)
