@@ -4,6 +4,8 @@
 #include <map>
 #include <numeric>
 
+#include <fmt/format.h>
+
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
 #include "tensor/random.h"
@@ -133,17 +135,17 @@ std::string describe(const RolloutResult& r, Select select) {
   const std::vector<double>& chosen = r.accuracy[static_cast<size_t>(select)];
   std::string text = format_count(r.puzzles) + " puzzles, solved exactly by the answer that each " +
                      "rule selects\n\nrollouts";
-  for (const std::string& name : EnumNames<Select>::names) text += format("  %8s", name.c_str());
+  for (const std::string& name : EnumNames<Select>::names) text += fmt::format("  {:>8}", name);
   text += "  any of them\n";
   for (size_t i = 0; i < r.counts.size(); ++i) {
-    text += format("%8lld", static_cast<long long>(r.counts[i]));
+    text += fmt::format("{:>8}", r.counts[i]);
     for (const auto& accuracy : r.accuracy)
-      text += accuracy.empty() ? format("  %8s", "-") : format("  %6.1f %%", 100 * accuracy[i]);
-    text += format("  %9.1f %%\n", 100 * r.any[i]);
+      text += accuracy.empty() ? fmt::format("  {:>8}", "-")
+                               : fmt::format("  {:>6.1f} %", 100 * accuracy[i]);
+    text += fmt::format("  {:>9.1f} %\n", 100 * r.any[i]);
   }
-  return text + format("\n%.1f %% by %s of %lld rollouts, %s", 100 * chosen.back(),
-                       to_string(select).c_str(), static_cast<long long>(r.counts.back()),
-                       format_duration(r.seconds).c_str());
+  return text + fmt::format("\n{:.1f} % by {} of {} rollouts, {}", 100 * chosen.back(),
+                            to_string(select), r.counts.back(), format_duration(r.seconds));
 }
 
 }  // namespace hrm

@@ -4,11 +4,12 @@
 #include <chrono>
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "autograd/engine.h"
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
 #include "hrm/gradient_rule.h"
-#include "hrm/view/page.h"
 
 namespace hrm {
 namespace {
@@ -68,8 +69,9 @@ std::unique_ptr<GradientStrategy> rule_named(const std::string& rule, ModelConfi
   return make_gradient_strategy(config);
 }
 
-std::string number(const char* pattern, double value) {
-  return std::isnan(value) ? "-" : format(pattern, value);
+// "-" for a number that there is not.
+std::string number(fmt::format_string<double&> pattern, double value) {
+  return std::isnan(value) ? "-" : fmt::format(pattern, value);
 }
 
 }  // namespace
@@ -280,22 +282,23 @@ Json BiasReport::to_json() const {
 std::string BiasReport::to_text() const {
   std::string text = "rule           |cosine:";
   for (const char* group : kGradientGroups)
-    text += format(group == kGradientGroups[0] ? "%4s" : "%7s", group);
+    text += fmt::format("{:>{}}", group, group == kGradientGroups[0] ? 4 : 7);
   text += " | ratio |     ms | peak MiB | residual\n";
   for (const RuleBias& b : rules) {
-    text += format("%-15s|    ", b.rule.c_str());
-    for (const Alignment& a : b.groups) text += format("%7s", number("%.3f", a.cosine).c_str());
-    text += format(" | %5s |%7.1f | %8.1f | %8s\n", number("%.2f", b.groups[kAll].ratio).c_str(),
-                   b.milliseconds, b.peak_bytes / (1 << 20), number("%.1e", b.residual).c_str());
+    text += fmt::format("{:<15}|    ", b.rule);
+    for (const Alignment& a : b.groups) text += fmt::format("{:>7}", number("{:.3f}", a.cosine));
+    text += fmt::format(" | {:>5} |{:>7.1f} | {:>8.1f} | {:>8}\n",
+                        number("{:.2f}", b.groups[kAll].ratio), b.milliseconds,
+                        b.peak_bytes / (1 << 20), number("{:.1e}", b.residual));
   }
   const auto line = [&](const char* what, const StateChange& c) {
-    text += format("%s: z_H %s, z_L %s\n", what, number("%.3f", c.z_H).c_str(),
-                   number("%.3f", c.z_L).c_str());
+    text +=
+        fmt::format("{}: z_H {}, z_L {}\n", what, number("{:.3f}", c.z_H), number("{:.3f}", c.z_L));
   };
   line("change by the last update of each state", last_updates);
   line("change by one more F from the end", one_more_map);
-  return text + format("spectral radius of dF/dz: %.2f on average, at most %.2f\n", radius.mean,
-                       radius.max);
+  return text + fmt::format("spectral radius of dF/dz: {:.2f} on average, at most {:.2f}\n",
+                            radius.mean, radius.max);
 }
 
 const std::vector<std::string>& default_rules() {

@@ -6,6 +6,8 @@
 #include <optional>
 #include <set>
 
+#include <fmt/format.h>
+
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
 #include "hrm/view/page.h"
@@ -36,11 +38,12 @@ bool is_share(const std::string& value) {
 
 // "81.3 ± 2.1 %".
 std::string text_of(const Summary& s, bool share) {
-  const double scale = share ? 100 : 1;
-  const auto pattern = [&](double v) { return share ? "%.1f" : v < 100 ? "%.3g" : "%.0f"; };
-  std::string text = format(pattern(s.mean), scale * s.mean);
-  if (!std::isnan(s.half_width) && s.half_width > 0)
-    text += " ± " + format(pattern(s.half_width), scale * s.half_width);
+  const auto text_of_value = [&](double v) {
+    if (share) return fmt::format("{:.1f}", 100 * v);
+    return v < 100 ? fmt::format("{:.3g}", v) : fmt::format("{:.0f}", v);
+  };
+  std::string text = text_of_value(s.mean);
+  if (!std::isnan(s.half_width) && s.half_width > 0) text += " ± " + text_of_value(s.half_width);
   return text + (share ? " %" : "");
 }
 
@@ -141,7 +144,7 @@ std::vector<std::string> comparisons(const Experiment& e, const std::vector<Row>
                     text_of(a.values.at("exact"), true) + " and " +
                     text_of(b.values.at("exact"), true) + "; of the puzzles " +
                     format_count(t.more_first) + " solved by more seeds, " +
-                    format_count(t.more_second) + " by fewer, p = " + format("%.2g", t.p));
+                    format_count(t.more_second) + " by fewer, p = " + fmt::format("{:.2g}", t.p));
   }
   return lines;
 }

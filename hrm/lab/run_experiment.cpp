@@ -6,6 +6,8 @@
 #include <sstream>
 #include <thread>
 
+#include <fmt/format.h>
+
 #include "hrm/support/folder_lock.h"
 #include "hrm/support/json_lines.h"
 #include "hrm/support/processes.h"
@@ -229,7 +231,7 @@ void Run::show(Progress& bar) const {
     done += known;
     steps += known ? job.steps : std::min(job.steps, step_reached(job.run));
   }
-  bar.update(steps, format("%lld of %zu models done", static_cast<long long>(done), jobs_.size()));
+  bar.update(steps, fmt::format("{} of {} models done", done, jobs_.size()));
 }
 
 // Trains, or goes on, or finds the model trained.

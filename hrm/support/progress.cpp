@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include <fmt/format.h>
+
 namespace hrm {
 namespace {
 
@@ -15,10 +17,15 @@ constexpr double kRedraw = 0.1;    // seconds between two drawings of a bar
 constexpr double kPlainLine = 10;  // seconds between two plain lines
 constexpr int kBarWidth = 24;
 
-std::string number(double value, const char* format) {
-  char text[48];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
+// With one digit behind the point where that tells something.
+std::string short_number(double value, bool digit) {
+  return digit ? fmt::format("{:.1f}", value) : fmt::format("{:.0f}", value);
+}
+
+// A stream that takes no more is no reason to stop the work: fmt::print would throw.
+void write(std::FILE* stream, const std::string& text) {
+  std::fputs(text.c_str(), stream);
+  std::fflush(stream);
 }
 
 }  // namespace
@@ -29,18 +36,18 @@ double seconds_now() {
 
 std::string format_duration(double seconds) {
   if (!std::isfinite(seconds) || seconds < 0) return "?";
-  if (seconds < 10) return number(seconds, "%.1f s");
+  if (seconds < 10) return fmt::format("{:.1f} s", seconds);
   const auto s = static_cast<int64_t>(std::llround(seconds));
-  if (s < 60) return std::to_string(s) + " s";
-  if (s < 3600) return std::to_string(s / 60) + " min " + std::to_string(s % 60) + " s";
-  return std::to_string(s / 3600) + " h " + std::to_string(s % 3600 / 60) + " min";
+  if (s < 60) return fmt::format("{} s", s);
+  if (s < 3600) return fmt::format("{} min {} s", s / 60, s % 60);
+  return fmt::format("{} h {} min", s / 3600, s % 3600 / 60);
 }
 
 std::string format_bytes(double bytes) {
   const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
   int u = 0;
   for (; bytes >= 1024 && u < 4; ++u) bytes /= 1024;
-  return number(bytes, u == 0 || bytes >= 100 ? "%.0f " : "%.1f ") + units[u];
+  return short_number(bytes, u > 0 && bytes < 100) + " " + units[u];
 }
 
 std::string format_count(int64_t n) {
@@ -89,9 +96,9 @@ std::string Progress::line(bool bar) const {
     for (int i = 0; i < kBarWidth; ++i) text += i < full ? "=" : (i == full ? ">" : " ");
     text += "]";
   }
-  text += number(share * 100, " %3.0f %%  ");
+  text += fmt::format(" {:>3.0f} %  ", share * 100);
   if (!fields_.empty()) text += fields_ + "  ";
-  text += number(rate, rate < 10 ? "%.1f " : "%.0f ") + unit_ + "/s";
+  text += short_number(rate, rate < 10) + " " + unit_ + "/s";
   if (done_ < total_)
     text += "  " + (rate > 0 ? format_duration(static_cast<double>(total_ - done_) / rate) : "?") +
             " left";
@@ -102,10 +109,9 @@ std::string Progress::line(bool bar) const {
 
 void Progress::draw(bool final) {
   if (terminal_)
-    std::fprintf(stream_, "\r\033[K%s%s", line(true).c_str(), final ? "\n" : "");
+    write(stream_, "\r\033[K" + line(true) + (final ? "\n" : ""));
   else
-    std::fprintf(stream_, "%s\n", line(false).c_str());
-  std::fflush(stream_);
+    write(stream_, line(false) + "\n");
   last_drawn_ = seconds_now();
 }
 
@@ -125,8 +131,7 @@ std::function<void(int64_t, int64_t)> Progress::callback() {
 }
 
 void Progress::message(const std::string& text) {
-  std::fprintf(stream_, "%s%s\n", terminal_ ? "\r\033[K" : "", text.c_str());
-  std::fflush(stream_);
+  write(stream_, (terminal_ ? "\r\033[K" : "") + text + "\n");
   last_drawn_ = terminal_ ? -1e9 : last_drawn_;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 namespace hrm {
 namespace {
 
@@ -92,10 +94,10 @@ Chart::Chart(const std::string& title, double x_max, double y_max, const std::st
          "</title><text class=\"title\" x=\"8\" y=\"16\">" + escape_html(title) + "</text>";
   for (int i = 0; i <= 4; ++i) {
     const double y = y_max_ * i / 4;
-    svg_ += format("<line class=\"axis\" x1=\"%.0f\" x2=\"%.0f\" y1=\"%.1f\" y2=\"%.1f\"/>", kLeft,
-                   kRight, py(y), py(y));
-    svg_ += format("<text x=\"42\" y=\"%.1f\" text-anchor=\"end\">", py(y) + 4) +
-            (percent ? format("%.3g%%", 100 * y) : format("%.3g", y)) + "</text>";
+    svg_ += fmt::format(R"(<line class="axis" x1="{:.0f}" x2="{:.0f}" y1="{:.1f}" y2="{:.1f}"/>)",
+                        kLeft, kRight, py(y), py(y));
+    svg_ += fmt::format(R"(<text x="42" y="{:.1f}" text-anchor="end">)", py(y) + 4) +
+            (percent ? fmt::format("{:.3g}%", 100 * y) : fmt::format("{:.3g}", y)) + "</text>";
   }
   svg_ += "<text x=\"450\" y=\"246\" text-anchor=\"end\">" + escape_html(x_label) + "</text>";
 }
@@ -106,41 +108,40 @@ double Chart::py(double y) const {
 }
 
 void Chart::x_tick(double x, const std::string& text) {
-  svg_ += format("<text x=\"%.1f\" y=\"230\" text-anchor=\"middle\">", px(x)) + escape_html(text) +
-          "</text>";
+  svg_ += fmt::format(R"(<text x="{:.1f}" y="230" text-anchor="middle">)", px(x)) +
+          escape_html(text) + "</text>";
 }
 
 void Chart::x_ticks() {
   double step = std::pow(10, std::floor(std::log10(x_max_)));
   while (x_max_ / step < 3) step /= 2;
   for (double x = step; x <= x_max_ * 1.0001; x += step)
-    x_tick(x, step >= 1000 ? format("%gk", x / 1000) : format("%.4g", x));
+    x_tick(x, step >= 1000 ? fmt::format("{:g}k", x / 1000) : fmt::format("{:.4g}", x));
 }
 
 void Chart::line(const Curve& curve, const std::string& css) {
   if (curve.empty()) return;
   svg_ += "<polyline class=\"" + css + "\" points=\"";
-  for (const Point& p : curve) svg_ += format("%.1f,%.1f ", px(p.x), py(p.y));
+  for (const Point& p : curve) svg_ += fmt::format("{:.1f},{:.1f} ", px(p.x), py(p.y));
   svg_ += "\"/>";
 }
 
 void Chart::dot(Point p, double radius, const std::string& note, const std::string& css) {
   svg_ += "<circle class=\"" + css + "\"" +
-          format(" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"><title>", px(p.x), py(p.y), radius) +
+          fmt::format(R"( cx="{:.1f}" cy="{:.1f}" r="{:.1f}"><title>)", px(p.x), py(p.y), radius) +
           escape_html(note) + "</title></circle>";
 }
 
 void Chart::whisker(double x, double low, double high, const std::string& css) {
   svg_ += "<line class=\"" + css + "\"" +
-          format(" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" opacity=\".5\"/>", px(x), px(x),
-                 py(low), py(high));
+          fmt::format(R"( x1="{:.1f}" x2="{:.1f}" y1="{:.1f}" y2="{:.1f}" opacity=".5"/>)", px(x),
+                      px(x), py(low), py(high));
 }
 
 void Chart::bar(double x, double width, double y, const std::string& note) {
-  svg_ += format(
-              "<rect class=\"bar\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" "
-              "rx=\"2\"><title>",
-              px(x - width / 2), py(y), px(width) - px(0), py(0) - py(y)) +
+  svg_ += fmt::format(R"(<rect class="bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" )"
+                      R"(rx="2"><title>)",
+                      px(x - width / 2), py(y), px(width) - px(0), py(0) - py(y)) +
           escape_html(note) + "</title></rect>";
 }
 

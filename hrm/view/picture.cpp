@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "hrm/view/page.h"
 
 namespace hrm {
@@ -85,8 +87,8 @@ std::string sheet_text(const Sheet& sheet, bool colour) {
         } else if (line < p.grid.height) {
           for (int c = 0; c < p.grid.width; ++c) {
             const int cell = p.grid.at(line, c);
-            out += colour ? format("\033[48;2;%d;%d;%dm  \033[0m", channel(cell, 0),
-                                   channel(cell, 1), channel(cell, 2))
+            out += colour ? fmt::format("\033[48;2;{};{};{}m  \033[0m", channel(cell, 0),
+                                        channel(cell, 1), channel(cell, 2))
                           : std::to_string(cell) + " ";
           }
           used = 2 * static_cast<size_t>(p.grid.width);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "hrm/tasks/arc.h"
 #include "hrm/view/page.h"
 #include "hrm/view/picture.h"
@@ -103,14 +105,15 @@ std::string trace_text(const PuzzleTrace& trace, const Task& task, bool colour, 
   if (task.drawing() == Drawing::cells) {
     std::vector<Block> blocks = {draw(trace.inputs, trace, task, colour, " givens", "")};
     for (size_t s = 0; s < segments; ++s)
-      blocks.push_back(draw(trace.predictions[s], trace, task, colour, format(" seg. %zu", s + 1),
-                            format(" halt %.0f%%", 100 * trace.q_halt[s])));
+      blocks.push_back(draw(trace.predictions[s], trace, task, colour,
+                            fmt::format(" seg. {}", s + 1),
+                            fmt::format(" halt {:.0f}%", 100 * trace.q_halt[s])));
     return side_by_side(blocks, width);
   }
   const int columns = task.layout(std::ssize(trace.inputs)).columns;
   std::string text;
   for (size_t s = 0; s < segments; ++s)
-    text += format("segment %zu, halt %.0f %%\n", s + 1, 100 * trace.q_halt[s]) +
+    text += fmt::format("segment {}, halt {:.0f} %\n", s + 1, 100 * trace.q_halt[s]) +
             in_lines(task.text(trace.predictions[s]), columns) + "\n";
   return text;
 }
@@ -158,24 +161,24 @@ std::string grid_svg(const PuzzleTrace& trace, const Tokens& tokens, const Task&
     Mark mark = mark_of(trace, tokens, i, task);
     if (mark == Mark::wrong && !marked) mark = Mark::right;
     svg +=
-        format("<rect x=\"%d\" y=\"%d\" width=\"30\" height=\"30\" fill=\"%s\"/>", x, y, look.fill);
+        fmt::format(R"(<rect x="{}" y="{}" width="30" height="30" fill="{}"/>)", x, y, look.fill);
     if (mark == Mark::wrong)
-      svg += format("<rect class=\"bad\" x=\"%d\" y=\"%d\" width=\"30\" height=\"30\"/>", x, y);
+      svg += fmt::format(R"(<rect class="bad" x="{}" y="{}" width="30" height="30"/>)", x, y);
     if (look.text.empty()) continue;
     const char* style = mark == Mark::given   ? "given"
                         : mark == Mark::wrong ? "wrong"
                         : mark == Mark::right ? "right"
                                               : "";
-    svg += format("<text class=\"%s\" x=\"%d\" y=\"%d\" text-anchor=\"middle\" ", style, x + 15,
-                  y + 21) +
+    svg += fmt::format(R"(<text class="{}" x="{}" y="{}" text-anchor="middle" )", style, x + 15,
+                       y + 21) +
            "style=\"font-size:16px\">" + escape_html(look.text) + "</text>";
   }
   for (int c = 0; c <= cols; ++c)
-    svg += format("<line class=\"%s\" x1=\"%d\" x2=\"%d\" y1=\"0\" y2=\"%d\"/>",
-                  c % box_cols ? "rule" : "box", c * kSize, c * kSize, rows * kSize);
+    svg += fmt::format(R"(<line class="{}" x1="{}" x2="{}" y1="0" y2="{}"/>)",
+                       c % box_cols ? "rule" : "box", c * kSize, c * kSize, rows * kSize);
   for (int r = 0; r <= rows; ++r)
-    svg += format("<line class=\"%s\" x1=\"0\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/>",
-                  r % box_rows ? "rule" : "box", cols * kSize, r * kSize, r * kSize);
+    svg += fmt::format(R"(<line class="{}" x1="0" x2="{}" y1="{}" y2="{}"/>)",
+                       r % box_rows ? "rule" : "box", cols * kSize, r * kSize, r * kSize);
   return svg;
 }
 

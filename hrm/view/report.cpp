@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <optional>
 
+#include <fmt/format.h>
+
 #include "hrm/support/progress.h"
 #include "hrm/tasks/registry.h"
 #include "hrm/train/run_files.h"
@@ -37,7 +39,7 @@ std::string training_section(const MetricLines& metrics) {
   const Curve held_out = curve(metrics.eval, "samples", "exact_accuracy");
   accuracy.line(held_out, "eval");
   for (const Point& p : held_out)
-    accuracy.dot(p, 3.5, format("%.1f %% after %.0f samples", 100 * p.y, p.x));
+    accuracy.dot(p, 3.5, fmt::format("{:.1f} % after {:.0f} samples", 100 * p.y, p.x));
   return "<div class=\"two\">" + losses.str() + accuracy.str() +
          "</div><div class=\"legend\"><i></i>training, puzzles finished in the step"
          "<i class=\"e\"></i>held-out puzzles</div>";
@@ -52,10 +54,9 @@ std::string segment_charts(const EvalResult& r) {
   for (size_t s = 1; s <= r.exact_by_segment.size(); ++s) {
     const double share = r.exact_by_segment[s - 1];
     const auto x = static_cast<double>(s);
-    exact.bar(x, 0.66, share, format("segment %zu: %.1f %%", s, 100 * share));
+    exact.bar(x, 0.66, share, fmt::format("segment {}: {:.1f} %", s, 100 * share));
     const int64_t count = s < r.halt_histogram.size() ? r.halt_histogram[s] : 0;
-    halts.bar(x, 0.66, static_cast<double>(count),
-              format("segment %zu: %lld puzzles", s, static_cast<long long>(count)));
+    halts.bar(x, 0.66, static_cast<double>(count), fmt::format("segment {}: {} puzzles", s, count));
     if (s % every != 0) continue;
     exact.x_tick(x, std::to_string(s));
     halts.x_tick(x, std::to_string(s));
@@ -65,16 +66,16 @@ std::string segment_charts(const EvalResult& r) {
 
 std::string calibration_chart(const EvalResult& r) {
   Chart chart("Solved exactly against q_halt", 1, 1, "q_halt probability", true);
-  for (const double x : {0.0, 0.25, 0.5, 0.75, 1.0}) chart.x_tick(x, format("%.2g", x));
+  for (const double x : {0.0, 0.25, 0.5, 0.75, 1.0}) chart.x_tick(x, fmt::format("{:.2g}", x));
   chart.line({{0, 0}, {1, 1}}, "faint");
   for (const CalibrationBin& bin : r.calibration) {
     if (!bin.count) continue;
     const double share = static_cast<double>(bin.exact) / static_cast<double>(bin.count);
     const double size =
         3 + 9 * std::sqrt(static_cast<double>(bin.count) / static_cast<double>(r.count));
-    chart.dot({bin.q_mean, share}, size,
-              format("q %.2f: %.1f %% of %lld puzzles solved", bin.q_mean, 100 * share,
-                     static_cast<long long>(bin.count)));
+    chart.dot(
+        {bin.q_mean, share}, size,
+        fmt::format("q {:.2f}: {:.1f} % of {} puzzles solved", bin.q_mean, 100 * share, bin.count));
   }
   return chart.str();
 }
@@ -105,33 +106,33 @@ std::string puzzle_card(const PuzzleTrace& t, const Task& task) {
   std::string html =
       "<div class=\"puzzle\"><header><span>" + std::string(solved ? "solved" : "not solved") +
       "</span><output></output></header>" +
-      format("<svg viewBox=\"-1 -1 %d %d\" role=\"img\"><title>a puzzle being refined</title>",
-             side + 2, side + 2);
+      fmt::format(R"(<svg viewBox="-1 -1 {} {}" role="img"><title>a puzzle being refined</title>)",
+                  side + 2, side + 2);
   html += "<g class=\"frame\" data-note=\"givens\">" + grid_svg(t, t.inputs, task) + "</g>";
   for (size_t s = 0; s < t.predictions.size(); ++s) {
     const bool last = s + 1 == t.predictions.size();
-    html += format("<g class=\"frame%s\" data-note=\"segment %zu, q_halt %.0f %%\">",
-                   last ? " on" : "", s + 1, 100 * t.q_halt[s]) +
+    html += fmt::format(R"(<g class="frame{}" data-note="segment {}, q_halt {:.0f} %">)",
+                        last ? " on" : "", s + 1, 100 * t.q_halt[s]) +
             grid_svg(t, t.predictions[s], task) + "</g>";
   }
-  return html + format(
-                    "</svg><input type=\"range\" min=\"0\" max=\"%zu\" value=\"%zu\" "
-                    "aria-label=\"segment\"></div>",
-                    t.predictions.size(), t.predictions.size());
+  return html + fmt::format(R"(</svg><input type="range" min="0" max="{}" value="{}" )"
+                            R"(aria-label="segment"></div>)",
+                            t.predictions.size(), t.predictions.size());
 }
 
 // Segment strips: every state of a puzzle side by side, for print and at a glance.
 std::string strip(const PuzzleTrace& t, const Task& task) {
   const int side = square_side(std::ssize(t.inputs)) * 30;
   const int gap = 24, n = static_cast<int>(t.predictions.size()) + 1;
-  std::string svg = format(
-      "<svg class=\"chart\" viewBox=\"-1 -22 %d %d\" role=\"img\"><title>segment by "
-      "segment</title>",
-      n * (side + gap), side + 26);
+  std::string svg =
+      fmt::format(R"(<svg class="chart" viewBox="-1 -22 {} {}" role="img"><title>segment by )"
+                  "segment</title>",
+                  n * (side + gap), side + 26);
   for (int s = 0; s < n; ++s) {
-    svg += format("<g transform=\"translate(%d 0)\"><text x=\"0\" y=\"-7\">", s * (side + gap)) +
+    svg += fmt::format(R"svg(<g transform="translate({} 0)"><text x="0" y="-7">)svg",
+                       s * (side + gap)) +
            (s == 0 ? std::string("givens")
-                   : format("segment %d, halt %.0f %%", s, 100 * t.q_halt[s - 1])) +
+                   : fmt::format("segment {}, halt {:.0f} %", s, 100 * t.q_halt[s - 1])) +
            "</text>" + grid_svg(t, s == 0 ? t.inputs : t.predictions[s - 1], task) + "</g>";
   }
   return svg + "</svg>";
@@ -190,7 +191,7 @@ std::string report_page(const Json& top, const std::string& source, const std::s
   const std::shared_ptr<const Task> task = task_of(config);
   std::string tiles;
   if (result && result->count > 0) {
-    tiles += tile(format("%.1f %%", 100 * result->exact_accuracy), "solved exactly");
+    tiles += tile(fmt::format("{:.1f} %", 100 * result->exact_accuracy), "solved exactly");
     tiles += tile(format_count(result->count), "held-out puzzles");
   }
   if (!metrics.train.empty()) {
@@ -198,7 +199,8 @@ std::string report_page(const Json& top, const std::string& source, const std::s
     const double elapsed = last.value("elapsed", 0.0), samples = last.value("samples", 0.0);
     tiles += tile(format_duration(elapsed), "of training");
     tiles += tile(format_count(static_cast<int64_t>(samples)), "training samples");
-    tiles += tile(format("%.0f / s", samples / std::max(elapsed, 1e-9)), "training speed, samples");
+    tiles += tile(fmt::format("{:.0f} / s", samples / std::max(elapsed, 1e-9)),
+                  "training speed, samples");
   }
   const std::string preset = config.text("preset", "");
   return html_page((preset.empty() ? name : preset) + " - hrm report",
