@@ -62,8 +62,8 @@ LoadedRun run_for(const SolveSettings& s, const Task& task) {
   const ModelConfig& m = run.config.model;
   HRM_CHECK(m.input_len() == m.seq_len && task.fits(m.seq_len, m.vocab_size),
             "[solve] the model of ", s.run, " was trained on ", m.seq_len, " tokens of vocabulary ",
-            m.vocab_size, ", this puzzle has ", task.cells(), " cells and is for ", task.kind(),
-            ". HINT: train a model for this kind and size");
+            m.vocab_size, ", this puzzle has ", task.cells(), " cells (", task.kind(),
+            "). HINT: train a model for this kind and size");
   return run;
 }
 

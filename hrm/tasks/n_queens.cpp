@@ -58,7 +58,7 @@ Generator::Puzzle draw(int side, Random& random) {
   if (!complete(columns, order)) return draw(side, random);
   Generator::Puzzle puzzle;
   puzzle.labels = board_of(columns);
-  const int open = side / 2 + static_cast<int>(random.below(2));
+  const int open = 2 + static_cast<int>(random.below(side / 2 - 1));  // 2 to half of the queens
   for (int i = 0; i < open; ++i) columns[rows[i]] = -1;
   puzzle.inputs = board_of(columns);
   return puzzle;
