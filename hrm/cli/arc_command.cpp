@@ -265,11 +265,11 @@ void show(ShowSettings s) {
     std::printf("%s", sheet_text(sheet, use_colour(stdout)).c_str());
     return;
   }
-  HRM_CHECK(extension == ".html" || extension == ".svg" || extension == ".png",
-            "[arc] --out must end in .html, .svg or .png, got '", s.out, "'");
-  write_output(s.out, extension == ".html"  ? sheet_html(s.task, sheet)
-                      : extension == ".svg" ? sheet_svg(sheet)
-                                            : sheet_png(sheet));
+  HRM_CHECK(extension != ".png", "[arc] PNG is not written, got --out ", s.out,
+            ". HINT: a name that ends in .svg or .html");
+  HRM_CHECK(extension == ".html" || extension == ".svg",
+            "[arc] --out must end in .html or .svg, got '", s.out, "'");
+  write_output(s.out, extension == ".html" ? sheet_html(s.task, sheet) : sheet_svg(sheet));
   std::printf("%s\n", s.out.c_str());
 }
 
@@ -681,13 +681,13 @@ void add_arc_command(CLI::App& app) {
   c->add_option("--from", *answers, "folders or files of tasks")->required();
   c->callback([=] { score_file(*file, *answers); });
 
-  CLI::App* v = arc->add_subcommand("show", "A task in colours: terminal, HTML, SVG or PNG");
+  CLI::App* v = arc->add_subcommand("show", "A task in colours: terminal, HTML or SVG");
   auto w = std::make_shared<ShowSettings>();
   w->add(*v);
   v->get_option("--run")->required(false);
   v->add_option("task", w->task, "its name")->required();
   v->add_option("--from", w->from, "folders or files of tasks");
-  v->add_option("--out", w->out, "FILE.html, .svg or .png (default: the terminal)");
+  v->add_option("--out", w->out, "FILE.html or FILE.svg (default: the terminal)");
   v->footer("With --run: the prediction after every segment, and the votes of --variants.");
   v->callback([w] { show(*w); });
 

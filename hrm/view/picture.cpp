@@ -47,25 +47,11 @@ void place(const Sheet& sheet, const F& f) {
 
 std::pair<int, int> size_of_sheet(const Sheet& sheet) {
   int width = 1, height = 1;
-  for (const SheetRow& row : sheet)
-    width = std::max(width, width_of(row)), height += height_of(row);
-  return {width, height};
-}
-
-void big_endian(std::string& out, uint32_t v) {
-  for (const int shift : {24, 16, 8, 0}) out += static_cast<char>(v >> shift);
-}
-
-// Length, type, data, CRC-32 (PNG specification, 5.3 and annex D).
-void png_chunk(std::string& out, const std::string& type, const std::string& data) {
-  big_endian(out, static_cast<uint32_t>(data.size()));
-  uint32_t crc = 0xffffffffu;
-  for (const char c : type + data) {
-    crc ^= static_cast<uint8_t>(c);
-    for (int k = 0; k < 8; ++k) crc = crc & 1 ? crc >> 1 ^ 0xedb88320u : crc >> 1;
+  for (const SheetRow& row : sheet) {
+    width = std::max(width, width_of(row));
+    height += height_of(row);
   }
-  out += type + data;
-  big_endian(out, ~crc);
+  return {width, height};
 }
 
 }  // namespace
@@ -83,7 +69,8 @@ std::string sheet_text(const Sheet& sheet, bool colour) {
         size_t used = 0;
         out += "  ";
         if (line < 0) {
-          out += p.caption, used = p.caption.size();
+          out += p.caption;
+          used = p.caption.size();
         } else if (line < p.grid.height) {
           for (int c = 0; c < p.grid.width; ++c) {
             const int cell = p.grid.at(line, c);
@@ -132,44 +119,6 @@ std::string sheet_svg(const Sheet& sheet) {
 
 std::string sheet_html(const std::string& title, const Sheet& sheet) {
   return html_page(title, "<div class=\"wide\">" + sheet_svg(sheet) + "</div>");
-}
-
-std::string sheet_png(const Sheet& sheet) {
-  const auto [width, height] = size_of_sheet(sheet);
-  constexpr char kPaper = 10;
-  std::string pixels(static_cast<size_t>(width) * height, kPaper);
-  place(sheet, [&, width = width](const Panel& p, int x, int y) {
-    for (int r = 0; r < p.grid.height * kCell; ++r)
-      for (int c = 0; c < p.grid.width * kCell; ++c) {
-        const bool line = r % kCell == 0 || c % kCell == 0;
-        pixels[static_cast<size_t>(y + r) * width + x + c] =
-            line ? 11 : static_cast<char>(p.grid.at(r / kCell, c / kCell));
-      }
-  });
-  // zlib with stored blocks of one line each: no compression.
-  std::string zlib = "\x78\x01";
-  uint32_t a = 1, b = 0;  // Adler-32
-  for (int y = 0; y < height; ++y) {
-    const std::string line =
-        std::string(1, '\0') + pixels.substr(static_cast<size_t>(y) * width, width);
-    const auto n = static_cast<uint16_t>(line.size()), inverse = static_cast<uint16_t>(~n);
-    zlib += static_cast<char>(y + 1 == height);
-    for (const uint16_t v : {n, inverse})
-      zlib += static_cast<char>(v), zlib += static_cast<char>(v >> 8);
-    zlib += line;
-    for (const char c : line) a = (a + static_cast<uint8_t>(c)) % 65521, b = (b + a) % 65521;
-  }
-  big_endian(zlib, b << 16 | a);
-  std::string header, palette;
-  big_endian(header, width), big_endian(header, height);
-  header += std::string("\x08\x03\x00\x00\x00", 5);  // 8 bits, palette
-  for (int c = 0; c < 10; ++c)
-    for (const int i : {0, 1, 2}) palette += static_cast<char>(channel(c, i));
-  palette += "\xff\xff\xff\x55\x55\x55";
-  std::string png = "\x89PNG\r\n\x1a\n";
-  png_chunk(png, "IHDR", header), png_chunk(png, "PLTE", palette);
-  png_chunk(png, "IDAT", zlib), png_chunk(png, "IEND", "");
-  return png;
 }
 
 }  // namespace hrm

@@ -1,4 +1,4 @@
-// Grids of colours as text for a terminal, SVG, HTML and PNG.
+// Grids of colours as text for a terminal, as SVG and as HTML.
 //
 //     const Sheet sheet = {{"demonstration 1", {{"input", pair.input}, {"output", pair.output}}}};
 //     write_output("task.svg", sheet_svg(sheet));
@@ -26,7 +26,5 @@ using Sheet = std::vector<SheetRow>;
 std::string sheet_text(const Sheet& sheet, bool colour);
 std::string sheet_svg(const Sheet& sheet);
 std::string sheet_html(const std::string& title, const Sheet& sheet);
-// 8-bit palette, without the captions.
-std::string sheet_png(const Sheet& sheet);
 
 }  // namespace hrm

@@ -138,7 +138,7 @@ ok "train on one task" '"tasks"' bash -c "
   grep -A1 tasks rt1/config.json"
 ok "arc show" "truth" "$hrm" arc show e1 --from arc
 ok "arc show with a run" "prediction by segment" "$hrm" arc show e1 --run ra --variants 2
-for f in html svg png; do ok "arc show as $f" "e1.$f" "$hrm" arc show e1 --run ra --out e1.$f; done
+for f in html svg; do ok "arc show as $f" "e1.$f" "$hrm" arc show e1 --run ra --out e1.$f; done
 ok "adapt to a task" "run folder adapted" "$hrm" adapt --run ra --puzzle arc/evaluation/e1.json \
   --budget 1s --variants 2 --pool 2 --out adapted
 ok "farm" "of 2 tasks solved" "$hrm" arc farm --from arc/evaluation --out farm --budget 1s \
@@ -997,7 +997,8 @@ bad "shuffle without a table" "needs a puzzle table" "$hrm" arc predict --run rc
 ok "a data set without tests" "" "$hrm" data arc --from arc/training --canvas auto --variants 3 --out dtrain
 bad "predict without tests" "has no evaluated tasks" "$hrm" arc predict --run rc-context --data dtrain
 bad "show: a task without tests" "t1 is no evaluated task of dtrain" "$hrm" arc show t1 --run rc-context --data dtrain
-bad "show as something else" "must end in .html, .svg or .png, got 'e1.pdf'" "$hrm" arc show e1 --from arc --out e1.pdf
+bad "show as something else" "must end in .html or .svg, got 'e1.pdf'" "$hrm" arc show e1 --from arc --out e1.pdf
+bad "show as PNG" "PNG is not written, got --out e1.png. HINT: a name that ends in .svg" "$hrm" arc show e1 --from arc --out e1.png
 bad "adapt to several tasks" "must be a file of one task, got 2" "$hrm" adapt --run ra --puzzle arc/evaluation
 mkdir linkedfarm && ln -s "$PWD/outside" linkedfarm/tasks
 bad "farm: the tasks are a link" "linkedfarm/tasks is a symbolic link" last_line "$hrm" arc farm --from arc/evaluation \
