@@ -68,12 +68,17 @@ const std::vector<Preset>& preset_table() {
          c.train.lr_warmup_steps = 20;
          return c;
        }},
-      {{"queens8", "8 queens with some given, hidden 128, 1+1 layers: minutes on a laptop",
+      {{"queens8",
+        "8 queens with some given, hidden 128, 1+1 layers, an MLP over positions: minutes",
         "n_queens", "n_queens --side 8", "data/queens8"},
        [] {
-         Config c = sudoku(8, 4, 64, 1500);
-         c.model.vocab_size = 3;
-         c.model.H_layers = c.model.L_layers = 1;
+         Config c = sudoku(8, 4, 64, 1000);
+         ModelConfig& m = c.model;
+         m.vocab_size = 3;
+         m.H_layers = m.L_layers = 1;
+         m.mlp_t = true;
+         m.continue_loss = false;
+         c.train.lr = 2e-3;
          return c;
        }},
       {{"arc-task", "one ARC task, or a few, on a small canvas: hidden 128, 1+1 layers", "arc",
