@@ -43,7 +43,11 @@ std::shared_ptr<const Task> task_of_text(std::string_view text, const Task& pref
     if (task && kind.name == preferred.kind()) return task;
     if (task && !found) found = task;
   }
-  return found ? found : std::make_shared<SudokuTask>(SudokuRules());
+  if (found) return found;
+  for (const TaskKind& kind : task_kinds())
+    if (kind.recognise && kind.name == preferred.kind())
+      return make_task(preferred.to_json(), "the run");
+  return std::make_shared<SudokuTask>(SudokuRules());
 }
 
 }  // namespace hrm

@@ -44,7 +44,8 @@ std::shared_ptr<const Task> make_task(const Json& json, const std::string& sourc
 // The task of data that does not say what it is.
 std::shared_ptr<const Task> unknown_task();
 // The task of a puzzle that is written as text: a kind that recognises it, `preferred` before the
-// others. If none does, the puzzle is taken for a Sudoku: its parser says what is wrong.
+// others. If none does, it is taken for one of `preferred`, or for a Sudoku: the parser says what
+// is wrong.
 std::shared_ptr<const Task> task_of_text(std::string_view text, const Task& preferred);
 
 }  // namespace hrm
