@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "hrm/cli/commands.h"
+#include "hrm/cli/print.h"
 #include "hrm/presets.h"
 #include "hrm/support/folder_lock.h"
 #include "hrm/support/json_lines.h"
@@ -88,7 +89,7 @@ std::vector<TaskOutcome> vote(const Model& model, const PuzzleDataset& data, Eva
   return voting.outcomes();
 }
 
-std::string share(double x) { return format("%5.1f %%", 100 * x); }
+std::string share(double x) { return fmt::format("{:>5.1f} %", 100 * x); }
 
 std::vector<std::string> solved(const std::vector<TaskOutcome>& outcomes) {
   std::vector<std::string> names;
@@ -102,22 +103,19 @@ std::vector<std::string> solved(const std::vector<TaskOutcome>& outcomes) {
 void print_scores(const std::vector<TaskOutcome>& outcomes) {
   const ArcScores s = score(outcomes);
   if (s.tasks == 0) {
-    std::printf("%s tasks predicted; their answers are not known\n",
-                format_count(std::ssize(outcomes)).c_str());
+    print("{} tasks predicted; their answers are not known\n", format_count(std::ssize(outcomes)));
     return;
   }
-  std::printf("%s tasks, %s test outputs\n\n%-11s %12s %12s %12s\n%-11s %12s %12s %12s\n",
-              format_count(s.tasks).c_str(), format_count(s.tests).c_str(), "", "all tests of",
-              "mean share", "test", "", "a task right", "of tests", "outputs");
+  print("{} tasks, {} test outputs\n\n{:<11} {:>12} {:>12} {:>12}\n{:<11} {:>12} {:>12} {:>12}\n",
+        format_count(s.tasks), format_count(s.tests), "", "all tests of", "mean share", "test", "",
+        "a task right", "of tests", "outputs");
   for (size_t k = 0; k < kPassAt.size(); ++k)
-    std::printf("pass@%-6lld %12s %12s %12s\n", static_cast<long long>(kPassAt[k]),
-                share(s.all_tests[k]).c_str(), share(s.fraction[k]).c_str(),
-                share(s.outputs[k]).c_str());
-  std::printf("95 %% interval of tasks at pass@2: %s to %s\n", share(s.low).c_str(),
-              share(s.high).c_str());
+    print("pass@{:<6} {:>12} {:>12} {:>12}\n", kPassAt[k], share(s.all_tests[k]),
+          share(s.fraction[k]), share(s.outputs[k]));
+  print("95 % interval of tasks at pass@2: {} to {}\n", share(s.low), share(s.high));
   std::string list;
   for (const std::string& name : solved(outcomes)) list += " " + name;
-  std::printf("solved at pass@2:%s\n", list.empty() ? " none" : list.c_str());
+  print("solved at pass@2:{}\n", list.empty() ? " none" : list);
 }
 
 // submission.json and predictions.json.
@@ -172,7 +170,7 @@ void predict(const PredictSettings& s) {
   } else {
     print_scores(outcomes);
   }
-  std::fprintf(stderr, "%s, predictions.json beside it\n", (out / "submission.json").c_str());
+  print(stderr, "{}, predictions.json beside it\n", (out / "submission.json").string());
 }
 
 void score_file(const std::string& file, const std::vector<std::string>& from) {
@@ -211,12 +209,11 @@ void add_predictions(Sheet& sheet, const Model& model, const PuzzleDataset& data
     const PuzzleTrace trace = solve_one(model, example.inputs, example.puzzle_id, options);
     SheetRow segments{"prediction by segment", {}}, votes{"votes", {}};
     for (size_t i = 0; i < trace.predictions.size(); ++i)
-      segments.panels.push_back(
-          {format("%zu: q %.2f", i + 1, trace.q_halt[i]), crop(trace.predictions[i].data(), side)});
+      segments.panels.push_back({fmt::format("{}: q {:.2f}", i + 1, trace.q_halt[i]),
+                                 crop(trace.predictions[i].data(), side)});
     for (const Candidate& c : outcomes.at(0).tests.at(pair).best)
-      votes.panels.push_back({format("%lld vote%s, q %.2f", static_cast<long long>(c.count),
-                                     c.count == 1 ? "" : "s", c.mean_q),
-                              c.grid});
+      votes.panels.push_back(
+          {fmt::format("{} vote{}, q {:.2f}", c.count, c.count == 1 ? "" : "s", c.mean_q), c.grid});
     with.push_back(segments), with.push_back(votes);
   }
   sheet = std::move(with);
@@ -262,7 +259,7 @@ void show(ShowSettings s) {
   }
   const std::string extension = Path(s.out).extension();
   if (s.out.empty()) {
-    std::printf("%s", sheet_text(sheet, use_colour(stdout)).c_str());
+    print("{}", sheet_text(sheet, use_colour(stdout)));
     return;
   }
   HRM_CHECK(extension != ".png", "[arc] PNG is not written, got --out ", s.out,
@@ -270,11 +267,10 @@ void show(ShowSettings s) {
   HRM_CHECK(extension == ".html" || extension == ".svg",
             "[arc] --out must end in .html or .svg, got '", s.out, "'");
   write_output(s.out, extension == ".html" ? sheet_html(s.task, sheet) : sheet_svg(sheet));
-  std::printf("%s\n", s.out.c_str());
+  print("{}\n", s.out);
 }
 
-// --- adapt and farm: one task, for a time
-// ---------------------------------------------------------
+// Adapt and farm: one task, for a time -------------------------------------------------------------
 
 // What a task's folder is called: its name, where that is a plain word. Names come from files, and
 // a path among them must not lead anywhere.
@@ -282,7 +278,7 @@ std::string folder_name(const std::string& task) {
   const bool plain = !task.empty() && task.size() <= 100 && std::ranges::all_of(task, [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_';
   });
-  return plain ? task : format("name.%016llx", static_cast<unsigned long long>(name_hash(task)));
+  return plain ? task : fmt::format("name.{:016x}", name_hash(task));
 }
 
 struct FitSettings {
@@ -300,7 +296,7 @@ int canvas_of(const ModelConfig& m) { return static_cast<int>(std::lround(std::s
 void stop_if_asked() {
   const int status = StopSignals::exit_status();
   if (status == 0) return;
-  std::fprintf(stderr, "stopped; nothing is kept of it\n");
+  print(stderr, "stopped; nothing is kept of it\n");
   throw CLI::RuntimeError(status);
 }
 
@@ -435,9 +431,9 @@ void adapt(const AdaptSettings& s) {
     }
     sheet.push_back(row);
   }
-  std::printf("%s", sheet_text(sheet, use_colour(stdout)).c_str());
+  print("{}", sheet_text(sheet, use_colour(stdout)));
   print_scores({outcome});
-  std::printf("run folder %s, with submission.json\n", out.c_str());
+  print("run folder {}, with submission.json\n", out.string());
 }
 
 struct FarmSettings {
@@ -481,7 +477,7 @@ void farm_task(const FarmSettings& s) {
   line["solved_at_2"] = !solved({outcome}).empty();
   line["known"] = score({outcome}).tasks == 1;
   line["seconds"] = seconds_now() - began;
-  std::printf("%s\n", line.dump().c_str());
+  print("{}\n", line.dump());
 }
 
 // The words of `hrm` for one task of a farm.
@@ -493,7 +489,7 @@ std::vector<std::string> farm_task_words(const FarmSettings& s, const std::strin
                                     "--out=" + run.string(),
                                     "--preset=" + s.preset,
                                     "--threads=" + std::to_string(threads),
-                                    "--budget=" + format("%.17gs", s.fit.budget),
+                                    "--budget=" + fmt::format("{:.17g}s", s.fit.budget),
                                     "--variants=" + std::to_string(s.fit.variants),
                                     "--kinds=" + s.fit.kinds,
                                     "--pool=" + std::to_string(s.fit.pool)};
@@ -548,7 +544,7 @@ std::vector<Json> read_farm(const Path& results) {
   std::vector<Json> lines;
   if (!fs::exists(results)) return lines;
   const auto damaged = [](const std::string& what) {
-    std::fprintf(stderr, "%s. The line is passed over\n", printable(what).c_str());
+    print(stderr, "{}. The line is passed over\n", printable(what));
   };
   const auto visit = [&](const Json& json, const std::string& where) {
     try {
@@ -570,11 +566,10 @@ void print_farm(const std::vector<Json>& lines, const Path& results) {
   int64_t right = 0, known = 0;
   for (const Json& line : lines) {
     known += line.value("known", false), right += line.value("solved_at_2", false);
-    std::printf("%-12s %s\n", printable(line.value("task", "")).c_str(),
-                line.value("solved_at_2", false) ? "solved" : "not solved");
+    print("{:<12} {}\n", printable(line.value("task", "")),
+          line.value("solved_at_2", false) ? "solved" : "not solved");
   }
-  std::printf("%lld of %lld tasks solved at pass@2; %s\n", static_cast<long long>(right),
-              static_cast<long long>(known), results.c_str());
+  print("{} of {} tasks solved at pass@2; {}\n", right, known, results.string());
 }
 
 // Each task in a process of its own; `lines` grows as they end, like results.jsonl.
@@ -646,15 +641,14 @@ void farm(const FarmSettings& s) {
     return true;
   };
   if (const auto before = std::erase_if(tasks, done))
-    std::fprintf(stderr, "%s tasks were done before\n",
-                 format_count(static_cast<int64_t>(before)).c_str());
+    print(stderr, "{} tasks were done before\n", format_count(static_cast<int64_t>(before)));
   try {
     run_farm(s, tasks, weights, results, lines);
   } catch (const Error& error) {
     throw with_hint(error, "what is done is kept, and the same command goes on from there");
   }
   if (const int status = StopSignals::exit_status()) {
-    std::fprintf(stderr, "stopped; the same command goes on with what is left\n");
+    print(stderr, "stopped; the same command goes on with what is left\n");
     throw CLI::RuntimeError(status);
   }
   print_farm(lines, results);

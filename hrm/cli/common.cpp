@@ -7,6 +7,7 @@
 #include <set>
 
 #include "hrm/cli/commands.h"
+#include "hrm/cli/print.h"
 #include "hrm/presets.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
@@ -184,11 +185,11 @@ void note_other_kind(const Config& config, const PuzzleDataset& data) {
     if (p.name != config.preset || p.task.empty() || kind.empty()) continue;
     const bool same_size = kind == "arc" || config.model.seq_len == data.info().seq_len;
     if (p.task == kind && same_size) continue;
-    std::fprintf(stderr,
-                 "note: the preset %s is made for other data (%s) than %s, which holds %s of %s "
-                 "cells; its settings may not suit\n",
-                 p.name.c_str(), p.description.substr(0, p.description.find(',')).c_str(),
-                 data.folder().c_str(), kind.c_str(), format_count(data.info().seq_len).c_str());
+    print(stderr,
+          "note: the preset {} is made for other data ({}) than {}, which holds {} of {} "
+          "cells; its settings may not suit\n",
+          p.name, p.description.substr(0, p.description.find(',')), data.folder().string(), kind,
+          format_count(data.info().seq_len));
   }
 }
 
@@ -254,23 +255,24 @@ void note_pool(int64_t wanted, const PuzzleDataset& data) {
   for (int64_t t = 0; t < std::ssize(arc->tasks()); ++t)
     most = std::max(most, arc->num_variants(t) - 1);
   if (wanted > most)
-    std::fprintf(stderr, "note: there are %s variants of a task; these are taken, not %s\n",
-                 format_count(most).c_str(), format_count(wanted).c_str());
+    print(stderr, "note: there are {} variants of a task; these are taken, not {}\n",
+          format_count(most), format_count(wanted));
 }
 
 std::FILE* text_beside(const Path& out) { return is_standard_output(out) ? stderr : stdout; }
 
 void print_json(const Json& json) {
   // In ASCII: names from files may hold what a terminal would obey.
-  std::printf("%s\n", json.dump(2, ' ', true, Json::error_handler_t::replace).c_str());
+  print("{}\n", json.dump(2, ' ', true, Json::error_handler_t::replace));
 }
 
 std::string describe(const EvalResult& r) {
   std::string text = format_count(r.count);
-  text += format(" puzzles: %.1f %% solved exactly, ", 100 * r.exact_accuracy);
+  text += fmt::format(" puzzles: {:.1f} % solved exactly, ", 100 * r.exact_accuracy);
   if (r.valid_accuracy.value_or(0) > 0)
-    text += format("%.1f %% by the rules, ", 100 * *r.valid_accuracy);
-  text += format("%.2f %% of tokens right, %.2f segments each, ", 100 * r.accuracy, r.mean_steps);
+    text += fmt::format("{:.1f} % by the rules, ", 100 * *r.valid_accuracy);
+  text += fmt::format("{:.2f} % of tokens right, {:.2f} segments each, ", 100 * r.accuracy,
+                      r.mean_steps);
   return text + format_duration(r.seconds);
 }
 

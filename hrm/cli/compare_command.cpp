@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "hrm/cli/commands.h"
+#include "hrm/cli/print.h"
 #include "hrm/support/progress.h"
 #include "hrm/train/run_files.h"
 #include "hrm/view/metrics.h"
@@ -44,7 +45,7 @@ std::string chart_of(const std::vector<Compared>& runs, const std::string& title
     chart.line(curves[i], series_class(i));
     if (!eval) continue;
     for (const Point& p : curves[i])
-      chart.dot(p, 3, runs[i].name + format(": %.4g at %.4g", p.y, p.x), series_class(i));
+      chart.dot(p, 3, runs[i].name + fmt::format(": {:.4g} at {:.4g}", p.y, p.x), series_class(i));
   }
   return chart.str();
 }
@@ -81,23 +82,24 @@ void compare(const std::vector<std::string>& folders, const Path& out) {
   }
   body += "</div><h2>Results</h2><div class=\"wide\"><table>" + table_row(head, true);
   std::FILE* text = text_beside(out);
-  std::fprintf(text, "%-28s %12s %10s %9s %9s %12s\n", "run", "samples", "seconds", "solved",
-               "tokens", "samples/s");
+  print(text, "{:<28} {:>12} {:>10} {:>9} {:>9} {:>12}\n", "run", "samples", "seconds", "solved",
+        "tokens", "samples/s");
   std::vector<std::vector<std::string>> lines = {
       {"samples"}, {"seconds of training"}, {"solved"}, {"tokens right"}, {"samples/s"}};
   for (const Compared& run : runs) {
     const Json& last = run.lines.train.back();
     const Json eval = run.lines.eval.empty() ? Json::object() : run.lines.eval.back();
     const auto share = [&](const char* key) {
-      return eval.contains(key) ? format("%.1f %%", 100 * eval[key].get<double>()) : std::string();
+      return eval.contains(key) ? fmt::format("{:.1f} %", 100 * eval[key].get<double>())
+                                : std::string();
     };
     const double samples = last.value("samples", 0.0), seconds = last.value("elapsed", 0.0);
-    const std::vector<std::string> cells = {format_count(static_cast<int64_t>(samples)),
-                                            format("%.1f", seconds), share("exact_accuracy"),
-                                            share("accuracy"), format("%.0f", samples / seconds)};
+    const std::vector<std::string> cells = {
+        format_count(static_cast<int64_t>(samples)), fmt::format("{:.1f}", seconds),
+        share("exact_accuracy"), share("accuracy"), fmt::format("{:.0f}", samples / seconds)};
     for (size_t i = 0; i < cells.size(); ++i) lines[i].push_back(cells[i]);
-    std::fprintf(text, "%-28s %12s %10s %9s %9s %12s\n", run.name.c_str(), cells[0].c_str(),
-                 cells[1].c_str(), cells[2].c_str(), cells[3].c_str(), cells[4].c_str());
+    print(text, "{:<28} {:>12} {:>10} {:>9} {:>9} {:>12}\n", run.name, cells[0], cells[1], cells[2],
+          cells[3], cells[4]);
   }
   for (const auto& line : lines) body += table_row(line);
   body += "</table></div>";
@@ -105,7 +107,7 @@ void compare(const std::vector<std::string>& folders, const Path& out) {
     body += "<h2>Settings that differ</h2><div class=\"wide\"><table>" + table_row(head, true) +
             rows + "</table></div>";
   write_output(out, html_page("Runs side by side", body));
-  if (!is_standard_output(out)) std::printf("page %s\n", out.c_str());
+  if (!is_standard_output(out)) print("page {}\n", out.string());
 }
 
 void write_metrics(const std::string& folder, const std::string& csv,
@@ -117,17 +119,17 @@ void write_metrics(const std::string& folder, const std::string& csv,
             folder, "/metrics.jsonl");
   if (!csv.empty()) {
     write_output(csv, metrics_csv(lines));
-    if (!is_standard_output(csv)) std::printf("%s\n", csv.c_str());
+    if (!is_standard_output(csv)) print("{}\n", csv);
   }
   if (tensorboard.empty()) return;
   // The run started when its config.json was written.
   struct stat status {};
   ::stat((Path(folder) / "config.json").c_str(), &status);
   const auto started = static_cast<double>(status.st_mtime);
-  const Path file = Path(tensorboard) / format("events.out.tfevents.%.0f.hrm", started);
+  const Path file = Path(tensorboard) / fmt::format("events.out.tfevents.{:.0f}.hrm", started);
   create_folder(tensorboard);
   write_file_atomically(file, tensorboard_events(lines, started));
-  std::fprintf(text_beside(csv), "%s\n", file.c_str());
+  print(text_beside(csv), "{}\n", file.string());
 }
 
 }  // namespace

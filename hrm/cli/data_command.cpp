@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "hrm/cli/commands.h"
+#include "hrm/cli/print.h"
 #include "hrm/presets.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
@@ -29,14 +30,13 @@ void print_summary(const BuildSummary& s, const std::string& out, const std::str
                        {"mean_rating", s.mean_rating},
                        {"dropped", s.dropped},
                        {"out", out}});
-  std::printf("%s: %s training and %s test examples", out.c_str(), format_count(s.train).c_str(),
-              format_count(s.test).c_str());
+  print("{}: {} training and {} test examples", out, format_count(s.train), format_count(s.test));
   if (s.train_classes)
-    std::printf(", from %s and %s symmetry classes", format_count(s.train_classes).c_str(),
-                format_count(s.test_classes).c_str());
-  if (s.mean_rating > 0) std::printf("; mean rating %.1f guesses", s.mean_rating);
-  if (s.train_classes) std::printf("; %s left out", format_count(s.dropped).c_str());
-  std::printf("\nNext: hrm train --preset %s --data %s\n", preset.c_str(), out.c_str());
+    print(", from {} and {} symmetry classes", format_count(s.train_classes),
+          format_count(s.test_classes));
+  if (s.mean_rating > 0) print("; mean rating {:.1f} guesses", s.mean_rating);
+  if (s.train_classes) print("; {} left out", format_count(s.dropped));
+  print("\nNext: hrm train --preset {} --data {}\n", preset, out);
 }
 
 // More would take days and tens of GiB of memory.
@@ -55,9 +55,8 @@ void note_size(const SudokuBuild& build, const Path& out) {
       std::max<int64_t>(0, build.count - build.test_count) * (1 + build.augment);
   check_size(static_cast<double>(examples), build.rules.cells(), out);
   const double bytes = 2.0 * static_cast<double>(examples) * build.rules.cells();
-  std::fprintf(stderr, "%s copies of each training puzzle: %s examples, about %s\n",
-               format_count(build.augment).c_str(), format_count(examples).c_str(),
-               format_bytes(bytes).c_str());
+  print(stderr, "{} copies of each training puzzle: {} examples, about {}\n",
+        format_count(build.augment), format_count(examples), format_bytes(bytes));
 }
 
 void make_sudoku(SudokuOptions o) {
@@ -119,13 +118,12 @@ void make_mazes(MazeOptions o) {
                        {"unique_share", s.unique_share},
                        {"acceptance", s.acceptance},
                        {"out", o.out}});
-  std::fprintf(
-      text_beside(o.csv),
-      "%s: %s training and %s test mazes; paths of %.1f steps on average, %.0f %% walls, %.0f %% "
-      "with one shortest path; %.1f %% of the wall patterns tried were used\n"
-      "Next: hrm train --preset maze10 --data %s\n",
-      o.out.c_str(), format_count(s.train).c_str(), format_count(s.test).c_str(), s.mean_path,
-      100 * s.wall_share, 100 * s.unique_share, 100 * s.acceptance, o.out.c_str());
+  print(text_beside(o.csv),
+        "{}: {} training and {} test mazes; paths of {:.1f} steps on average, {:.0f} % walls, "
+        "{:.0f} % with one shortest path; {:.1f} % of the wall patterns tried were used\n"
+        "Next: hrm train --preset maze10 --data {}\n",
+        o.out, format_count(s.train), format_count(s.test), s.mean_path, 100 * s.wall_share,
+        100 * s.unique_share, 100 * s.acceptance, o.out);
 }
 
 struct ArcOptions {
@@ -156,16 +154,16 @@ void make_arc(ArcOptions o) {
   const ArcSummary s = build_arc(o.build, o.out);
   bar.finish();
   if (s.repeated)
-    std::fprintf(stderr,
-                 "warning: %s task names stand in more than one set; evaluation goes before "
-                 "training, then the order of --from\n",
-                 format_count(s.repeated).c_str());
+    print(stderr,
+          "warning: {} task names stand in more than one set; evaluation goes before "
+          "training, then the order of --from\n",
+          format_count(s.repeated));
   if (s.too_large)
-    std::fprintf(stderr, "%s tasks do not fit a canvas of %s and are left out\n",
-                 format_count(s.too_large).c_str(), o.canvas.c_str());
+    print(stderr, "{} tasks do not fit a canvas of {} and are left out\n",
+          format_count(s.too_large), o.canvas);
   if (s.short_of)
-    std::fprintf(stderr, "warning: %s tasks have fewer than %s different variants\n",
-                 format_count(s.short_of).c_str(), format_count(o.build.options.variants).c_str());
+    print(stderr, "warning: {} tasks have fewer than {} different variants\n",
+          format_count(s.short_of), format_count(o.build.options.variants));
   const int64_t ids = 1 + s.training + s.evaluated + s.variants;
   if (o.json)
     return print_json({{"training_tasks", s.training},
@@ -178,15 +176,14 @@ void make_arc(ArcOptions o) {
                        {"test_examples", s.test_examples},
                        {"side", s.side},
                        {"out", o.out}});
-  std::printf(
-      "%s: %s training and %s evaluation tasks, %s variants of them; %s training and %s test "
-      "examples on a canvas of %dx%d; %s puzzle ids (a table of %s at hidden 512)\n"
-      "Next: hrm audit %s; hrm train --preset %s --data %s\n",
-      o.out.c_str(), format_count(s.training).c_str(), format_count(s.evaluated).c_str(),
-      format_count(s.variants).c_str(), format_count(s.train_examples).c_str(),
-      format_count(s.test_examples).c_str(), s.side, s.side, format_count(ids).c_str(),
-      format_bytes(static_cast<double>(ids) * 512 * 4).c_str(), o.out.c_str(),
-      s.side == kArcSide ? "hrm-arc" : "arc-task", o.out.c_str());
+  print(
+      "{}: {} training and {} evaluation tasks, {} variants of them; {} training and {} test "
+      "examples on a canvas of {}x{}; {} puzzle ids (a table of {} at hidden 512)\n"
+      "Next: hrm audit {}; hrm train --preset {} --data {}\n",
+      o.out, format_count(s.training), format_count(s.evaluated), format_count(s.variants),
+      format_count(s.train_examples), format_count(s.test_examples), s.side, s.side,
+      format_count(ids), format_bytes(static_cast<double>(ids) * 512 * 4), o.out,
+      s.side == kArcSide ? "hrm-arc" : "arc-task", o.out);
 }
 
 // Exit status 3 if training knows something of what is evaluated.
@@ -210,17 +207,16 @@ void audit(const std::vector<std::string>& from, bool json) {
     print_json(out);
   } else {
     for (const auto& leak : a.tasks)
-      std::printf("task %s is evaluated, and trained on in %s\n", printable(leak.task).c_str(),
-                  printable(leak.found_in).c_str());
+      print("task {} is evaluated, and trained on in {}\n", printable(leak.task),
+            printable(leak.found_in));
     for (const auto& leak : a.pairs)
-      std::printf("test %lld of %s occurs in %s, up to augmentation\n",
-                  static_cast<long long>(leak.test), printable(leak.task).c_str(),
-                  printable(leak.found_in).c_str());
-    std::printf(
-        "%s test pairs checked: %s occur in training, %s evaluated tasks are trained on; %s test "
+      print("test {} of {} occurs in {}, up to augmentation\n", leak.test, printable(leak.task),
+            printable(leak.found_in));
+    print(
+        "{} test pairs checked: {} occur in training, {} evaluated tasks are trained on; {} test "
         "outputs equal a training output\n",
-        format_count(a.checked).c_str(), format_count(a.pairs.size()).c_str(),
-        format_count(a.tasks.size()).c_str(), format_count(a.equal_outputs).c_str());
+        format_count(a.checked), format_count(a.pairs.size()), format_count(a.tasks.size()),
+        format_count(a.equal_outputs));
   }
   if (!clean) throw CLI::RuntimeError(kExitNo);
 }
@@ -228,18 +224,17 @@ void audit(const std::vector<std::string>& from, bool json) {
 void show(const std::string& folder, const std::string& split, int64_t index, int64_t count) {
   const PuzzleDataset data = open_dataset(folder, split);
   const DatasetInfo& info = data.info();
-  std::printf("%s/%s: %s examples, %s puzzles, %s groups; %lld tokens of vocabulary %lld, %s ids\n",
-              folder.c_str(), split.c_str(), format_count(data.num_examples()).c_str(),
-              format_count(data.num_puzzles()).c_str(), format_count(data.num_groups()).c_str(),
-              static_cast<long long>(info.seq_len), static_cast<long long>(info.vocab_size),
-              format_count(info.num_puzzle_identifiers).c_str());
+  print("{}/{}: {} examples, {} puzzles, {} groups; {} tokens of vocabulary {}, {} ids\n", folder,
+        split, format_count(data.num_examples()), format_count(data.num_puzzles()),
+        format_count(data.num_groups()), info.seq_len, info.vocab_size,
+        format_count(info.num_puzzle_identifiers));
   HRM_CHECK(index >= 0 && (index < data.num_examples() || data.num_examples() == 0),
             "[data] --index must be in 0..", data.num_examples() - 1, ", got ", index);
   for (int64_t i = index; i < std::min(data.num_examples(), index + count); ++i) {
     const Example example = data.read(i);
-    std::printf("\nexample %lld, puzzle id %d %s\n%s", static_cast<long long>(i), example.puzzle_id,
-                printable(data.puzzle_name(example.puzzle_id)).c_str(),
-                example_text(example, data.task(), use_colour(stdout)).c_str());
+    print("\nexample {}, puzzle id {} {}\n{}", i, example.puzzle_id,
+          printable(data.puzzle_name(example.puzzle_id)),
+          example_text(example, data.task(), use_colour(stdout)));
   }
 }
 
@@ -406,7 +401,7 @@ void add_data_command(CLI::App& app) {
       "A label of -100 is not supervised. A field may stand in quotes.");
   tokens->callback([t] {
     print_summary(build_tokens(t->from, t->out, t->replace), t->out, "sudoku4", t->json);
-    if (!t->json) std::printf("sudoku4 is a small model of any tokens; `hrm info` lists others\n");
+    if (!t->json) print("sudoku4 is a small model of any tokens; `hrm info` lists others\n");
   });
 
   CLI::App* view = data->add_subcommand("show", "Print examples of a data set");

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "hrm/cli/commands.h"
+#include "hrm/cli/print.h"
 #include "hrm/lab/experiment_page.h"
 #include "hrm/support/folder_lock.h"
 #include "hrm/support/stop_signals.h"
@@ -53,7 +54,7 @@ void run(Settings s, const std::string& start) {
   const FolderLock held(s.how.root / e.name);
   const std::vector<Record> records = run_experiment(e, s.how);
   if (const int status = StopSignals::exit_status()) {
-    std::fprintf(stderr, "stopped; the same command goes on with what is left\n");
+    print(stderr, "stopped; the same command goes on with what is left\n");
     throw CLI::RuntimeError(status);
   }
   const std::vector<Row> rows = summarize(records, e.average);
@@ -68,8 +69,8 @@ void run(Settings s, const std::string& start) {
   }
   write_file_atomically(own / "table.jsonl", lines);
   write_file_atomically(page, experiment_page(e, rows, command_text(s, start)));
-  std::printf("%s\n%s\npage %s; a line for each model in %s\n", printable(e.title).c_str(),
-              text_table(e, rows).c_str(), page.c_str(), (own / "results.jsonl").c_str());
+  print("{}\n{}\npage {}; a line for each model in {}\n", printable(e.title), text_table(e, rows),
+        page.string(), (own / "results.jsonl").string());
 }
 
 // A figure's file by its number or name.
@@ -91,11 +92,10 @@ void list() {
     options.arc = "ARC";
     const Experiment e = read_experiment(file, options);
     std::string stem = file.stem();
-    std::printf("%-10s %3zu models  %s\n",
-                (stem.starts_with("figure_") ? stem.substr(7) : stem).c_str(), e.trials.size(),
-                e.title.c_str());
+    print("{:<10} {:3} models  {}\n", stem.starts_with("figure_") ? stem.substr(7) : stem,
+          e.trials.size(), e.title);
   }
-  std::printf("\nhrm lab figure NAME; the files are in %s\n", folder.c_str());
+  print("\nhrm lab figure NAME; the files are in {}\n", folder.string());
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "hrm/cli/commands.h"
+#include "hrm/cli/print.h"
 #include "hrm/data/sampler.h"
 #include "hrm/lab/bias_meter.h"
 #include "hrm/presets.h"
@@ -117,11 +118,11 @@ void gradients(Settings s) {
       points.push_back(point);
       continue;
     }
-    std::printf("step %s, trained with %s, loss %.3f\n%s\n", format_count(step).c_str(),
-                config.model.gradient.c_str(), report.loss, report.to_text().c_str());
+    print("step {}, trained with {}, loss {:.3f}\n{}\n", format_count(step), config.model.gradient,
+          report.loss, report.to_text());
     std::fflush(stdout);
   }
-  if (s.json) std::printf("%s\n", points.dump(2).c_str());
+  if (s.json) print("{}\n", points.dump(2));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "hrm/cli/commands.h"
 #include "hrm/cli/options.h"
+#include "hrm/cli/print.h"
 #include "hrm/support/text.h"
 #include "tensor/mapped_files.h"
 
@@ -71,12 +72,12 @@ int run(CLI::App& app, int argc, char** argv) {
     return 0;
   } catch (const CLI::Success& request) {  // --help, --version
     if (message = explain(app, request); message.empty()) return app.exit(request);
-    std::fprintf(stderr, "hrm: %s\n", one_line(message).c_str());
+    print(stderr, "hrm: {}\n", one_line(message));
     return kExitUsage;
   } catch (const CLI::RuntimeError& error) {  // a command's own exit status
     return error.get_exit_code();
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "hrm: %s\n", one_line(explain(app, error)).c_str());
+    print(stderr, "hrm: {}\n", one_line(explain(app, error)));
     return kExitUsage;
   } catch (const Error& error) {
     message = error.what();
@@ -89,7 +90,7 @@ int run(CLI::App& app, int argc, char** argv) {
   } catch (const std::exception& error) {
     message = std::string("[hrm] internal error: ") + error.what();
   }
-  std::fprintf(stderr, "hrm: %s\n", one_line(message).c_str());
+  print(stderr, "hrm: {}\n", one_line(message));
   return kExitError;
 }
 
@@ -102,8 +103,8 @@ bool flush_output() {
   errno = 0;
   std::fputc('\n', stdout);
   std::fflush(stdout);
-  std::fprintf(stderr, "hrm: [write] cannot write to standard output: %s\n",
-               errno ? std::strerror(errno) : "a part of it is lost");
+  print(stderr, "hrm: [write] cannot write to standard output: {}\n",
+        errno ? std::strerror(errno) : "a part of it is lost");
   return false;
 }
 

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "hrm/cli/print.h"
 #include "hrm/cli/run_options.h"
 #include "hrm/eval/rollouts.h"
 #include "hrm/gradient_rule.h"
@@ -41,7 +42,7 @@ void run_rollouts(const EvalSettings& s, const Model& model, const PuzzleDataset
   if (s.json)
     print_json(to_json(result));
   else
-    std::printf("%s\n", describe(result, s.select).c_str());
+    print("{}\n", describe(result, s.select));
 }
 
 // What a combination of options would leave without effect.
@@ -79,12 +80,11 @@ void run_eval(const EvalSettings& s) {
     print_json(to_json(result));
     return;
   }
-  std::printf("%s\n", describe(result).c_str());
-  std::printf("\nsegment   exact   tokens   q head halts here\n");
+  print("{}\n", describe(result));
+  print("\nsegment   exact   tokens   q head halts here\n");
   for (size_t i = 0; i < result.exact_by_segment.size(); ++i)
-    std::printf("%7zu  %5.1f %%  %5.1f %%   %s\n", i + 1, 100 * result.exact_by_segment[i],
-                100 * result.accuracy_by_segment[i],
-                format_count(result.halt_histogram[i + 1]).c_str());
+    print("{:7}  {:>5.1f} %  {:>5.1f} %   {}\n", i + 1, 100 * result.exact_by_segment[i],
+          100 * result.accuracy_by_segment[i], format_count(result.halt_histogram[i + 1]));
 }
 
 Json model_info(const Config& c) {
@@ -100,10 +100,10 @@ Json model_info(const Config& c) {
 
 void print_settings(const Json& json) {
   for (const char* group : {"model", "train"}) {
-    std::printf("\n%s\n", group);
+    print("\n{}\n", group);
     for (const auto& [key, value] : json[group].items())
-      std::printf("  %-26s %s\n", key.c_str(),
-                  printable(value.is_string() ? value.get<std::string>() : value.dump()).c_str());
+      print("  {:<26} {}\n", key,
+            printable(value.is_string() ? value.get<std::string>() : value.dump()));
   }
 }
 
@@ -135,20 +135,19 @@ std::string about(const Setting& setting, const T& value) {
 }
 
 void list_presets() {
-  std::printf("presets (hrm info --preset NAME shows the settings)\n");
-  for (const PresetInfo& p : presets())
-    std::printf("  %-16s %s\n", p.name.c_str(), p.description.c_str());
-  std::printf("\nsettings (--set KEY=VALUE): default, what it is (* may change with --resume)\n");
+  print("presets (hrm info --preset NAME shows the settings)\n");
+  for (const PresetInfo& p : presets()) print("  {:<16} {}\n", p.name, p.description);
+  print("\nsettings (--set KEY=VALUE): default, what it is (* may change with --resume)\n");
   const auto show = [](const Setting& setting, const auto& value) {
-    std::printf("  %-23s %c %-24s %s\n", setting.name, setting.may_change_on_resume ? '*' : ' ',
-                as_text(value).c_str(), about(setting, value).c_str());
+    print("  {:<23} {} {:<24} {}\n", setting.name, setting.may_change_on_resume ? '*' : ' ',
+          as_text(value), about(setting, value));
   };
   const Config defaults;
   defaults.model.fields(show);
   defaults.train.fields(show);
-  std::printf("\ngradient rules (--set gradient=RULE)\n");
+  print("\ngradient rules (--set gradient=RULE)\n");
   for (const GradientRuleInfo& rule : gradient_rules())
-    std::printf("  %-23s %s\n", rule.form().c_str(), rule.help);
+    print("  {:<23} {}\n", rule.form(), rule.help);
 }
 
 // Presets, every setting with all that its row of the table says, and the gradient rules.
@@ -207,15 +206,14 @@ void run_info(const std::string& run, const std::string& name, bool as_json) {
     print_json(json);
     return;
   }
-  std::printf("%s\n%s parameters, %s buffer elements, %s module applications a segment\n",
-              name.empty() ? run.c_str() : name.c_str(), format_count(json["parameters"]).c_str(),
-              format_count(json["buffer_elements"]).c_str(),
-              json["updates_per_segment"].dump().c_str());
+  print("{}\n{} parameters, {} buffer elements, {} module applications a segment\n",
+        name.empty() ? run : name, format_count(json["parameters"]),
+        format_count(json["buffer_elements"]), json["updates_per_segment"].dump());
   if (json.contains("evaluation"))
-    std::printf("evaluated at step %s: %.1f %% of %s puzzles solved exactly\n",
-                format_count(json["evaluation"]["step"]).c_str(),
-                100 * json["evaluation"]["exact_accuracy"].get<double>(),
-                format_count(json["evaluation"]["puzzles"]).c_str());
+    print("evaluated at step {}: {:.1f} % of {} puzzles solved exactly\n",
+          format_count(json["evaluation"]["step"]),
+          100 * json["evaluation"]["exact_accuracy"].get<double>(),
+          format_count(json["evaluation"]["puzzles"]));
   print_settings(json);
 }
 
@@ -271,7 +269,7 @@ void add_report_command(CLI::App& app) {
   command->add_option("run", *run, "run folder")->required();
   command->callback([run] {
     write_report(*run);
-    std::printf("%s\n", (Path(*run) / "report.html").c_str());
+    print("{}\n", (Path(*run) / "report.html").string());
   });
 }
 

@@ -2,6 +2,7 @@
 #include <cctype>
 #include <cstdio>
 
+#include "hrm/cli/print.h"
 #include "hrm/cli/run_options.h"
 #include "hrm/support/input.h"
 #include "hrm/support/progress.h"
@@ -97,9 +98,9 @@ void solve(const SolveSettings& s) {
   if (s.json) {
     print_json(result_json(trace, *task, wrong));
   } else {
-    std::printf("%s", trace_text(trace, *task, use_colour(stdout)).c_str());
-    if (task->drawing() == Drawing::cells) std::printf("\n%s\n", task->text(answer).c_str());
-    std::printf("%s\n", wrong.empty() ? "solved" : ("not solved: " + wrong).c_str());
+    print("{}", trace_text(trace, *task, use_colour(stdout)));
+    if (task->drawing() == Drawing::cells) print("\n{}\n", task->text(answer));
+    print("{}\n", wrong.empty() ? "solved" : "not solved: " + wrong);
   }
   if (!wrong.empty()) throw CLI::RuntimeError(kExitNo);
 }

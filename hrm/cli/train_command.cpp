@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "hrm/cli/commands.h"
+#include "hrm/cli/print.h"
 #include "hrm/presets.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/stop_signals.h"
@@ -53,7 +54,8 @@ struct Settings {
 constexpr const char* kGoOn = "Go on with --resume";
 
 std::string status(const TrainMetrics& m) {
-  return format("loss %.3f  exact %.1f %%  segments %.2f", m.loss, 100 * m.exact_accuracy, m.steps);
+  return fmt::format("loss {:.3f}  exact {:.1f} %  segments {:.2f}", m.loss, 100 * m.exact_accuracy,
+                     m.steps);
 }
 
 void print_estimate(const Config& c, const Model& model, const Path& run) {
@@ -61,14 +63,13 @@ void print_estimate(const Config& c, const Model& model, const Path& run) {
   const Estimate e = estimate(c, run, device);
   const double rows = static_cast<double>(c.train.step_rows() * c.train.total_steps);
   const std::string where = runtime::device_name(device);
-  std::fprintf(stderr,
-               "%s parameters, %s puzzle rows; about %s of memory, %s of disk, %s for %s samples "
-               "on %s\n",
-               format_count(model.parameter_count()).c_str(),
-               format_count(c.model.puzzle_emb_ndim ? c.model.num_puzzle_identifiers : 0).c_str(),
-               format_bytes(e.memory_bytes).c_str(), format_bytes(e.disk_bytes).c_str(),
-               format_duration(e.seconds).c_str(), format_count(static_cast<int64_t>(rows)).c_str(),
-               where.c_str());
+  print(stderr,
+        "{} parameters, {} puzzle rows; about {} of memory, {} of disk, {} for {} samples "
+        "on {}\n",
+        format_count(model.parameter_count()),
+        format_count(c.model.puzzle_emb_ndim ? c.model.num_puzzle_identifiers : 0),
+        format_bytes(e.memory_bytes), format_bytes(e.disk_bytes), format_duration(e.seconds),
+        format_count(static_cast<int64_t>(rows)), where);
 }
 
 // "gemm 77 %, attention 9 %, ...": the largest shares of the kernel time since `before`.
@@ -128,11 +129,11 @@ void train_with_progress(Trainer& trainer, RunFolder& folder, bool fresh, const 
     }
   }
   if (const std::string text = where_the_time_went(before); !text.empty())
-    std::fprintf(stderr, "Where the time went: %s\n", text.c_str());
+    print(stderr, "Where the time went: {}\n", text);
   write_report(folder.path());
   if (outcome != TrainOutcome::stopped) return;
-  std::fprintf(stderr, "stopped after step %s; the checkpoint is written. %s\n",
-               format_count(trainer.steps_done()).c_str(), go_on);
+  print(stderr, "stopped after step {}; the checkpoint is written. {}\n",
+        format_count(trainer.steps_done()), go_on);
   throw CLI::RuntimeError(StopSignals::exit_status());
 }
 
@@ -164,9 +165,9 @@ Config resumed_config(const Settings& s, const Path& run) {
 // The model and the recipe of another run, with a line that says what was taken.
 Config settings_of(const Path& run) {
   const Config config = read_config(run);
-  std::fprintf(stderr, "takes the settings of %s: lr %g, %s steps, data %s\n", run.c_str(),
-               config.train.lr, format_count(config.train.total_steps).c_str(),
-               config.data.empty() ? "none" : printable(config.data).c_str());
+  print(stderr, "takes the settings of {}: lr {:g}, {} steps, data {}\n", run.string(),
+        config.train.lr, format_count(config.train.total_steps),
+        config.data.empty() ? "none" : printable(config.data));
   return config;
 }
 
@@ -207,9 +208,8 @@ std::string real_name(const Path& folder) {
 // Starts from the weights of another run. Returns what config.json says of it.
 Json start_from(Trainer& trainer, const LoadedRun& start, const Path& run) {
   const int64_t found = trainer.start_from(*start.model, start.puzzle_names);
-  std::fprintf(stderr, "starts from %s; %s of %s puzzle rows found\n", start.weights.c_str(),
-               format_count(found).c_str(),
-               format_count(trainer.config().model.num_puzzle_identifiers - 1).c_str());
+  print(stderr, "starts from {}; {} of {} puzzle rows found\n", start.weights.string(),
+        format_count(found), format_count(trainer.config().model.num_puzzle_identifiers - 1));
   check_name(real_name(run));
   check_name(real_name(start.weights));
   return {{"run", real_name(run)},
@@ -221,14 +221,12 @@ Json start_from(Trainer& trainer, const LoadedRun& start, const Path& run) {
 void resume_and_say(Trainer& trainer) {
   const Resumed resumed = trainer.resume();
   for (const std::string& line : resumed.damaged)
-    std::fprintf(stderr, "%s: going on from step %s\n", printable(line).c_str(),
-                 format_count(trainer.steps_done()).c_str());
-  for (const std::string& line : resumed.notes)
-    std::fprintf(stderr, "note: %s\n", printable(line).c_str());
+    print(stderr, "{}: going on from step {}\n", printable(line),
+          format_count(trainer.steps_done()));
+  for (const std::string& line : resumed.notes) print(stderr, "note: {}\n", printable(line));
   for (const Difference& d : resumed.changes)
-    std::fprintf(stderr, "from step %s on: %s = %s, not %s\n",
-                 format_count(trainer.steps_done()).c_str(), d.key.c_str(), d.new_value.c_str(),
-                 d.old_value.c_str());
+    print(stderr, "from step {} on: {} = {}, not {}\n", format_count(trainer.steps_done()), d.key,
+          d.new_value, d.old_value);
 }
 
 // Goes on with a run: from its newest checkpoint, or from where it started if it has none.
@@ -267,7 +265,7 @@ Path run_folder(const Settings& s, const std::string& preset_name) {
 }
 
 void say_where(const Path& run) {
-  std::printf("run folder %s; report %s\n", run.c_str(), (run / "report.html").c_str());
+  print("run folder {}; report {}\n", run.string(), (run / "report.html").string());
 }
 
 // A run that is there already, held from before its configuration is read.
@@ -390,7 +388,7 @@ Path demo_folder(const std::string& name, const Config& config) {
 
 void show_traces(const EvalResult& result, const Task& task) {
   for (size_t i = 0; i < std::min<size_t>(3, result.traces.size()); ++i)
-    std::printf("\n%s", trace_text(result.traces[i], task, use_colour(stdout)).c_str());
+    print("\n{}", trace_text(result.traces[i], task, use_colour(stdout)));
 }
 
 void demo(Settings s) {
@@ -411,18 +409,18 @@ void demo(Settings s) {
   check_fits(estimate(config, run, s.common.device()));
 
   if (!fs::exists(run / "data")) {
-    std::printf("Making %s Sudoku puzzles of size %dx%d, each with one solution.\n",
-                format_count(build.count).c_str(), build.rules.side, build.rules.side);
+    print("Making {} Sudoku puzzles of size {}x{}, each with one solution.\n",
+          format_count(build.count), build.rules.side, build.rules.side);
     std::fflush(stdout);
     Progress bar("make", "puzzles");
     build.on_progress = bar.callback();
     const BuildSummary summary = build_sudoku(build, run / "data");
     bar.finish();
-    std::printf(
-        "Training: %s puzzles from %s symmetry classes. Held out: %s puzzles from %s other "
+    print(
+        "Training: {} puzzles from {} symmetry classes. Held out: {} puzzles from {} other "
         "classes, so that no test puzzle is a turned or relabelled training puzzle.\n",
-        format_count(summary.train).c_str(), format_count(summary.train_classes).c_str(),
-        format_count(summary.test).c_str(), format_count(summary.test_classes).c_str());
+        format_count(summary.train), format_count(summary.train_classes),
+        format_count(summary.test), format_count(summary.test_classes));
   }
   const PuzzleDataset train_data = open_dataset(config.data, "train");
   const PuzzleDataset test_data = open_dataset(config.data, "test");
@@ -434,21 +432,20 @@ void demo(Settings s) {
   std::fflush(stdout);
   if (!trainer.finished()) {
     train_with_progress(trainer, folder, fresh, "The same command goes on");
-    std::printf("Trained for %s.\n", format_duration(trainer.elapsed()).c_str());
+    print("Trained for {}.\n", format_duration(trainer.elapsed()));
   } else {
-    std::printf(
-        "%s holds this run, finished: its results again. (Another --seed or --set starts "
+    print(
+        "{} holds this run, finished: its results again. (Another --seed or --set starts "
         "a new one.)\n",
-        run.c_str());
+        run.string());
     if (!fs::exists(run / "report.html")) write_report(run);
   }
   const EvalResult result =
       eval_result_from_json(read_json(run / "evaluation.json"), (run / "evaluation.json").string());
   show_traces(result, train_data.task());
-  std::printf("\nHeld-out test: %s\n", describe(result).c_str());
-  std::printf("Report: %s\nSolve your own: hrm solve \"%s\" --run %s\n",
-              (run / "report.html").c_str(),
-              train_data.task().text(result.traces.at(0).inputs).c_str(), run.c_str());
+  print("\nHeld-out test: {}\n", describe(result));
+  print("Report: {}\nSolve your own: hrm solve \"{}\" --run {}\n", (run / "report.html").string(),
+        train_data.task().text(result.traces.at(0).inputs), run.string());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "hrm/cli/commands.h"
+#include "hrm/cli/print.h"
 #include "hrm/presets.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
@@ -64,11 +65,10 @@ void note_preset(const Config& config, const std::vector<std::string>& overrides
             (value.is_string() ? value.get<std::string>() : value.dump());
   }
   if (!text.empty())
-    std::fprintf(stderr,
-                 "note: the weights do not tell %s; these are of the preset %s. HINT: --set "
-                 "KEY=VALUE if the model was trained with others%s\n",
-                 text.c_str(), config.preset.c_str(),
-                 length_told ? "" : "; --data DIR tells seq_len");
+    print(stderr,
+          "note: the weights do not tell {}; these are of the preset {}. HINT: --set "
+          "KEY=VALUE if the model was trained with others{}\n",
+          text, config.preset, length_told ? "" : "; --data DIR tells seq_len");
 }
 
 void run_import(const std::string& file, const std::string& run, const std::string& name,
@@ -102,9 +102,8 @@ void run_import(const std::string& file, const std::string& run, const std::stri
   write_run_config(run, config, task);  // last: it makes the folder a run
   const bool positions = config.model.pos_encodings == PosEncoding::learned;
   note_preset(config, overrides, positions || !data.empty());
-  std::printf("%s: %s parameters. Next: hrm eval --run %s%s\n", run.c_str(),
-              format_count(model.parameter_count()).c_str(), run.c_str(),
-              data.empty() ? " --data DIR" : "");
+  print("{}: {} parameters. Next: hrm eval --run {}{}\n", run,
+        format_count(model.parameter_count()), run, data.empty() ? " --data DIR" : "");
 }
 
 void run_export(const std::string& run, const std::string& which, const std::string& out,
@@ -122,8 +121,8 @@ void run_export(const std::string& run, const std::string& which, const std::str
        inside == "metrics.jsonl" || inside == "evaluation.json");
   HRM_CHECK(!own, "[export] ", out, " is a part of the run itself. HINT: another --out file");
   write_safetensors(out, tensors, {{"format", "pt"}});
-  std::fprintf(text_beside(out), "%s: the weights of %s (step %lld)\n", out.c_str(),
-               loaded.weights.c_str(), static_cast<long long>(loaded.step));
+  print(text_beside(out), "{}: the weights of {} (step {})\n", out, loaded.weights.string(),
+        loaded.step);
 }
 
 }  // namespace
