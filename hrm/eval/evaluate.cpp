@@ -1,21 +1,17 @@
 #include "hrm/eval/evaluate.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
 #include "hrm/model/segment.h"
+#include "hrm/support/clock.h"
 
 namespace hrm {
 namespace {
 
 constexpr int kCalibrationBins = 10;
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 double probability(double logit) { return 1 / (1 + std::exp(-logit)); }
 
@@ -87,7 +83,7 @@ class Evaluation {
 
   EvalResult run() {
     const NoGradGuard no_grad;
-    const auto start = std::chrono::steady_clock::now();
+    const double started = seconds_now();
     const int64_t slots = std::min(options_.batch_size, total_);
     Carry carry = initial_carry(model_, slots);
     rows_.assign(slots, {});
@@ -115,7 +111,7 @@ class Evaluation {
       if (next == total_ && done < total_) compact(carry);
       if (options_.on_progress) options_.on_progress(done, total_);
     }
-    return summary(seconds_since(start));
+    return summary(seconds_now() - started);
   }
 
  private:

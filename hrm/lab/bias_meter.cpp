@@ -1,7 +1,6 @@
 #include "hrm/lab/bias_meter.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -10,6 +9,7 @@
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
 #include "hrm/gradient_rule.h"
+#include "hrm/support/clock.h"
 
 namespace hrm {
 namespace {
@@ -49,10 +49,6 @@ class Probe : public Equilibrium {
   }
   mutable SpectralRadius result{};
 };
-
-double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // S of "unrolled:S"; 0 for other rules.
 int64_t unrolled_segments(const std::string& rule) {
@@ -154,9 +150,10 @@ RuleBias BiasMeter::measure(const std::string& name, const Run& run) const {
   for (int i = 0; i < repeats_; ++i) {
     found.clear();
     reset_peak(device);
-    const double held = static_cast<double>(allocator_stats(device).in_use), started = seconds();
+    const double held = static_cast<double>(allocator_stats(device).in_use);
+    const double started = seconds_now();
     found = gradient(run);
-    times.push_back(1e3 * (seconds() - started));
+    times.push_back(1e3 * (seconds_now() - started));
     bias.peak_bytes = static_cast<double>(allocator_stats(device).peak) - held;
   }
   std::nth_element(times.begin(), times.begin() + repeats_ / 2, times.end());

@@ -11,9 +11,9 @@
 #include <functional>
 #include <string>
 
-namespace hrm {
+#include "hrm/support/clock.h"
 
-double seconds_now();  // of a clock that is never set back
+namespace hrm {
 
 // "3 min 12 s", "1.2 GiB", "110,000".
 std::string format_duration(double seconds);

@@ -1,0 +1,13 @@
+// The clock by which the program times its work.
+#pragma once
+
+#include <chrono>
+
+namespace hrm {
+
+// Seconds of a clock that is never set back. Where it starts is not said: only differences count.
+inline double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace hrm
