@@ -214,7 +214,8 @@ void add_predictions(Sheet& sheet, const Model& model, const PuzzleDataset& data
     for (const Candidate& c : outcomes.at(0).tests.at(pair).best)
       votes.panels.push_back(
           {fmt::format("{} vote{}, q {:.2f}", c.count, c.count == 1 ? "" : "s", c.mean_q), c.grid});
-    with.push_back(segments), with.push_back(votes);
+    with.push_back(segments);
+    with.push_back(votes);
   }
   sheet = std::move(with);
 }
@@ -270,7 +271,7 @@ void show(ShowSettings s) {
   print("{}\n", s.out);
 }
 
-// Adapt and farm: one task, for a time -------------------------------------------------------------
+// Adapt and farm: one task, for a time.
 
 // What a task's folder is called: its name, where that is a plain word. Names come from files, and
 // a path among them must not lead anywhere.
@@ -317,8 +318,10 @@ struct UnlessDone {
 TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const FitSettings& fit,
                      const Path& run, bool progress) {
   ArcData data;
-  data.tasks = {task}, data.tasks[0].evaluated = true;
-  data.variants = fit.variants, data.kinds = ArcKinds::parse(fit.kinds);
+  data.tasks = {task};
+  data.tasks[0].evaluated = true;
+  data.variants = fit.variants;
+  data.kinds = ArcKinds::parse(fit.kinds);
   data.canvas = start ? canvas_of(start->config.model) : 0;
   for (const std::string& item : fit.overrides) config.set_from(item);
   config.data.clear();
@@ -336,7 +339,10 @@ TaskOutcome fit_task(const ArcTask& task, Config config, LoadedRun* start, const
             " holds a run already. HINT: choose another --out folder");
   adopt_data(config, train);
   config.tasks.clear();
-  if (!fit.network) config.train.lr = 0, config.train.weight_decay = 0;
+  if (!fit.network) {
+    config.train.lr = 0;
+    config.train.weight_decay = 0;
+  }
   const auto prepared = [&] {
     auto trainer = std::make_unique<Trainer>(config, train, nullptr, run);
     if (start) trainer->start_from(*start->model, start->puzzle_names);
@@ -417,7 +423,8 @@ void adapt(const AdaptSettings& s) {
             "[adapt] ", s.run, " is no ARC model");
   Config config = run.config;
   config.train.batch_size = std::min<int64_t>(config.train.batch_size, 32);
-  config.train.micro_batches = 1, config.train.refill = Refill::only_halted;
+  config.train.micro_batches = 1;
+  config.train.refill = Refill::only_halted;
   const Path out =
       s.out.empty() ? Path("runs") / ("adapt-" + folder_name(tasks[0].id)) : Path(s.out);
   const TaskOutcome outcome = fit_task(tasks[0], config, &run, s.fit, out, true);
@@ -565,7 +572,8 @@ std::vector<Json> read_farm(const Path& results) {
 void print_farm(const std::vector<Json>& lines, const Path& results) {
   int64_t right = 0, known = 0;
   for (const Json& line : lines) {
-    known += line.value("known", false), right += line.value("solved_at_2", false);
+    known += line.value("known", false);
+    right += line.value("solved_at_2", false);
     print("{:<12} {}\n", printable(line.value("task", "")),
           line.value("solved_at_2", false) ? "solved" : "not solved");
   }

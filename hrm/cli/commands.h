@@ -109,7 +109,7 @@ void note_pool(int64_t wanted, const PuzzleDataset& data);
 // Where a command says what it did: not among the data that it writes to `out`.
 std::FILE* text_beside(const Path& out);
 void print_json(const Json& json);
-// "exact 96.4 %   cells 99.1 %   segments 2.31 ..." and, if colour allows, in colour.
+// "1,000 puzzles: 96.4 % solved exactly, 99.10 % of tokens right, 2.31 segments each, 1.2 s".
 std::string describe(const EvalResult& result);
 
 }  // namespace hrm

@@ -134,7 +134,8 @@ LoadedRun load_run(const Path& run, const std::string& which, Device device) {
 
 DataView view_of(const Config& config) {
   DataView view;
-  view.conditioning = config.model.conditioning, view.context_pairs = config.model.context_pairs;
+  view.conditioning = config.model.conditioning;
+  view.context_pairs = config.model.context_pairs;
   view.tasks = config.tasks;
   return view;
 }

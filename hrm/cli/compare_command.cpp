@@ -37,7 +37,10 @@ std::string chart_of(const std::vector<Compared>& runs, const std::string& title
   double x_max = 0, y_max = percent ? 1 : 0;
   for (const Compared& run : runs) {
     curves.push_back(curve(eval ? run.lines.eval : run.lines.train, x, y));
-    for (const Point& p : curves.back()) x_max = std::max(x_max, p.x), y_max = std::max(y_max, p.y);
+    for (const Point& p : curves.back()) {
+      x_max = std::max(x_max, p.x);
+      y_max = std::max(y_max, p.y);
+    }
   }
   Chart chart(title, x_max, y_max, x_label, percent);
   chart.x_ticks();
@@ -72,7 +75,10 @@ std::string differences(const std::vector<Compared>& runs) {
 void compare(const std::vector<std::string>& folders, const Path& out) {
   const std::vector<Compared> runs = read_runs("compare", folders);
   std::vector<std::string> names, head = {""};
-  for (const Compared& run : runs) names.push_back(run.name), head.push_back(run.name);
+  for (const Compared& run : runs) {
+    names.push_back(run.name);
+    head.push_back(run.name);
+  }
   std::string body = series_legend(names) + "<div class=\"two\">";
   for (const auto& [x, label] :
        {std::pair{"samples", "training samples"}, {"elapsed", "seconds of training"}}) {

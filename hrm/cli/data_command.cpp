@@ -69,7 +69,8 @@ void make_sudoku(SudokuOptions o) {
     HRM_CHECK(fine && low > 0 && low <= high && high <= o.build.rules.cells(),
               "[sudoku] --givens must be LOW-HIGH within 1-", o.build.rules.cells(), ", got '",
               o.givens, "'");
-    o.build.givens_low = low, o.build.givens_high = high;
+    o.build.givens_low = low;
+    o.build.givens_high = high;
   }
   if (o.build.count < 0) o.build.count = o.from.empty() ? 10000 : 0;
   if (o.build.augment > 0 && o.from.empty()) note_size(o.build, o.out);
@@ -97,7 +98,9 @@ struct MazeOptions {
 };
 
 void make_mazes(MazeOptions o) {
-  o.build.from = o.from, o.build.test_from = o.test_from, o.build.csv = o.csv;
+  o.build.from = o.from;
+  o.build.test_from = o.test_from;
+  o.build.csv = o.csv;
   if (!o.walls.empty()) {
     char rest = 0;
     HRM_CHECK(std::sscanf(o.walls.c_str(), "%lf-%lf%c", &o.build.walls_low, &o.build.walls_high,
@@ -146,7 +149,8 @@ int canvas_side(const std::string& text) {
 
 void make_arc(ArcOptions o) {
   o.build.from.assign(o.from.begin(), o.from.end());
-  o.build.official = o.form == "official", o.build.only_evaluation = o.only == "evaluation";
+  o.build.official = o.form == "official";
+  o.build.only_evaluation = o.only == "evaluation";
   o.build.options.kinds = ArcKinds::parse(o.kinds);
   o.build.options.canvas = canvas_side(o.canvas);
   Progress bar("write", "examples");

@@ -55,7 +55,8 @@ void make_puzzles(const Config& config, const Path& out) {
             config.preset, "' is not for Sudoku, so it needs a data set. HINT: --data DIR");
   SudokuBuild build;
   build.rules = SudokuRules::of_side(static_cast<int>(side));
-  build.count = 4000, build.test_count = 40;
+  build.count = 4000;
+  build.test_count = 40;
   build.seed = static_cast<uint64_t>(config.train.seed);
   Progress progress("make", "puzzles", build.count);
   build.on_progress = [&](int64_t done, int64_t) { progress.update(done); };

@@ -397,7 +397,8 @@ void demo(Settings s) {
   Config config = preset(s.preset);
   s.apply_overrides(config);
   SudokuBuild build = demo_data(s.preset, static_cast<uint64_t>(config.train.seed));
-  config.model.seq_len = build.rules.cells(), config.model.vocab_size = build.rules.side + 2;
+  config.model.seq_len = build.rules.cells();
+  config.model.vocab_size = build.rules.side + 2;
   config.validate();
   const Path run = s.run.empty() ? demo_folder(s.preset, config) : Path(s.run);
   config.data = (run / "data").string();

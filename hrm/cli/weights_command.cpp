@@ -34,8 +34,10 @@ void adopt_shapes(ModelConfig& m, const NamedTensors& tensors) {
   const Tensor embedding = tensor_named(tensors, "embed_tokens.embedding_weight");
   HRM_CHECK(embedding.ndim() == 2 && embedding.numel() > 0,
             "[import] the token embedding must be [vocab, hidden], got ", embedding.shape());
-  m.vocab_size = embedding.size(0), m.hidden_size = embedding.size(1);
-  m.H_layers = count_layers(tensors, "H_level"), m.L_layers = count_layers(tensors, "L_level");
+  m.vocab_size = embedding.size(0);
+  m.hidden_size = embedding.size(1);
+  m.H_layers = count_layers(tensors, "H_level");
+  m.L_layers = count_layers(tensors, "L_level");
   const Tensor* table = find(tensors, std::string(kOfficialPrefix) + "puzzle_emb.weights");
   m.puzzle_emb_ndim = table ? table->size(1) : 0;
   if (table) m.num_puzzle_identifiers = table->size(0);
