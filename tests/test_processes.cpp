@@ -49,14 +49,14 @@ bool comes_true(const std::function<bool()>& condition) {
 
 TEST_CASE("processes: work side by side, a failure is thrown and the others finish") {
   std::vector<int64_t> done;
-  SideBySide three(3);
+  ProcessPool three(3);
   three.done = [&](int64_t i) { done.push_back(i); };
   three.run(4, [](int64_t) {});
   std::ranges::sort(done);
   CHECK(done == std::vector<int64_t>{0, 1, 2, 3});
   // One at a time: in order, and none after the failure.
   done.clear();
-  SideBySide one(1);
+  ProcessPool one(1);
   one.done = three.done;
   const auto fail_at_4 = [](int64_t i) {
     if (i == 4) detail::fail("[work] number 4");
@@ -86,7 +86,7 @@ TEST_CASE("processes: work side by side, a failure is thrown and the others fini
 
 TEST_CASE("processes: a command writes its files, and says why it failed") {
   const TempDir dir;
-  SideBySide pool(1);
+  ProcessPool pool(1);
   pool.command(shell(dir, "echo out; echo said >&2; cat"));  // nothing to read: cat ends
   CHECK(read_file(dir / "output") == "out\n");
   CHECK(read_file(dir / "log") == "said\n");
@@ -114,7 +114,7 @@ TEST_CASE("processes: a command writes its files, and says why it failed") {
 
 TEST_CASE("processes: a signal is passed on to the children, a second one kills them") {
   const TempDir dir;
-  SideBySide pool(1);
+  ProcessPool pool(1);
   // The child's own `trap`; the signals that come once it is set. Returns why it ended.
   const auto run = [&](const std::string& trap, const std::vector<int>& signals) {
     const StopSignals noted;
@@ -154,7 +154,7 @@ TEST_CASE("processes: children die with their parent, killed or not") {
   const pid_t parent = ::fork();
   if (parent == 0) {
     try {
-      SideBySide(1).command(shell(dir, "trap '' TERM HUP INT; echo $$; exec sleep 100"));
+      ProcessPool(1).command(shell(dir, "trap '' TERM HUP INT; echo $$; exec sleep 100"));
     } catch (const Error&) {
     }
     ::_exit(0);

@@ -591,7 +591,7 @@ void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const st
   const auto folder = [&](int64_t i) { return Path(s.out) / "tasks" / folder_name(tasks[i].id); };
   const auto done = std::ssize(lines);
   Progress bar("farm", "tasks", done + std::ssize(tasks), done);
-  SideBySide pool(jobs);
+  ProcessPool pool(jobs);
   std::mutex mutex;
   std::map<int64_t, std::string> failed;  // tasks and why, guarded by `mutex`
   pool.done = [&](int64_t i) {

@@ -98,7 +98,7 @@ class Run {
   const Experiment& experiment_;
   const RunOptions& options_;
   const Path results_;
-  SideBySide pool_;
+  ProcessPool pool_;
   std::map<std::string, Path> folders_;  // of the data sets, by name
   std::vector<Job> jobs_;                // of all trials
   std::map<std::string, Json> lines_;    // of results.jsonl, by key

@@ -89,7 +89,7 @@ std::string why_it_failed(const Command& command, int status) {
 
 }  // namespace
 
-void SideBySide::command(const Command& command) {
+void ProcessPool::command(const Command& command) {
   pid_t child = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -112,7 +112,7 @@ void SideBySide::command(const Command& command) {
   if (status != 0) throw Error(why_it_failed(command, status));
 }
 
-struct SideBySide::State {
+struct ProcessPool::State {
   int64_t count;
   const std::function<void(int64_t i)>& work;
   int64_t next = 0;
@@ -122,7 +122,7 @@ struct SideBySide::State {
 };
 
 // What one thread does.
-void SideBySide::work_off(State& state) {
+void ProcessPool::work_off(State& state) {
   std::unique_lock lock(mutex_);
   while (state.next < state.count && !state.failed && StopSignals::count() == 0) {
     const int64_t i = state.next++;
@@ -143,7 +143,7 @@ void SideBySide::work_off(State& state) {
 }
 
 // `*passed` counts the requests that the children know of.
-void SideBySide::pass_on_signals(int* passed) {
+void ProcessPool::pass_on_signals(int* passed) {
   const int received = StopSignals::count();
   if (received == *passed) return;
   *passed = received;
@@ -151,7 +151,7 @@ void SideBySide::pass_on_signals(int* passed) {
 }
 
 // Calls `done` and `tick`; returns the first exception.
-std::exception_ptr SideBySide::tell(const std::vector<int64_t>& ended) {
+std::exception_ptr ProcessPool::tell(const std::vector<int64_t>& ended) {
   std::exception_ptr failed;
   const auto call = [&](const auto& function, auto... arguments) {
     try {
@@ -165,7 +165,7 @@ std::exception_ptr SideBySide::tell(const std::vector<int64_t>& ended) {
   return failed;
 }
 
-void SideBySide::run(int64_t count, const std::function<void(int64_t i)>& work) {
+void ProcessPool::run(int64_t count, const std::function<void(int64_t i)>& work) {
   State state{.count = count, .work = work, .ended = {}, .failed = nullptr};
   std::vector<std::thread> threads;
   std::unique_lock lock(mutex_);

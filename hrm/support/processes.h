@@ -1,6 +1,6 @@
 // Programs side by side, as children of this process that never outlive it.
 //
-//     SideBySide processes(2);   // two at a time
+//     ProcessPool processes(2);   // two at a time
 //     processes.run(8, [&](int64_t i) { processes.command(commands[i]); });
 #pragma once
 
@@ -26,9 +26,9 @@ struct Command {
   Path output, log;
 };
 
-class SideBySide {
+class ProcessPool {
  public:
-  explicit SideBySide(int jobs) : jobs_(jobs) {}
+  explicit ProcessPool(int jobs) : jobs_(jobs) {}
 
   // Called on the thread that called run(): as each work ends, and a few times a second.
   std::function<void(int64_t i)> done;
