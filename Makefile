@@ -11,6 +11,7 @@ SAN ?=#                address or thread, with CUDA=emulate also check: instrume
 FUZZ_SECONDS ?= 5#     of each fuzz target
 SEED ?= 1#             of make torture
 PREFIX ?= /usr/local
+FMT_HEADER_ONLY ?=#    1: compile {fmt} in, so that programs need no libfmt.so
 V ?=#                  1: full command lines
 CXX := $(if $(filter default undefined,$(origin CXX)),g++,$(CXX))
 CLANGXX ?= clang++#    compiler of `make fuzz` and of the thread sanitizer
@@ -43,9 +44,9 @@ BUILD := build/$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emul
 # Flags -------------------------------------------------------------------------------------------
 # No -ffast-math: a NaN must stay a NaN. The two -fno- flags only drop errno and traps.
 CXXFLAGS := -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -I. \
-            -Wall -Wextra $(if $(WERROR),-Werror)
+            -Wall -Wextra $(if $(WERROR),-Werror) $(if $(FMT_HEADER_ONLY),-DFMT_HEADER_ONLY)
 LDFLAGS := -fopenmp
-LDLIBS := -lfmt
+LDLIBS := $(if $(FMT_HEADER_ONLY),,-lfmt)
 # Kernels are worth every optimisation; JSON, the command line and tests only cost compile time.
 KERNEL_OPT := -O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512)
 OPT := -O2

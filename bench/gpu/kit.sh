@@ -8,13 +8,13 @@ set -eu
 cd "$(dirname "$0")/../.."
 kit=build/kit
 reference=${REFERENCE_DIR:-../shared/reference}
-make CUDA=1 CUDA_ARCHS="${*:-90}" ARCH=x86-64-v3 hrm devices parity gpu-bench
+make CUDA=1 CUDA_ARCHS="${*:-90}" ARCH=x86-64-v3 FMT_HEADER_ONLY=1 hrm devices parity gpu-bench
 rm -rf $kit $kit.txz
 mkdir -p $kit/bin $kit/include $kit/reference
 for program in hrm tests/devices tests/parity bench/gpu; do
   strip -o "$kit/bin/${program##*/}" "build/cuda/$program"
 done
-for header in nlohmann CLI doctest; do
+for header in nlohmann CLI fmt doctest; do
   folder=$(for at in /usr/include /usr/local/include; do
     if [[ -d $at/$header ]]; then echo "$at/$header" && break; fi
   done)

@@ -639,7 +639,7 @@ void farm(const FarmSettings& s) {
   const auto done = [&](const ArcTask& t) {
     const auto line = std::ranges::find_if(lines, [&](const Json& l) { return l["task"] == t.id; });
     if (line == lines.end()) return false;
-    HRM_CHECK((*line)["key"] != "", "[farm] ", results.string(), " holds a result of ", t.id,
+    HRM_CHECK((*line)["key"] != Json(""), "[farm] ", results.string(), " holds a result of ", t.id,
               " of an earlier version, which does not say with which settings it was found. HINT: "
               "choose another --out folder");
     HRM_CHECK((*line)["key"] == farm_key(s, t, weights), "[farm] ", results.string(),
