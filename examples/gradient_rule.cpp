@@ -7,6 +7,7 @@
 #include "hrm/lab/bias_meter.h"
 
 using namespace hrm;
+using namespace hrm::lab;
 
 // Between HRM's one step and Neumann's series: u = (1 - share) g + share (g + J'g + ... + J'^k g).
 class Mixed : public Equilibrium {

@@ -15,6 +15,7 @@
 #include "tests/support/tiny.h"
 
 using namespace hrm;
+using namespace hrm::lab;
 using namespace hrm::test;
 namespace fs = std::filesystem;
 

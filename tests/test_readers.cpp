@@ -9,6 +9,7 @@
 #include "tests/support/support.h"
 
 namespace hrm {
+using namespace lab;
 namespace {
 
 using test::expect_error;

@@ -10,6 +10,7 @@
 #include "hrm/support/text.h"
 
 namespace hrm {
+using namespace lab;
 namespace fs = std::filesystem;
 namespace {
 

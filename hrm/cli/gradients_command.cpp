@@ -15,6 +15,7 @@
 #include "hrm/train/run_files.h"
 
 namespace hrm {
+using namespace lab;
 namespace fs = std::filesystem;
 namespace {
 

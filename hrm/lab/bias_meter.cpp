@@ -11,7 +11,7 @@
 #include "hrm/gradient_rule.h"
 #include "hrm/support/clock.h"
 
-namespace hrm {
+namespace hrm::lab {
 namespace {
 
 enum Group : size_t { kAll, kEmbeddings, kL, kH, kHeads };
@@ -325,4 +325,4 @@ BiasReport measure_bias(const Model& model, const Carry& carry,
   return report;
 }
 
-}  // namespace hrm
+}  // namespace hrm::lab

@@ -12,7 +12,7 @@
 #include "hrm/model/equilibrium.h"
 #include "hrm/model/segment.h"
 
-namespace hrm {
+namespace hrm::lab {
 
 // Of a gradient g to a reference r, over all their elements: g'r / |g||r| and |g| / |r|. A tensor
 // that is undefined in either is zero. The cosine is NaN if one of both is zero, the ratio if r is.
@@ -103,4 +103,4 @@ BiasReport measure_bias(const Model& model, const Carry& carry,
                         const std::vector<std::string>& rules,
                         const std::function<void()>& on_progress = {});
 
-}  // namespace hrm
+}  // namespace hrm::lab

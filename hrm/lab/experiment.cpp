@@ -11,7 +11,7 @@
 #include "hrm/support/json.h"
 #include "hrm/support/text.h"
 
-namespace hrm {
+namespace hrm::lab {
 namespace fs = std::filesystem;
 namespace {
 
@@ -546,4 +546,4 @@ Path experiments_folder() {
       "HINT: hrm lab run FILE takes any file");
 }
 
-}  // namespace hrm
+}  // namespace hrm::lab

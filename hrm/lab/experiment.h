@@ -9,7 +9,7 @@
 #include "hrm/config.h"
 #include "tensor/io.h"
 
-namespace hrm {
+namespace hrm::lab {
 
 // What tells one model or one judgement from another: {"loops", "4"}, {"halting", "ACT"}.
 using Labels = std::vector<std::pair<std::string, std::string>>;
@@ -60,4 +60,4 @@ Experiment read_experiment(const Path& file, const ExperimentOptions& options);
 std::vector<Path> list_experiments(const Path& folder);
 Path experiments_folder();
 
-}  // namespace hrm
+}  // namespace hrm::lab

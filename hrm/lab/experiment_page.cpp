@@ -12,7 +12,7 @@
 #include "hrm/support/text.h"
 #include "hrm/view/page.h"
 
-namespace hrm {
+namespace hrm::lab {
 namespace {
 
 // Values in the order of the table's columns, and how they read.
@@ -393,4 +393,4 @@ std::string experiment_page(const Experiment& e, const std::vector<Row>& rows,
   return html_page(e.title, body);
 }
 
-}  // namespace hrm
+}  // namespace hrm::lab

@@ -7,7 +7,7 @@
 #include "hrm/lab/run_experiment.h"
 #include "hrm/lab/statistics.h"
 
-namespace hrm {
+namespace hrm::lab {
 
 // Records that differ in the labels averaged over alone (the seed): the mean of each value. In
 // order of first appearance.
@@ -31,4 +31,4 @@ std::string text_table(const Experiment& experiment, const std::vector<Row>& row
 std::string experiment_page(const Experiment& experiment, const std::vector<Row>& rows,
                             const std::string& command);
 
-}  // namespace hrm
+}  // namespace hrm::lab

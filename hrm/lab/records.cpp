@@ -1,6 +1,6 @@
 #include "hrm/lab/records.h"
 
-namespace hrm {
+namespace hrm::lab {
 namespace {
 
 constexpr double kMost = 1e15;  // of a count or a time
@@ -104,4 +104,4 @@ std::vector<Json> parse_results(std::string_view text, const std::string& source
   return lines;
 }
 
-}  // namespace hrm
+}  // namespace hrm::lab

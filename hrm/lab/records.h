@@ -14,7 +14,7 @@
 #include "hrm/support/json.h"
 #include "hrm/support/json_lines.h"
 
-namespace hrm {
+namespace hrm::lab {
 
 // The names of the values that a record may hold. Shares: exact (of ARC at pass@2), first and any
 // (ARC: pass@1, in any vote), tokens, valid (mazes), lost (right, then wrong). Counts and times:
@@ -44,4 +44,4 @@ void add_shares(Record& record, const Members& evaluation);
 // begins as `base`, which has the labels of the trial.
 std::vector<Record> judged(const Record& base, const Members& found);
 
-}  // namespace hrm
+}  // namespace hrm::lab

@@ -17,7 +17,7 @@
 #include "hrm/train/checkpoint.h"
 #include "hrm/view/metrics.h"
 
-namespace hrm {
+namespace hrm::lab {
 namespace fs = std::filesystem;
 namespace {
 
@@ -315,4 +315,4 @@ std::vector<Record> run_experiment(const Experiment& experiment, const RunOption
   }
 }
 
-}  // namespace hrm
+}  // namespace hrm::lab

@@ -9,7 +9,7 @@
 
 #include "hrm/lab/records.h"
 
-namespace hrm {
+namespace hrm::lab {
 
 struct RunOptions {
   Path root;        // ROOT/data and ROOT/models are shared by all experiments, ROOT/NAME is its own
@@ -26,4 +26,4 @@ struct RunOptions {
 // one at a time, because other experiments use them, too.
 std::vector<Record> run_experiment(const Experiment& experiment, const RunOptions& options);
 
-}  // namespace hrm
+}  // namespace hrm::lab

@@ -6,7 +6,7 @@
 
 #include "kernels/types.h"
 
-namespace hrm {
+namespace hrm::lab {
 namespace {
 
 // P(|T| <= t) for Student's T with n degrees of freedom: the finite series in cos(theta),
@@ -78,4 +78,4 @@ PairedTest paired_test(const std::vector<std::string>& first,
                      std::count_if(difference.begin(), difference.end(), negative));
 }
 
-}  // namespace hrm
+}  // namespace hrm::lab

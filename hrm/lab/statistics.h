@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace hrm {
+namespace hrm::lab {
 
 // Mean of n independent values and the half width of its 95 % confidence interval (Student's t with
 // n - 1 degrees of freedom); NaN with fewer than two values.
@@ -35,4 +35,4 @@ PairedTest paired_test(int64_t more_first, int64_t more_second);
 PairedTest paired_test(const std::vector<std::string>& first,
                        const std::vector<std::string>& second);
 
-}  // namespace hrm
+}  // namespace hrm::lab

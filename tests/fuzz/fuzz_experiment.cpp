@@ -4,6 +4,7 @@
 #include "tests/fuzz/fuzz.h"
 
 using namespace hrm;
+using namespace hrm::lab;
 
 namespace {
 

@@ -4,6 +4,7 @@
 #include "tests/fuzz/fuzz.h"
 
 using namespace hrm;
+using namespace hrm::lab;
 
 void fuzz_one(const std::string& input) {
   static const Json charts = parse_json(
