@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,14 +39,6 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
 // The end of an error: ". HINT: did you mean 'x'?" with the nearest candidate, or "".
 std::string did_you_mean(const std::string& word, const std::vector<std::string>& candidates);
-
-// printf into a string of at most 255 characters.
-template <class... Args>
-std::string format(const char* pattern, Args... args) {
-  char text[256];
-  std::snprintf(text, sizeof text, pattern, args...);
-  return text;
-}
 
 // The same error with a hint of what to do, behind the one it may have.
 Error with_hint(const Error& error, const std::string& hint);

@@ -8,8 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "hrm/support/text.h"
-
 namespace hrm {
 
 std::string escape_html(const std::string& text);
