@@ -1,5 +1,6 @@
 #include "hrm/config.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <type_traits>

@@ -1,7 +1,8 @@
 // What the layers above ask of the device that a tensor is on: memory, copies, waiting, and work
 // that is recorded once and replayed. Every function takes the device and does the right thing on
 // each, which is often nothing on the CPU, where all work is done when a call returns. So nobody
-// above asks which backends are in the build; a device that this build lacks is an Error.
+// above asks which backends are in the build; asking for memory on a device that this build lacks
+// is an Error.
 //
 //   void* block = runtime::allocate(device, bytes);
 //   runtime::upload(device, block, host, bytes);

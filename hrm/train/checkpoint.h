@@ -1,6 +1,6 @@
 // Checkpoints: everything a run is. A folder `step_00001200` holds
 //   model.safetensors     weights and buffers under their official names ("model.inner....")
-//   training.safetensors  optimizer moments, averaged weights, carry
+//   training.safetensors  optimizer moments, averaged weights, carry, sums for the metrics
 //   state.json            step, random positions, data cursor, best score, what data set it is;
 //                         checksums of the other two and of itself
 // It is written beside and renamed, so a folder with that name is always complete.

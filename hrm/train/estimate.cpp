@@ -2,7 +2,7 @@
 
 #include <sys/resource.h>
 
-#include <cmath>
+#include <algorithm>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/matmul.h"

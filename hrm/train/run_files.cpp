@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <optional>
 
 #include "hrm/support/file_operation.h"
 #include "hrm/support/json_lines.h"

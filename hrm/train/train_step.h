@@ -29,8 +29,10 @@ class TrainStep {
   TrainStep(const Config& config, const PuzzleDataset& train, Device device);
   ~TrainStep();
 
-  // Queues step number `step` (from 1), whose sums go to `window`; on the CPU it is done when this
-  // returns. Throws NotFinite for an earlier step (on a GPU with up to two steps' delay).
+  // Queues step number `step` (from 1), whose sums go to `window`: the same one at every call,
+  // since a recorded step keeps its address, and one that outlives this object's steps. On the CPU
+  // the step is done when this returns. Throws NotFinite for an earlier step (on a GPU with up to
+  // two steps' delay).
   void run(int64_t step, MetricsWindow& window);
   // Waits for all that is queued. Throws NotFinite.
   void finish() { check_finished(0); }

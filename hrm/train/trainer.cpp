@@ -6,7 +6,6 @@
 #include "hrm/support/text.h"
 
 namespace hrm {
-namespace fs = std::filesystem;
 namespace {
 
 // A configuration that is valid, and fits its data.
@@ -106,7 +105,7 @@ bool Trainer::stopped_early() const {
 
 // Whether this result is the best so far; if so, its weights are kept in best/.
 bool Trainer::keep_if_best(const EvalResult& result) {
-  if (result.exact_accuracy <= best_) {
+  if (!(result.exact_accuracy > best_)) {
     ++evaluations_since_best_;
     return false;
   }
