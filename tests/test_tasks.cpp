@@ -204,6 +204,11 @@ TEST_CASE("another right answer than the stored one is drawn as solved") {
   CHECK(grid_svg(trace, trace.predictions[0], *task).find("wrong") == std::string::npos);
   CHECK(grid_svg(trace, trace.predictions[1], *task).find("wrong") != std::string::npos);
   // A trace from a damaged file may have another size.
+  PuzzleTrace damaged = trace;
+  damaged.inputs = {1};
+  damaged.labels.clear();
+  damaged.predictions = {{1}};
+  expect_error([&] { trace_text(damaged, *task, false); }, "has 16 cells, got 1");
   trace.inputs.resize(9);
   CHECK_FALSE(is_solved(trace, Tokens(9, 2), *task));
 }

@@ -1,4 +1,4 @@
-// hrm data sudoku, maze, arc, tokens, show.
+// hrm data sudoku, maze, arc, tokens, show, and the kinds that the registry has a generator for.
 #include <charconv>
 #include <cstdio>
 

@@ -18,11 +18,13 @@ struct SolveSettings : RunOptions {
   std::string puzzle;
 };
 
-// Whether a person meant a file: a path, or a name that ends like .txt.
+// Whether a person meant a file: a path, or a name that ends like .txt (a board of queens may end
+// in
+// ".Q").
 bool looks_like_file(const std::string& given) {
   const std::string ending = Path(given).extension();
   return given.find('/') != std::string::npos ||
-         (ending.size() > 1 && std::isalpha(static_cast<unsigned char>(ending[1])));
+         (ending.size() > 2 && std::isalpha(static_cast<unsigned char>(ending[1])));
 }
 
 // The text of the puzzle: what was given itself, or the file or standard input that it names.
@@ -54,7 +56,8 @@ std::shared_ptr<const Task> task_of_run(const Path& run) {
   const Members config(json, file.string());
   if (!config.has("task")) return unknown_task();
   const Members task = config.object("task");
-  return task.text("task", "").empty() ? unknown_task() : make_task(task.json(), task.source());
+  return is_known_kind(task.text("task", "")) ? make_task(task.json(), task.source())
+                                              : unknown_task();
 }
 
 // Loads the run and checks that its model is for this puzzle.

@@ -302,7 +302,7 @@ std::string data_recipe(const std::string& preset_name, const Path& folder) {
   const std::string where = folder.empty() ? info->data : folder.string();
   const std::string make = "`hrm data " + info->recipe + " --out " + where + "`";
   if (!folder.empty()) return make + " makes one";
-  return make + ", then `hrm train --preset " + name + " --data " + where + "`";
+  return make + ", then `hrm train --preset " + info->name + " --data " + where + "`";
 }
 
 // What to do without a data set. The weights of --init are worth little without theirs.
@@ -445,8 +445,10 @@ void demo(Settings s) {
       eval_result_from_json(read_json(run / "evaluation.json"), (run / "evaluation.json").string());
   show_traces(result, train_data.task());
   print("\nHeld-out test: {}\n", describe(result));
-  print("Report: {}\nSolve your own: hrm solve \"{}\" --run {}\n", (run / "report.html").string(),
-        train_data.task().text(result.traces.at(0).inputs), run.string());
+  print("Report: {}\n", (run / "report.html").string());
+  if (!result.traces.empty())
+    print("Solve your own: hrm solve \"{}\" --run {}\n",
+          printable(train_data.task().text(result.traces[0].inputs)), run.string());
 }
 
 }  // namespace

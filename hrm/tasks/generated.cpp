@@ -18,7 +18,7 @@ Classes draw_puzzles(const Generator& generator, const GeneratedBuild& build, in
   constexpr int kPatience = 2000;
   for (int known = 0; std::ssize(seen) < build.count;) {
     HRM_CHECK(known < kPatience, "[data] only ", seen.size(), " of ", build.count,
-              " different puzzles found. HINT: a smaller --count or a larger --side");
+              " different puzzles found. HINT: a smaller --count and --test, or a larger --side");
     Generator::Puzzle puzzle = generator.draw(side, random);
     ++known;
     if (!seen.insert(puzzle.inputs).second) continue;

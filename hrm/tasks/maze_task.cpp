@@ -1,5 +1,7 @@
 #include "hrm/tasks/maze_task.h"
 
+#include <algorithm>
+
 #include "hrm/tasks/maze.h"
 
 namespace hrm {
@@ -10,7 +12,9 @@ std::shared_ptr<const Task> MazeTask::make(const Members& json) {
 
 std::shared_ptr<const Task> MazeTask::recognise(std::string_view text) {
   if (text.find_first_of("#SG") == std::string_view::npos) return nullptr;
-  return std::make_shared<MazeTask>(parse_maze(text).side);
+  const std::string lines(text);
+  const auto cells = std::ranges::count_if(lines, [](char c) { return c != '\n' && c != '\r'; });
+  return std::make_shared<MazeTask>(square_side(std::max<int64_t>(1, cells)));
 }
 
 bool MazeTask::fits(int64_t seq_len, int64_t vocab_size) const {

@@ -1,5 +1,7 @@
 #include "hrm/tasks/registry.h"
 
+#include <algorithm>
+
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc_grids.h"
 #include "hrm/tasks/maze_task.h"
@@ -33,21 +35,22 @@ std::shared_ptr<const Task> make_task(const Json& json, const std::string& sourc
                join(known, ", "));
 }
 
+bool is_known_kind(std::string_view kind) {
+  return std::ranges::any_of(task_kinds(), [&](const TaskKind& row) { return kind == row.name; });
+}
+
 std::shared_ptr<const Task> unknown_task() { return std::make_shared<TokensTask>(""); }
 
 std::shared_ptr<const Task> task_of_text(std::string_view text, const Task& preferred) {
-  std::shared_ptr<const Task> found;
+  std::shared_ptr<const Task> other;
   for (const TaskKind& kind : task_kinds()) {
-    if (!kind.recognise) continue;
-    std::shared_ptr<const Task> task = kind.recognise(text);
+    std::shared_ptr<const Task> task = kind.recognise ? kind.recognise(text) : nullptr;
     if (task && kind.name == preferred.kind()) return task;
-    if (task && !found) found = task;
+    if (task && !other) other = task;
   }
-  if (found) return found;
-  for (const TaskKind& kind : task_kinds())
-    if (kind.recognise && kind.name == preferred.kind())
-      return make_task(preferred.to_json(), "the run");
-  return std::make_shared<SudokuTask>(SudokuRules());
+  if (other) return other;
+  if (preferred.kind().empty()) return std::make_shared<SudokuTask>(SudokuRules());
+  return make_task(preferred.to_json(), "the run");
 }
 
 }  // namespace hrm

@@ -41,6 +41,8 @@ const std::vector<TaskKind>& task_kinds();
 // The task of a task.json, or of the member "task" of a config.json. An Error names `source` and
 // what is wrong with it; for an unknown kind, the known ones.
 std::shared_ptr<const Task> make_task(const Json& json, const std::string& source);
+// Whether make_task knows the kind.
+bool is_known_kind(std::string_view kind);
 // The task of data that does not say what it is.
 std::shared_ptr<const Task> unknown_task();
 // The task of a puzzle that is written as text: a kind that recognises it, `preferred` before the

@@ -102,6 +102,9 @@ std::string number_line(const char* name, const Tokens& tokens) {
 
 std::string trace_text(const PuzzleTrace& trace, const Task& task, bool colour, int width) {
   const size_t segments = trace.predictions.size();
+  HRM_CHECK(!trace.inputs.empty() && (!task.cells() || std::ssize(trace.inputs) == task.cells()),
+            "[draw] a puzzle of the kind ", task.kind(), " has ", task.cells(), " cells, got ",
+            trace.inputs.size());
   if (task.drawing() == Drawing::cells) {
     std::vector<Block> blocks = {draw(trace.inputs, trace, task, colour, " givens", "")};
     for (size_t s = 0; s < segments; ++s)

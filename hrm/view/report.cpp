@@ -80,11 +80,13 @@ std::string calibration_chart(const EvalResult& r) {
   return chart.str();
 }
 
-// What the tokens of a run's puzzles mean. A run made by another program has no "task".
+// What the tokens of a run's puzzles mean. A run made by another program has no "task", or one of
+// another kind: then they are drawn as numbers.
 std::shared_ptr<const Task> task_of(const Members& config) {
   if (!config.has("task")) return unknown_task();
   const Members json = config.object("task");
-  return json.text("task", "").empty() ? unknown_task() : make_task(json.json(), json.source());
+  return is_known_kind(json.text("task", "")) ? make_task(json.json(), json.source())
+                                              : unknown_task();
 }
 
 // The puzzles that are drawn: more cells than a person can see on a page are left out.

@@ -213,9 +213,13 @@ report $? "solve a board ($status)"
 bad "queens: no solution" "the board has no solution" "$hrm" solve "QQ.............................................................." --run rq
 bad "queens: another size" "this puzzle has 36 cells" "$hrm" solve \
   ".Q.................................." --run rq
+"$hrm" solve "...Q................Q..........................................Q" --run rq >out 2>err
+status=$?
+((status == 0 || status == 3 || status == 1)) && ! grep -q 'there is no file' err
+report $? "a board that ends in a queen is no file ($status)"
 bad "queens: a wrong character" "cell 3 must be '.' or 'Q', got x" "$hrm" solve \
   "..x............................................................." --run rq
-bad "queens: too many puzzles" "different puzzles found. HINT: a smaller --count" last_line "$hrm" data n_queens \
+bad "queens: too many puzzles" "different puzzles found. HINT: a smaller --count and --test" last_line "$hrm" data n_queens \
   --side 6 --count 100000 --out z
 bad "queens: side" "--side must be" "$hrm" data n_queens --side 5 --out z
 
