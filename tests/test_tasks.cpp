@@ -40,6 +40,10 @@ std::shared_ptr<const Task> queens(int side) {
   return make_task({{"task", "n_queens"}, {"side", side}}, "here");
 }
 
+const TaskKind& queens_kind() {
+  return *std::ranges::find(task_kinds(), std::string("n_queens"), &TaskKind::name);
+}
+
 }  // namespace
 
 TEST_CASE("every kind of the registry has a case here, and comes back from its JSON") {
@@ -79,6 +83,11 @@ TEST_CASE("every kind that is written as text reads, solves and checks its puzzl
     }
     CHECK(task_of_text(c.puzzle, *unknown_task())->to_json() == c.json);
     const Tokens puzzle = task->parse(c.puzzle);
+    // A task takes puzzles of its own size alone.
+    Json larger = c.json;
+    larger["side"] = 6;
+    if (larger.contains("box_cols")) larger["box_cols"] = 3;
+    expect_error([&] { make_task(larger, "here")->parse(c.puzzle); }, "has 36 cells, got ");
     CHECK(task->text(puzzle) == c.puzzle);
     CHECK(task->check(puzzle, task->solution(puzzle)) == "");
     CHECK(task->check(puzzle, puzzle) != "");
@@ -117,8 +126,7 @@ TEST_CASE("queens: what is wrong with a board is said") {
 TEST_CASE("queens: a symmetric copy is of the same class, another board is not") {
   const auto task = queens(6);
   Random random(3);
-  const Generator generator =
-      *std::ranges::find(task_kinds(), std::string("n_queens"), &TaskKind::name)->generator;
+  const Generator generator = *queens_kind().generator;
   std::set<std::string> classes;
   for (int i = 0; i < 50; ++i) {
     auto [inputs, labels] = generator.draw(6, random);
@@ -134,8 +142,7 @@ TEST_CASE("queens: a symmetric copy is of the same class, another board is not")
 
 TEST_CASE("generated data keeps symmetric puzzles on one side, and is the same for a seed") {
   const TempDir dir;
-  const Generator generator =
-      *std::ranges::find(task_kinds(), std::string("n_queens"), &TaskKind::name)->generator;
+  const Generator generator = *queens_kind().generator;
   GeneratedBuild build;
   build.count = 200;
   build.test_count = 40;
@@ -168,8 +175,7 @@ TEST_CASE("generated data keeps symmetric puzzles on one side, and is the same f
 
 TEST_CASE("queens: an evaluation asks the rules, rollouts choose by them") {
   const TempDir dir;
-  const Generator generator =
-      *std::ranges::find(task_kinds(), std::string("n_queens"), &TaskKind::name)->generator;
+  const Generator generator = *queens_kind().generator;
   GeneratedBuild build;
   build.count = 60;
   build.test_count = 20;

@@ -48,16 +48,12 @@ std::string puzzle_text(const std::string& given) {
   return text;
 }
 
-// The task that a run was trained on, as far as its config.json says; of no run, none.
+// What the puzzles of a run are; load_run says what is wrong where there is no run.
 std::shared_ptr<const Task> task_of_run(const Path& run) {
   const Path file = run / "config.json";
   if (!fs::exists(file)) return unknown_task();
   const Json json = read_json(file);
-  const Members config(json, file.string());
-  if (!config.has("task")) return unknown_task();
-  const Members task = config.object("task");
-  return is_known_kind(task.text("task", "")) ? make_task(task.json(), task.source())
-                                              : unknown_task();
+  return hrm::task_of_run(Members(json, file.string()));
 }
 
 // Loads the run and checks that its model is for this puzzle.
@@ -89,7 +85,7 @@ Json result_json(const PuzzleTrace& trace, const Task& task, const std::string& 
 void solve(const SolveSettings& s) {
   s.common.apply();
   const std::string text = puzzle_text(s.puzzle);
-  const std::shared_ptr<const Task> task = task_of_text(text, *task_of_run(s.run));
+  const std::shared_ptr<const Task> task = task_of_text(text, *task_of_run(Path(s.run)));
   const Tokens puzzle = task->parse(text);
   const Tokens solution = task->solution(puzzle);
   const LoadedRun run = run_for(s, *task);

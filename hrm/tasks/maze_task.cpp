@@ -21,7 +21,12 @@ bool MazeTask::fits(int64_t seq_len, int64_t vocab_size) const {
   return seq_len == side_ * side_ && vocab_size == kMazeVocab;
 }
 
-Tokens MazeTask::parse(std::string_view text) const { return maze_tokens(parse_maze(text).cells); }
+Tokens MazeTask::parse(std::string_view text) const {
+  const Maze maze = parse_maze(text);
+  HRM_CHECK(maze.side == side_, "[maze] a maze of side ", side_, " has ", cells(), " cells, got ",
+            maze.cells.size());
+  return maze_tokens(maze.cells);
+}
 
 std::string MazeTask::text(const Tokens& tokens) const { return maze_cells(tokens); }
 

@@ -35,11 +35,16 @@ std::shared_ptr<const Task> make_task(const Json& json, const std::string& sourc
                join(known, ", "));
 }
 
-bool is_known_kind(std::string_view kind) {
-  return std::ranges::any_of(task_kinds(), [&](const TaskKind& row) { return kind == row.name; });
-}
-
 std::shared_ptr<const Task> unknown_task() { return std::make_shared<TokensTask>(""); }
+
+std::shared_ptr<const Task> task_of_run(const Members& config) {
+  if (!config.has("task")) return unknown_task();
+  const Members json = config.object("task");
+  const std::string name = json.text("task", "");
+  const bool known =
+      std::ranges::any_of(task_kinds(), [&](const TaskKind& kind) { return name == kind.name; });
+  return known ? make_task(json.json(), json.source()) : unknown_task();
+}
 
 std::shared_ptr<const Task> task_of_text(std::string_view text, const Task& preferred) {
   std::shared_ptr<const Task> other;

@@ -38,13 +38,14 @@ struct TaskKind {
 };
 const std::vector<TaskKind>& task_kinds();
 
-// The task of a task.json, or of the member "task" of a config.json. An Error names `source` and
-// what is wrong with it; for an unknown kind, the known ones.
+// The task of a task.json. An Error names `source` and what is wrong with it; for an unknown kind,
+// the known ones.
 std::shared_ptr<const Task> make_task(const Json& json, const std::string& source);
-// Whether make_task knows the kind.
-bool is_known_kind(std::string_view kind);
 // The task of data that does not say what it is.
 std::shared_ptr<const Task> unknown_task();
+// The task that a run was trained on, by the member "task" of its config.json: unknown_task() for a
+// run made by another program, which has none, or one of another kind.
+std::shared_ptr<const Task> task_of_run(const Members& config);
 // The task of a puzzle that is written as text: a kind that recognises it, `preferred` before the
 // others. If none does, it is taken for one of `preferred`, or for a Sudoku: the parser says what
 // is wrong.

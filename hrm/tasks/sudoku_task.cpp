@@ -50,7 +50,10 @@ bool SudokuTask::fits(int64_t seq_len, int64_t vocab_size) const {
 
 Tokens SudokuTask::parse(std::string_view text) const {
   SudokuRules rules;
-  return to_tokens(parse_sudoku(without_spaces(text), &rules));
+  Tokens tokens = to_tokens(parse_sudoku(without_spaces(text), &rules));
+  HRM_CHECK(std::ssize(tokens) == cells(), "[sudoku] a puzzle of side ", rules_.side, " has ",
+            cells(), " cells, got ", tokens.size());
+  return tokens;
 }
 
 std::string SudokuTask::text(const Tokens& tokens) const {

@@ -80,15 +80,6 @@ std::string calibration_chart(const EvalResult& r) {
   return chart.str();
 }
 
-// What the tokens of a run's puzzles mean. A run made by another program has no "task", or one of
-// another kind: then they are drawn as numbers.
-std::shared_ptr<const Task> task_of(const Members& config) {
-  if (!config.has("task")) return unknown_task();
-  const Members json = config.object("task");
-  return is_known_kind(json.text("task", "")) ? make_task(json.json(), json.source())
-                                              : unknown_task();
-}
-
 // The puzzles that are drawn: more cells than a person can see on a page are left out.
 std::vector<const PuzzleTrace*> drawn_puzzles(const std::vector<PuzzleTrace>& traces) {
   size_t left = 1'000'000;
@@ -190,7 +181,7 @@ std::string tile(const std::string& value, const std::string& what) {
 std::string report_page(const Json& top, const std::string& source, const std::string& name,
                         const MetricLines& metrics, const std::optional<EvalResult>& result) {
   const Members config(top, source);
-  const std::shared_ptr<const Task> task = task_of(config);
+  const std::shared_ptr<const Task> task = task_of_run(config);
   std::string tiles;
   if (result && result->count > 0) {
     tiles += tile(fmt::format("{:.1f} %", 100 * result->exact_accuracy), "solved exactly");
