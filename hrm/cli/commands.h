@@ -33,6 +33,9 @@ void add_lab_command(CLI::App& app);
 void add_compare_command(CLI::App& app);
 void add_metrics_command(CLI::App& app);
 
+// Of `hrm arc`: farm, and farm-task, which it runs for each task.
+void add_farm_commands(CLI::App& arc);
+
 // The subcommands of `hrm lab`.
 void add_experiment_commands(CLI::App& lab);  // figure, run, list
 void add_gradients_command(CLI::App& lab);    // gradients

@@ -1,0 +1,265 @@
+// hrm arc farm: a small model for each task, side by side.
+#include <cstdio>
+#include <set>
+#include <thread>
+
+#include "hrm/cli/arc_fit.h"
+#include "hrm/cli/arc_output.h"
+#include "hrm/cli/commands.h"
+#include "hrm/cli/print.h"
+#include "hrm/presets.h"
+#include "hrm/support/folder_lock.h"
+#include "hrm/support/json_lines.h"
+#include "hrm/support/processes.h"
+#include "hrm/support/progress.h"
+#include "hrm/support/stop_signals.h"
+#include "hrm/support/text.h"
+#include "hrm/tasks/arc_files.h"
+
+namespace hrm {
+namespace fs = std::filesystem;
+namespace {
+
+struct FarmSettings {
+  std::vector<std::string> from, tasks;
+  std::string preset = "arc-task", init, checkpoint, out;
+  FitSettings fit;
+  int jobs = 0;
+  CommonOptions common;
+
+  void add(CLI::App& command) {
+    command.add_option("--from", from, "folders or files of tasks")->required();
+    command.add_option("--task", tasks, "these tasks alone")->type_name("ID...");
+    command.add_option("--out", out, "folder of the runs and results.jsonl")->required();
+    command.add_option("--preset", preset, "of each model (default arc-task)");
+    command.add_option("--init", init, "adapt this run instead of starting from scratch");
+    command.add_option("--checkpoint", checkpoint,
+                       "with --init: best (default), last, or a folder");
+    command.add_flag("--network,!--rows-only", fit.network, "with --init: train the weights, too");
+    command.add_option("--threads", common.threads, "cores in all (default: every one)")
+        ->check(whole_number(1, 1024));
+    add_fit_options(command, fit);
+  }
+};
+
+// One task of a farm, in a process of its own; prints its line.
+void farm_task(const FarmSettings& s) {
+  s.common.apply();
+  int64_t repeated = 0;
+  std::vector<ArcTask> tasks = load_arc({s.from.begin(), s.from.end()}, &repeated);
+  keep_tasks(tasks, s.tasks);
+  std::optional<LoadedRun> start;
+  Config config = preset(s.preset);
+  if (!s.init.empty()) {
+    start = load_run(s.init, s.checkpoint);
+    config = start->config;
+  }
+  const double began = seconds_now();
+  const TaskOutcome outcome =
+      fit_task(tasks.at(0), config, start ? &*start : nullptr, s.fit, s.out, false);
+  Json line = to_json(outcome);
+  line["solved_at_2"] = !solved_tasks({outcome}).empty();
+  line["known"] = score({outcome}).tasks == 1;
+  line["seconds"] = seconds_now() - began;
+  print("{}\n", line.dump());
+}
+
+// The words of `hrm` for one task of a farm.
+std::vector<std::string> farm_task_words(const FarmSettings& s, const std::string& task,
+                                         const Path& run, int threads) {
+  std::vector<std::string> words = {"arc",
+                                    "farm-task",
+                                    "--task=" + task,
+                                    "--out=" + run.string(),
+                                    "--preset=" + s.preset,
+                                    "--threads=" + std::to_string(threads),
+                                    "--budget=" + fmt::format("{:.17g}s", s.fit.budget),
+                                    "--variants=" + std::to_string(s.fit.variants),
+                                    "--kinds=" + s.fit.kinds,
+                                    "--pool=" + std::to_string(s.fit.pool)};
+  for (const std::string& from : s.from) words.push_back("--from=" + from);
+  for (const std::string& item : s.fit.overrides) words.push_back("--set=" + item);
+  if (!s.init.empty()) words.push_back("--init=" + s.init);
+  if (!s.checkpoint.empty()) words.push_back("--checkpoint=" + s.checkpoint);
+  if (!s.fit.network) words.push_back("--rows-only");
+  return words;
+}
+
+// What a result depends on: another task of the same name, or other settings, have another key.
+// `weights`: the checksum of those of --init.
+std::string farm_key(const FarmSettings& s, const ArcTask& task, const std::string& weights) {
+  ArcData data;
+  data.tasks = {task};
+  // Where the task lies does not matter, nor where the run is that is adapted.
+  data.tasks[0].set.clear();
+  data.tasks[0].evaluated = true;
+  FarmSettings settings = s;
+  settings.from.clear();
+  settings.checkpoint.clear();
+  settings.init = weights;
+  std::string text = arc_data_text(data);
+  for (const std::string& word : farm_task_words(settings, task.id, "", 0)) text += word + "\n";
+  return hexadecimal(name_hash(text));
+}
+
+constexpr const char* kFarmLog = "farm.log";  // in every folder that a farm makes
+
+// A new folder for a task. What a farm that was stopped left there is removed, and nothing else.
+void make_task_folder(const Path& folder) {
+  const Path parent = folder.parent_path();
+  HRM_CHECK(!fs::is_symlink(parent), "[farm] ", parent.string(),
+            " is a symbolic link. HINT: choose another --out folder");
+  std::error_code error, none;
+  if (fs::exists(fs::symlink_status(folder, none))) {
+    const bool ours = !fs::is_symlink(folder) &&
+                      (fs::exists(folder / kFarmLog, none) || fs::is_empty(folder, none));
+    HRM_CHECK(ours, "[farm] ", folder.string(),
+              " was not made by a farm. HINT: move it away, or choose another --out folder");
+    fs::remove_all(folder, error);
+  }
+  if (!error) fs::create_directories(folder, error);
+  HRM_CHECK(!error, "[farm] cannot make ", folder.string(), ": ", error.message(),
+            ". HINT: choose an --out folder in which you may write");
+}
+
+// The lines of a farm's results.jsonl, one for each task.
+std::vector<Json> read_farm(const Path& results) {
+  std::set<std::string> tasks;
+  std::vector<Json> lines;
+  if (!fs::exists(results)) return lines;
+  const auto damaged = [](const std::string& what) {
+    print(stderr, "{}. The line is passed over\n", printable(what));
+  };
+  const auto visit = [&](const Json& json, const std::string& where) {
+    try {
+      const Members line(json, where);
+      Json whole = json;
+      whole["task"] = line.text("task");
+      whole["key"] = line.text("key", "");
+      for (const char* flag : {"known", "solved_at_2"}) whole[flag] = line.flag(flag, false);
+      if (tasks.insert(line.text("task")).second) lines.push_back(whole);
+    } catch (const Error& error) {
+      damaged(error.what());
+    }
+  };
+  for_each_line(results, visit, damaged);
+  return lines;
+}
+
+void print_farm(const std::vector<Json>& lines, const Path& results) {
+  int64_t right = 0, known = 0;
+  for (const Json& line : lines) {
+    known += line.value("known", false);
+    right += line.value("solved_at_2", false);
+    print("{:<12} {}\n", printable(line.value("task", "")),
+          line.value("solved_at_2", false) ? "solved" : "not solved");
+  }
+  print("{} of {} tasks solved at pass@2; {}\n", right, known, results.string());
+}
+
+// Each task in a process of its own; `lines` grows as they end, like results.jsonl.
+void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const std::string& weights,
+              const Path& results, std::vector<Json>& lines) {
+  const int cores = s.common.threads > 0
+                        ? s.common.threads
+                        : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int jobs = s.jobs > 0 ? s.jobs : cores, threads = std::max(1, cores / jobs);
+  const Path program = fs::read_symlink("/proc/self/exe");
+  const auto folder = [&](int64_t i) {
+    return Path(s.out) / "tasks" / task_folder_name(tasks[i].id);
+  };
+  const auto done = std::ssize(lines);
+  Progress bar("farm", "tasks", done + std::ssize(tasks), done);
+  ProcessPool pool(jobs);
+  std::mutex mutex;
+  std::map<int64_t, std::string> failed;  // tasks and why, guarded by `mutex`
+  pool.done = [&](int64_t i) {
+    const std::lock_guard lock(mutex);
+    if (failed.contains(i)) return;
+    lines.push_back(read_json(folder(i) / "result.json"));
+    lines.back()["key"] = farm_key(s, tasks[i], weights);
+    append_json_line(results, lines.back().dump());
+    bar.update(
+        std::ssize(lines),
+        tasks[i].id + (lines.back().value("solved_at_2", false) ? " solved" : " not solved"));
+  };
+  pool.run(std::ssize(tasks), [&](int64_t i) {
+    const Path run = folder(i);
+    make_task_folder(run);
+    try {
+      pool.command({program, farm_task_words(s, tasks[i].id, run, threads), run / "result.json",
+                    run / kFarmLog});
+    } catch (const Error& error) {
+      if (StopSignals::count() > 0) throw;
+      const std::lock_guard lock(mutex);
+      failed[i] = error.what();
+    }
+  });
+  // One that diverged keeps nobody from the others.
+  if (failed.empty() || StopSignals::count() > 0) return;
+  const auto& [first, why] = *failed.begin();
+  bar.finish();
+  detail::fail("[farm] ", failed.size(), " of ", tasks.size(), " tasks failed, the first is ",
+               tasks[first].id, ": ", why);
+}
+
+void farm(const FarmSettings& s) {
+  int64_t repeated = 0;
+  std::vector<ArcTask> tasks = load_arc({s.from.begin(), s.from.end()}, &repeated);
+  if (!s.tasks.empty()) keep_tasks(tasks, s.tasks);
+  const Path results = Path(s.out) / "results.jsonl";
+  HRM_CHECK(
+      s.checkpoint.empty() || !s.init.empty(),
+      "[farm] --checkpoint chooses the weights of --init. HINT: add it, or leave --checkpoint out");
+  const std::string weights = s.init.empty() ? "" : load_run(s.init, s.checkpoint).checksum;
+  const StopSignals signals;
+  const FolderLock held(s.out);
+  std::vector<Json> lines = read_farm(results);
+  const auto done = [&](const ArcTask& t) {
+    const auto line = std::ranges::find_if(lines, [&](const Json& l) { return l["task"] == t.id; });
+    if (line == lines.end()) return false;
+    HRM_CHECK((*line)["key"] != Json(""), "[farm] ", results.string(), " holds a result of ", t.id,
+              " of an earlier version, which does not say with which settings it was found. HINT: "
+              "choose another --out folder");
+    HRM_CHECK((*line)["key"] == farm_key(s, t, weights), "[farm] ", results.string(),
+              " holds a result of ", t.id,
+              " that was found with other settings, or of another task of this name. HINT: choose "
+              "another --out folder");
+    return true;
+  };
+  if (const auto before = std::erase_if(tasks, done))
+    print(stderr, "{} tasks were done before\n", format_count(static_cast<int64_t>(before)));
+  try {
+    run_farm(s, tasks, weights, results, lines);
+  } catch (const Error& error) {
+    throw with_hint(error, "what is done is kept, and the same command goes on from there");
+  }
+  if (const int status = StopSignals::exit_status()) {
+    print(stderr, "stopped; the same command goes on with what is left\n");
+    throw CLI::RuntimeError(status);
+  }
+  print_farm(lines, results);
+}
+
+}  // namespace
+
+void add_farm_commands(CLI::App& arc) {
+  CLI::App* f = arc.add_subcommand("farm", "Train a small model for each task alone, side by side");
+  auto t = std::make_shared<FarmSettings>();
+  t->add(*f);
+  f->add_option("--jobs", t->jobs, "models at a time (default: one a core)")
+      ->check(whole_number(1, 4096));
+  f->footer("Run again, it goes on with what is left.");
+  f->callback([t] {
+    check_settings(t->fit.overrides);
+    farm(*t);
+  });
+
+  CLI::App* one = arc.add_subcommand("farm-task", "What farm runs for each task");
+  one->group("");  // not in the help
+  auto o = std::make_shared<FarmSettings>();
+  o->add(*one);
+  one->callback([o] { farm_task(*o); });
+}
+
+}  // namespace hrm
