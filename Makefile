@@ -47,7 +47,7 @@ CXXFLAGS := -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-mat
             -Wall -Wextra $(if $(WERROR),-Werror) $(if $(FMT_HEADER_ONLY),-DFMT_HEADER_ONLY)
 LDFLAGS := -fopenmp
 LDLIBS := $(if $(FMT_HEADER_ONLY),,-lfmt)
-# Kernels are worth every optimisation; JSON, the command line and tests only cost compile time.
+# Kernels are worth every optimisation; files, pages, the command line and tests only cost compile time.
 KERNEL_OPT := -O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512)
 OPT := -O2
 SLOW_OPT := -O1
@@ -332,7 +332,7 @@ $(call stamp,$(SOURCES_STAMP),$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST
 
 LEVEL = $(OPT)
 $(BUILD)/obj/kernels/%.o $(BUILD)/obj/bench/%.o: LEVEL = $(KERNEL_OPT)
-$(BUILD)/obj/hrm/cli/%.o $(BUILD)/obj/hrm/config.o $(BUILD)/obj/tests/%.o: LEVEL = $(SLOW_OPT)
+$(patsubst %,$(BUILD)/obj/hrm/%.o,support/% train/% view/% lab/% cli/% config) $(BUILD)/obj/tests/%.o: LEVEL = $(SLOW_OPT)
 
 $(BUILD)/obj/%.cu.o: %.cu $(FLAGS_STAMP)
 	$(call say,CU,$<)

@@ -12,6 +12,8 @@
 #include <fstream>
 #include <map>
 
+#include <nlohmann/json.hpp>
+
 #include "bench/entries.h"
 #include "hrm/config.h"
 

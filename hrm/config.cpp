@@ -5,6 +5,8 @@
 #include <cmath>
 #include <type_traits>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/gradient_rule.h"
 #include "hrm/support/text.h"
 

@@ -1,6 +1,8 @@
 // ARC tasks: variants, sequences, votes, the audit, pictures, and the published sets.
 #include <set>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/tasks/arc.h"
 #include "hrm/tasks/arc_audit.h"
 #include "hrm/tasks/arc_files.h"

@@ -1,4 +1,6 @@
 // Files of ARC tasks: every form that is read, and what is wrong with its place.
+#include <nlohmann/json.hpp>
+
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc_files.h"
 #include "tests/support/arc.h"

@@ -2,6 +2,8 @@
 // must be one line that names the file and the place.
 #include <fstream>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/support/json.h"
 #include "tests/support/support.h"
 

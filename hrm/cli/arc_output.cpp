@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/cli/print.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"

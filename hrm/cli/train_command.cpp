@@ -428,7 +428,7 @@ void demo(Settings s) {
   Trainer trainer(config, train_data, &test_data, run, s.common.device());
   trainer.use_cuda_graph(!s.no_graph);
   const bool fresh = !folder.has_run();
-  if (fresh) write_run_config(run, config, train_data.task().to_json());
+  if (fresh) write_run_config(run, config, train_data.task().to_json(), {});
   if (!list_checkpoints(run).empty()) resume_and_say(trainer);
   std::fflush(stdout);
   if (!trainer.finished()) {

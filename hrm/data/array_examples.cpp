@@ -4,6 +4,8 @@
 #include <limits>
 #include <span>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/support/text.h"
 
 namespace hrm {

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/data/puzzle_dataset.h"
 #include "hrm/support/folder_lock.h"
 

@@ -4,6 +4,8 @@
 #include <limits>
 #include <numeric>
 
+#include <nlohmann/json.hpp>
+
 namespace hrm {
 namespace {
 

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include <nlohmann/json.hpp>
+
 namespace hrm {
 
 Tokens Task::parse(std::string_view) const {

@@ -1,5 +1,7 @@
 #include "hrm/eval/eval_result.h"
 
+#include <nlohmann/json.hpp>
+
 namespace hrm {
 namespace {
 

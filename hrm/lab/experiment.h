@@ -6,6 +6,8 @@
 //     for (const Trial& trial : experiment.trials) show(to_string(trial.train));
 #pragma once
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/config.h"
 #include "tensor/io.h"
 

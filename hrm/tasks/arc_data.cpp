@@ -4,6 +4,8 @@
 #include <limits>
 #include <set>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/support/text.h"
 
 namespace hrm {

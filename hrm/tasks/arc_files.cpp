@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include <nlohmann/json.hpp>
+
 namespace hrm {
 namespace fs = std::filesystem;
 namespace {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/tasks/arc.h"
 #include "kernels/loss.h"
 
@@ -10,6 +12,8 @@ namespace hrm {
 std::shared_ptr<const Task> ArcGrids::make(const Members& json) {
   return std::make_shared<ArcGrids>(static_cast<int>(json.integer("side", 1, kArcSide)));
 }
+
+Json ArcGrids::to_json() const { return {{"task", kind()}, {"side", side_}}; }
 
 bool ArcGrids::fits(int64_t seq_len, int64_t vocab_size) const {
   return seq_len == side_ * side_ && vocab_size == kArcVocab;

@@ -16,7 +16,7 @@ class ArcGrids : public Task {
   static std::shared_ptr<const Task> make(const Members& json);
 
   std::string kind() const override { return "arc"; }
-  Json to_json() const override { return {{"task", kind()}, {"side", side_}}; }
+  Json to_json() const override;
   int64_t cells() const override { return side_ * side_; }
   bool fits(int64_t seq_len, int64_t vocab_size) const override;
   // Moves pairs to a random place of the canvas, all but the first drawn of each variant (official

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/tasks/maze.h"
 
 namespace hrm {
@@ -16,6 +18,8 @@ std::shared_ptr<const Task> MazeTask::recognise(std::string_view text) {
   const auto cells = std::ranges::count_if(lines, [](char c) { return c != '\n' && c != '\r'; });
   return std::make_shared<MazeTask>(square_side(std::max<int64_t>(1, cells)));
 }
+
+Json MazeTask::to_json() const { return {{"task", kind()}, {"side", side_}}; }
 
 bool MazeTask::fits(int64_t seq_len, int64_t vocab_size) const {
   return seq_len == side_ * side_ && vocab_size == kMazeVocab;

@@ -15,7 +15,7 @@ class MazeTask : public Task {
   static std::shared_ptr<const Task> recognise(std::string_view text);
 
   std::string kind() const override { return "maze"; }
-  Json to_json() const override { return {{"task", kind()}, {"side", side_}}; }
+  Json to_json() const override;
   int64_t cells() const override { return side_ * side_; }
   bool fits(int64_t seq_len, int64_t vocab_size) const override;
   Tokens parse(std::string_view text) const override;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/support/text.h"
 
 namespace hrm {
@@ -105,6 +107,8 @@ Generator NQueens::generator() {
           [](int side) -> std::shared_ptr<const Task> { return std::make_shared<NQueens>(side); },
           draw};
 }
+
+Json NQueens::to_json() const { return {{"task", kind()}, {"side", side_}}; }
 
 bool NQueens::fits(int64_t seq_len, int64_t vocab_size) const {
   return seq_len == side_ * side_ && vocab_size == kVocab;

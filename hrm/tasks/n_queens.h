@@ -19,7 +19,7 @@ class NQueens : public Task {
   static Generator generator();
 
   std::string kind() const override { return "n_queens"; }
-  Json to_json() const override { return {{"task", kind()}, {"side", side_}}; }
+  Json to_json() const override;
   int64_t cells() const override { return side_ * side_; }
   bool fits(int64_t seq_len, int64_t vocab_size) const override;
   Tokens parse(std::string_view text) const override;

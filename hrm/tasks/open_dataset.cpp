@@ -1,5 +1,7 @@
 #include "hrm/tasks/open_dataset.h"
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/data/array_examples.h"
 #include "hrm/tasks/arc_dataset.h"
 #include "hrm/tasks/registry.h"

@@ -4,6 +4,8 @@
 //     task.text({3, 1, 2});   // "3 1 2"
 #pragma once
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/data/task.h"
 
 namespace hrm {

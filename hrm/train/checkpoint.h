@@ -9,6 +9,8 @@
 //     model.load_state_dict(checkpoint.model, kOfficialPrefix);
 #pragma once
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/config.h"
 #include "tensor/io.h"
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include <nlohmann/json.hpp>
+
 #include "kernels/dispatch.h"
 #include "kernels/reduce.h"
 

@@ -10,6 +10,8 @@
 
 #include <deque>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/data/sampler.h"
 #include "hrm/model/segment.h"
 

@@ -6,6 +6,8 @@
 
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/config.h"
 #include "hrm/view/page.h"
 #include "tensor/io.h"

@@ -1,5 +1,7 @@
 // Any text as an ARC task, as Kaggle's combined file with its solutions, as files in folders, as a
 // grid and as the name of a variant.
+#include <nlohmann/json.hpp>
+
 #include "hrm/tasks/arc_files.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,4 +1,6 @@
 // Any text as the arc.json of a data set: every example can be read under every conditioning.
+#include <nlohmann/json.hpp>
+
 #include "hrm/tasks/arc_audit.h"
 #include "hrm/tasks/arc_dataset.h"
 #include "tests/fuzz/fuzz.h"

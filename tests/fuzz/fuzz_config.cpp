@@ -1,5 +1,7 @@
 // Any text as the config.json of a run, and as settings, one a line: what is accepted is valid, and
 // the same when it is written and read again.
+#include <nlohmann/json.hpp>
+
 #include "hrm/config.h"
 #include "hrm/support/text.h"
 #include "tests/fuzz/fuzz.h"

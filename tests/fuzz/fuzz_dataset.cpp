@@ -1,5 +1,7 @@
 // A folder of a data set whose files hold any bytes: dataset.json, task.json, identifiers.json and
 // the arrays. Whatever opens can be read to its last example, augmented, and taken as ARC.
+#include <nlohmann/json.hpp>
+
 #include "hrm/data/sampler.h"
 #include "hrm/tasks/arc_dataset.h"
 #include "hrm/tasks/open_dataset.h"

@@ -1,5 +1,7 @@
 // Any text as JSON and as JSON lines: what is accepted is the same after it was written and read
 // again, and no line or member can be taken as what it is not.
+#include <nlohmann/json.hpp>
+
 #include "hrm/support/json.h"
 #include "hrm/support/text.h"
 #include "tests/fuzz/fuzz.h"

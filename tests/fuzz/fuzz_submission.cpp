@@ -1,4 +1,6 @@
 // Any text as a submission.json: the scores of what is accepted are shares.
+#include <nlohmann/json.hpp>
+
 #include "hrm/tasks/arc_vote.h"
 #include "tests/fuzz/fuzz.h"
 

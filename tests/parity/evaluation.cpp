@@ -1,6 +1,8 @@
 // Segments of evaluation, one after the other on one carry.
 #include <cstdio>
 
+#include <nlohmann/json.hpp>
+
 #include "autograd/grad_mode.h"
 #include "tests/parity/checks.h"
 

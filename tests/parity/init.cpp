@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/presets.h"
 #include "nn/optim/schedule.h"
 #include "tests/parity/checks.h"

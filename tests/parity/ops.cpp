@@ -5,6 +5,8 @@
 #include <cmath>
 #include <functional>
 
+#include <nlohmann/json.hpp>
+
 #include "autograd/engine.h"
 #include "autograd/grad_mode.h"
 #include "kernels/optimizer.h"

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <optional>
 
+#include <nlohmann/json.hpp>
+
 #include "nn/optim/ema.h"
 #include "nn/optim/schedule.h"
 #include "nn/optim/sign_sgd.h"

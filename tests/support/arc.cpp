@@ -1,5 +1,7 @@
 #include "tests/support/arc.h"
 
+#include <nlohmann/json.hpp>
+
 #include "tests/support/support.h"
 
 namespace hrm::test {
