@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Command shell(const TempDir& dir, const std::string& text) {
+ProcessCommand shell(const TempDir& dir, const std::string& text) {
   return {
       .program = "/bin/sh", .words = {"-c", text}, .output = dir / "output", .log = dir / "log"};
 }
@@ -90,13 +90,13 @@ TEST_CASE("processes: a command writes its files, and says why it failed") {
   pool.command(shell(dir, "echo out; echo said >&2; cat"));  // nothing to read: cat ends
   CHECK(read_file(dir / "output") == "out\n");
   CHECK(read_file(dir / "log") == "said\n");
-  const auto fails = [&](const Command& command, const std::string& why) {
+  const auto fails = [&](const ProcessCommand& command, const std::string& why) {
     expect_error([&] { pool.command(command); }, why);
   };
   fails(shell(dir, "echo one >&2; echo two >&2; exit 3"), "two");
   fails(shell(dir, "exit 3"), "its exit status was 3, without a word");
   fails(shell(dir, "kill -9 $$"), "it was ended by a signal (Killed), without a word");
-  Command command = shell(dir, "echo lost >&2; exit 3");
+  ProcessCommand command = shell(dir, "echo lost >&2; exit 3");
   command.log = "/dev/full";
   fails(command, "its exit status was 3, and its log /dev/full cannot be written: No space left");
   command.log = dir / "none/log";

@@ -50,21 +50,20 @@ void adapt(const AdaptSettings& s) {
 
 }  // namespace
 
-void add_adapt_command(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("adapt", "Fit a trained ARC model to a task that was not in training");
+void add_adapt_command(Command app) {
+  const Command command = app.command(
+      "adapt", "Fit a trained ARC model to one task that was not in its training, and answer it.");
   auto s = std::make_shared<AdaptSettings>();
-  command->add_option("--run", s->run, "run folder")->required();
-  command->add_option("--checkpoint", s->checkpoint, "best (default), last, or a folder");
-  command->add_option("--puzzle", s->puzzle, "file of the task")->required();
-  command->add_option("--out", s->out, "run folder to make (default: runs/adapt-TASK)");
+  command.text("--run", s->run, "The run folder of the trained model.").required();
+  command.text("--checkpoint", s->checkpoint, kCheckpointHelp);
+  command.text("--puzzle", s->puzzle, "The file of the task.").required();
+  command.text("--out", s->out, "The run folder to make (default: runs/adapt-TASK).");
   s->fit.network = false;
-  command->add_flag("--network", s->fit.network,
-                    "train the weights, too, not only the puzzle's rows");
-  add_fit_options(*command, s->fit);
-  command->add_option("--threads", s->common.threads, "CPU threads (default: all cores)")
-      ->check(whole_number(1, 1024));
-  command->callback([s] {
+  command.flag("--network", s->fit.network,
+               "Train all weights, not only the embedding rows of the task.");
+  add_fit_options(command, s->fit);
+  s->common.add_threads(command);
+  command.action([s] {
     check_settings(s->fit.overrides);
     adapt(*s);
   });

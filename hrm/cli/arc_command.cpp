@@ -22,23 +22,22 @@ struct PredictSettings {
   bool json = false, shuffle = false;
   CommonOptions common;
 
-  void add(CLI::App& command) {
-    command.add_option("--run", run, "run folder")->required();
-    command.add_option("--checkpoint", checkpoint, "best (default), last, or a checkpoint folder");
-    command.add_option("--data", data, "data set folder (default: the one trained on)");
-    command
-        .add_option("--variants", variants,
-                    "that vote, besides each task itself (default: all of the data set)")
-        ->check(whole_number(0, 1000000));
-    command.add_option("--kinds", kinds,
-                       "of variants that vote: all, none, or rotation,flip,... (not with "
-                       "conditioning=variant, which knows those of training alone)");
-    command.add_option("--seed", seed, "of variants (likewise)")->check(whole_number(0));
-    command.add_option("--segments", options.segments, "per puzzle (default: as trained)")
-        ->check(whole_number(1, 100000));
-    command.add_flag("--halt", options.halting, "stop a puzzle when the q head says so");
-    command.add_option("--batch", options.batch_size, "puzzles at once")
-        ->check(whole_number(1, 1 << 20));
+  void add(Command command, bool run_required) {
+    command.text("--run", run, "The run folder of the model.").required(run_required);
+    command.text("--checkpoint", checkpoint, kCheckpointHelp);
+    command.text("--data", data, kDataHelp);
+    command.whole_number("--variants", variants, 0, 1000000,
+                         "Variants of each task that vote, besides the task itself (default: all "
+                         "of the data set).");
+    command.text("--kinds", kinds,
+                 "How the variants that vote may differ from the task: all, none, or some of "
+                 "rotation, flip, transpose, colour, with commas between them. Not with "
+                 "conditioning=variant, where the model knows the variants of its training alone.");
+    command.whole_number("--seed", seed, 0,
+                         "The seed of the variants. Not with conditioning=variant.");
+    command.whole_number("--segments", options.segments, 1, 100000, kSegmentsHelp);
+    command.flag("--halt", options.halting, kHaltHelp);
+    command.whole_number("--batch", options.batch_size, 1, 1 << 20, kBatchHelp);
     common.add(command);
   }
 };
@@ -187,37 +186,51 @@ void show(ShowSettings s) {
   print("{}\n", s.out);
 }
 
-}  // namespace
-
-void add_arc_command(CLI::App& app) {
-  CLI::App* arc = app.add_subcommand("arc", "ARC: predict by voting, look at tasks, farm");
-  arc->require_subcommand(1);
-  CLI::App* p = arc->add_subcommand("predict", "Vote over variants, score, write submission.json");
+void add_predict_command(Command arc) {
+  const Command command = arc.command(
+      "predict", "Answer tasks by a vote over their variants; score, and write submission.json.");
   auto s = std::make_shared<PredictSettings>();
-  s->add(*p);
-  p->add_option("--task", s->tasks, "these tasks alone")->type_name("ID...");
-  p->add_option("--out", s->out, "folder to write (default: RUN/predictions)");
-  p->add_flag("--json", s->json, "print the scores as JSON");
-  p->add_flag("--shuffle", s->shuffle, "give every puzzle the embedding of another");
-  p->callback([s] { predict(*s); });
+  s->add(command, true);
+  command.texts("--task", s->tasks, "Answer these tasks alone.").shown_as("ID...");
+  command.text("--out", s->out, "The folder to write (default: RUN/predictions).");
+  command.flag("--json", s->json, "Print the scores as JSON.");
+  command.flag("--shuffle", s->shuffle,
+               "Give every puzzle the embedding of another: what is still solved does not come "
+               "from it.");
+  command.action([s] { predict(*s); });
+}
 
-  CLI::App* c = arc->add_subcommand("score", "Score a submission.json against the answers");
+void add_score_command(Command arc) {
+  const Command command = arc.command("score", "Score a submission.json against the answers.");
   auto file = std::make_shared<std::string>();
   auto answers = std::make_shared<std::vector<std::string>>();
-  c->add_option("submission", *file, "Kaggle's file")->required();
-  c->add_option("--from", *answers, "folders or files of tasks")->required();
-  c->callback([=] { score_file(*file, *answers); });
+  command.text("submission", *file, "The file in Kaggle's form.").required();
+  command.texts("--from", *answers, kTasksHelp).required();
+  command.action([=] { score_file(*file, *answers); });
+}
 
-  CLI::App* v = arc->add_subcommand("show", "A task in colours: terminal, HTML or SVG");
-  auto w = std::make_shared<ShowSettings>();
-  w->add(*v);
-  v->get_option("--run")->required(false);
-  v->add_option("task", w->task, "its name")->required();
-  v->add_option("--from", w->from, "folders or files of tasks");
-  v->add_option("--out", w->out, "FILE.html or FILE.svg (default: the terminal)");
-  v->footer("With --run: the prediction after every segment, and the votes of --variants.");
-  v->callback([w] { show(*w); });
-  add_farm_commands(*arc);
+void add_show_command(Command arc) {
+  const Command command =
+      arc.command("show", "Draw a task in colours: in the terminal, as HTML or as SVG.");
+  auto s = std::make_shared<ShowSettings>();
+  s->add(command, false);
+  command.text("task", s->task, "The name of the task.").required();
+  command.texts("--from", s->from, kTasksHelp);
+  command.text("--out", s->out, "FILE.html or FILE.svg (default: the terminal).");
+  command.footer(
+      "With --run it also shows the prediction after every segment, and the votes of --variants.");
+  command.action([s] { show(*s); });
+}
+
+}  // namespace
+
+void add_arc_command(Command app) {
+  const Command arc =
+      app.command("arc", "ARC tasks: answer them by voting, draw them, train one model for each.");
+  add_predict_command(arc);
+  add_score_command(arc);
+  add_show_command(arc);
+  add_farm_commands(arc);
 }
 
 }  // namespace hrm

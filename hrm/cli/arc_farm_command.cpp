@@ -27,17 +27,20 @@ struct FarmSettings {
   int jobs = 0;
   CommonOptions common;
 
-  void add(CLI::App& command) {
-    command.add_option("--from", from, "folders or files of tasks")->required();
-    command.add_option("--task", tasks, "these tasks alone")->type_name("ID...");
-    command.add_option("--out", out, "folder of the runs and results.jsonl")->required();
-    command.add_option("--preset", preset, "of each model (default arc-task)");
-    command.add_option("--init", init, "adapt this run instead of starting from scratch");
-    command.add_option("--checkpoint", checkpoint,
-                       "with --init: best (default), last, or a folder");
-    command.add_flag("--network,!--rows-only", fit.network, "with --init: train the weights, too");
-    command.add_option("--threads", common.threads, "cores in all (default: every one)")
-        ->check(whole_number(1, 1024));
+  void add(Command command) {
+    command.texts("--from", from, kTasksHelp).required();
+    command.texts("--task", tasks, "Take these tasks alone.").shown_as("ID...");
+    command.text("--out", out, "The folder of the runs and of results.jsonl.").required();
+    command.text("--preset", preset, "The settings of each model (default arc-task).");
+    command.text("--init", init, "Adapt the model of this run instead of starting from scratch.");
+    command.text(
+        "--checkpoint", checkpoint,
+        "With --init: which of its weights: best (default), last, or a checkpoint folder.");
+    command.flag("--network,!--rows-only", fit.network,
+                 "With --init: train all weights (default), or the embedding rows of the task "
+                 "alone.");
+    command.whole_number("--threads", common.threads, 1, 1024,
+                         "CPU cores for all models together (default: all).");
     add_fit_options(command, fit);
   }
 };
@@ -236,30 +239,31 @@ void farm(const FarmSettings& s) {
   }
   if (const int status = StopSignals::exit_status()) {
     print(stderr, "stopped; the same command goes on with what is left\n");
-    throw CLI::RuntimeError(status);
+    throw ExitStatus{status};
   }
   print_farm(lines, results);
 }
 
 }  // namespace
 
-void add_farm_commands(CLI::App& arc) {
-  CLI::App* f = arc.add_subcommand("farm", "Train a small model for each task alone, side by side");
-  auto t = std::make_shared<FarmSettings>();
-  t->add(*f);
-  f->add_option("--jobs", t->jobs, "models at a time (default: one a core)")
-      ->check(whole_number(1, 4096));
-  f->footer("Run again, it goes on with what is left.");
-  f->callback([t] {
-    check_settings(t->fit.overrides);
-    farm(*t);
+void add_farm_commands(Command arc) {
+  const Command command =
+      arc.command("farm", "Train a small model on each task alone, several side by side.");
+  auto s = std::make_shared<FarmSettings>();
+  s->add(command);
+  command.whole_number("--jobs", s->jobs, 1, 4096,
+                       "Models that train at a time (default: one for each core).");
+  command.footer("The same command goes on with what is left.");
+  command.action([s] {
+    check_settings(s->fit.overrides);
+    farm(*s);
   });
 
-  CLI::App* one = arc.add_subcommand("farm-task", "What farm runs for each task");
-  one->group("");  // not in the help
-  auto o = std::make_shared<FarmSettings>();
-  o->add(*one);
-  one->callback([o] { farm_task(*o); });
+  const Command one = arc.command("farm-task", "What farm runs for each task.");
+  one.hide();
+  auto t = std::make_shared<FarmSettings>();
+  t->add(one);
+  one.action([t] { farm_task(*t); });
 }
 
 }  // namespace hrm

@@ -22,7 +22,7 @@ void stop_if_asked() {
   const int status = StopSignals::exit_status();
   if (status == 0) return;
   print(stderr, "stopped; nothing is kept of it\n");
-  throw CLI::RuntimeError(status);
+  throw ExitStatus{status};
 }
 
 // Forgets the run in a folder, unless it has come to its end.
@@ -97,18 +97,17 @@ void train_to_end(Trainer& trainer, int64_t total_steps, bool progress) {
 
 }  // namespace
 
-void add_fit_options(CLI::App& command, FitSettings& fit) {
-  command.add_option("--budget", fit.budget, "time of training: 60s, 5m, 1h (default 60s a task)")
-      ->transform(duration());
-  command.add_option("--variants", fit.variants, "of the task, to train on (default 100)")
-      ->check(whole_number(0, 100000));
-  command.add_option("--kinds", fit.kinds,
-                     "of variants: all (default), none, or of rotation,flip,transpose,colour,"
-                     "translation");
-  command.add_option("--pool", fit.pool, "of them, that vote (default 100)")
-      ->check(whole_number(0, 100000));
-  command.add_option("--set", fit.overrides, "change any setting: key=value")
-      ->type_name("KEY=VALUE");
+void add_fit_options(Command command, FitSettings& fit) {
+  command.duration("--budget", fit.budget,
+                   "How long to train on a task: 60s, 5m, 1h (default 60s).");
+  command.whole_number("--variants", fit.variants, 0, 100000,
+                       "Variants of the task to train on, besides itself (default 100).");
+  command.text("--kinds", fit.kinds,
+               "How variants may differ from the task: all (default), none, or some of rotation, "
+               "flip, transpose, colour, translation, with commas between them.");
+  command.whole_number("--pool", fit.pool, 0, 100000,
+                       "How many of the variants vote on the answer (default 100).");
+  command.texts("--set", fit.overrides, kSetHelp).shown_as("KEY=VALUE");
 }
 
 int canvas_of(const ModelConfig& m) { return static_cast<int>(std::lround(std::sqrt(m.seq_len))); }

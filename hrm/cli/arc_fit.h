@@ -19,7 +19,7 @@ struct FitSettings {
   std::vector<std::string> overrides;  // of the configuration
 };
 
-void add_fit_options(CLI::App& command, FitSettings& fit);
+void add_fit_options(Command command, FitSettings& fit);
 
 // Side of the canvas of an ARC model.
 int canvas_of(const ModelConfig& model);

@@ -2,9 +2,7 @@
 // does.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
-#include "hrm/cli/options.h"
+#include "hrm/cli/command.h"
 #include "hrm/eval/evaluate.h"
 #include "hrm/train/trainer.h"
 
@@ -17,49 +15,56 @@ inline constexpr int kExitError = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitNo = 3;
 
-void add_demo_command(CLI::App& app);
-void add_train_command(CLI::App& app);
-void add_eval_command(CLI::App& app);
-void add_solve_command(CLI::App& app);
-void add_report_command(CLI::App& app);
-void add_info_command(CLI::App& app);
-void add_import_command(CLI::App& app);
-void add_export_command(CLI::App& app);
-void add_data_command(CLI::App& app);
-void add_audit_command(CLI::App& app);
-void add_arc_command(CLI::App& app);
-void add_adapt_command(CLI::App& app);
-void add_lab_command(CLI::App& app);
-void add_compare_command(CLI::App& app);
-void add_metrics_command(CLI::App& app);
+void add_demo_command(Command app);
+void add_train_command(Command app);
+void add_eval_command(Command app);
+void add_solve_command(Command app);
+void add_report_command(Command app);
+void add_info_command(Command app);
+void add_import_command(Command app);
+void add_export_command(Command app);
+void add_data_command(Command app);
+void add_audit_command(Command app);
+void add_arc_command(Command app);
+void add_adapt_command(Command app);
+void add_lab_command(Command app);
+void add_compare_command(Command app);
+void add_metrics_command(Command app);
 
 // Of `hrm arc`: farm, and farm-task, which it runs for each task.
-void add_farm_commands(CLI::App& arc);
+void add_farm_commands(Command arc);
 
 // The subcommands of `hrm lab`.
-void add_experiment_commands(CLI::App& lab);  // figure, run, list
-void add_gradients_command(CLI::App& lab);    // gradients
+void add_experiment_commands(Command lab);  // figure, run, list
+void add_gradients_command(Command lab);    // gradients
 // An experiment of the project by its name, with the defaults of `hrm lab figure`.
 void run_figure(const std::string& name);
 
-// An option that takes the names of an enum. `value` must outlive the command.
-template <class E>
-CLI::Option* add_choice(CLI::App& command, const std::string& name, E& value,
-                        const std::string& help) {
-  const auto& names = EnumNames<E>::names;
-  const auto set = [&](const std::string& text) {
-    value = static_cast<E>(std::find(names.begin(), names.end(), text) - names.begin());
-  };
-  return command.add_option_function<std::string>(name, set, help)->check(one_of(names));
-}
+// What help says of options that several commands have.
+inline constexpr const char* kCheckpointHelp =
+    "Which weights of the run: best (default), last, or a checkpoint folder.";
+inline constexpr const char* kDataHelp =
+    "The data set folder (default: the one that the run was trained on).";
+inline constexpr const char* kSegmentsHelp =
+    "The most segments a puzzle gets (default: as in training; more or fewer work, too).";
+inline constexpr const char* kHaltHelp = "Stop a puzzle as soon as the model's Q head says so.";
+inline constexpr const char* kBatchHelp = "Puzzles that are computed at once.";
+inline constexpr const char* kTasksHelp = "Files of ARC tasks, or folders, searched to any depth.";
+inline constexpr const char* kSetHelp = "Change any setting; `hrm info` lists them.";
+inline constexpr const char* kTrainSeedHelp =
+    "The seed of the weights, of the order of examples and of exploration.";
+inline constexpr const char* kDataSeedHelp = "The seed of the puzzles and of the split.";
+inline constexpr const char* kReplaceHelp = "Replace the data set that the folder holds.";
+inline constexpr const char* kSummaryHelp = "Print the summary as JSON.";
 
 // Options that several commands share.
 struct CommonOptions {
   int threads = 0;  // 0: what OpenMP finds
   std::string device_name = "cpu";
   bool tf32 = false;
-  void add(CLI::App& command);
-  void apply() const;  // checks them, sets the number of threads, opens the GPU
+  void add(Command command);
+  void add_threads(Command command);  // --threads alone
+  void apply() const;                 // checks them, sets the number of threads, opens the GPU
   Device device() const { return device_name == "cuda" ? Device::cuda : Device::cpu; }
 };
 

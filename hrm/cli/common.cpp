@@ -52,12 +52,17 @@ void set_command_line(int argc, char** argv) {
   }
 }
 
-void CommonOptions::add(CLI::App& command) {
-  command.add_option("--threads", threads, "CPU threads (default: all cores)")
-      ->check(whole_number(1, 1024));
-  command.add_option("--device", device_name, "cpu (default) or cuda")
-      ->check(one_of({"cpu", "cuda"}));
-  command.add_flag("--tf32", tf32, "on a GPU: f32 products on the tensor cores, 10-bit operands");
+void CommonOptions::add_threads(Command command) {
+  command.whole_number("--threads", threads, 1, 1024, "CPU threads (default: one for each core).");
+}
+
+void CommonOptions::add(Command command) {
+  add_threads(command);
+  command.choice("--device", device_name, {"cpu", "cuda"},
+                 "Where to compute: cpu (default) or cuda, the GPU.");
+  command.flag("--tf32", tf32,
+               "On a GPU: multiply f32 matrices on the tensor cores, which round the operands to "
+               "10 bits.");
 }
 
 void CommonOptions::apply() const {

@@ -140,25 +140,26 @@ void write_metrics(const std::string& folder, const std::string& csv,
 
 }  // namespace
 
-void add_compare_command(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("compare", "Curves and tables of several runs on one page");
+void add_compare_command(Command app) {
+  const Command command =
+      app.command("compare", "Show the curves and tables of several runs on one page.");
   auto runs = std::make_shared<std::vector<std::string>>();
   auto out = std::make_shared<std::string>("compare.html");
-  command->add_option("runs", *runs, "run folders")->required();
-  command->add_option("--out", *out, "page to write (default compare.html)");
-  command->callback([=] { compare(*runs, *out); });
+  command.texts("runs", *runs, "The run folders.").required();
+  command.text("--out", *out, "The page to write (default compare.html).");
+  command.action([=] { compare(*runs, *out); });
 }
 
-void add_metrics_command(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("metrics", "The metrics of a run as CSV or TensorBoard events");
-  auto run = std::make_shared<std::string>(), csv = std::make_shared<std::string>(),
-       tensorboard = std::make_shared<std::string>();
-  command->add_option("run", *run, "run folder")->required();
-  command->add_option("--csv", *csv, "file to write");
-  command->add_option("--tensorboard", *tensorboard, "folder to write an event file in");
-  command->callback([=] { write_metrics(*run, *csv, *tensorboard); });
+void add_metrics_command(Command app) {
+  const Command command =
+      app.command("metrics", "Write the metrics of a run as CSV or as TensorBoard events.");
+  auto run = std::make_shared<std::string>();
+  auto csv = std::make_shared<std::string>();
+  auto tensorboard = std::make_shared<std::string>();
+  command.text("run", *run, "The run folder.").required();
+  command.text("--csv", *csv, "The CSV file to write.");
+  command.text("--tensorboard", *tensorboard, "The folder to write an event file in.");
+  command.action([=] { write_metrics(*run, *csv, *tensorboard); });
 }
 
 }  // namespace hrm

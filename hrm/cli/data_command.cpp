@@ -222,7 +222,7 @@ void audit(const std::vector<std::string>& from, bool json) {
         format_count(a.checked), format_count(a.pairs.size()), format_count(a.tasks.size()),
         format_count(a.equal_outputs));
   }
-  if (!clean) throw CLI::RuntimeError(kExitNo);
+  if (!clean) throw ExitStatus{kExitNo};
 }
 
 void show(const std::string& folder, const std::string& split, int64_t index, int64_t count) {
@@ -264,172 +264,190 @@ void make_generated(const TaskKind& kind, GeneratedOptions o) {
   print_summary(summary, o.out, preset_for(kind.name), o.json);
 }
 
-void add_generated_command(CLI::App& data, const TaskKind& kind) {
-  CLI::App* command = data.add_subcommand(kind.name, std::string("Generated: ") + kind.help);
+void add_generated_command(Command data, const TaskKind& kind) {
+  const Generator& generator = *kind.generator;
+  const Command command = data.command(kind.name, fmt::format("Generated puzzles: {}.", kind.help));
   auto o = std::make_shared<GeneratedOptions>();
-  command->add_option("--out", o->out, "folder to make")->required();
+  command.text("--out", o->out, "The folder to make.").required();
+  command.whole_number("--side", o->build.side, generator.smallest, generator.largest,
+                       fmt::format("Cells in a row (default {}).", generator.side));
+  command.whole_number("--count", o->build.count, 1, kMostPuzzles,
+                       "Puzzles to generate (default 5000).");
+  command.whole_number("--test", o->build.test_count, 0,
+                       "Puzzles to hold out for testing, in whole symmetry classes (default 500).");
+  command.whole_number("--seed", o->build.seed, 0, kDataSeedHelp);
+  command.flag("--replace", o->build.replace, kReplaceHelp);
+  command.flag("--json", o->json, kSummaryHelp);
+  command.action([&kind, o] { make_generated(kind, *o); });
+}
+
+void add_sudoku_command(Command data) {
+  const Command command = data.command("sudoku", "Sudoku puzzles, generated or from a file.");
+  auto o = std::make_shared<SudokuOptions>();
+  o->build.count = -1;
+  command.text("--out", o->out, "The folder to make.").required();
+  command.choice("--side", o->side, {4, 6, 9}, "Cells in a row: 4, 6 or 9 (default 9).");
+  const Option from = command.text(
+      "--from", o->from,
+      "Read puzzles from this file: one on each line ('.' or 0 for an open cell), or CSV with "
+      "source,question,answer,rating; - is the standard input.");
+  command.whole_number(
+      "--count", o->build.count, 1, kMostPuzzles,
+      "Puzzles to generate (default 10000), or the most to read from a file (default all).");
   command
-      ->add_option("--side", o->build.side,
-                   "cells a side (default " + std::to_string(kind.generator->side) + ")")
-      ->check(whole_number(kind.generator->smallest, kind.generator->largest));
-  command->add_option("--count", o->build.count, "puzzles to generate (default 5000)")
-      ->check(whole_number(1, kMostPuzzles));
+      .text("--givens", o->givens, "LOW-HIGH: how many cells of a generated puzzle are filled in.")
+      .excludes(from);
   command
-      ->add_option("--test", o->build.test_count,
-                   "test puzzles, in whole symmetry classes (default 500)")
-      ->check(whole_number(0));
-  command->add_option("--seed", o->build.seed, "seed of puzzles and split")->check(whole_number(0));
-  command->add_flag("--replace", o->build.replace, "write an existing data set anew");
-  command->add_flag("--json", o->json, "print the summary as JSON");
-  command->callback([&kind, o] { make_generated(kind, *o); });
+      .flag("--minimal", o->build.minimal,
+            "Generate puzzles of which no filled-in cell can be left out.")
+      .excludes(from);
+  command.whole_number("--min-rating", o->build.min_rating, 0,
+                       "Take only puzzles that need at least this many guesses.");
+  command.whole_number(
+      "--test", o->build.test_count, 0,
+      "Puzzles to hold out for testing, in whole symmetry classes (default 1000).");
+  command.whole_number("--subsample-train", o->build.subsample_train, 0,
+                       "Keep this many training puzzles, drawn at random (default all).");
+  command.whole_number("--augment", o->build.augment, 0, 1000000,
+                       "Symmetric copies to store of each training puzzle (default 0: training "
+                       "draws its own).");
+  command.whole_number("--seed", o->build.seed, 0, kDataSeedHelp);
+  command.flag("--replace", o->build.replace, kReplaceHelp);
+  command.flag("--json", o->json, kSummaryHelp);
+  command.footer(
+      "The symmetric copies of a puzzle (relabelled, turned, bands swapped) are one class, which\n"
+      "stays on one side of the split.\n"
+      "A call that is killed leaves OUT.tmp; the next one with the same --out removes it.");
+  command.action([o] { make_sudoku(*o); });
+}
+
+void add_maze_command(Command data) {
+  const Command command = data.command("maze", "Mazes, generated or from a CSV file.");
+  auto o = std::make_shared<MazeOptions>();
+  command.text("--out", o->out, "The folder to make.").required();
+  const Option from = command.text("--from", o->from,
+                                   "Read a CSV file with source,question,answer,rating; - is the "
+                                   "standard input.");
+  command.whole_number("--size", o->build.side, 3, 200, "Cells in a row (default 30).")
+      .excludes(from);
+  command
+      .whole_number("--count", o->build.count, 1, kMostPuzzles, "Mazes to generate (default 2000).")
+      .excludes(from);
+  const Option test = command.whole_number("--test", o->build.test_count, 0,
+                                           "Mazes to hold out for testing (default 1000).");
+  command
+      .whole_number("--min-path", o->build.min_path, 0,
+                    "The fewest steps from S to G (default size^2 / 8.2).")
+      .excludes(from);
+  command.flag("--unique", o->build.unique, "Make only mazes with a single shortest path.")
+      .excludes(from);
+  command
+      .text("--walls", o->walls, "LOW-HIGH: the share of cells that are walls (default 0.3-0.5).")
+      .excludes(from);
+  command.text("--test-from", o->test_from, "Read the mazes to hold out from this CSV file.")
+      .excludes(test);
+  command.text("--csv", o->csv, "Write the mazes as such a CSV file, too.");
+  command.whole_number("--seed", o->build.seed, 0, kDataSeedHelp);
+  command.flag("--replace", o->build.replace, kReplaceHelp);
+  command.flag("--json", o->json, kSummaryHelp);
+  command.action([o] { make_mazes(*o); });
+}
+
+void add_arc_data_command(Command data) {
+  const Command command =
+      data.command("arc", "ARC tasks: ARC-AGI-1, ARC-AGI-2, ConceptARC, or Kaggle's files.");
+  auto o = std::make_shared<ArcOptions>();
+  command.texts("--from", o->from, kTasksHelp).required();
+  command.text("--out", o->out, "The folder to make.").required();
+  command.choice("--form", o->form, {"compact", "official"},
+                 "compact (default) makes the variants on the fly; official stores all of them, "
+                 "as the official code does.");
+  command.whole_number("--variants", o->build.options.variants, 0, 1000000,
+                       "Variants of each task (default 1000).");
+  command.text("--kinds", o->kinds,
+               "How variants may differ from the task: all (default), none, or some of rotation, "
+               "flip, transpose, colour, translation, with commas between them.");
+  command.choice("--only", o->only, {"all", "evaluation"},
+                 "all tasks (default), or evaluation: leave out the training tasks.");
+  command.texts("--task", o->build.only_tasks, "Take these tasks alone.").shown_as("ID...");
+  command.texts("--without", o->build.without, "Leave out these tasks.").shown_as("ID...");
+  command.text("--canvas", o->canvas,
+               "Side of the square that holds every grid: 30 (default, official), a smaller "
+               "number, or auto for the smallest that fits all.");
+  command.whole_number("--seed", o->build.options.seed, 0,
+                       "The seed of the variants and of translations.");
+  command.flag("--replace", o->build.replace, kReplaceHelp);
+  command.flag("--json", o->json, kSummaryHelp);
+  command.footer(
+      "The demonstrations of all tasks and the tests of training tasks are for training; the\n"
+      "tests of tasks in a folder \"evaluation\" are held out.");
+  command.action([o] { make_arc(*o); });
+}
+
+struct TokenOptions {
+  std::string from, out;
+  bool replace = false, json = false;
+};
+
+void add_tokens_command(Command data) {
+  const Command command = data.command("tokens", "A task of your own, from a CSV of tokens.");
+  auto o = std::make_shared<TokenOptions>();
+  command
+      .text("--from", o->from,
+            "A CSV file with the columns inputs and labels (and split, puzzle); - is the standard "
+            "input.")
+      .required();
+  command.text("--out", o->out, "The folder to make.").required();
+  command.flag("--replace", o->replace, kReplaceHelp);
+  command.flag("--json", o->json, kSummaryHelp);
+  command.footer(
+      "Its lines:  inputs,labels,split,puzzle\n"
+      "            1 2 3 0,3 2 1 -100,train,reverse\n"
+      "A label of -100 is not supervised. A field may stand in quotes.");
+  command.action([o] {
+    print_summary(build_tokens(o->from, o->out, o->replace), o->out, "sudoku4", o->json);
+    if (!o->json) print("sudoku4 is a small model of any tokens; `hrm info` lists others\n");
+  });
+}
+
+struct ShowOptions {
+  std::string folder, split = "train";
+  int64_t index = 0, count = 1;
+};
+
+void add_show_command(Command data) {
+  const Command command = data.command("show", "Print examples of a data set.");
+  auto o = std::make_shared<ShowOptions>();
+  command.text("folder", o->folder, "The data set folder.").required();
+  command.choice("--split", o->split, {"train", "test"},
+                 "Which examples: train (default) or test.");
+  command.whole_number("--index", o->index, 0, "The first example to print (default 0).");
+  command.whole_number("--count", o->count, 1, "How many examples to print (default 1).");
+  command.action([o] { show(o->folder, o->split, o->index, o->count); });
 }
 
 }  // namespace
 
-void add_data_command(CLI::App& app) {
-  CLI::App* data = app.add_subcommand("data", "Make and look at data sets");
-  data->require_subcommand(1);
-
-  CLI::App* sudoku = data->add_subcommand("sudoku", "Sudoku puzzles, generated or from a file");
-  auto o = std::make_shared<SudokuOptions>();
-  o->build.count = -1;
-  sudoku->add_option("--out", o->out, "folder to make")->required();
-  sudoku->add_option("--side", o->side, "4, 6 or 9 (default 9)")->check(one_of({"4", "6", "9"}));
-  CLI::Option* from = sudoku->add_option(
-      "--from", o->from,
-      "one puzzle a line ('.' blank), or CSV source,question,answer,rating; - is "
-      "standard input");
-  sudoku
-      ->add_option("--count", o->build.count,
-                   "puzzles to generate (default 10000), or the most to read (default all)")
-      ->check(whole_number(1, kMostPuzzles));
-  sudoku->add_option("--givens", o->givens, "range of givens of generated puzzles: LOW-HIGH")
-      ->excludes(from);
-  sudoku->add_flag("--minimal", o->build.minimal, "generate puzzles with no given to spare")
-      ->excludes(from);
-  sudoku->add_option("--min-rating", o->build.min_rating, "only puzzles of so many guesses")
-      ->check(whole_number(0));
-  sudoku
-      ->add_option("--test", o->build.test_count,
-                   "test puzzles, in whole symmetry classes (default 1000)")
-      ->check(whole_number(0));
-  sudoku
-      ->add_option("--subsample-train", o->build.subsample_train,
-                   "keep so many training puzzles, drawn at random (default all)")
-      ->check(whole_number(0));
-  sudoku
-      ->add_option("--augment", o->build.augment,
-                   "symmetric copies to store per puzzle (training also draws them on the fly)")
-      ->check(whole_number(0, 1000000));
-  sudoku->add_option("--seed", o->build.seed, "seed of puzzles and split")->check(whole_number(0));
-  sudoku->add_flag("--replace", o->build.replace, "write an existing data set anew");
-  sudoku->add_flag("--json", o->json, "print the summary as JSON");
-  sudoku->footer(
-      "Symmetric copies of a puzzle (relabelled, turned, bands swapped) are one class "
-      "and stay on one side of the split.\n"
-      "A call that is killed leaves OUT.tmp; the next one with the same --out removes it.");
-  sudoku->callback([o] { make_sudoku(*o); });
-
+void add_data_command(Command app) {
+  const Command data = app.command("data", "Make data sets, and look at them.");
+  add_sudoku_command(data);
   for (const TaskKind& kind : task_kinds())
-    if (kind.generator) add_generated_command(*data, kind);
-
-  CLI::App* maze = data->add_subcommand("maze", "Mazes, generated or from a CSV");
-  auto m = std::make_shared<MazeOptions>();
-  maze->add_option("--out", m->out, "folder to make")->required();
-  maze->add_option("--size", m->build.side, "cells a side (default 30)")
-      ->check(whole_number(3, 200));
-  maze->add_option("--count", m->build.count, "mazes to generate (default 2000)")
-      ->check(whole_number(1, kMostPuzzles));
-  maze->add_option("--test", m->build.test_count, "of them in the test split (default 1000)")
-      ->check(whole_number(0));
-  maze->add_option("--min-path", m->build.min_path,
-                   "steps from S to G, at least (default size^2 / 8.2)")
-      ->check(whole_number(0));
-  maze->add_flag("--unique", m->build.unique, "only mazes with one shortest path");
-  maze->add_option("--walls", m->walls, "share of walls, LOW-HIGH (default 0.3-0.5)");
-  CLI::Option* from_csv = maze->add_option(
-      "--from", m->from, "read a CSV source,question,answer,rating (- is standard input)");
-  for (const char* generated : {"--size", "--count", "--min-path", "--unique", "--walls"})
-    maze->get_option(generated)->excludes(from_csv);
-  maze->add_option("--test-from", m->test_from, "a CSV of the test mazes")
-      ->excludes(maze->get_option("--test"));
-  maze->add_option("--csv", m->csv, "write the mazes as such a CSV, too");
-  maze->add_option("--seed", m->build.seed, "seed of mazes and split")->check(whole_number(0));
-  maze->add_flag("--replace", m->build.replace, "write an existing data set anew");
-  maze->add_flag("--json", m->json, "print the summary as JSON");
-  maze->callback([m] { make_mazes(*m); });
-
-  CLI::App* arc = data->add_subcommand("arc", "ARC-AGI-1, ARC-AGI-2, ConceptARC, Kaggle's files");
-  auto a = std::make_shared<ArcOptions>();
-  arc->add_option("--from", a->from, "folders (searched to any depth) or files of tasks")
-      ->required();
-  arc->add_option("--out", a->out, "folder to make")->required();
-  arc->add_option("--form", a->form,
-                  "compact (default): variants made on the fly; official: arrays")
-      ->check(one_of({"compact", "official"}));
-  arc->add_option("--variants", a->build.options.variants, "of each task (default 1000)")
-      ->check(whole_number(0, 1000000));
-  arc->add_option("--kinds", a->kinds,
-                  "all (default), none, or of rotation,flip,transpose,colour,translation");
-  arc->add_option("--only", a->only, "evaluation: leave out training tasks")
-      ->check(one_of({"all", "evaluation"}));
-  arc->add_option("--task", a->build.only_tasks, "these tasks alone")->type_name("ID...");
-  arc->add_option("--without", a->build.without, "leave out these tasks")->type_name("ID...");
-  arc->add_option("--canvas", a->canvas,
-                  "its side: 30 (default, official), a smaller one, or auto: as small as fits");
-  arc->add_option("--seed", a->build.options.seed, "seed of variants and translations")
-      ->check(whole_number(0));
-  arc->add_flag("--replace", a->build.replace, "write an existing data set anew");
-  arc->add_flag("--json", a->json, "print the summary as JSON");
-  arc->footer(
-      "Demonstrations of all tasks and the tests of training tasks are for training, the\n"
-      "tests of tasks in a folder \"evaluation\" are held out.");
-  arc->callback([a] { make_arc(*a); });
-
-  CLI::App* tokens = data->add_subcommand("tokens", "An own task from a CSV of tokens");
-  struct TokenOptions {
-    std::string from, out;
-    bool replace = false, json = false;
-  };
-  auto t = std::make_shared<TokenOptions>();
-  tokens
-      ->add_option("--from", t->from,
-                   "CSV with columns inputs, labels (split, puzzle); - is standard input")
-      ->required();
-  tokens->add_option("--out", t->out, "folder to make")->required();
-  tokens->add_flag("--replace", t->replace, "write an existing data set anew");
-  tokens->add_flag("--json", t->json, "print the summary as JSON");
-  tokens->footer(
-      "Its lines:  inputs,labels,split,puzzle\n"
-      "            1 2 3 0,3 2 1 -100,train,reverse\n"
-      "A label of -100 is not supervised. A field may stand in quotes.");
-  tokens->callback([t] {
-    print_summary(build_tokens(t->from, t->out, t->replace), t->out, "sudoku4", t->json);
-    if (!t->json) print("sudoku4 is a small model of any tokens; `hrm info` lists others\n");
-  });
-
-  CLI::App* view = data->add_subcommand("show", "Print examples of a data set");
-  struct ShowOptions {
-    std::string folder, split = "train";
-    int64_t index = 0, count = 1;
-  };
-  auto v = std::make_shared<ShowOptions>();
-  view->add_option("folder", v->folder, "data set")->required();
-  view->add_option("--split", v->split, "train or test")->check(one_of({"train", "test"}));
-  view->add_option("--index", v->index, "first example")->check(whole_number(0));
-  view->add_option("--count", v->count, "how many")->check(whole_number(1));
-  view->callback([v] { show(v->folder, v->split, v->index, v->count); });
+    if (kind.generator) add_generated_command(data, kind);
+  add_maze_command(data);
+  add_arc_data_command(data);
+  add_tokens_command(data);
+  add_show_command(data);
 }
 
-void add_audit_command(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("audit", "ARC: what training knows of the tasks that are evaluated");
+void add_audit_command(Command app) {
+  const Command command =
+      app.command("audit", "ARC: look for what training knows of the tasks that are evaluated.");
   auto from = std::make_shared<std::vector<std::string>>();
   auto json = std::make_shared<bool>(false);
-  command->add_option("dir", *from, "an ARC data set, or folders of tasks")->required();
-  command->add_flag("--json", *json, "print JSON");
-  command->footer("Exit status 3 if anything is shared, 1 for an error.");
-  command->callback([=] { audit(*from, *json); });
+  command.texts("dir", *from, "An ARC data set, or folders of tasks.").required();
+  command.flag("--json", *json, "Print JSON.");
+  command.footer("The exit status is 3 if anything is shared, 1 for an error.");
+  command.action([=] { audit(*from, *json); });
 }
 
 }  // namespace hrm

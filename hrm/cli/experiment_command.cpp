@@ -19,20 +19,20 @@ struct Settings {
   ExperimentOptions what;
   RunOptions how;
 
-  void add(CLI::App& command) {
-    command.add_option("--out", out, "folder of data, models and results (default runs/lab)");
-    command.add_flag("--full", what.full, "the published sizes: days on a GPU");
-    command.add_option("--arc", arc, "folder with ARC's training and evaluation");
-    command.add_option("--only", what.only, "these models alone: loops=4,seed=1");
-    command.add_option("--set", what.settings, "change any setting of every model: key=value")
-        ->type_name("KEY=VALUE");
-    command.add_option("--jobs", how.jobs, "models at a time (default: one a core)")
-        ->check(whole_number(1, 4096));
-    command.add_option("--threads", how.threads, "of each model (default 1)")
-        ->check(whole_number(1, 1024));
-    command.add_option("--device", device, "cpu (default) or cuda, for the training")
-        ->check(one_of({"cpu", "cuda"}));
-    command.footer("Run again, it goes on with what is left and draws its page anew.");
+  void add(Command command) {
+    command.text("--out", out, "The folder of data, models and results (default runs/lab).");
+    command.flag("--full", what.full, "Use the published sizes, which take days on a GPU.");
+    command.text("--arc", arc, "The folder that holds ARC's folders training and evaluation.");
+    command.text("--only", what.only, "Train these models alone, such as loops=4,seed=1.");
+    command.texts("--set", what.settings, "Change any setting of every model.")
+        .shown_as("KEY=VALUE");
+    command.whole_number("--jobs", how.jobs, 1, 4096,
+                         "Models that train at a time (default: one for each core).");
+    command.whole_number("--threads", how.threads, 1, 1024,
+                         "CPU threads of each model (default 1).");
+    command.choice("--device", device, {"cpu", "cuda"},
+                   "Where to train: cpu (default) or cuda, the GPU.");
+    command.footer("The same command goes on with what is left, and draws its page anew.");
   }
 };
 
@@ -56,7 +56,7 @@ void run(Settings s, const std::string& start) {
   const std::vector<Record> records = run_experiment(e, s.how);
   if (const int status = StopSignals::exit_status()) {
     print(stderr, "stopped; the same command goes on with what is left\n");
-    throw CLI::RuntimeError(status);
+    throw ExitStatus{status};
   }
   const std::vector<Row> rows = summarize(records, e.average);
   const Path own = s.how.root / e.name, page = own / "page.html";
@@ -107,24 +107,25 @@ void run_figure(const std::string& name) {
   run(s, "figure " + name);
 }
 
-void add_experiment_commands(CLI::App& lab) {
-  CLI::App* figure = lab.add_subcommand("figure", "Run an experiment of the project and draw it");
+void add_experiment_commands(Command lab) {
+  const Command figure = lab.command("figure", "Run an experiment of this project and draw it.");
   auto f = std::make_shared<Settings>();
   auto name = std::make_shared<std::string>();
-  figure->add_option("name", *name, "3, 3b, 4, ... (hrm lab list)")->required();
-  f->add(*figure);
-  figure->callback([=] {
+  figure.text("name", *name, "Its name, such as 3 or 3b; `hrm lab list` has them all.").required();
+  f->add(figure);
+  figure.action([=] {
     f->file = figure_file(*name);
     run(*f, "figure " + *name);
   });
 
-  CLI::App* own = lab.add_subcommand("run", "The same for a file of your own");
+  const Command own = lab.command("run", "Run an experiment of your own and draw it.");
   auto r = std::make_shared<Settings>();
-  own->add_option("file", r->file, "experiment (docs/experiments.md)")->required();
-  r->add(*own);
-  own->callback([r] { run(*r, "run " + to_string(Words{r->file})); });
+  own.text("file", r->file, "The file of the experiment; docs/experiments.md explains it.")
+      .required();
+  r->add(own);
+  own.action([r] { run(*r, "run " + to_string(Words{r->file})); });
 
-  lab.add_subcommand("list", "The experiments of the project")->callback([] { list(); });
+  lab.command("list", "List the experiments of this project.").action([] { list(); });
 }
 
 }  // namespace hrm

@@ -129,30 +129,29 @@ void gradients(Settings s) {
 
 }  // namespace
 
-void add_gradients_command(CLI::App& lab) {
-  CLI::App* command = lab.add_subcommand(
-      "gradients", "How far each gradient rule is from backpropagation through the segment");
+void add_gradients_command(Command lab) {
+  const Command command = lab.command(
+      "gradients",
+      "Measure how far each gradient rule is from backpropagation through the segment.");
   auto s = std::make_shared<Settings>();
-  command->add_option("--preset", s->preset, "what is trained (default: sudoku4)");
-  command->add_option("--run", s->run, "measure the newest checkpoint of a run instead")
-      ->excludes("--preset");
-  command->add_option("--data", s->data, "data set folder (default: Sudoku puzzles made anew)");
-  command->add_option("--steps", s->steps, "where to measure (default: 0,100,400)")
-      ->delimiter(',')
-      ->check(whole_number(0));
-  command->add_option("--rules", s->rules, "rules, and unrolled:S for S segments (default: all)")
-      ->delimiter(',');
-  command->add_option("--set", s->overrides, "change any setting: key=value (see hrm info)")
-      ->type_name("KEY=VALUE");
-  command->add_option("--seed", s->seed, "seed of weights, order and exploration")
-      ->check(whole_number(0));
-  command->add_option("--batch", s->batch, "puzzles of the carry")->check(whole_number(1, 1 << 20));
-  command->add_flag("--json", s->json, "print JSON");
-  s->common.add(*command);
-  command->footer("Example: hrm lab gradients --steps 0,400 --rules one_step,full_bptt,unrolled:2");
-  command->add_flag("--train", s->train,
-                    "train a model by each rule instead: `hrm lab figure gradients`");
-  command->callback([s] { s->train ? run_figure("gradients") : gradients(*s); });
+  const Option preset =
+      command.text("--preset", s->preset, "The model that is trained (default: sudoku4).");
+  command.text("--run", s->run, "Measure the newest checkpoint of a run instead of training.")
+      .excludes(preset);
+  command.text("--data", s->data, "The data set folder (default: Sudoku puzzles made anew).");
+  command.list("--steps", s->steps, 0,
+               "The training steps at which to measure (default: 0,100,400).");
+  command.list("--rules", s->rules,
+               "The rules to measure; unrolled:S is S segments as one (default: all).");
+  command.texts("--set", s->overrides, kSetHelp).shown_as("KEY=VALUE");
+  command.whole_number("--seed", s->seed, 0, kTrainSeedHelp);
+  command.whole_number("--batch", s->batch, 1, 1 << 20, "Puzzles in the batch that is measured.");
+  command.flag("--json", s->json, "Print JSON.");
+  s->common.add(command);
+  command.footer("Example: hrm lab gradients --steps 0,400 --rules one_step,full_bptt,unrolled:2");
+  command.flag("--train", s->train,
+               "Train a model by each rule instead, as `hrm lab figure gradients` does.");
+  command.action([s] { s->train ? run_figure("gradients") : gradients(*s); });
 }
 
 }  // namespace hrm

@@ -3,12 +3,11 @@
 
 namespace hrm {
 
-void add_lab_command(CLI::App& app) {
-  CLI::App* lab =
-      app.add_subcommand("lab", "Experiments: ablations as presets, gradient rules side by side");
-  lab->require_subcommand(1);
-  add_experiment_commands(*lab);
-  add_gradients_command(*lab);
+void add_lab_command(Command app) {
+  const Command lab =
+      app.command("lab", "Experiments: ablations side by side, and gradient rules compared.");
+  add_experiment_commands(lab);
+  add_gradients_command(lab);
 }
 
 }  // namespace hrm

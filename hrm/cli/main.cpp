@@ -9,8 +9,8 @@
 #include <new>
 
 #include "hrm/cli/commands.h"
-#include "hrm/cli/options.h"
 #include "hrm/cli/print.h"
+#include "hrm/cli/program.h"
 #include "hrm/support/text.h"
 #include "tensor/mapped_files.h"
 
@@ -28,7 +28,7 @@ void limit_spinning(char** argv) {
   ::execv(self.c_str(), argv);  // returns only on failure; then we go on as we are
 }
 
-void add_commands(CLI::App& app) {
+void add_commands(Command app) {
   add_demo_command(app);
   add_train_command(app);
   add_eval_command(app);
@@ -46,14 +46,14 @@ void add_commands(CLI::App& app) {
   add_export_command(app);
 }
 
-// The words of the command line, last first, as CLI11 wants them. `hrm help train` is `hrm train
-// --help`, and `hrm` alone `hrm --help`.
+// The words of the command line. `hrm help train` is `hrm train --help`, and `hrm` alone `hrm
+// --help`.
 std::vector<std::string> words_of(int argc, char** argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
   const bool help = words.empty() || words[0] == "help";
   if (!words.empty() && help) words.erase(words.begin());
   if (help) words.push_back("--help");
-  return {words.rbegin(), words.rend()};
+  return words;
 }
 
 // An error as it is shown: harmless, and no longer than a person reads, whatever a file holds.
@@ -65,19 +65,15 @@ std::string one_line(const std::string& message) {
 }
 
 // Runs the command and returns the exit status; every error is one line on stderr.
-int run(CLI::App& app, int argc, char** argv) {
+int run(Program& program, int argc, char** argv) {
   std::string message;
   try {
-    app.parse(words_of(argc, argv));
+    program.run(words_of(argc, argv));
     return 0;
-  } catch (const CLI::Success& request) {  // --help, --version
-    if (message = explain(app, request); message.empty()) return app.exit(request);
-    print(stderr, "hrm: {}\n", one_line(message));
-    return kExitUsage;
-  } catch (const CLI::RuntimeError& error) {  // a command's own exit status
-    return error.get_exit_code();
-  } catch (const CLI::ParseError& error) {
-    print(stderr, "hrm: {}\n", one_line(explain(app, error)));
+  } catch (const ExitStatus& exit) {
+    return exit.status;
+  } catch (const UsageError& error) {
+    print(stderr, "hrm: {}\n", one_line(error.what()));
     return kExitUsage;
   } catch (const Error& error) {
     message = error.what();
@@ -116,7 +112,7 @@ int main(int argc, char** argv) {
   limit_spinning(argv);
   set_command_line(argc, argv);
   explain_truncated_files();
-  CLI::App app(
+  Program program(
       "hrm: trains and runs Hierarchical Reasoning Models, from scratch, on your CPU or GPU.\n"
       "\n"
       "  hrm demo                          train a 4x4 Sudoku model in minutes and watch it think\n"
@@ -125,17 +121,12 @@ int main(int argc, char** argv) {
       "  hrm solve PUZZLE --run RUN        solve one puzzle, segment by segment\n"
       "  hrm arc predict --run RUN         vote on ARC tasks, write submission.json\n"
       "  hrm lab figure 4                  an experiment: models, table, page with charts\n",
-      "hrm");
-  app.set_version_flag("--version", std::string("hrm ") + kVersion);
-  app.require_subcommand(1);
-  app.footer(
+      std::string("hrm ") + kVersion,
       "`hrm help COMMAND` explains a command. Presets: `hrm info`.\n"
       "Exit status: 0 done; 1 an error; 2 a command line that makes no sense; 3 the answer is no\n"
       "(solve: not solved; audit: something is shared).");
-  app.get_formatter()->column_width(34);
-  add_commands(app);
-  refuse_empty_names(app);
-  const int status = run(app, argc, argv);
+  add_commands(program.root());
+  const int status = run(program, argc, argv);
   if (flush_output()) return status;
   return status == 0 || status == kExitNo ? kExitError : status;
 }

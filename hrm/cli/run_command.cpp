@@ -46,14 +46,15 @@ void run_rollouts(const EvalSettings& s, const Model& model, const PuzzleDataset
 }
 
 // What a combination of options would leave without effect.
-void check_eval_options(const CLI::App& command, const EvalSettings& s) {
+void check_eval_options(const EvalSettings& s, bool seed_given, bool variants_given) {
   const bool several = s.rollouts.rollouts > 1, noise = s.options.noise > 0;
   HRM_CHECK(!several || noise || s.rollouts.relabel, "[eval] all ", s.rollouts.rollouts,
             " rollouts would be the same. HINT: --noise 0.3, or --relabel for Sudoku");
-  HRM_CHECK(command.count("--seed") == 0 || noise || s.rollouts.relabel,
-            "[eval] --seed is of noise and relabelling, and there is neither. HINT: add --noise or "
-            "leave it out");
-  HRM_CHECK(command.count("--variants") == 0 || s.split == "test",
+  HRM_CHECK(
+      !seed_given || noise || s.rollouts.relabel,
+      "[eval] --seed is the seed of --noise and --relabel, and there is neither. HINT: add one "
+      "of them, or leave out --seed");
+  HRM_CHECK(!variants_given || s.split == "test",
             "[eval] --variants needs the test split. HINT: leave out --split train");
 }
 
@@ -219,68 +220,71 @@ void run_info(const std::string& run, const std::string& name, bool as_json) {
 
 }  // namespace
 
-void add_eval_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("eval", "Evaluate a run on a data set");
+void add_eval_command(Command app) {
+  const Command command = app.command("eval", "Evaluate a run on a data set.");
   auto s = std::make_shared<EvalSettings>();
-  CLI::Option* halt = s->add(*command);
-  command->add_option("--data", s->data, "data set folder (default: the one trained on)");
-  command->add_option("--split", s->split, "train or test")->check(one_of({"train", "test"}));
-  command->add_option("--variants", s->variants, "ARC: of each task, besides itself")
-      ->check(whole_number(0, 1000000));
-  command->add_option("--max", s->options.max_puzzles, "first so many puzzles only (default: all)")
-      ->check(whole_number(1));
-  command->add_option("--batch", s->options.batch_size, "puzzles at once")
-      ->check(whole_number(1, 1 << 20));
-  add_choice(*command, "--halt-by", s->options.halt_by,
-             "rule of --halt: q (default); residual: z_H moved by less than "
-             "--halt-threshold of its norm; oracle: the answer is right")
-      ->needs(halt);
-  CLI::Option* noise =
-      command
-          ->add_option("--noise", s->options.noise,
-                       "standard deviation of noise on the states each puzzle starts from")
-          ->check(number_from(0));
+  const Option halt = s->add(command);
+  command.text("--data", s->data, kDataHelp);
+  command.choice("--split", s->split, {"train", "test"},
+                 "Which puzzles of the data set: test (default) or train.");
+  const Option variants =
+      command.whole_number("--variants", s->variants, 0, 1000000,
+                           "ARC: variants of each task to evaluate, besides the task itself.");
+  command.whole_number("--max", s->options.max_puzzles, 1,
+                       "Evaluate only this many puzzles, from the first on (default: all).");
+  command.whole_number("--batch", s->options.batch_size, 1, 1 << 20, kBatchHelp);
   command
-      ->add_flag("--noise-every-segment", s->options.noise_every_segment,
-                 "on the states of every segment")
-      ->needs(noise);
-  command->add_option("--seed", s->options.seed, "of noise and relabelling")
-      ->check(whole_number(0));
-  CLI::Option* rollouts =
-      command->add_option("--rollouts", s->rollouts.rollouts, "solve every puzzle so many times")
-          ->check(whole_number(1, 1 << 20));
+      .named("--halt-by", s->options.halt_by,
+             "What --halt goes by: q, the Q head (default); residual, a puzzle stops when z_H "
+             "moved by less than --halt-threshold of its norm; oracle, when the answer is right.")
+      .needs(halt);
+  const Option noise = command.number(
+      "--noise", s->options.noise, 0,
+      "Standard deviation of noise added to the states that each puzzle starts from.");
   command
-      ->add_flag("--relabel", s->rollouts.relabel,
-                 "each rollout but the first with other names for the digits (Sudoku)")
-      ->needs(rollouts);
-  add_choice(*command, "--select", s->select,
-             "which answer counts: q (the surest, default), residual (the one that moved "
-             "least), vote, verify (the first that keeps the rules)")
-      ->needs(rollouts);
-  command->callback([s, command] {
-    check_eval_options(*command, *s);
+      .flag("--noise-every-segment", s->options.noise_every_segment,
+            "Add the noise before every segment.")
+      .needs(noise);
+  const Option seed = command.whole_number("--seed", s->options.seed, 0,
+                                           "The seed of --noise and --relabel (default 0).");
+  const Option rollouts = command.whole_number("--rollouts", s->rollouts.rollouts, 1, 1 << 20,
+                                               "Solve every puzzle this many times.");
+  command
+      .flag("--relabel", s->rollouts.relabel,
+            "Sudoku: rename the digits in every rollout but the first.")
+      .needs(rollouts);
+  command
+      .named("--select", s->select,
+             "Which rollout gives the answer: q, the surest (default); residual, the one that "
+             "moved least; vote, the most frequent answer; verify, the first that keeps the "
+             "rules.")
+      .needs(rollouts);
+  command.action([=] {
+    check_eval_options(*s, seed.given(), variants.given());
     run_eval(*s);
   });
 }
 
-void add_report_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("report", "Write report.html of a run");
+void add_report_command(Command app) {
+  const Command command = app.command("report", "Write report.html of a run.");
   auto run = std::make_shared<std::string>();
-  command->add_option("run", *run, "run folder")->required();
-  command->callback([run] {
+  command.text("run", *run, "The run folder.").required();
+  command.action([run] {
     write_report(*run);
     print("{}\n", (Path(*run) / "report.html").string());
   });
 }
 
-void add_info_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("info", "Presets and settings; what a run or preset is");
-  auto run = std::make_shared<std::string>(), name = std::make_shared<std::string>();
+void add_info_command(Command app) {
+  const Command command = app.command(
+      "info", "List presets, settings and gradient rules; or say what a run or a preset is.");
+  auto run = std::make_shared<std::string>();
+  auto name = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);
-  command->add_option("run", *run, "run folder");
-  command->add_option("--preset", *name, "a preset");
-  command->add_flag("--json", *json, "print JSON");
-  command->callback([=] { run_info(*run, *name, *json); });
+  command.text("run", *run, "The run folder to look at.");
+  command.text("--preset", *name, "The preset to look at.");
+  command.flag("--json", *json, "Print JSON.");
+  command.action([=] { run_info(*run, *name, *json); });
 }
 
 }  // namespace hrm

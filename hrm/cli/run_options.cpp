@@ -2,21 +2,17 @@
 
 namespace hrm {
 
-CLI::Option* RunOptions::add(CLI::App& command) {
-  command.add_option("--run", run, "run folder")->required();
-  command.add_option("--checkpoint", checkpoint, "best (default), last, or a checkpoint folder");
+Option RunOptions::add(Command command) {
+  command.text("--run", run, "The run folder of the model.").required();
+  command.text("--checkpoint", checkpoint, kCheckpointHelp);
+  command.whole_number("--segments", options.segments, 1, 100000, kSegmentsHelp);
+  const Option halt = command.flag("--halt", options.halting, kHaltHelp);
   command
-      .add_option("--segments", options.segments,
-                  "most segments per puzzle (default: as trained; more or fewer are fine)")
-      ->check(whole_number(1, 100000));
-  CLI::Option* halt =
-      command.add_flag("--halt", options.halting, "stop a puzzle when the q head says so");
-  command
-      .add_option("--halt-threshold", options.threshold,
-                  "how far q_halt must exceed q_continue (halt-only models: 0) to stop")
-      ->check(finite_number())
-      ->needs(halt);
-  command.add_flag("--json", json, "print JSON");
+      .finite_number("--halt-threshold", options.threshold,
+                     "Stop when the logit q_halt exceeds q_continue by this much (default 0; "
+                     "halt-only models compare q_halt with it).")
+      .needs(halt);
+  command.flag("--json", json, "Print JSON.");
   common.add(command);
   return halt;
 }

@@ -12,7 +12,7 @@ struct RunOptions {
   CommonOptions common;
 
   // Returns --halt, which other options need.
-  CLI::Option* add(CLI::App& command);
+  Option add(Command command);
 };
 
 }  // namespace hrm

@@ -101,23 +101,23 @@ void solve(const SolveSettings& s) {
     if (task->drawing() == Drawing::cells) print("\n{}\n", task->text(answer));
     print("{}\n", wrong.empty() ? "solved" : "not solved: " + wrong);
   }
-  if (!wrong.empty()) throw CLI::RuntimeError(kExitNo);
+  if (!wrong.empty()) throw ExitStatus{kExitNo};
 }
 
 }  // namespace
 
-void add_solve_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("solve", "Solve one puzzle and show every segment");
+void add_solve_command(Command app) {
+  const Command command =
+      app.command("solve", "Solve one puzzle and show what the model thinks after every segment.");
   auto s = std::make_shared<SolveSettings>();
   command
-      ->add_option(
-          "puzzle", s->puzzle,
-          "a Sudoku of 16, 36 or 81 characters, '.' or 0 for blank; a maze; a board of queens, 'Q' "
-          "or '.'; or a file with one of them, - for standard input")
-      ->required();
-  s->add(*command);
-  command->footer("Exit status 3 if the answer is wrong, 1 for an error.");
-  command->callback([s] { solve(*s); });
+      .text("puzzle", s->puzzle,
+            "A Sudoku of 16, 36 or 81 characters, '.' or 0 for an open cell; a maze; a board of "
+            "queens, 'Q' or '.'; or a file with one of them, - for the standard input.")
+      .required();
+  s->add(command);
+  command.footer("The exit status is 3 if the answer is wrong, 1 for an error.");
+  command.action([s] { solve(*s); });
 }
 
 }  // namespace hrm

@@ -30,17 +30,15 @@ struct Settings {
   bool resume = false, no_graph = false;
   CommonOptions common;
 
-  void add_common(CLI::App& command) {
-    command.add_option("--run", run, "run folder (default: runs/NAME)");
-    command.add_option("--set", overrides, "change any setting: key=value (see hrm info)")
-        ->type_name("KEY=VALUE");
-    command.add_option("--seed", seed, "seed of weights, order and exploration")
-        ->check(whole_number(0));
-    command.add_option("--steps", steps, "optimizer steps of the whole run")
-        ->check(whole_number(1));
-    command.add_option("--dtype", dtype, "f32 (default), bf16 or f64")
-        ->check(one_of({"f32", "bf16", "f64"}));
-    command.add_flag("--no-cuda-graph", no_graph, "on a GPU: launch every kernel of every step");
+  void add_common(Command command) {
+    command.text("--run", run, "The run folder (default: runs/NAME).");
+    command.texts("--set", overrides, kSetHelp).shown_as("KEY=VALUE");
+    command.whole_number("--seed", seed, 0, kTrainSeedHelp);
+    command.whole_number("--steps", steps, 1, "Optimizer steps of the whole run.");
+    command.choice("--dtype", dtype, {"f32", "bf16", "f64"},
+                   "Number format of the computation: f32 (default), bf16 or f64.");
+    command.flag("--no-cuda-graph", no_graph,
+                 "On a GPU: launch every kernel of every step instead of replaying a graph.");
     common.add(command);
   }
   void apply_overrides(Config& c) const {
@@ -134,7 +132,7 @@ void train_with_progress(Trainer& trainer, RunFolder& folder, bool fresh, const 
   if (outcome != TrainOutcome::stopped) return;
   print(stderr, "stopped after step {}; the checkpoint is written. {}\n",
         format_count(trainer.steps_done()), go_on);
-  throw CLI::RuntimeError(StopSignals::exit_status());
+  throw ExitStatus{StopSignals::exit_status()};
 }
 
 // The configuration that a run folder holds, with what the command line changes. Throws one line
@@ -453,36 +451,35 @@ void demo(Settings s) {
 
 }  // namespace
 
-void add_train_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("train", "Train a model on a data set");
+void add_train_command(Command app) {
+  const Command command = app.command("train", "Train a model on a data set.");
   auto s = std::make_shared<Settings>();
-  command->add_option("--preset", s->preset,
-                      "starting point of the settings (hrm info lists them)");
-  command->add_option("--config", s->config_file, "settings from a config.json instead");
-  command->add_option("--data", s->data, "data set folder");
-  command->add_option("--task", s->tasks, "ARC: train on these tasks alone")->type_name("ID...");
-  command->add_option("--init", s->init,
-                      "start from the weights of another run; without --preset and --config with "
-                      "its settings, too");
-  command->add_option("--checkpoint", s->checkpoint,
-                      "with --init: best (default), last, or a folder");
-  command->add_flag("--resume", s->resume, "go on from the last checkpoint of the run folder");
-  s->add_common(*command);
-  command->footer(
+  command.text("--preset", s->preset, "The settings to start from; `hrm info` lists them.");
+  command.text("--config", s->config_file, "Take the settings of a config.json instead.");
+  command.text("--data", s->data, "The data set folder.");
+  command.texts("--task", s->tasks, "ARC: train on these tasks alone.").shown_as("ID...");
+  command.text("--init", s->init,
+               "Start from the weights of another run; without --preset and --config, with its "
+               "settings, too.");
+  command.text("--checkpoint", s->checkpoint,
+               "With --init: which of its weights: best (default), last, or a checkpoint folder.");
+  command.flag("--resume", s->resume, "Go on from the last checkpoint of the run folder.");
+  s->add_common(command);
+  command.footer(
       "Example: hrm train --preset hrm-27m --data data/sudoku9 --set batch_size=8\n"
       "Ctrl-C finishes the step, writes a checkpoint and says how to go on.");
-  command->callback([s] { train(*s); });
+  command.action([s] { train(*s); });
 }
 
-void add_demo_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand(
-      "demo", "Make Sudoku puzzles, train on them, watch the model solve others");
+void add_demo_command(Command app) {
+  const Command command =
+      app.command("demo", "Make Sudoku puzzles, train on them, watch the model solve others.");
   auto s = std::make_shared<Settings>();
-  command->add_option("--preset", s->preset, "sudoku4 (default), sudoku6 or sudoku9")
-      ->check(one_of({"sudoku4", "sudoku6", "sudoku9"}));
-  s->add_common(*command);
-  command->footer("Run again, it continues, or shows the finished run.");
-  command->callback([s] { demo(*s); });
+  command.choice("--preset", s->preset, {"sudoku4", "sudoku6", "sudoku9"},
+                 "The size of the puzzles: sudoku4 (default), sudoku6 or sudoku9.");
+  s->add_common(command);
+  command.footer("The same command goes on with the training, or shows the finished run.");
+  command.action([s] { demo(*s); });
 }
 
 }  // namespace hrm

@@ -129,37 +129,37 @@ void run_export(const std::string& run, const std::string& which, const std::str
 
 }  // namespace
 
-void add_import_command(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("import", "Make a run folder from an official checkpoint (safetensors)");
+void add_import_command(Command app) {
+  const Command command =
+      app.command("import", "Make a run folder from an official checkpoint (safetensors).");
   struct Options {
     std::string file, run, preset = "hrm-27m", data;
     std::vector<std::string> overrides;
   };
   auto o = std::make_shared<Options>();
-  command->add_option("file", o->file, "weights.safetensors (examples/convert_pt.py makes one)")
-      ->required();
-  command->add_option("--run", o->run, "run folder to make")->required();
-  command->add_option("--preset", o->preset, "kind of model (default hrm-27m)");
-  command->add_option("--data", o->data, "its data set, for sizes the weights do not tell");
-  command->add_option("--set", o->overrides, "settings the weights do not tell: num_heads=8, ...")
-      ->type_name("KEY=VALUE");
-  command->callback([o] { run_import(o->file, o->run, o->preset, o->data, o->overrides); });
+  command.text("file", o->file, "The file weights.safetensors; examples/convert_pt.py makes one.")
+      .required();
+  command.text("--run", o->run, "The run folder to make.").required();
+  command.text("--preset", o->preset, "The kind of model (default hrm-27m).");
+  command.text("--data", o->data, "Its data set, for sizes that the weights do not tell.");
+  command.texts("--set", o->overrides, "Settings that the weights do not tell: num_heads=8, ...")
+      .shown_as("KEY=VALUE");
+  command.action([o] { run_import(o->file, o->run, o->preset, o->data, o->overrides); });
 }
 
-void add_export_command(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("export", "Write a run's weights with the official names (safetensors)");
+void add_export_command(Command app) {
+  const Command command =
+      app.command("export", "Write the weights of a run with the official names (safetensors).");
   struct Options {
     std::string run, out, checkpoint;
     bool compiled = false;
   };
   auto o = std::make_shared<Options>();
-  command->add_option("run", o->run, "run folder")->required();
-  command->add_option("--out", o->out, "file to write")->required();
-  command->add_option("--checkpoint", o->checkpoint, "best (default), last, or a folder");
-  command->add_flag("--compiled", o->compiled, "names as torch.compile has them (_orig_mod.)");
-  command->callback([o] { run_export(o->run, o->checkpoint, o->out, o->compiled); });
+  command.text("run", o->run, "The run folder.").required();
+  command.text("--out", o->out, "The file to write.").required();
+  command.text("--checkpoint", o->checkpoint, kCheckpointHelp);
+  command.flag("--compiled", o->compiled, "Use the names that torch.compile gives (_orig_mod.).");
+  command.action([o] { run_export(o->run, o->checkpoint, o->out, o->compiled); });
 }
 
 }  // namespace hrm

@@ -41,7 +41,7 @@ class File {
 
 // Starts the program. Everything is prepared before the fork: a child of a process with several
 // threads may only make system calls.
-pid_t start(const Command& command) {
+pid_t start(const ProcessCommand& command) {
   const File input("/dev/null", O_RDONLY);
   const File log(command.log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND);
   const File output(command.output, O_WRONLY | O_CREAT | O_TRUNC);
@@ -74,7 +74,7 @@ std::string how_it_ended(int status) {
 
 // Why a command failed: the last line that it said. Where there is none, perhaps because its log
 // could not be written, either: writing there ourselves tells why.
-std::string why_it_failed(const Command& command, int status) {
+std::string why_it_failed(const ProcessCommand& command, int status) {
   std::string said = fs::is_regular_file(command.log) ? read_file(command.log) : "";
   while (!said.empty() && said.back() == '\n') said.pop_back();
   const std::string end = how_it_ended(status);
@@ -89,7 +89,7 @@ std::string why_it_failed(const Command& command, int status) {
 
 }  // namespace
 
-void ProcessPool::command(const Command& command) {
+void ProcessPool::command(const ProcessCommand& command) {
   pid_t child = 0;
   {
     const std::lock_guard lock(mutex_);

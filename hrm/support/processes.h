@@ -20,7 +20,7 @@ namespace hrm {
 
 // A program with its arguments. It reads nothing; what it prints goes to the file `output`, what it
 // says on standard error to the file `log`; both are written anew.
-struct Command {
+struct ProcessCommand {
   Path program;
   std::vector<std::string> words;
   Path output, log;
@@ -43,7 +43,7 @@ class ProcessPool {
 
   // For work: runs a program to its end. Throws why it failed: the last line of its log, or how it
   // ended. The kernel kills the program when this process dies, however that happens.
-  void command(const Command& command);
+  void command(const ProcessCommand& command);
 
  private:
   struct State;  // of one run

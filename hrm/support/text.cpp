@@ -171,4 +171,11 @@ Error with_place(const Error& error, const std::string& place) {
   return Error(text.insert(end, ", in " + place));
 }
 
+std::string alternatives(const std::vector<std::string>& words) {
+  std::string text;
+  for (size_t i = 0; i < words.size(); ++i)
+    text += (i == 0 ? "" : i + 1 < words.size() ? ", " : " or ") + words[i];
+  return text;
+}
+
 }  // namespace hrm

@@ -37,6 +37,8 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 
 // The candidate closest to `word` by edit distance, or "" if none is near.
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
+// "a, b or c"
+std::string alternatives(const std::vector<std::string>& words);
 // The end of an error: ". HINT: did you mean 'x'?" with the nearest candidate, or "".
 std::string did_you_mean(const std::string& word, const std::vector<std::string>& candidates);
 

@@ -701,7 +701,7 @@ bad "halt-by without halt" "--halt-by requires --halt" "$hrm" eval --run run --h
 bad "threshold without halt" "--halt-threshold requires --halt" "$hrm" eval --run run --halt-threshold 1
 bad "noise in every segment without noise" "requires --noise" "$hrm" eval --run run --noise-every-segment
 bad "rollouts that are all the same" "all 3 rollouts would be the same" "$hrm" eval --run run --rollouts 3
-bad "a seed of nothing" "--seed is of noise and relabelling" "$hrm" eval --run run --seed 3
+bad "a seed of nothing" "--seed is the seed of --noise and --relabel" "$hrm" eval --run run --seed 3
 bad "variants of Sudoku" "--variants are of ARC tasks" "$hrm" eval --run run --variants 3
 bad "variants of the official form" "all of its variants vote" "$hrm" arc predict --run ro --variants 1
 ok "more variants than there are" "note: there are 3 variants of a task; these are taken, not 99" \
