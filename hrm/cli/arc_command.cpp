@@ -2,6 +2,8 @@
 #include <cstdio>
 #include <numeric>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/cli/arc_output.h"
 #include "hrm/cli/commands.h"
 #include "hrm/cli/print.h"

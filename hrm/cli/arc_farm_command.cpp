@@ -3,6 +3,8 @@
 #include <set>
 #include <thread>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/cli/arc_fit.h"
 #include "hrm/cli/arc_output.h"
 #include "hrm/cli/commands.h"

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <ctime>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/cli/arc_output.h"
 #include "hrm/cli/print.h"
 #include "hrm/support/progress.h"
@@ -13,6 +15,7 @@
 #include "hrm/support/text.h"
 #include "hrm/train/run_files.h"
 #include "hrm/train/run_folder.h"
+#include "hrm/train/trainer.h"
 
 namespace hrm {
 namespace {

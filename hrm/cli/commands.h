@@ -4,7 +4,6 @@
 
 #include "hrm/cli/command.h"
 #include "hrm/eval/evaluate.h"
-#include "hrm/train/trainer.h"
 
 namespace hrm {
 

@@ -14,6 +14,7 @@
 #include "hrm/tasks/arc_dataset.h"
 #include "hrm/tasks/open_dataset.h"
 #include "hrm/train/run_files.h"
+#include "hrm/train/trainer.h"
 #include "hrm/view/page.h"
 #include "kernels/device.h"
 

@@ -13,6 +13,7 @@
 #include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_build.h"
 #include "hrm/train/run_files.h"
+#include "hrm/train/trainer.h"
 
 namespace hrm {
 using namespace lab;

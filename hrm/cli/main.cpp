@@ -8,6 +8,8 @@
 #include <iostream>
 #include <new>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/cli/commands.h"
 #include "hrm/cli/print.h"
 #include "hrm/cli/program.h"

@@ -2,6 +2,8 @@
 #include <cctype>
 #include <cstdio>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/cli/print.h"
 #include "hrm/cli/run_options.h"
 #include "hrm/support/input.h"

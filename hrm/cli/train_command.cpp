@@ -13,6 +13,7 @@
 #include "hrm/train/estimate.h"
 #include "hrm/train/run_files.h"
 #include "hrm/train/run_folder.h"
+#include "hrm/train/trainer.h"
 #include "hrm/view/page.h"
 #include "hrm/view/puzzle_view.h"
 #include "hrm/view/report.h"

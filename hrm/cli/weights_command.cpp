@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include <nlohmann/json.hpp>
+
 #include "hrm/cli/commands.h"
 #include "hrm/cli/print.h"
 #include "hrm/presets.h"
@@ -9,6 +11,7 @@
 #include "hrm/support/text.h"
 #include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/registry.h"
+#include "hrm/train/checkpoint.h"
 #include "hrm/train/run_folder.h"
 
 namespace hrm {

@@ -6,7 +6,7 @@
 #include <sstream>
 #include <thread>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "hrm/support/folder_lock.h"
 #include "hrm/support/json_lines.h"

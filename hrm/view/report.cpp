@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <optional>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "hrm/support/progress.h"
 #include "hrm/tasks/registry.h"
