@@ -47,10 +47,11 @@ CXXFLAGS := -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-mat
             -Wall -Wextra $(if $(WERROR),-Werror) $(if $(FMT_HEADER_ONLY),-DFMT_HEADER_ONLY)
 LDFLAGS := -fopenmp
 LDLIBS := $(if $(FMT_HEADER_ONLY),,-lfmt)
-# Kernels are worth every optimisation; files, pages, the command line and tests only cost compile time.
+# Kernels are worth every optimisation, and what makes and reads data is worth some. All else calls
+# these, and only its compile time counts.
 KERNEL_OPT := -O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512)
-OPT := -O2
-SLOW_OPT := -O1
+DATA_OPT := -O2
+OPT := -O1
 
 # clang vectorises fewer loops, and says so; it alone sees two statements joined by a comma.
 CLANG_FLAGS := -Wno-pass-failed -Wcomma
@@ -76,7 +77,7 @@ else ifeq ($(CUDA),emulate)
     -fno-strict-aliasing -x c++
   # The kernels' speed counts in the tests, the host code's costs only compile time.
   CU_OPT = $(if $(SAN)$(DEBUG),$(OPT),-O2)
-  OPT := -O1
+  DATA_OPT := -O1
 endif
 
 ifeq ($(SAN),check)
@@ -96,13 +97,13 @@ ifneq ($(SANITIZE),)
   CXXFLAGS += $(SANITIZE) -g1
   LDFLAGS += $(SANITIZE)
   KERNEL_OPT := -O2
-  OPT := -O1
+  DATA_OPT := -O1
 endif
 ifneq ($(DEBUG),)
   CXXFLAGS += -g
   KERNEL_OPT := -O0
   OPT := -O0
-  SLOW_OPT := -O0
+  DATA_OPT := -O0
 endif
 
 # Sources: every file in these folders; there is no list to keep ----------------------------------
@@ -320,19 +321,19 @@ print-config:  ## compiler, instruction set and features of this build
 	    for (i = 1; i <= n; ++i) if (order[i] in has) isa = isa " " order[i]; \
 	    printf "hrm.cpp: %s | ISA%s | OpenMP %s | CUDA $(CUDA_TEXT)\n", \
 	      compiler, isa ? isa : " baseline", openmp ? openmp : "no" }'
-	@echo 'flags:   $(CXXFLAGS) ($(KERNEL_OPT) kernels, $(OPT) library) -> $(BUILD)'
+	@echo 'flags:   $(CXXFLAGS) ($(KERNEL_OPT) kernels, $(DATA_OPT) data, $(OPT) all else) -> $(BUILD)'
 
 # Rules -------------------------------------------------------------------------------------------
 # A file that changes only when the text in it does: a reason to rebuild for what is no file.
 stamp = $(shell mkdir -p $(dir $(1)); echo '$(2)' | cmp -s - $(1) || echo '$(2)' > $(1))
 FLAGS_STAMP := $(BUILD)/flags
 SOURCES_STAMP := $(BUILD)/sources
-$(call stamp,$(FLAGS_STAMP),$(CU_COMPILE) $(CXX) $(CXXFLAGS) $(KERNEL_OPT) $(OPT) $(SLOW_OPT))
+$(call stamp,$(FLAGS_STAMP),$(CU_COMPILE) $(CXX) $(CXXFLAGS) $(KERNEL_OPT) $(OPT) $(DATA_OPT))
 $(call stamp,$(SOURCES_STAMP),$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC))
 
 LEVEL = $(OPT)
 $(BUILD)/obj/kernels/%.o $(BUILD)/obj/bench/%.o: LEVEL = $(KERNEL_OPT)
-$(patsubst %,$(BUILD)/obj/hrm/%.o,support/% train/% view/% lab/% cli/% config) $(BUILD)/obj/tests/%.o: LEVEL = $(SLOW_OPT)
+$(patsubst %,$(BUILD)/obj/%.o,tensor/% hrm/data/% hrm/tasks/%): LEVEL = $(DATA_OPT)
 
 $(BUILD)/obj/%.cu.o: %.cu $(FLAGS_STAMP)
 	$(call say,CU,$<)
