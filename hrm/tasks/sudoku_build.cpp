@@ -16,6 +16,103 @@ std::pair<int, int> givens_of(const SudokuBuild& build) {
   return build.rules.side == 6 ? std::pair{12, 22} : std::pair{36, 50};
 }
 
+using Puzzles = std::vector<const SudokuPuzzle*>;
+
+// By symmetry class. The order of the classes is that of their names, the same on every machine.
+using Classes = std::map<std::string, Puzzles>;
+
+// Finds the class of each puzzle; leaves out those that are too easy or there already.
+Classes classes_of(std::vector<SudokuPuzzle>& puzzles, const SudokuBuild& build,
+                   BuildSummary& summary) {
+  Classes classes;
+  std::set<Grid> seen;
+  for (SudokuPuzzle& p : puzzles) {
+    if (p.rating < build.min_rating || !seen.insert(p.puzzle).second) {
+      ++summary.dropped;
+      continue;
+    }
+    p.symmetry = symmetry_class(build.rules, p.puzzle, p.solution);
+    classes[p.symmetry].push_back(&p);
+    summary.mean_rating += static_cast<double>(p.rating);
+  }
+  HRM_CHECK(!seen.empty(), "[sudoku] no puzzle has a rating of ", build.min_rating,
+            " or more. HINT: a lower --min-rating");
+  summary.mean_rating /= static_cast<double>(seen.size());
+  return classes;
+}
+
+struct Split {
+  Puzzles train, test;
+};
+
+// Whole classes, in random order, go to the test side until both wishes are met.
+Split split_classes(const Classes& classes, const SudokuBuild& build, Random& random,
+                    BuildSummary& summary) {
+  std::vector<const Puzzles*> order;
+  for (const auto& [name, members] : classes) order.push_back(&members);
+  random.shuffle(order);
+  Split split;
+  for (const Puzzles* members : order) {
+    const bool wanted =
+        std::ssize(split.test) < build.test_count || summary.test_classes < build.test_classes;
+    const bool to_test = build.test_count > 0 && wanted;
+    ++(to_test ? summary.test_classes : summary.train_classes);
+    Puzzles& side = to_test ? split.test : split.train;
+    side.insert(side.end(), members->begin(), members->end());
+  }
+  HRM_CHECK(!split.train.empty(), "[sudoku] all ", split.test.size(),
+            " puzzles were needed for the test split. HINT: more puzzles or a smaller --test");
+  return split;
+}
+
+// Keeps `count` puzzles, evenly over the classes: one of every class first, then the second ones.
+void keep_evenly(Puzzles& puzzles, int64_t count) {
+  std::map<std::string, int> turn;
+  std::vector<std::pair<int, const SudokuPuzzle*>> ranked;
+  for (const SudokuPuzzle* p : puzzles) ranked.emplace_back(turn[p->symmetry]++, p);
+  std::ranges::stable_sort(ranked, {}, &std::pair<int, const SudokuPuzzle*>::first);
+  puzzles.clear();
+  for (int64_t i = 0; i < count; ++i) puzzles.push_back(ranked[i].second);
+}
+
+// The puzzles of both sides, in the order in which they are written.
+Split choose_puzzles(const Classes& classes, const SudokuBuild& build, Random& random,
+                     BuildSummary& summary) {
+  Split split = split_classes(classes, build, random, summary);
+  const int64_t surplus = std::ssize(split.test) - build.test_count;
+  if (surplus > 0) {
+    keep_evenly(split.test, build.test_count);
+    summary.dropped += surplus;
+  }
+  random.shuffle(split.train);
+  random.shuffle(split.test);
+  const int64_t too_many = std::ssize(split.train) - build.subsample_train;
+  if (build.subsample_train > 0 && too_many > 0) {
+    split.train.resize(build.subsample_train);
+    summary.dropped += too_many;
+    std::set<std::string_view> left;
+    for (const SudokuPuzzle* p : split.train) left.insert(p->symmetry);
+    summary.train_classes = std::ssize(left);
+  }
+  return split;
+}
+
+void write_puzzles(DatasetWriter& writer, const Split& split, const SudokuBuild& build,
+                   Random& random) {
+  const int64_t total = std::ssize(split.train) * (1 + build.augment);
+  int64_t group = 0;
+  for (const SudokuPuzzle* p : split.train) {
+    writer.add("train", to_tokens(p->puzzle), to_tokens(p->solution), ++group);
+    for (int64_t copy = 0; copy < build.augment; ++copy) {
+      const SudokuTransform t = SudokuTransform::draw(build.rules, random);
+      writer.add("train", to_tokens(t.apply(p->puzzle)), to_tokens(t.apply(p->solution)), group);
+      if (build.on_write) build.on_write(writer.count("train"), total);
+    }
+  }
+  for (const SudokuPuzzle* p : split.test)
+    writer.add("test", to_tokens(p->puzzle), to_tokens(p->solution), ++group);
+}
+
 }  // namespace
 
 std::vector<SudokuPuzzle> generate_sudoku(const SudokuBuild& build) {
@@ -64,73 +161,11 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
       build.from.empty() ? generate_sudoku(build)
                          : read_sudoku_file(build.from, rules, build.count, build.on_progress);
   BuildSummary summary;
-  std::map<std::string, std::vector<const SudokuPuzzle*>> classes;
-  std::set<Grid> seen;
-  for (SudokuPuzzle& p : puzzles) {
-    if (p.rating < build.min_rating || !seen.insert(p.puzzle).second) {
-      ++summary.dropped;
-      continue;
-    }
-    p.symmetry = symmetry_class(rules, p.puzzle, p.solution);
-    classes[p.symmetry].push_back(&p);
-    summary.mean_rating += static_cast<double>(p.rating);
-  }
-  HRM_CHECK(!seen.empty(), "[sudoku] no puzzle has a rating of ", build.min_rating,
-            " or more. HINT: a lower --min-rating");
-  summary.mean_rating /= static_cast<double>(seen.size());
-
+  const Classes classes = classes_of(puzzles, build, summary);
   Random random = Random(build.seed).fork("split");
-  std::vector<const std::vector<const SudokuPuzzle*>*> order;
-  for (const auto& [name, members] : classes) order.push_back(&members);
-  random.shuffle(order);
-  // Whole classes to the test side, until both wishes are met.
-  std::vector<const SudokuPuzzle*> test, train;
-  int64_t held_out = 0;
-  for (const auto* members : order) {
-    const bool to_test = held_out < build.test_count || summary.test_classes < build.test_classes;
-    if (build.test_count > 0 && to_test) {
-      held_out += std::ssize(*members);
-      ++summary.test_classes;
-      test.insert(test.end(), members->begin(), members->end());
-    } else {
-      ++summary.train_classes;
-      train.insert(train.end(), members->begin(), members->end());
-    }
-  }
-  HRM_CHECK(!train.empty(), "[sudoku] all ", seen.size(),
-            " puzzles were needed for the test split. HINT: more puzzles or a smaller --test");
-  // Surplus test puzzles are dropped evenly: one of every class first, then the second ones, ...
-  if (std::ssize(test) > build.test_count) {
-    std::map<std::string, int> turn;
-    std::vector<std::pair<int, const SudokuPuzzle*>> ranked;
-    for (const SudokuPuzzle* p : test) ranked.emplace_back(turn[p->symmetry]++, p);
-    std::ranges::stable_sort(ranked, {}, &std::pair<int, const SudokuPuzzle*>::first);
-    summary.dropped += std::ssize(test) - build.test_count;
-    test.clear();
-    for (int64_t i = 0; i < build.test_count; ++i) test.push_back(ranked[i].second);
-  }
-  random.shuffle(train);
-  random.shuffle(test);
-  if (build.subsample_train > 0 && std::ssize(train) > build.subsample_train) {
-    summary.dropped += std::ssize(train) - build.subsample_train;
-    train.resize(build.subsample_train);
-    std::set<std::string_view> left;
-    for (const SudokuPuzzle* p : train) left.insert(p->symmetry);
-    summary.train_classes = std::ssize(left);
-  }
-  const auto total = static_cast<double>(std::ssize(train)) * (1 + copies);
-  check_size(total, info.seq_len, out);
-  int64_t group = 0;
-  for (const SudokuPuzzle* p : train) {
-    writer.add("train", to_tokens(p->puzzle), to_tokens(p->solution), ++group);
-    for (int64_t copy = 0; copy < build.augment; ++copy) {
-      const SudokuTransform t = SudokuTransform::draw(rules, random);
-      writer.add("train", to_tokens(t.apply(p->puzzle)), to_tokens(t.apply(p->solution)), group);
-      if (build.on_write) build.on_write(writer.count("train"), static_cast<int64_t>(total));
-    }
-  }
-  for (const SudokuPuzzle* p : test)
-    writer.add("test", to_tokens(p->puzzle), to_tokens(p->solution), ++group);
+  const Split split = choose_puzzles(classes, build, random, summary);
+  check_size(static_cast<double>(std::ssize(split.train)) * (1 + copies), info.seq_len, out);
+  write_puzzles(writer, split, build, random);
   summary.train = writer.count("train");
   summary.test = writer.count("test");
   writer.finish();
