@@ -133,7 +133,7 @@ PARITY_SRC := tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha2
 # The parsers and all they touch.
 FUZZ_SRC := $(LIB_SRC)
 HEADERS := $(wildcard kernels/*.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h \
-                      hrm/*.h $(HRM_ROOMS:%=hrm/%/*.h))
+                      $(filter-out hrm/precompiled.h,$(wildcard hrm/*.h)) $(HRM_ROOMS:%=hrm/%/*.h))
 FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
                     -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
@@ -343,7 +343,21 @@ $(BUILD)/obj/%.cu.o: %.cu $(FLAGS_STAMP)
 $(BUILD)/obj/%.o: %.cpp $(FLAGS_STAMP)
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(CXXFLAGS) $(LEVEL) -MMD -MP -c $< -o $@
+	$(Q)$(CXX) $(CXXFLAGS) $(LEVEL) $(PRECOMPILED) -MMD -MP -c $< -o $@
+
+# g++ parses the headers that most sources of hrm/ include once for each level of optimisation.
+# clang++ does without, and so shows whether each source includes what it needs.
+ifeq ($(findstring clang,$(CXX))$(filter seen,$(SAN)),)
+  PRECOMPILE = $(eval $(call objects_in,$(BUILD),$(2)): $(BUILD)/precompiled$(1)/all.h.gch) \
+               $(eval $(call objects_in,$(BUILD),$(2)): PRECOMPILED = -include $(BUILD)/precompiled$(1)/all.h)
+  DATA_SRC := $(filter hrm/data/% hrm/tasks/%,$(LIB_SRC))
+  $(call PRECOMPILE,$(DATA_OPT),$(DATA_SRC))
+  $(call PRECOMPILE,$(OPT),$(filter-out $(DATA_SRC),$(filter hrm/%,$(LIB_SRC))) $(CLI_SRC) $(TEST_SRC))
+endif
+$(BUILD)/precompiled%/all.h.gch: hrm/precompiled.h $(FLAGS_STAMP)
+	$(call say,CXX,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(CXXFLAGS) $* -MMD -MP -x c++-header $< -o $@
 
 build/clang/%.checked: %.cpp
 	$(call say,CLANG,$<)
@@ -405,5 +419,5 @@ fuzz-check-run: $(FUZZERS)
 fuzz-coverage-run: $(FUZZERS)
 	@bash tests/fuzz/coverage.sh $(FUZZERS)
 
--include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(HOST_SIDE_SRC) \
+-include $(wildcard $(BUILD)/precompiled*/all.h.d) $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(HOST_SIDE_SRC) \
   $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))
