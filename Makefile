@@ -289,7 +289,7 @@ format-check:  ## fail if a source is not formatted
 check-tidy:  ## clang-tidy over the sources that changed last
 	@.ci/tidy
 
-tidy:  ## clang-tidy over every source (a quarter of an hour)
+tidy:  ## clang-tidy over every source (five minutes)
 	@.ci/tidy all
 
 loc:  ## lines by folder

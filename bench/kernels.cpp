@@ -98,7 +98,7 @@ void add_products(std::vector<Entry>& entries, const ProductShape& s, DType t) {
   const Tensor x = normal({s.rows, s.in}, t), w = normal({s.out, s.in}, t);
   const Tensor y = normal({s.rows, s.out}, t);
   const double flops = 2.0 * static_cast<double>(s.rows * s.in * s.out);
-  const auto add = [&](const std::string& name, const Gemm& g, std::vector<Tensor> kept) {
+  const auto add = [&](const std::string& name, const Gemm& g, const std::vector<Tensor>& kept) {
     entries.push_back(entry(std::string("product ") + hrm::name_of(t), name_of(s) + " " + name,
                             Unit::flops, flops, [g, kept] { cpu::gemm(g, {}); }));
   };

@@ -310,7 +310,7 @@ Tensor read_npy(const Path& path) {
   return parse_npy(file.bytes(), file.owner(), path.string());
 }
 
-Tensor parse_npy(std::span<const std::byte> bytes, std::shared_ptr<void> owner,
+Tensor parse_npy(std::span<const std::byte> bytes, const std::shared_ptr<void>& owner,
                  const std::string& name) {
   const char* text = reinterpret_cast<const char*>(bytes.data());
   HRM_CHECK(bytes.size() >= 10 && std::memcmp(text, "\x93NUMPY", 6) == 0, "[npy] ", name,

@@ -52,7 +52,7 @@ void write_safetensors(const Path& path, const NamedTensors& tensors,
 // npy: little-endian u1, b1, i4, i8, f4, f8 in C order. i8 narrows to i32 (range checked), b1 to
 // u8. The tensor maps the file (no copy) unless it has to be narrowed or is misaligned.
 Tensor read_npy(const Path& path);
-Tensor parse_npy(std::span<const std::byte> bytes, std::shared_ptr<void> owner,
+Tensor parse_npy(std::span<const std::byte> bytes, const std::shared_ptr<void>& owner,
                  const std::string& name);
 void write_npy(const Path& path, const Tensor& tensor);
 // An npy file of many rows, written as they come; complete only after finish().

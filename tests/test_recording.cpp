@@ -395,7 +395,7 @@ std::vector<Listed> products_and_norms() {
           return linear(constant({2, 3}), constant({6, 3}), {}, {}, nullptr, x);
         }}},
       {"swiglu_linear(const Tensor& gate_up, const Tensor& weight, const Tensor& copy = {}, "
-       "std::shared_ptr<PackedWeight> packed = nullptr, const Tensor& residual = {})",
+       "const std::shared_ptr<PackedWeight>& packed = nullptr, const Tensor& residual = {})",
        recorded,
        {[](const Tensor& x) {
           return swiglu_linear(x, constant({4, 3}));

@@ -192,7 +192,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const T
 }
 
 Tensor swiglu_linear(const Tensor& input, const Tensor& weight, const Tensor& copy,
-                     std::shared_ptr<PackedWeight> packed, const Tensor& residual) {
+                     const std::shared_ptr<PackedWeight>& packed, const Tensor& residual) {
   if (!fusion_enabled() || !recording({input, weight}))
     return linear(swiglu(input), weight, copy, {}, packed, residual);
   const Tensor gate_up = dense(input);

@@ -171,6 +171,7 @@ Option Command::choice(const std::string& name, std::string& value,
 Option Command::choice(const std::string& name, int& value, const std::vector<int>& numbers,
                        const std::string& help) const {
   std::vector<std::string> words;
+  words.reserve(numbers.size());
   for (const int number : numbers) words.push_back(std::to_string(number));
   return Option(app_->add_option(name, value, wrapped(help))->check(one_of(words)));
 }
@@ -201,10 +202,10 @@ Option Command::duration(const std::string& name, double& value, const std::stri
   return Option(app_->add_option(name, value, wrapped(help))->transform(seconds()));
 }
 
-Option Command::word(const std::string& name, std::function<void(const std::string&)> set,
+Option Command::word(const std::string& name, const std::function<void(const std::string&)>& set,
                      const std::vector<std::string>& words, const std::string& help) const {
-  return Option(app_->add_option_function<std::string>(name, std::move(set), wrapped(help))
-                    ->check(one_of(words)));
+  return Option(
+      app_->add_option_function<std::string>(name, set, wrapped(help))->check(one_of(words)));
 }
 
 }  // namespace hrm

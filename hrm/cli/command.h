@@ -102,7 +102,7 @@ class Command {
   }
 
  private:
-  Option word(const std::string& name, std::function<void(const std::string&)> set,
+  Option word(const std::string& name, const std::function<void(const std::string&)>& set,
               const std::vector<std::string>& words, const std::string& help) const;
 
   CLI::App* app_;

@@ -82,6 +82,7 @@ ArcData read_arc_data(const Path& file) { return parse_arc_data(read_json(file),
 
 void keep_tasks(std::vector<ArcTask>& tasks, const std::vector<std::string>& names) {
   std::vector<std::string> known;
+  known.reserve(tasks.size());
   for (const ArcTask& t : tasks) known.push_back(t.id);
   for (const std::string& name : names) {
     const std::string close = nearest(name, known);

@@ -254,7 +254,7 @@ SudokuRules SudokuRules::of_side(int side) {
 Grid parse_sudoku(std::string_view text, SudokuRules* rules) {
   int side = 0;
   for (const int s : {4, 6, 9})
-    if (text.size() == static_cast<size_t>(s * s)) side = s;
+    if (std::ssize(text) == s * s) side = s;
   HRM_CHECK(side, "[sudoku] a puzzle must have 16, 36 or 81 characters, got ", text.size());
   *rules = SudokuRules::of_side(side);
   Grid grid;

@@ -6,10 +6,11 @@
 
 namespace hrm {
 
-Adam::Adam(std::vector<std::pair<std::string, Parameter*>> parameters, const AdamOptions& options)
+Adam::Adam(const std::vector<std::pair<std::string, Parameter*>>& parameters,
+           const AdamOptions& options)
     : options_(options) {
-  for (auto& [name, p] : parameters)
-    moments_.push_back({std::move(name), p, zeros_like(p->value), zeros_like(p->value)});
+  for (const auto& [name, p] : parameters)
+    moments_.push_back({name, p, zeros_like(p->value), zeros_like(p->value)});
 }
 
 Tensor Adam::clip_factor() {

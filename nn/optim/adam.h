@@ -24,7 +24,8 @@ struct AdamOptions {
 // formulas). A parameter without a gradient is left alone, decay and step count included.
 class Adam {
  public:
-  Adam(std::vector<std::pair<std::string, Parameter*>> parameters, const AdamOptions& options);
+  Adam(const std::vector<std::pair<std::string, Parameter*>>& parameters,
+       const AdamOptions& options);
   // `skip` (i32, one element, may be undefined): nothing is updated when it is not zero.
   void step(double lr, const Tensor& skip = {});
   // The same in two parts, for a step that the device repeats by itself: what the host has to say

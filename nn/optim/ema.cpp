@@ -5,9 +5,10 @@
 
 namespace hrm {
 
-Ema::Ema(std::vector<std::pair<std::string, Parameter*>> parameters, double rate) : rate_(rate) {
-  for (auto& [name, p] : parameters)
-    averages_.push_back({std::move(name), p, p->value.detach().clone()});
+Ema::Ema(const std::vector<std::pair<std::string, Parameter*>>& parameters, double rate)
+    : rate_(rate) {
+  for (const auto& [name, p] : parameters)
+    averages_.push_back({name, p, p->value.detach().clone()});
 }
 
 void Ema::update(const Tensor& skip) {
