@@ -330,11 +330,12 @@ TEST_CASE("fields of a CSV line may be quoted") {
 
 TEST_CASE("a data set that cannot be stored is refused before it is made") {
   const TempDir dir;
-  check_size(1000, 81, dir / "d");
-  expect_error([&] { check_size(3e9, 81, dir / "d"); }, "holds at most 2147483647 examples");
+  check_size(1000, 81, dir / "d", "fewer");
+  expect_error([&] { check_size(3e9, 81, dir / "d", "fewer"); },
+               "holds at most 2147483647 examples, not 3000000000. HINT: fewer");
   const double too_many = free_disk_bytes(dir.path()) / 2 / (1 << 20) + 1e6;
   if (too_many < 2e9)
-    expect_error([&] { check_size(too_many, 1 << 20, dir / "d"); }, "TiB of disk");
+    expect_error([&] { check_size(too_many, 1 << 20, dir / "d", "fewer"); }, "TiB of disk");
   SudokuBuild build = tiny_sudoku(4, 1000, 200);
   build.augment = 1 << 30;
   expect_error([&] { build_sudoku(build, dir / "d"); }, "HINT: a smaller --count or --augment");

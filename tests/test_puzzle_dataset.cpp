@@ -243,7 +243,7 @@ void Damaged::hold_a_wrong_task() const {
   fails("task.json does not fit the data");
   task["side"] = 16;
   write_text(folder / "task.json", task.dump());
-  fails("side must be 4, 6 or 9, got 16");
+  fails("task.json: side must be 4, 6 or 9, got 16");
 }
 
 void Damaged::refuse_views_of_arc() const {

@@ -53,7 +53,7 @@ struct SudokuOptions {
 void note_size(const SudokuBuild& build, const Path& out) {
   const int64_t examples =
       std::max<int64_t>(0, build.count - build.test_count) * (1 + build.augment);
-  check_size(static_cast<double>(examples), build.rules.cells(), out);
+  check_size(static_cast<double>(examples), build.rules.cells(), out, kSmallerSudoku);
   const double bytes = 2.0 * static_cast<double>(examples) * build.rules.cells();
   print(stderr, "{} copies of each training puzzle: {} examples, about {}\n",
         format_count(build.augment), format_count(examples), format_bytes(bytes));

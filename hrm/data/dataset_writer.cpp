@@ -190,16 +190,14 @@ void DatasetWriter::finish(const std::vector<std::string>& identifiers,
   clean_up();
 }
 
-void check_size(double examples, int64_t seq_len, const Path& out) {
+void check_size(double examples, int64_t seq_len, const Path& out, const std::string& smaller) {
   constexpr double kMost = std::numeric_limits<int32_t>::max();
   HRM_CHECK(examples <= kMost, "[data] a data set holds at most ", static_cast<int64_t>(kMost),
-            " examples, not ", static_cast<int64_t>(examples),
-            ". HINT: a smaller --count or --augment; training draws copies on the fly");
+            " examples, not ", static_cast<int64_t>(examples), ". HINT: ", smaller);
   // Inputs and labels, a byte a token.
   const double bytes = 2 * static_cast<double>(seq_len) * examples, free = free_disk_bytes(out);
   HRM_CHECK(bytes < free, "[data] the data set needs about ", format_bytes(bytes), " of disk, ",
-            format_bytes(free),
-            " are free. HINT: a smaller --count or --augment, or another --out");
+            format_bytes(free), " are free. HINT: ", smaller, ", or another --out folder");
 }
 
 }  // namespace hrm

@@ -72,7 +72,8 @@ class DatasetWriter {
   Split train_, test_;
 };
 
-// An Error unless so many examples of seq_len tokens can be stored in `out`.
-void check_size(double examples, int64_t seq_len, const Path& out);
+// An Error unless so many examples of seq_len tokens can be stored in `out`. Its hint says
+// `smaller`: how to ask for less.
+void check_size(double examples, int64_t seq_len, const Path& out, const std::string& smaller);
 
 }  // namespace hrm

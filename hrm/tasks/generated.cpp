@@ -41,7 +41,7 @@ BuildSummary build_generated(const Generator& generator, const GeneratedBuild& b
   DatasetInfo info;
   info.seq_len = side * side;
   info.vocab_size = generator.vocab_size;
-  check_size(static_cast<double>(build.count), info.seq_len, out);
+  check_size(static_cast<double>(build.count), info.seq_len, out, "a smaller --count");
   DatasetWriter writer(out, info, task->to_json(), build.replace);
 
   Classes classes = draw_puzzles(generator, build, side, *task);

@@ -155,7 +155,7 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
               " puzzles would be needed for the test split of ", build.test_count,
               ". HINT: more puzzles or a smaller --test");
     const auto train = static_cast<double>(build.count - build.test_count);
-    check_size(train * (1 + copies), info.seq_len, out);
+    check_size(train * (1 + copies), info.seq_len, out, kSmallerSudoku);
   }
   std::vector<SudokuPuzzle> puzzles =
       build.from.empty() ? generate_sudoku(build)
@@ -164,7 +164,8 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
   const Classes classes = classes_of(puzzles, build, summary);
   Random random = Random(build.seed).fork("split");
   const Split split = choose_puzzles(classes, build, random, summary);
-  check_size(static_cast<double>(std::ssize(split.train)) * (1 + copies), info.seq_len, out);
+  check_size(static_cast<double>(std::ssize(split.train)) * (1 + copies), info.seq_len, out,
+             kSmallerSudoku);
   write_puzzles(writer, split, build, random);
   summary.train = writer.count("train");
   summary.test = writer.count("test");

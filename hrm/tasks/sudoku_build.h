@@ -35,6 +35,9 @@ struct SudokuBuild {
   ProgressCallback on_write;  // of examples, if there are copies to store
 };
 
+// What to do about a data set that is too large, for check_size.
+inline constexpr const char* kSmallerSudoku =
+    "a smaller --count or --augment (training draws copies on the fly)";
 // As many different puzzles as `build` asks for, each with one solution.
 std::vector<SudokuPuzzle> generate_sudoku(const SudokuBuild& build);
 // Builds the data set in `out`.

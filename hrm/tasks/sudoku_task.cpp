@@ -21,7 +21,10 @@ std::shared_ptr<const Task> SudokuTask::make(const Members& json) {
   const auto side = [&](const char* key) {
     return static_cast<int>(json.integer(key, 1, kLargestSide));
   };
-  const SudokuRules rules = SudokuRules::of_side(side("side"));
+  const int cells = side("side");
+  HRM_CHECK(cells == 4 || cells == 6 || cells == 9, "[data] ", json.source(),
+            ": side must be 4, 6 or 9, got ", cells);
+  const SudokuRules rules = SudokuRules::of_side(cells);
   const int box_rows = side("box_rows"), box_cols = side("box_cols");
   HRM_CHECK(box_rows == rules.box_rows && box_cols == rules.box_cols, "[data] ", json.source(),
             ": a Sudoku of side ", rules.side, " has boxes of ", rules.box_rows, "x",
