@@ -131,7 +131,7 @@ TEST_CASE("arc: votes are counted, undone and ranked; scores follow three rules"
   CHECK(b.tests[0].best[0].mean_q == doctest::Approx(0.5));
   CHECK(c.tests[0].rank == 2);  // two votes each, and the wrong one has the higher q
   CHECK(c.tests[1].rank == 0);
-  const ArcScores s = score(outcomes);
+  const ArcScores s = score_tasks(outcomes);
   CHECK(s.all_tests[0] == 0.5);
   CHECK(s.fraction[0] == 0.5);
   CHECK(s.fraction[1] == 0.75);

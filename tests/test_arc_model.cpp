@@ -61,7 +61,7 @@ TEST_CASE("arc: a model learns a task under every conditioning, and its votes ar
     EvalOptions options;
     options.on_answer = [&](const Answer& a) { voting.add(a.example, a.tokens, a.q_halt); };
     evaluate(trainer.model(), test, options);
-    const ArcScores scores = score(voting.outcomes());
+    const ArcScores scores = score_tasks(voting.outcomes());
     CHECK(scores.tasks == 2);
     CHECK(scores.all_tests[1] == 1);
   }

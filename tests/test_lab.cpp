@@ -323,7 +323,7 @@ TEST_CASE("rollouts: the first is a plain evaluation; more of them let a rule ch
   const RolloutResult noisy = roll_out(model, test, options);
   CHECK(noisy.counts == std::vector<int64_t>{1, 2, 5});
   CHECK(noisy.puzzles == 40);
-  const auto& verify = noisy.accuracy[static_cast<size_t>(Select::verify)];
+  const auto& verify = noisy.accuracy[static_cast<size_t>(RolloutSelection::verify)];
   for (size_t i = 0; i < noisy.counts.size(); ++i) {
     // Answers are unique here: what keeps the rules is right.
     CHECK(verify[i] == doctest::Approx(noisy.any[i]));
@@ -337,10 +337,11 @@ TEST_CASE("rollouts: the first is a plain evaluation; more of them let a rule ch
   options.relabel = true;
   const RolloutResult renamed = roll_out(model, test, options);
   CHECK(renamed.accuracy[0][0] == doctest::Approx(plain.exact_accuracy));
-  CHECK(renamed.solved[static_cast<size_t>(Select::vote)][0] == plain.solved);
+  CHECK(renamed.solved[static_cast<size_t>(RolloutSelection::vote)][0] == plain.solved);
   // Another name for every digit is another input to this model, but the same puzzle.
   CHECK(renamed.any.back() > plain.exact_accuracy);
-  CHECK(describe(renamed, Select::vote).find("by vote of 5 rollouts") != std::string::npos);
+  CHECK(describe(renamed, RolloutSelection::vote).find("by vote of 5 rollouts") !=
+        std::string::npos);
   const Json json = to_json(renamed);
   CHECK(json["rollouts"]["5"]["any"] == renamed.any.back());
 }

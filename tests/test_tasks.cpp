@@ -190,10 +190,10 @@ TEST_CASE("queens: an evaluation asks the rules, rollouts choose by them") {
   const EvalResult result = evaluate(model, test, {});
   REQUIRE(result.valid_accuracy);
   CHECK(*result.valid_accuracy >= result.exact_accuracy);
-  check_rollouts({}, Select::verify, test.task());
+  check_rollouts({}, RolloutSelection::verify, test.task());
   RolloutOptions relabel;
   relabel.relabel = true;
-  expect_error([&] { check_rollouts(relabel, Select::q, test.task()); },
+  expect_error([&] { check_rollouts(relabel, RolloutSelection::q, test.task()); },
                "gives other names to the digits of Sudoku; this data set is n_queens");
 }
 

@@ -97,7 +97,7 @@ void predict(const PredictSettings& s) {
   const auto outcomes = vote_on(*run.model, data, s.options, true);
   write_predictions(out, outcomes);
   if (s.json) {
-    Json json = to_json(score(outcomes));
+    Json json = to_json(score_tasks(outcomes));
     for (const TaskOutcome& task : outcomes)
       json["solved_at_2"] =
           json.value("solved_at_2", "") + (solved_tasks({task}).empty() ? '0' : '1');

@@ -64,7 +64,7 @@ void farm_task(const FarmSettings& s) {
       fit_task(tasks.at(0), config, start ? &*start : nullptr, s.fit, s.out, false);
   Json line = to_json(outcome);
   line["solved_at_2"] = !solved_tasks({outcome}).empty();
-  line["known"] = score({outcome}).tasks == 1;
+  line["known"] = score_tasks({outcome}).tasks == 1;
   line["seconds"] = seconds_now() - began;
   print("{}\n", line.dump());
 }

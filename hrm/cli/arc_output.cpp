@@ -38,7 +38,7 @@ std::vector<std::string> solved_tasks(const std::vector<TaskOutcome>& outcomes) 
 }
 
 void print_scores(const std::vector<TaskOutcome>& outcomes) {
-  const ArcScores s = score(outcomes);
+  const ArcScores s = score_tasks(outcomes);
   if (s.tasks == 0) {
     print("{} tasks predicted; their answers are not known\n", format_count(std::ssize(outcomes)));
     return;
@@ -57,7 +57,7 @@ void print_scores(const std::vector<TaskOutcome>& outcomes) {
 
 void write_predictions(const Path& out, const std::vector<TaskOutcome>& outcomes) {
   create_folder(out);
-  Json json = {{"scores", to_json(score(outcomes))}, {"solved", solved_tasks(outcomes)}};
+  Json json = {{"scores", to_json(score_tasks(outcomes))}, {"solved", solved_tasks(outcomes)}};
   json["tasks"] = Json::array();
   for (const TaskOutcome& task : outcomes) json["tasks"].push_back(to_json(task));
   write_file_atomically(out / "submission.json", submission(outcomes).dump() + "\n");

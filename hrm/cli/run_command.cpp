@@ -21,7 +21,7 @@ struct EvalSettings : RunOptions {
   std::string data, split = "test";
   int64_t variants = 0;
   RolloutOptions rollouts;
-  Select select = Select::q;
+  RolloutSelection select = RolloutSelection::q;
 };
 
 int64_t puzzles_of(const EvalSettings& s, const PuzzleDataset& data) {

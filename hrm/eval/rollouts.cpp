@@ -38,17 +38,17 @@ struct Choice {
 
 }  // namespace
 
-void check_rollouts(const RolloutOptions& options, Select select, const Task& task) {
+void check_rollouts(const RolloutOptions& options, RolloutSelection select, const Task& task) {
   const std::string kind = task.kind().empty() ? "another" : task.kind();
   HRM_CHECK(!options.relabel || task.first_symbol() > 0,
             "[eval] --relabel gives other names to the digits of Sudoku; this data set is ", kind);
-  HRM_CHECK(select != Select::verify || task.has_rules(),
+  HRM_CHECK(select != RolloutSelection::verify || task.has_rules(),
             "[eval] --select verify needs the rules of the puzzles; this data set is ", kind);
 }
 
 RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
                        const RolloutOptions& options) {
-  check_rollouts(options, Select::q, data.task());
+  check_rollouts(options, RolloutSelection::q, data.task());
   const Task& task = data.task();
   RolloutResult result;
   for (int64_t decade = 1; decade <= options.rollouts; decade *= 10)
@@ -97,7 +97,7 @@ RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
     result.puzzles = one.count;
     result.seconds += one.seconds;
     if (!std::binary_search(result.counts.begin(), result.counts.end(), r + 1)) continue;
-    const auto note = [&](Select s, const auto& exact) {
+    const auto note = [&](RolloutSelection s, const auto& exact) {
       std::string solved;
       for (const Choice& c : choices) solved += exact(c) ? '1' : '0';
       const auto right = std::count(solved.begin(), solved.end(), '1');
@@ -105,10 +105,11 @@ RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
                                                         static_cast<double>(solved.size()));
       result.solved[static_cast<size_t>(s)].push_back(solved);
     };
-    note(Select::q, [](const Choice& c) { return c.q_exact; });
-    note(Select::residual, [](const Choice& c) { return c.residual_exact; });
-    note(Select::vote, [](const Choice& c) { return c.vote_exact(); });
-    if (task.has_rules()) note(Select::verify, [](const Choice& c) { return c.verify_exact; });
+    note(RolloutSelection::q, [](const Choice& c) { return c.q_exact; });
+    note(RolloutSelection::residual, [](const Choice& c) { return c.residual_exact; });
+    note(RolloutSelection::vote, [](const Choice& c) { return c.vote_exact(); });
+    if (task.has_rules())
+      note(RolloutSelection::verify, [](const Choice& c) { return c.verify_exact; });
     const auto any =
         std::count_if(choices.begin(), choices.end(), [](const Choice& c) { return c.any; });
     result.any.push_back(static_cast<double>(any) / static_cast<double>(choices.size()));
@@ -123,7 +124,7 @@ Json to_json(const RolloutResult& r) {
     const std::string n = std::to_string(r.counts[i]);
     for (size_t s = 0; s < r.accuracy.size(); ++s) {
       if (r.accuracy[s].empty()) continue;
-      const std::string& name = to_string(static_cast<Select>(s));
+      const std::string& name = to_string(static_cast<RolloutSelection>(s));
       json["rollouts"][n][name] = r.accuracy[s][i];
       json["solved"][n][name] = r.solved[s][i];
     }
@@ -132,11 +133,12 @@ Json to_json(const RolloutResult& r) {
   return json;
 }
 
-std::string describe(const RolloutResult& r, Select select) {
+std::string describe(const RolloutResult& r, RolloutSelection select) {
   const std::vector<double>& chosen = r.accuracy[static_cast<size_t>(select)];
   std::string text = format_count(r.puzzles) + " puzzles, solved exactly by the answer that each " +
                      "rule selects\n\nrollouts";
-  for (const std::string& name : EnumNames<Select>::names) text += fmt::format("  {:>8}", name);
+  for (const std::string& name : EnumNames<RolloutSelection>::names)
+    text += fmt::format("  {:>8}", name);
   text += "  any of them\n";
   for (size_t i = 0; i < r.counts.size(); ++i) {
     text += fmt::format("{:>8}", r.counts[i]);

@@ -17,8 +17,8 @@ namespace hrm {
 // How an answer is chosen. q: the highest q_halt; residual: the state that moved least in the last
 // segment; vote: the most frequent answer, of equals the one with the highest mean q_halt; verify:
 // the first that keeps the rules of the puzzle, else the first.
-enum class Select { q, residual, vote, verify };
-HRM_ENUM(Select, "q", "residual", "vote", "verify")
+enum class RolloutSelection { q, residual, vote, verify };
+HRM_ENUM(RolloutSelection, "q", "residual", "vote", "verify")
 
 struct RolloutOptions {
   EvalOptions eval;
@@ -28,13 +28,13 @@ struct RolloutOptions {
 };
 
 // An Error if a task has no digits to rename, or no rules to verify an answer by.
-void check_rollouts(const RolloutOptions& options, Select select, const Task& task);
+void check_rollouts(const RolloutOptions& options, RolloutSelection select, const Task& task);
 
 struct RolloutResult {
   int64_t puzzles = 0;
   std::vector<int64_t> counts;  // 1, 2, 5, 10, 20, ... and the number of rollouts
-  // accuracy[s][i]: share solved exactly when Select(s) chooses from the first counts[i]; solved:
-  // the same puzzle by puzzle, '0' or '1'. Verify is empty where there is no verifier.
+  // accuracy[s][i]: share solved exactly when RolloutSelection(s) chooses from the first counts[i];
+  // solved: the same puzzle by puzzle, '0' or '1'. Verify is empty where there is no verifier.
   std::array<std::vector<double>, 4> accuracy;
   std::array<std::vector<std::string>, 4> solved;
   std::vector<double> any;  // share of puzzles that some of the first counts[i] solves
@@ -44,6 +44,6 @@ RolloutResult roll_out(const Model& model, const PuzzleDataset& data,
                        const RolloutOptions& options);
 Json to_json(const RolloutResult& result);
 // A table by number of rollouts and choice, and what `select` reached.
-std::string describe(const RolloutResult& result, Select select);
+std::string describe(const RolloutResult& result, RolloutSelection select);
 
 }  // namespace hrm

@@ -49,7 +49,7 @@ TestOutcome outcome_of(const Votes& votes, const ArcGrid& answer, size_t keep) {
   return outcome;
 }
 
-ArcScores score(const std::vector<TaskOutcome>& tasks) {
+ArcScores score_tasks(const std::vector<TaskOutcome>& tasks) {
   ArcScores s;
   for (const TaskOutcome& task : tasks) {
     const auto n = static_cast<double>(task.tests.size());

@@ -62,7 +62,7 @@ struct ArcScores {
   // 95 % interval of all_tests at 2 (Wilson).
   double low = 0, high = 0;
 };
-ArcScores score(const std::vector<TaskOutcome>& tasks);
+ArcScores score_tasks(const std::vector<TaskOutcome>& tasks);
 
 // Collects the answers of a test split, task by task as they are complete.
 class Voting {

@@ -14,12 +14,12 @@ void fuzz_one(const std::string& input) {
   };
   fuzz::try_to([&] {
     const auto outcomes = judge_submission(parse_json(input, "fuzz"), tasks, "fuzz");
-    const ArcScores s = score(outcomes);
+    const ArcScores s = score_tasks(outcomes);
     to_json(s);
     for (const auto* shares : {&s.all_tests, &s.fraction, &s.outputs})
       for (const double share : *shares) fuzz::must(share >= 0 && share <= 1);
     const auto again = judge_submission(submission(outcomes), tasks, "again");
-    fuzz::must(score(again).outputs == s.outputs);
+    fuzz::must(score_tasks(again).outputs == s.outputs);
     for (const TaskOutcome& outcome : outcomes) to_json(outcome);
   });
 }

@@ -166,7 +166,7 @@ void check_votes(Ledger& ledger, const Json& votes, const Json& tasks) {
     for (size_t i = 0; i < open[id].size(); ++i)
       outcomes.back().tests.push_back(outcome_of(open[id][i], known[id].test[i].output));
   }
-  const ArcScores scores = score(outcomes);
+  const ArcScores scores = score_tasks(outcomes);
   const Json& summary = votes.at("summary");
   for (size_t k = 0; k < kPassAt.size(); ++k) {
     const std::string at = std::to_string(kPassAt[k]);
