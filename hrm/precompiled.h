@@ -1,6 +1,6 @@
 // What most sources of hrm/ and of the tests include, compiled once for all of them: the Makefile
-// puts it before each of these sources where the compiler is g++. Sources do not rely on it, and
-// clang++ compiles them without.
+// puts it before each of these sources where the compiler is g++. Sources do not rely on it: they
+// include what they use, and `make check-clang` compiles them without.
 #include <algorithm>
 #include <array>
 #include <cmath>

@@ -51,8 +51,8 @@ void adapt(const AdaptSettings& s) {
 }  // namespace
 
 void add_adapt_command(Command app) {
-  const Command command = app.command(
-      "adapt", "Fit a trained ARC model to one task that was not in its training, and answer it.");
+  const Command command =
+      app.command("adapt", "Fit a trained ARC model to a new task, and answer it.");
   auto s = std::make_shared<AdaptSettings>();
   command.text("--run", s->run, "The run folder of the trained model.").required();
   command.text("--checkpoint", s->checkpoint, kCheckpointHelp);

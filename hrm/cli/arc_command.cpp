@@ -9,7 +9,6 @@
 #include "hrm/cli/print.h"
 #include "hrm/support/progress.h"
 #include "hrm/tasks/arc_files.h"
-#include "hrm/view/page.h"
 #include "hrm/view/picture.h"
 
 namespace hrm {
@@ -24,17 +23,20 @@ struct PredictSettings {
   bool json = false, shuffle = false;
   CommonOptions common;
 
-  void add(Command command, bool run_required) {
+  // `all_vote`: unless --variants says otherwise, all of the data set do, else the task alone.
+  void add(Command command, bool run_required, bool all_vote) {
     command.text("--run", run, "The run folder of the model.").required(run_required);
     command.text("--checkpoint", checkpoint, kCheckpointHelp);
     command.text("--data", data, kDataHelp);
     command.whole_number("--variants", variants, 0, 1000000,
-                         "Variants of each task that vote, besides the task itself (default: all "
-                         "of the data set).");
+                         fmt::format("Variants of each task that vote, besides the task itself "
+                                     "(default: {}).",
+                                     all_vote ? "all of the data set" : "none"));
     command.text("--kinds", kinds,
                  "How the variants that vote may differ from the task: all, none, or some of "
-                 "rotation, flip, transpose, colour, with commas between them. Not with "
-                 "conditioning=variant, where the model knows the variants of its training alone.");
+                 "rotation, flip, transpose, colour, translation, with commas between them "
+                 "(default: all but translation). Not with conditioning=variant, where the model "
+                 "knows the variants of its training alone.");
     command.whole_number("--seed", seed, 0,
                          "The seed of the variants. Not with conditioning=variant.");
     command.whole_number("--segments", options.segments, 1, 100000, kSegmentsHelp);
@@ -189,10 +191,9 @@ void show(ShowSettings s) {
 }
 
 void add_predict_command(Command arc) {
-  const Command command = arc.command(
-      "predict", "Answer tasks by a vote over their variants; score, and write submission.json.");
+  const Command command = arc.command("predict", "Answer tasks by a vote; write submission.json.");
   auto s = std::make_shared<PredictSettings>();
-  s->add(command, true);
+  s->add(command, true, true);
   command.texts("--task", s->tasks, "Answer these tasks alone.").shown_as("ID...");
   command.text("--out", s->out, "The folder to write (default: RUN/predictions).");
   command.flag("--json", s->json, "Print the scores as JSON.");
@@ -215,7 +216,7 @@ void add_show_command(Command arc) {
   const Command command =
       arc.command("show", "Draw a task in colours: in the terminal, as HTML or as SVG.");
   auto s = std::make_shared<ShowSettings>();
-  s->add(command, false);
+  s->add(command, false, false);
   command.text("task", s->task, "The name of the task.").required();
   command.texts("--from", s->from, kTasksHelp);
   command.text("--out", s->out, "FILE.html or FILE.svg (default: the terminal).");
@@ -227,8 +228,7 @@ void add_show_command(Command arc) {
 }  // namespace
 
 void add_arc_command(Command app) {
-  const Command arc =
-      app.command("arc", "ARC tasks: answer them by voting, draw them, train one model for each.");
+  const Command arc = app.command("arc", "Answer ARC tasks by voting, draw them, train on each.");
   add_predict_command(arc);
   add_score_command(arc);
   add_show_command(arc);

@@ -46,12 +46,13 @@ inline constexpr const char* kDataHelp =
     "The data set folder (default: the one that the run was trained on).";
 inline constexpr const char* kSegmentsHelp =
     "The most segments a puzzle gets (default: as in training; more or fewer work, too).";
-inline constexpr const char* kHaltHelp = "Stop a puzzle as soon as the model's Q head says so.";
+inline constexpr const char* kHaltHelp = "Stop a puzzle early, when the model's Q head says so.";
 inline constexpr const char* kBatchHelp = "Puzzles that are computed at once.";
 inline constexpr const char* kTasksHelp = "Files of ARC tasks, or folders, searched to any depth.";
 inline constexpr const char* kSetHelp = "Change any setting; `hrm info` lists them.";
 inline constexpr const char* kTrainSeedHelp =
-    "The seed of the weights, of the order of examples and of exploration.";
+    "The seed of the weights, of the order of examples, of augmentation and exploration, and of "
+    "puzzles that are made.";
 inline constexpr const char* kDataSeedHelp = "The seed of the puzzles and of the split.";
 inline constexpr const char* kReplaceHelp = "Replace the data set that the folder holds.";
 inline constexpr const char* kSummaryHelp = "Print the summary as JSON.";

@@ -15,7 +15,6 @@
 #include "hrm/tasks/open_dataset.h"
 #include "hrm/train/run_files.h"
 #include "hrm/train/trainer.h"
-#include "hrm/view/page.h"
 #include "kernels/device.h"
 
 namespace hrm {

@@ -131,17 +131,18 @@ void gradients(Settings s) {
 }  // namespace
 
 void add_gradients_command(Command lab) {
-  const Command command = lab.command(
-      "gradients",
-      "Measure how far each gradient rule is from backpropagation through the segment.");
+  const Command command =
+      lab.command("gradients", "Compare gradient rules with full backpropagation.");
   auto s = std::make_shared<Settings>();
   const Option preset =
       command.text("--preset", s->preset, "The model that is trained (default: sudoku4).");
-  command.text("--run", s->run, "Measure the newest checkpoint of a run instead of training.")
-      .excludes(preset);
-  command.text("--data", s->data, "The data set folder (default: Sudoku puzzles made anew).");
-  command.list("--steps", s->steps, 0,
-               "The training steps at which to measure (default: 0,100,400).");
+  command.text("--run", s->run, "Start from the newest checkpoint of this run.").excludes(preset);
+  command.text("--data", s->data,
+               "The data set folder (default: Sudoku puzzles made anew; with --run, its own).");
+  command.list(
+      "--steps", s->steps, 0,
+      "The training steps at which to measure (default: 0,100,400; with --run, that of its "
+      "checkpoint).");
   command.list("--rules", s->rules,
                "The rules to measure; unrolled:S is S segments as one (default: all).");
   command.texts("--set", s->overrides, kSetHelp).shown_as("KEY=VALUE");

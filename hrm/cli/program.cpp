@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include "hrm/cli/print.h"
 #include "hrm/support/text.h"
 
 namespace hrm {

@@ -54,6 +54,9 @@ void check_eval_options(const EvalSettings& s, bool seed_given, bool variants_gi
       !seed_given || noise || s.rollouts.relabel,
       "[eval] --seed is the seed of --noise and --relabel, and there is neither. HINT: add one "
       "of them, or leave out --seed");
+  HRM_CHECK(s.options.halt_by != HaltBy::residual || s.options.threshold > 0,
+            "[eval] --halt-by residual needs a --halt-threshold above 0, since z_H always moves. "
+            "HINT: --halt-threshold 0.05");
   HRM_CHECK(!variants_given || s.split == "test",
             "[eval] --variants needs the test split. HINT: leave out --split train");
 }
@@ -276,8 +279,8 @@ void add_report_command(Command app) {
 }
 
 void add_info_command(Command app) {
-  const Command command = app.command(
-      "info", "List presets, settings and gradient rules; or say what a run or a preset is.");
+  const Command command =
+      app.command("info", "List presets and settings, or describe one run or preset.");
   auto run = std::make_shared<std::string>();
   auto name = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);

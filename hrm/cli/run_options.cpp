@@ -9,7 +9,7 @@ Option RunOptions::add(Command command) {
   const Option halt = command.flag("--halt", options.halting, kHaltHelp);
   command
       .finite_number("--halt-threshold", options.threshold,
-                     "Stop when the logit q_halt exceeds q_continue by this much (default 0; "
+                     "Stop when the logit q_halt exceeds q_continue by more than this (default 0; "
                      "halt-only models compare q_halt with it).")
       .needs(halt);
   command.flag("--json", json, "Print JSON.");

@@ -109,8 +109,7 @@ void solve(const SolveSettings& s) {
 }  // namespace
 
 void add_solve_command(Command app) {
-  const Command command =
-      app.command("solve", "Solve one puzzle and show what the model thinks after every segment.");
+  const Command command = app.command("solve", "Solve one puzzle, and show every segment.");
   auto s = std::make_shared<SolveSettings>();
   command
       .text("puzzle", s->puzzle,

@@ -14,7 +14,6 @@
 #include "hrm/train/run_files.h"
 #include "hrm/train/run_folder.h"
 #include "hrm/train/trainer.h"
-#include "hrm/view/page.h"
 #include "hrm/view/puzzle_view.h"
 #include "hrm/view/report.h"
 #include "kernels/device.h"
@@ -32,7 +31,7 @@ struct Settings {
   CommonOptions common;
 
   void add_common(Command command) {
-    command.text("--run", run, "The run folder (default: runs/NAME).");
+    command.text("--run", run, "The run folder (default: in runs/, named after the preset).");
     command.texts("--set", overrides, kSetHelp).shown_as("KEY=VALUE");
     command.whole_number("--seed", seed, 0, kTrainSeedHelp);
     command.whole_number("--steps", steps, 1, "Optimizer steps of the whole run.");

@@ -18,14 +18,14 @@ std::string without_spaces(std::string_view text) {
 }  // namespace
 
 std::shared_ptr<const Task> SudokuTask::make(const Members& json) {
-  const auto side = [&](const char* key) {
+  const auto length = [&](const char* key) {
     return static_cast<int>(json.integer(key, 1, kLargestSide));
   };
-  const int cells = side("side");
-  HRM_CHECK(cells == 4 || cells == 6 || cells == 9, "[data] ", json.source(),
-            ": side must be 4, 6 or 9, got ", cells);
-  const SudokuRules rules = SudokuRules::of_side(cells);
-  const int box_rows = side("box_rows"), box_cols = side("box_cols");
+  const int side = length("side");
+  HRM_CHECK(side == 4 || side == 6 || side == 9, "[data] ", json.source(),
+            ": side must be 4, 6 or 9, got ", side);
+  const SudokuRules rules = SudokuRules::of_side(side);
+  const int box_rows = length("box_rows"), box_cols = length("box_cols");
   HRM_CHECK(box_rows == rules.box_rows && box_cols == rules.box_cols, "[data] ", json.source(),
             ": a Sudoku of side ", rules.side, " has boxes of ", rules.box_rows, "x",
             rules.box_cols, ", got ", box_rows, "x", box_cols);

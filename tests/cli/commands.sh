@@ -285,6 +285,9 @@ bad "metrics: nothing asked for" "HINT: --csv FILE" "$hrm" metrics run
 bad "compare: no run" "nowhere" "$hrm" compare nowhere
 ok "eval: rollouts" "by vote of 3 rollouts" "$hrm" eval --run run --rollouts 3 --noise 0.3 --select vote
 ok "eval: the oracle" "40 puzzles" "$hrm" eval --run run --halt --halt-by oracle
+bad "eval: the residual without a threshold" "HINT: --halt-threshold 0.05" \
+  "$hrm" eval --run run --halt --halt-by residual
+ok "eval: its hint" "40 puzzles" "$hrm" eval --run run --halt --halt-by residual --halt-threshold 0.05
 bad "eval: an unknown rule" "--halt-by" "$hrm" eval --run run --halt --halt-by luck
 bad "eval: relabelling is for Sudoku" "this data set is arc" \
   "$hrm" eval --run ra --data da --rollouts 2 --relabel

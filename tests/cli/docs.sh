@@ -31,7 +31,7 @@ options_of() {  # COMMAND...
   local help sub
   help=$("$hrm" "$@" --help </dev/null) || return 1
   printf 'command\t%s\n' "$*"
-  sed -nE 's/^ +(-[A-Za-z],)?(--[a-z0-9-]+).*/\2/p' <<<"$help" | sed "s/^/option\t$*\t/"
+  sed -nE 's/^  (-[A-Za-z],)?(--[a-z0-9-]+).*/\2/p' <<<"$help" | sed "s/^/option\t$*\t/"
   while read -r sub; do
     options_of "$@" "$sub" || return 1
   done < <(sed -nE '/^Subcommands:/,/^$/s/^  ([a-z_]+) .*/\1/p' <<<"$help")
