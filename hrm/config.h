@@ -207,6 +207,7 @@ struct TrainConfig {
   int64_t eval_puzzles = 256;
   int64_t final_eval_puzzles = -1;
   int64_t early_stop = 0;
+  double early_stop_accuracy = 0;
   int64_t checkpoint_every = 200;
   int64_t keep_checkpoints = 2;
 
@@ -273,6 +274,8 @@ void TrainConfig::settings(Self& t, Visit& f) {
              "puzzles of the last evaluation; 0: all, -1: as eval_puzzles");
   may_change("early_stop", t.early_stop, {0, kMany},
              "stop after this many evaluations without a new best; 0: never");
+  may_change("early_stop_accuracy", t.early_stop_accuracy, {0, 1},
+             "stop when two evaluations in a row solve this share exactly; 0: never");
   may_change("checkpoint_every", t.checkpoint_every, {1, kMany}, "steps between checkpoints");
   may_change("keep_checkpoints", t.keep_checkpoints, {1, 1000}, "checkpoints kept beside the best");
 }

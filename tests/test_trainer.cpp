@@ -8,6 +8,7 @@
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
 #include "hrm/presets.h"
+#include "hrm/tasks/tokens.h"
 #include "hrm/train/estimate.h"
 #include "hrm/train/row_queue.h"
 #include "hrm/train/run_files.h"
@@ -399,6 +400,59 @@ TEST_CASE("a value that is not finite masks the update and stops the run, on eve
     expect_error([&] { trainer->step(); }, "the loss was not finite in step 5");
     expect_error([&] { trainer->step(); }, "the loss was not finite in step 5");
   }
+}
+
+TEST_CASE("training ends once two evaluations in a row are good enough") {
+  const TempDir dir;
+  std::string csv = "inputs,labels,split,puzzle\n";  // whatever the input is, the answer is 2 2 2 2
+  for (int i = 0; i < 30; ++i)
+    csv += fmt::format("{} {} {} {},2 2 2 2,{},\n", 1 + i % 2, 1 + i / 2 % 2, 1 + i / 4 % 2,
+                       1 + i / 8 % 2, i % 5 == 0 ? "test" : "train");
+  build_tokens_text(csv, "constant.csv", dir / "data", false);
+  const PuzzleDataset train = open_dataset(dir / "data", "train");
+  const PuzzleDataset test = open_dataset(dir / "data", "test");
+  Config config = preset("sudoku4");
+  make_tiny(config.model, 16);
+  config.model.seq_len = train.info().seq_len;
+  config.model.vocab_size = train.info().vocab_size;
+  config.model.num_puzzle_identifiers = train.info().num_puzzle_identifiers;
+  TrainConfig& t = config.train;
+  t.batch_size = 8;
+  t.total_steps = 2000;
+  t.lr = 1e-3;
+  t.lr_warmup_steps = 0;
+  t.eval_every = 2;
+  t.eval_puzzles = 2;
+  t.final_eval_puzzles = 0;
+  t.early_stop_accuracy = 1;
+  const auto trainer = [&] { return std::make_unique<Trainer>(config, train, &test, dir / "run"); };
+  fs::create_directories(dir / "run");
+  write_file_atomically(dir / "run" / "config.json", config.to_json().dump());
+
+  const auto run = trainer();
+  CHECK(run->run({}) == TrainOutcome::early_stopped);
+  CHECK(run->reason_to_stop() == "two evaluations in a row solved 100 % of the puzzles or more");
+  const std::vector<Json> evaluations = read_metrics(dir / "run").eval;
+  const auto accuracy = [&](size_t from_end) {
+    return evaluations.at(evaluations.size() - from_end).at("exact_accuracy").get<double>();
+  };
+  CHECK(accuracy(1) == 1);
+  CHECK(accuracy(2) == 1);
+  REQUIRE(evaluations.size() > 2);
+  CHECK(accuracy(3) < 1);
+  // The evaluation of the end takes all puzzles.
+  CHECK(evaluations.back().at("puzzles") == test.num_examples());
+  CHECK(evaluations.at(evaluations.size() - 2).at("puzzles") == 2);
+
+  const auto resumed = trainer();
+  resumed->resume();
+  CHECK(resumed->finished());
+  CHECK(resumed->run({}) == TrainOutcome::early_stopped);
+  CHECK(resumed->steps_done() == run->steps_done());
+  config.train.early_stop_accuracy = 0;
+  const auto longer = trainer();
+  longer->resume();
+  CHECK_FALSE(longer->finished());
 }
 
 TEST_CASE("early stop, stop requests and the last checkpoints") {

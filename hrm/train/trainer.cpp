@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/core.h>
+
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
 
@@ -97,10 +99,14 @@ void Trainer::write_metrics(const TrainCallbacks& callbacks, bool wait) {
   if (callbacks.on_metrics) callbacks.on_metrics(*line);
 }
 
-// As the last evaluation decided, so that a run that is resumed does not go on either.
-bool Trainer::stopped_early() const {
+std::string Trainer::reason_to_stop() const {
   const TrainConfig& t = config_.train;
-  return t.early_stop > 0 && evaluations_since_best_ >= t.early_stop && steps_ < t.total_steps;
+  if (t.early_stop > 0 && evaluations_since_best_ >= t.early_stop)
+    return fmt::format("{} evaluations in a row brought no new best", evaluations_since_best_);
+  if (t.early_stop_accuracy > 0 && evaluations_at_goal_ >= 2)
+    return fmt::format("two evaluations in a row solved {:.4g} % of the puzzles or more",
+                       100 * t.early_stop_accuracy);
+  return "";
 }
 
 // Whether this result is the best so far; if so, its weights are kept in best/.
@@ -120,23 +126,21 @@ bool Trainer::keep_if_best(const EvalResult& result) {
   return true;
 }
 
-// The evaluation that is due: evaluation.json, best/, a line in metrics.jsonl. Early stop and stop
-// requests are the outcome.
-TrainOutcome Trainer::evaluate_now(const TrainCallbacks& callbacks) {
-  finish_steps();
+// An evaluation with the puzzles of the last one, or those of one on the way.
+EvalResult Trainer::judge(const TrainCallbacks& callbacks, bool last) {
   const TrainConfig& t = config_.train;
-  const bool last = steps_ >= t.total_steps;
   EvalOptions options;
   options.max_puzzles = last && t.final_eval_puzzles >= 0 ? t.final_eval_puzzles : t.eval_puzzles;
   options.traces = last ? 12 : 4;
   options.allow_nan = true;
   options.on_progress = callbacks.on_eval_progress;
-  if (callbacks.on_eval_start) callbacks.on_eval_start(steps_);
-  step_.swap_averages();
   EvalResult result = evaluate(step_.model(), *test_, options);
   result.step = steps_;
-  const bool best = keep_if_best(result);
-  step_.swap_averages();
+  return result;
+}
+
+// evaluation.json, and a line in metrics.jsonl.
+void Trainer::write_evaluation(const EvalResult& result) const {
   files_.write_evaluation(to_json(result));
   files_.append_metrics({{"eval", true},
                          {"step", steps_},
@@ -147,6 +151,24 @@ TrainOutcome Trainer::evaluate_now(const TrainCallbacks& callbacks) {
                          {"accuracy", result.accuracy},
                          {"mean_steps", result.mean_steps},
                          {"seconds", result.seconds}});
+}
+
+// The evaluation that is due, with its files and best/. Early stop and stop requests are the
+// outcome.
+TrainOutcome Trainer::evaluate_now(const TrainCallbacks& callbacks) {
+  finish_steps();
+  const TrainConfig& t = config_.train;
+  const bool last = steps_ >= t.total_steps;
+  if (callbacks.on_eval_start) callbacks.on_eval_start(steps_);
+  step_.swap_averages();
+  EvalResult result = judge(callbacks, last);
+  const bool best = keep_if_best(result);
+  const bool at_goal = result.exact_accuracy >= t.early_stop_accuracy;
+  evaluations_at_goal_ = at_goal ? evaluations_at_goal_ + 1 : 0;
+  // An end that comes early has the evaluation of the planned one, too.
+  if (stopped_early()) result = judge(callbacks, true);
+  step_.swap_averages();
+  write_evaluation(result);
   evaluation_due_ = false;
   write_checkpoint_state(checkpoint_path(files_.path(), steps_), state());
   if (callbacks.on_eval) callbacks.on_eval(result, best);

@@ -69,6 +69,12 @@ class Trainer {
   bool finished() const {
     return !evaluation_due_ && (steps_ >= config_.train.total_steps || stopped_early());
   }
+  bool stopped_early() const {
+    return steps_ < config_.train.total_steps && !reason_to_stop().empty();
+  }
+  // Why the last evaluation ends the training before total_steps; "" if it does not. A run that is
+  // resumed does not go on either.
+  std::string reason_to_stop() const;
   const Model& model() const { return step_.model(); }
   const Config& config() const { return config_; }
   double elapsed() const { return elapsed_; }
@@ -85,8 +91,9 @@ class Trainer {
   void restore(const Checkpoint& checkpoint, const Members& state, std::vector<std::string>& notes);
   TrainOutcome train_step(const TrainCallbacks& callbacks);
   TrainOutcome evaluate_now(const TrainCallbacks& callbacks);
+  EvalResult judge(const TrainCallbacks& callbacks, bool last);
   bool keep_if_best(const EvalResult& result);
-  bool stopped_early() const;
+  void write_evaluation(const EvalResult& result) const;
   void start_metrics();
   void write_metrics(const TrainCallbacks& callbacks, bool wait);
 
@@ -103,8 +110,9 @@ class Trainer {
   int64_t window_steps_ = 0;
   double best_ = -1;
   int64_t best_step_ = 0, evaluations_since_best_ = 0;
-  bool evaluation_due_ = false;  // at this step, and not made yet
-  bool started_from_ = false;    // another run's weights
+  int64_t evaluations_at_goal_ = 0;  // the last so many reached early_stop_accuracy
+  bool evaluation_due_ = false;      // at this step, and not made yet
+  bool started_from_ = false;        // another run's weights
   bool resumed_ = false;
   std::vector<uint64_t> puzzle_names_;
   std::string data_identity_, test_identity_;  // of the training set; of the test split
