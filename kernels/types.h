@@ -62,10 +62,13 @@ struct bfloat16 {
   bfloat16(float value) : bits(round(value)) {}
   operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 
-  static uint16_t round(float value) {
+  static uint16_t round(float value) { return static_cast<uint16_t>(round_wide(value) >> 16); }
+  // The bits of a float that holds the rounded value: in a loop over vectors, what goes on in f32
+  // is not packed into 16 bits in between.
+  static uint32_t round_wide(float value) {
     const uint32_t u = std::bit_cast<uint32_t>(value);
-    const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
-    return static_cast<uint16_t>((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : rounded);
+    const uint32_t rounded = u + 0x7fffu + ((u >> 16) & 1u);
+    return (value != value ? u | 0x400000u : rounded) & 0xffff0000u;
   }
 };
 static_assert(sizeof(bfloat16) == 2);
@@ -158,7 +161,7 @@ void assign(T& to, V value) {
 template <class T>
 arithmetic<T> rounded(arithmetic<T> value) {
   if constexpr (std::is_same_v<T, bfloat16>)
-    return std::bit_cast<float>(static_cast<uint32_t>(bfloat16::round(value)) << 16);
+    return std::bit_cast<float>(bfloat16::round_wide(value));
   else
     return value;
 }

@@ -203,6 +203,18 @@ TEST_CASE("bfloat16 rounds to nearest even and keeps NaN and infinity") {
   CHECK(bfloat16(1.00390625f).bits == 0x3f80);  // halfway: to even
   CHECK(bfloat16(1.01171875f).bits == 0x3f82);
   CHECK(std::isnan(static_cast<float>(bfloat16(NAN))));
+  // Every pattern of the upper half, with lower halves below, at and above the middle.
+  for (uint32_t upper = 0; upper < 0x10000; ++upper)
+    for (const uint32_t lower : {0u, 1u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu}) {
+      const uint32_t bits = upper << 16 | lower;
+      const auto value = std::bit_cast<float>(bits);
+      const bool up = lower > 0x8000 || (lower == 0x8000 && upper % 2 == 1);
+      const uint32_t want = std::isnan(value) ? upper | 0x40 : upper + (up ? 1 : 0);
+      if (bfloat16(value).bits == want &&
+          std::bit_cast<uint32_t>(rounded<bfloat16>(value)) == want << 16)
+        continue;
+      FAIL("bits ", bits);
+    }
   CHECK(std::isinf(static_cast<float>(bfloat16(INFINITY))));
 }
 
