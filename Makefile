@@ -4,7 +4,7 @@
 CUDA ?= 0#             0: CPU only; 1: with the CUDA backend; emulate: its kernels run on the CPU
 ARCH ?= native#        value of -march: native, x86-64, x86-64-v3, ...
 PRESET ?= sudoku4#     what `make run` trains
-ARGS ?=#               further options of `make run`, e.g. ARGS='--seed 3'
+ARGS ?=#               further options of `make run` and `make bench-pytorch`, e.g. ARGS='--seed 3'
 DEBUG ?=#              1: -O0 -g
 WERROR ?=#             1: a warning is an error (what continuous integration asks for)
 SAN ?=#                address or thread, with CUDA=emulate also check: instrumented build; seen: unseen-checks
@@ -214,11 +214,11 @@ bench: deps  ## measure the machine, every kernel and whole training steps (benc
 	$(BENCH) --json $(BUILD)/bench.json
 
 PYTHON ?= python3
-bench-pytorch: deps  ## the same model and step in PyTorch (PYTHON=... with torch), in turns with ours
+bench-pytorch: deps  ## the same model and step in PyTorch (PYTHON=... with torch), in turns with ours; ten minutes, ARGS=--quick two
 	@$(MAKE) $(if $(V),,-s) bench-build
 	@$(PYTHON) -c 'import torch' 2>/dev/null || { echo 'bench-pytorch: $(PYTHON) has no torch.' \
 	  'HINT: pip install torch, or PYTHON=a python that has it'; exit 1; }
-	$(PYTHON) bench/pytorch_hrm.py --bench $(BENCH) --json $(BUILD)/pytorch.json
+	$(PYTHON) bench/pytorch_hrm.py --bench $(BENCH) --json $(BUILD)/pytorch.json $(ARGS)
 
 check-kernels: deps  ## the CUDA kernels under the checker of races, bounds and uninitialised memory
 	@$(MAKE) -s CUDA=emulate SAN=check devices

@@ -1,21 +1,26 @@
 #!/usr/bin/env python3
 """HRM's training step in plain PyTorch, against `build/cpu/bench/bench step` in turns.
 
-    python3 bench/pytorch_hrm.py [--bench build/cpu/bench/bench] [--json FILE] [--rounds 5]
+    python3 bench/pytorch_hrm.py [--quick] [--seconds 54] [--bench build/cpu/bench/bench] [--json FILE]
     python3 bench/pytorch_hrm.py --gpu [--batch 768] [--json FILE]     PyTorch's step alone, on a GPU
 
 Same model, same step: one segment with gradient through the last L and the last H update, one more
 without for the target of q_continue, both losses, Adam-atan2 on every weight. In bf16 weights are
 cast once per step and products run in bf16; statistics, losses and the optimizer in f32 (stablemax
-in f64). Each way of running PyTorch (eager, compiled) is timed, the best one counts.
+in f64). Each way of running PyTorch (eager, compiled) is timed in a process of its own, and the
+best one counts. Every row of the table has a limit of time: a way that is not ready by then, as
+where torch.compile takes minutes, is stopped and said to be left out.
 """
 
 import argparse
 import json
 import math
 import os
+import queue
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import torch
@@ -266,62 +271,157 @@ def peak_memory(preset, dtype):
     return int(out.stdout)
 
 
-def ours(bench, *arguments):
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+class Late(Exception):
+    """Something was not done in time."""
+
+
+class Worker:
+    """One way of running PyTorch, in a process that can be stopped."""
+
+    def __init__(self, preset, dtype, mode, threads):
+        self.mode, self.lines = mode, queue.Queue()
+        words = [sys.executable, os.path.abspath(__file__), "--worker", preset, dtype, mode, "--threads", str(threads)]
+        # A session of its own: torch.compile starts compilers, which must end with it.
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.put(line.strip())
+        self.lines.put("error it ended")
+
+    def answer(self, until):
+        """Its next line; Late if there is none by then, RuntimeError if it failed."""
+        try:
+            line = self.lines.get(timeout=max(0, until - time.monotonic()))
+        except queue.Empty:
+            raise Late from None
+        if line.startswith("error "):
+            raise RuntimeError(line[6:])
+        return line
+
+    def seconds(self, until):
+        """Of one step, the best of two."""
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return float(self.answer(until))
+
+    def stop(self):
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+
+def work_for(preset, dtype, mode):
+    """What a Worker's process does: gets ready, then times two steps for every line it reads."""
+    try:
+        type_of = {"f32": torch.float32, "bf16": torch.bfloat16}[dtype]
+        compiled = mode == "compiled"
+        work = Solve(type_of, compiled) if preset == "solve" else Step(preset, type_of, compiled)
+        timed(work), timed(work)
+        print("ready", flush=True)
+        for _ in sys.stdin:
+            print(min(timed(work), timed(work)), flush=True)
+    except Exception as error:
+        print("error " + (str(error).splitlines() or [repr(error)])[0], flush=True)
+
+
+def ours(bench, threads, *arguments):
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     out = subprocess.run([bench, *arguments], capture_output=True, text=True, check=True, env=environment)
     return json.loads(out.stdout)
+
+
+def ready_workers(preset, dtype, modes, threads, until):
+    """The ways that are ready in time, and a line for each of the others."""
+    workers, left_out = [], []
+    for mode in modes:
+        if sys.stderr.isatty():
+            print(f"  {preset} {dtype}: {mode} ...", end="\r", file=sys.stderr, flush=True)
+        worker = Worker(preset, dtype, mode, threads)
+        try:
+            worker.answer(until)
+            workers.append(worker)
+        except (Late, RuntimeError) as why:
+            worker.stop()
+            left_out.append(f"{mode}: " + ("not ready in time" if isinstance(why, Late) else str(why)))
+    return workers, left_out
+
+
+def measure(bench, preset, dtype, workers, threads, rounds, until):
+    """The best seconds of every way, and of ours, in turns; as many rounds as there is time for."""
+    best, mine = {}, math.inf
+    arguments = ["solve", dtype] if preset == "solve" else ["step", preset, dtype, str(PRESETS[preset][-1])]
+    for turn in range(rounds):
+        if turn > 0 and time.monotonic() > until:
+            break
+        for worker in workers:
+            # A way that was ready is waited for: the first turn is measured in any case.
+            best[worker.mode] = min(best.get(worker.mode, math.inf), worker.seconds(time.monotonic() + 600))
+        mine = min(mine, ours(bench, threads, *arguments)["seconds"])
+    return best, mine
+
+
+def table(args, modes):
+    cases = [("hrm-27m", "f32"), ("sudoku4", "f32")]
+    if not args.quick:
+        cases = [(p, d) for p in PRESETS for d in ("f32", "bf16")] + [("solve", "f32"), ("solve", "bf16")]
+    print(f"{'':28} {'PyTorch s':>10} {'how':>9} {'ours s':>9} {'ratio':>7}", flush=True)
+    results = []
+    for preset, dtype in cases:
+        start = time.monotonic()
+        # A quarter of the time is for measuring what is ready.
+        workers, left_out = ready_workers(preset, dtype, modes, args.threads, start + 0.75 * args.seconds)
+        try:
+            best, mine = measure(args.bench, preset, dtype, workers, args.threads, args.rounds, start + args.seconds)
+        finally:
+            for worker in workers:
+                worker.stop()
+        how = min(best, key=best.get) if best else "-"
+        numbers = f"{best[how]:10.4f} {how:>9} {mine:9.4f} {best[how] / mine:7.2f}" if best else f"{'-':>10} {how:>9} {mine:9.4f} {'-':>7}"
+        print(f"{preset + ' ' + dtype:28} {numbers}{''.join('   ' + line for line in left_out)}", flush=True)
+        results.append({"case": preset, "dtype": dtype, "pytorch": best, "ours": mine, "left_out": left_out})
+    return results
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bench", default="build/cpu/bench/bench")
     parser.add_argument("--json", help="write the results there")
+    parser.add_argument("--quick", action="store_true", help="the 27M model and sudoku4 in f32 alone")
+    parser.add_argument("--seconds", type=float, default=54, help="limit for each row of the table")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--gpu", action="store_true", help="PyTorch's step alone, on the GPU")
     parser.add_argument("--batch", type=int, default=768, help="with --gpu")
+    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.worker:
+        return work_for(*args.worker)
     if args.gpu:
         if not torch.cuda.is_available():
             sys.exit("pytorch_hrm: PyTorch finds no GPU")
         return on_gpu(args.batch, args.json)
     if not os.access(args.bench, os.X_OK):
         sys.exit(f"pytorch_hrm: no program {args.bench}. HINT: make bench-build")
-    torch.set_num_threads(args.threads)
     modes = ["eager"]
     if hasattr(torch, "compile") and not args.no_compile:
         modes.append("compiled")
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {', '.join(modes)}")
-    print(f"{'':28} {'PyTorch s':>10} {'how':>9} {'ours s':>9} {'ratio':>7}")
-    cases = [(p, d) for p in PRESETS for d in ("f32", "bf16")] + [("solve", "f32"), ("solve", "bf16")]
-    results = []
-    for preset, dtype in cases:
-        type_of = {"f32": torch.float32, "bf16": torch.bfloat16}[dtype]
-        work, best = {}, {}
-        if len(modes) > 1:
-            torch._dynamo.reset()  # what was compiled for another case counts towards its limit
-        for mode in modes:
-            compiled = mode == "compiled"
-            try:
-                make = Solve(type_of, compiled) if preset == "solve" else Step(preset, type_of, compiled)
-                timed(make), timed(make)
-                work[mode] = make
-            except Exception as error:  # a mode this PyTorch cannot run is left out, and said so
-                print(f"  {mode}: {str(error).splitlines()[0]}", file=sys.stderr)
-        mine = math.inf
-        for _ in range(args.rounds):
-            for mode, run in work.items():
-                best[mode] = min(best.get(mode, math.inf), timed(run), timed(run))
-            arguments = ["solve", dtype] if preset == "solve" else ["step", preset, dtype, str(PRESETS[preset][-1])]
-            mine = min(mine, ours(args.bench, *arguments)["seconds"])
-        how = min(best, key=best.get)
-        print(f"{preset + ' ' + dtype:28} {best[how]:10.4f} {how:>9} {mine:9.4f} {best[how] / mine:7.2f}", flush=True)
-        results.append({"case": preset, "dtype": dtype, "pytorch": best, "ours": mine})
-    memory = {"pytorch": peak_memory("hrm-27m", "torch.float32"),
-              "ours": ours(args.bench, "memory", "hrm-27m", "f32", "8")["bytes"]}
-    print(f"peak memory of the 27M step less weights, gradients, moments: "
-          f"PyTorch {memory['pytorch'] / 2**20:.0f} MiB, ours {memory['ours'] / 2**20:.0f} MiB")
+    print(f"PyTorch {torch.__version__}, {args.threads} threads, {', '.join(modes)}; "
+          f"at most {args.seconds:.0f} s a row (--seconds)")
+    results = table(args, modes)
+    if args.quick:
+        memory = None
+    else:
+        memory = {"pytorch": peak_memory("hrm-27m", "torch.float32"),
+                  "ours": ours(args.bench, args.threads, "memory", "hrm-27m", "f32", "8")["bytes"]}
+        print(f"peak memory of the 27M step less weights, gradients, moments: "
+              f"PyTorch {memory['pytorch'] / 2**20:.0f} MiB, ours {memory['ours'] / 2**20:.0f} MiB")
     if args.json:
         with open(args.json, "w") as file:
             json.dump({"torch": torch.__version__, "threads": args.threads, "steps": results, "memory": memory}, file, indent=1)
