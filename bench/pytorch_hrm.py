@@ -8,7 +8,7 @@ Same model, same step: one segment with gradient through the last L and the last
 without for the target of q_continue, both losses, Adam-atan2 on every weight. In bf16 weights are
 cast once per step and products run in bf16; statistics, losses and the optimizer in f32 (stablemax
 in f64). Each way of running PyTorch (eager, compiled) is timed in a process of its own, and the
-best one counts. Every row of the table has a limit of time: a way that is not ready by then, as
+best one counts. Every row of the table has a limit of time for getting ready: a way that is late, as
 where torch.compile takes minutes, is stopped and said to be left out.
 """
 
@@ -335,34 +335,65 @@ def ours(bench, threads, *arguments):
     return json.loads(out.stdout)
 
 
-def ready_workers(preset, dtype, modes, threads, until):
-    """The ways that are ready in time, and a line for each of the others."""
-    workers, left_out = [], []
-    for mode in modes:
-        if sys.stderr.isatty():
-            print(f"  {preset} {dtype}: {mode} ...", end="\r", file=sys.stderr, flush=True)
-        worker = Worker(preset, dtype, mode, threads)
-        try:
-            worker.answer(until)
-            workers.append(worker)
-        except (Late, RuntimeError) as why:
+def say(text):
+    """On a terminal, what is going on; the row of the table takes its place."""
+    if sys.stderr.isatty():
+        print(f"  {text} ...".ljust(60), end="\r", file=sys.stderr, flush=True)
+
+
+class Row:
+    """One row of the table: PyTorch's ways in processes of their own, and ours, in turns."""
+
+    def __init__(self, preset, dtype, threads):
+        self.preset, self.dtype, self.threads = preset, dtype, threads
+        self.workers, self.left_out, self.best, self.mine = [], [], {}, math.inf
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for worker in self.workers:
             worker.stop()
-            left_out.append(f"{mode}: " + ("not ready in time" if isinstance(why, Late) else str(why)))
-    return workers, left_out
 
+    def drop(self, worker, why):
+        """Goes on without one that is late or has failed."""
+        worker.stop()
+        self.workers.remove(worker)
+        self.left_out.append(f"{worker.mode}: " + ("not ready in time" if isinstance(why, Late) else str(why)))
 
-def measure(bench, preset, dtype, workers, threads, rounds, until):
-    """The best seconds of every way, and of ours, in turns; as many rounds as there is time for."""
-    best, mine = {}, math.inf
-    arguments = ["solve", dtype] if preset == "solve" else ["step", preset, dtype, str(PRESETS[preset][-1])]
-    for turn in range(rounds):
-        if turn > 0 and time.monotonic() > until:
-            break
-        for worker in workers:
-            # A way that was ready is waited for: the first turn is measured in any case.
-            best[worker.mode] = min(best.get(worker.mode, math.inf), worker.seconds(time.monotonic() + 600))
-        mine = min(mine, ours(bench, threads, *arguments)["seconds"])
-    return best, mine
+    def start(self, modes, until):
+        for mode in modes:
+            say(f"{self.preset} {self.dtype}: {mode}")
+            worker = Worker(self.preset, self.dtype, mode, self.threads)
+            self.workers.append(worker)
+            try:
+                worker.answer(until)
+            except (Late, RuntimeError) as why:
+                self.drop(worker, why)
+
+    def measure(self, bench, rounds, until):
+        """As many rounds as there is time for, but one in any case."""
+        arguments = [self.preset, self.dtype]
+        arguments = ["solve", self.dtype] if self.preset == "solve" else ["step", *arguments, str(PRESETS[self.preset][-1])]
+        for turn in range(rounds):
+            if turn > 0 and time.monotonic() > until:
+                break
+            say(f"{self.preset} {self.dtype}: round {turn + 1}")
+            for worker in list(self.workers):
+                try:
+                    seconds = worker.seconds(max(until, time.monotonic() + 60))
+                    self.best[worker.mode] = min(self.best.get(worker.mode, math.inf), seconds)
+                except (Late, RuntimeError, OSError, ValueError) as why:
+                    self.drop(worker, why)
+            self.mine = min(self.mine, ours(bench, self.threads, *arguments)["seconds"])
+
+    def __str__(self):
+        name, how = f"{self.preset} {self.dtype}", min(self.best, key=self.best.get, default="-")
+        if self.best:
+            text = f"{name:28} {self.best[how]:10.4f} {how:>9} {self.mine:9.4f} {self.best[how] / self.mine:7.2f}"
+        else:
+            text = f"{name:28} {'-':>10} {how:>9} {self.mine:9.4f} {'-':>7}"
+        return "   ".join([text, *self.left_out])
 
 
 def table(args, modes):
@@ -373,17 +404,11 @@ def table(args, modes):
     results = []
     for preset, dtype in cases:
         start = time.monotonic()
-        # A quarter of the time is for measuring what is ready.
-        workers, left_out = ready_workers(preset, dtype, modes, args.threads, start + 0.75 * args.seconds)
-        try:
-            best, mine = measure(args.bench, preset, dtype, workers, args.threads, args.rounds, start + args.seconds)
-        finally:
-            for worker in workers:
-                worker.stop()
-        how = min(best, key=best.get) if best else "-"
-        numbers = f"{best[how]:10.4f} {how:>9} {mine:9.4f} {best[how] / mine:7.2f}" if best else f"{'-':>10} {how:>9} {mine:9.4f} {'-':>7}"
-        print(f"{preset + ' ' + dtype:28} {numbers}{''.join('   ' + line for line in left_out)}", flush=True)
-        results.append({"case": preset, "dtype": dtype, "pytorch": best, "ours": mine, "left_out": left_out})
+        with Row(preset, dtype, args.threads) as row:
+            row.start(modes, start + 0.75 * args.seconds)  # the rest is for measuring
+            row.measure(args.bench, args.rounds, start + args.seconds)
+            print(row, flush=True)
+            results.append({"case": preset, "dtype": dtype, "pytorch": row.best, "ours": row.mine, "left_out": row.left_out})
     return results
 
 
@@ -403,6 +428,7 @@ def main():
     torch.set_num_threads(args.threads)
     if args.worker:
         return work_for(*args.worker)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that workers are stopped, too
     if args.gpu:
         if not torch.cuda.is_available():
             sys.exit("pytorch_hrm: PyTorch finds no GPU")

@@ -431,7 +431,7 @@ TEST_CASE("training ends once two evaluations in a row are good enough") {
 
   const auto run = trainer();
   CHECK(run->run({}) == TrainOutcome::early_stopped);
-  CHECK(run->reason_to_stop() == "two evaluations in a row solved 100 % of the puzzles or more");
+  CHECK(run->reason_to_stop() == "the last two evaluations solved 100.0 % and 100.0 %");
   const std::vector<Json> evaluations = read_metrics(dir / "run").eval;
   const auto accuracy = [&](size_t from_end) {
     return evaluations.at(evaluations.size() - from_end).at("exact_accuracy").get<double>();
@@ -449,10 +449,26 @@ TEST_CASE("training ends once two evaluations in a row are good enough") {
   CHECK(resumed->finished());
   CHECK(resumed->run({}) == TrainOutcome::early_stopped);
   CHECK(resumed->steps_done() == run->steps_done());
+  // The goal counts that the resumed run has, whatever the one of before was.
   config.train.early_stop_accuracy = 0;
   const auto longer = trainer();
   longer->resume();
   CHECK_FALSE(longer->finished());
+}
+
+TEST_CASE("a goal that is set later is not reached by the evaluations of before") {
+  SmallRun s;
+  s.config.train.eval_every = 1;
+  s.config.train.total_steps = 4;
+  s.config.train.lr = 0;  // solves nothing
+  CHECK(s.trainer("run")->run({}) == TrainOutcome::finished);
+  s.config.train.total_steps = 6;
+  s.config.train.early_stop_accuracy = 0.5;
+  const auto resumed = s.trainer("run");
+  resumed->resume();
+  CHECK_FALSE(resumed->finished());
+  CHECK(resumed->run({}) == TrainOutcome::finished);
+  CHECK(resumed->steps_done() == 6);
 }
 
 TEST_CASE("early stop, stop requests and the last checkpoints") {

@@ -254,7 +254,7 @@ void add_farm_commands(Command arc) {
   auto s = std::make_shared<FarmSettings>();
   s->add(command);
   command.whole_number("--jobs", s->jobs, 1, 4096,
-                       "Models that train at a time (default: one for each core of --threads).");
+                       "Models that train at a time (default: as many as --threads).");
   command.footer("The same command goes on with what is left.");
   command.action([s] {
     check_settings(s->fit.overrides);

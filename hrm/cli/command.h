@@ -9,8 +9,8 @@
 //
 // CLI11 reads the command line. This is a front before it, so that the sources of the commands do
 // not compile CLI11 (more than three seconds each), and so that all options check their values and
-// explain them alike. A name without dashes is that of a positional argument. The
-// variables that options set must live as long as the Program.
+// explain them alike. A name without dashes is that of a positional argument. The variables that
+// options set must live as long as the Program.
 #pragma once
 
 #include <algorithm>

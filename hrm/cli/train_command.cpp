@@ -392,16 +392,48 @@ void show_traces(const EvalResult& result, const Task& task) {
     print("\n{}", trace_text(result.traces[i], task, use_colour(stdout)));
 }
 
-void demo(Settings s) {
-  s.common.apply();
-  if (s.preset.empty()) s.preset = "sudoku4";
+// The preset with what the command line changes.
+Config demo_config(const Settings& s) {
   Config config = preset(s.preset);
   if (s.preset == "sudoku4") {  // the others do not come so far
     config.train.early_stop_accuracy = 0.99;
     config.train.eval_every = config.train.total_steps / 20;
   }
   s.apply_overrides(config);
-  SudokuBuild build = demo_data(s.preset, static_cast<uint64_t>(config.train.seed));
+  return config;
+}
+
+void make_demo_data(SudokuBuild build, const Path& folder) {
+  print("Making {} Sudoku puzzles of size {}x{}, each with one solution.\n",
+        format_count(build.count), build.rules.side, build.rules.side);
+  std::fflush(stdout);
+  Progress bar("make", "puzzles");
+  build.on_progress = bar.callback();
+  const BuildSummary summary = build_sudoku(build, folder);
+  bar.finish();
+  print(
+      "Training: {} puzzles from {} symmetry classes. Held out: {} puzzles from {} other "
+      "classes, so that no test puzzle is a turned or relabelled training puzzle.\n",
+      format_count(summary.train), format_count(summary.train_classes), format_count(summary.test),
+      format_count(summary.test_classes));
+}
+
+void show_demo_result(const Path& run, const Task& task) {
+  const Path file = run / "evaluation.json";
+  const EvalResult result = eval_result_from_json(read_json(file), file.string());
+  show_traces(result, task);
+  print("\nHeld-out test: {}\n", describe(result));
+  print("Report: {}\n", (run / "report.html").string());
+  if (!result.traces.empty())
+    print("Solve your own: hrm solve \"{}\" --run {}\n",
+          printable(task.text(result.traces[0].inputs)), run.string());
+}
+
+void demo(Settings s) {
+  s.common.apply();
+  if (s.preset.empty()) s.preset = "sudoku4";
+  Config config = demo_config(s);
+  const SudokuBuild build = demo_data(s.preset, static_cast<uint64_t>(config.train.seed));
   config.model.seq_len = build.rules.cells();
   config.model.vocab_size = build.rules.side + 2;
   config.validate();
@@ -414,20 +446,7 @@ void demo(Settings s) {
                    ", not ", d.new_value, ". HINT: choose another --run folder");
   check_fits(estimate(config, run, s.common.device()));
 
-  if (!fs::exists(run / "data")) {
-    print("Making {} Sudoku puzzles of size {}x{}, each with one solution.\n",
-          format_count(build.count), build.rules.side, build.rules.side);
-    std::fflush(stdout);
-    Progress bar("make", "puzzles");
-    build.on_progress = bar.callback();
-    const BuildSummary summary = build_sudoku(build, run / "data");
-    bar.finish();
-    print(
-        "Training: {} puzzles from {} symmetry classes. Held out: {} puzzles from {} other "
-        "classes, so that no test puzzle is a turned or relabelled training puzzle.\n",
-        format_count(summary.train), format_count(summary.train_classes),
-        format_count(summary.test), format_count(summary.test_classes));
-  }
+  if (!fs::exists(config.data)) make_demo_data(build, config.data);
   const PuzzleDataset train_data = open_dataset(config.data, "train");
   const PuzzleDataset test_data = open_dataset(config.data, "test");
   Trainer trainer(config, train_data, &test_data, run, s.common.device());
@@ -446,14 +465,7 @@ void demo(Settings s) {
         run.string());
     if (!fs::exists(run / "report.html")) write_report(run);
   }
-  const EvalResult result =
-      eval_result_from_json(read_json(run / "evaluation.json"), (run / "evaluation.json").string());
-  show_traces(result, train_data.task());
-  print("\nHeld-out test: {}\n", describe(result));
-  print("Report: {}\n", (run / "report.html").string());
-  if (!result.traces.empty())
-    print("Solve your own: hrm solve \"{}\" --run {}\n",
-          printable(train_data.task().text(result.traces[0].inputs)), run.string());
+  show_demo_result(run, train_data.task());
 }
 
 }  // namespace

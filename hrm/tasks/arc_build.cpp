@@ -7,8 +7,10 @@
 
 namespace hrm {
 
-ArcSummary build_arc(const ArcBuild& build, const Path& out) {
-  ArcSummary summary;
+namespace {
+
+// The tasks that `build` asks for.
+ArcData chosen_tasks(const ArcBuild& build, ArcSummary& summary) {
   ArcData data = build.options;
   data.tasks = load_arc(build.from, &summary.repeated);
   if (build.only_evaluation)
@@ -25,32 +27,25 @@ ArcSummary build_arc(const ArcBuild& build, const Path& out) {
   HRM_CHECK(!data.tasks.empty(), "[arc] no task is left. HINT: ",
             build.only_evaluation ? "--only evaluation keeps tasks of a folder \"evaluation\" alone"
                                   : "--without leaves out the tasks that it names");
-  const std::string text = arc_data_text(data);
-  const ArcExamples train(data, "train", {}), test(data, "test", {}, &train);
+  return data;
+}
+
+void count(const ArcData& data, const ArcExamples& train, const ArcExamples& test,
+           ArcSummary& summary) {
   for (size_t t = 0; t < data.tasks.size(); ++t) {
-    const auto count = static_cast<int64_t>(train.num_variants(t)) - 1;
-    summary.variants += count;
-    summary.short_of += count < data.variants;
+    const auto variants = static_cast<int64_t>(train.num_variants(t)) - 1;
+    summary.variants += variants;
+    summary.short_of += variants < data.variants;
     ++(data.tasks[t].evaluated ? summary.evaluated : summary.training);
   }
   summary.train_examples = train.num_examples();
   summary.test_examples = test.num_examples();
   summary.side = train.side();
+}
 
-  DatasetInfo info;
-  info.seq_len = train.side() * train.side();
-  info.vocab_size = kArcVocab;
-  info.ignore_label_id = 0;
-  info.num_puzzle_identifiers = train.info().num_puzzle_identifiers;
-  DatasetWriter writer(out, info, Json::object(), build.replace);
-  if (!build.official) {
-    writer.finish({}, {{kArcFile, text}});
-    return summary;
-  }
-  std::vector<std::string> names;
-  for (int64_t id = 0; id < info.num_puzzle_identifiers; ++id)
-    names.push_back(train.puzzle_name(id));
-  Random random = Random(data.seed).fork("translation");
+// All variants as arrays. Of each variant's training pairs all but one are moved on the canvas.
+void write_official(DatasetWriter& writer, const ArcExamples& train, const ArcExamples& test,
+                    Random random, const ProgressCallback& on_progress) {
   const Augmentation translate = train.task().augmentation();
   int64_t done = 0;
   for (const ArcExamples* split : {&train, &test}) {
@@ -65,10 +60,33 @@ ArcSummary build_arc(const ArcBuild& build, const Path& out) {
         translate(e.inputs.data(), e.labels.data(), w.pair == untranslated, random);
       writer.add(split == &train ? "train" : "test", e.inputs, e.labels, w.task, e.puzzle_id, same);
       last = w;
-      if (build.on_progress)
-        build.on_progress(++done, summary.train_examples + summary.test_examples);
+      if (on_progress) on_progress(++done, train.num_examples() + test.num_examples());
     }
   }
+}
+
+}  // namespace
+
+ArcSummary build_arc(const ArcBuild& build, const Path& out) {
+  ArcSummary summary;
+  const ArcData data = chosen_tasks(build, summary);
+  const std::string text = arc_data_text(data);
+  const ArcExamples train(data, "train", {}), test(data, "test", {}, &train);
+  count(data, train, test, summary);
+  DatasetInfo info;
+  info.seq_len = train.side() * train.side();
+  info.vocab_size = kArcVocab;
+  info.ignore_label_id = 0;
+  info.num_puzzle_identifiers = train.info().num_puzzle_identifiers;
+  DatasetWriter writer(out, info, Json::object(), build.replace);
+  if (!build.official) {
+    writer.finish({}, {{kArcFile, text}});
+    return summary;
+  }
+  write_official(writer, train, test, Random(data.seed).fork("translation"), build.on_progress);
+  std::vector<std::string> names;
+  for (int64_t id = 0; id < info.num_puzzle_identifiers; ++id)
+    names.push_back(train.puzzle_name(id));
   writer.finish(names);
   return summary;
 }

@@ -102,10 +102,11 @@ void Trainer::write_metrics(const TrainCallbacks& callbacks, bool wait) {
 std::string Trainer::reason_to_stop() const {
   const TrainConfig& t = config_.train;
   if (t.early_stop > 0 && evaluations_since_best_ >= t.early_stop)
-    return fmt::format("{} evaluations in a row brought no new best", evaluations_since_best_);
-  if (t.early_stop_accuracy > 0 && evaluations_at_goal_ >= 2)
-    return fmt::format("two evaluations in a row solved {:.4g} % of the puzzles or more",
-                       100 * t.early_stop_accuracy);
+    return fmt::format("no new best in the last {} evaluations", evaluations_since_best_);
+  if (t.early_stop_accuracy > 0 && recent_.size() == 2 &&
+      std::ranges::min(recent_) >= t.early_stop_accuracy)
+    return fmt::format("the last two evaluations solved {:.1f} % and {:.1f} %", 100 * recent_[0],
+                       100 * recent_[1]);
   return "";
 }
 
@@ -163,10 +164,11 @@ TrainOutcome Trainer::evaluate_now(const TrainCallbacks& callbacks) {
   step_.swap_averages();
   EvalResult result = judge(callbacks, last);
   const bool best = keep_if_best(result);
-  const bool at_goal = result.exact_accuracy >= t.early_stop_accuracy;
-  evaluations_at_goal_ = at_goal ? evaluations_at_goal_ + 1 : 0;
+  recent_.push_back(result.exact_accuracy >= 0 ? result.exact_accuracy : 0);  // it may be NaN
+  if (recent_.size() > 2) recent_.erase(recent_.begin());
   // An end that comes early has the evaluation of the planned one, too.
-  if (stopped_early()) result = judge(callbacks, true);
+  const bool other_puzzles = t.final_eval_puzzles >= 0 && t.final_eval_puzzles != t.eval_puzzles;
+  if (stopped_early() && other_puzzles) result = judge(callbacks, true);
   step_.swap_averages();
   write_evaluation(result);
   evaluation_due_ = false;

@@ -72,8 +72,8 @@ class Trainer {
   bool stopped_early() const {
     return steps_ < config_.train.total_steps && !reason_to_stop().empty();
   }
-  // Why the last evaluation ends the training before total_steps; "" if it does not. A run that is
-  // resumed does not go on either.
+  // Why the last evaluations end the training where it is; "" if they do not. A run that is resumed
+  // does not go on either, unless early_stop or early_stop_accuracy says otherwise now.
   std::string reason_to_stop() const;
   const Model& model() const { return step_.model(); }
   const Config& config() const { return config_; }
@@ -110,9 +110,9 @@ class Trainer {
   int64_t window_steps_ = 0;
   double best_ = -1;
   int64_t best_step_ = 0, evaluations_since_best_ = 0;
-  int64_t evaluations_at_goal_ = 0;  // the last so many reached early_stop_accuracy
-  bool evaluation_due_ = false;      // at this step, and not made yet
-  bool started_from_ = false;        // another run's weights
+  std::vector<double> recent_;   // exact accuracies of the last two evaluations, the newest last
+  bool evaluation_due_ = false;  // at this step, and not made yet
+  bool started_from_ = false;    // another run's weights
   bool resumed_ = false;
   std::vector<uint64_t> puzzle_names_;
   std::string data_identity_, test_identity_;  // of the training set; of the test split

@@ -15,7 +15,7 @@ Json Trainer::state() const {
                 {"best", best_},
                 {"best_step", best_step_},
                 {"evaluations_since_best", evaluations_since_best_},
-                {"evaluations_at_goal", evaluations_at_goal_},
+                {"recent_accuracies", recent_},
                 {"evaluation_due", evaluation_due_},
                 {"metrics_bytes", files_.metrics_bytes()},
                 {"data", data_identity_},
@@ -68,7 +68,8 @@ void Trainer::restore(const Checkpoint& c, const Members& state, std::vector<std
   best_ = state.number("best", -kLargest, kLargest);
   best_step_ = state.integer("best_step", 0, kMost);
   evaluations_since_best_ = state.integer("evaluations_since_best", 0, kMost);
-  evaluations_at_goal_ = state.integer("evaluations_at_goal", 0, kMost, 0);  // younger than others
+  recent_.clear();
+  if (state.has("recent_accuracies")) recent_ = state.numbers("recent_accuracies", 0, 1);
   evaluation_due_ = state.flag("evaluation_due");
   const std::string test_before = state.text("test_data", "");
   if (!test_before.empty() && !test_identity_.empty() && test_before != test_identity_)
