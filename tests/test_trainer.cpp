@@ -5,6 +5,8 @@
 #include <cmath>
 #include <fstream>
 
+#include <fmt/core.h>
+
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
 #include "hrm/presets.h"
