@@ -2,7 +2,8 @@
 
 # Options -----------------------------------------------------------------------------------------
 CUDA ?= 0#             0: CPU only; 1: with the CUDA backend; emulate: its kernels run on the CPU
-ARCH ?= native#        value of -march: native, x86-64, x86-64-v3, ...
+ARCH ?= native#        value of -march for the CPU's kernels: native, x86-64-v3, ...
+PORTABLE ?=#           1: kernels for every generation of x86-64 in one program, without shared libraries
 PRESET ?= sudoku4#     what `make run` trains
 ARGS ?=#               further options of `make run` and `make bench-pytorch`, e.g. ARGS='--seed 3'
 DEBUG ?=#              1: -O0 -g
@@ -11,7 +12,7 @@ SAN ?=#                address or thread, with CUDA=emulate also check: instrume
 FUZZ_SECONDS ?= 5#     of each fuzz target
 SEED ?= 1#             of make torture
 PREFIX ?= /usr/local
-FMT_HEADER_ONLY ?=#    1: compile {fmt} in, so that programs need no libfmt.so
+STATIC ?=#             fmt: programs that need no libfmt.so; all: that need no shared library at all
 V ?=#                  1: full command lines
 CXX := $(if $(filter default undefined,$(origin CXX)),g++,$(CXX))
 CLANGXX ?= clang++#    compiler of `make fuzz` and of the thread sanitizer
@@ -29,6 +30,15 @@ endif
 ifneq ($(filter-out address thread seen $(if $(filter emulate,$(CUDA)),check),$(SAN)),)
   $(error SAN=$(SAN): must be address, thread or seen, or check with CUDA=emulate)
 endif
+ifneq ($(PORTABLE),)
+  ifneq ($(filter-out 0,$(CUDA))$(SAN)$(DEBUG),)
+    $(error PORTABLE=1 is for the CPU alone, without SAN or DEBUG)
+  endif
+  STATIC := all
+endif
+ifneq ($(STATIC),$(filter fmt all,$(STATIC)))
+  $(error STATIC=$(STATIC): must be fmt or all)
+endif
 ifeq ($(CUDA)$(wildcard $(NVCC)),1)
   $(error CUDA=1: no nvcc at $(NVCC). HINT: install the CUDA Toolkit 12 or newer, or set CUDA_HOME)
 endif
@@ -39,17 +49,28 @@ endif
 MAKEFLAGS += --no-print-directory
 
 # A build tree for each flavour.
-BUILD := build/$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emulate,cpu))$(if $(SAN),-$(SAN))$(if $(DEBUG),-debug)
+BUILD := build/$(if $(PORTABLE),portable,$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emulate,cpu)))$(if $(SAN),-$(SAN))$(if $(DEBUG),-debug)
 
 # Flags -------------------------------------------------------------------------------------------
 # No -ffast-math: a NaN must stay a NaN. The two -fno- flags only drop errno and traps.
-CXXFLAGS := -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -I. \
-            -Wall -Wextra $(if $(WERROR),-Werror) $(if $(FMT_HEADER_ONLY),-DFMT_HEADER_ONLY)
+CXXFLAGS := -std=c++20 -fopenmp -fno-math-errno -fno-trapping-math -I. \
+            -Wall -Wextra $(if $(WERROR),-Werror)
 LDFLAGS := -fopenmp
-LDLIBS := $(if $(FMT_HEADER_ONLY),,-lfmt)
+ifeq ($(STATIC),all)
+  LDFLAGS += -static -Wl,--gc-sections
+endif
+LDLIBS := $(if $(STATIC),$(BUILD)/obj/fmt.o,-lfmt)
 # Kernels are worth every optimisation, and what makes and reads data is worth some. All else calls
-# these, and only its compile time counts.
-KERNEL_OPT := -O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512)
+# these, and only its compile time counts. Kernels alone may use instructions that not every
+# processor has, so that a program can say in a line that it is built for another one.
+KERNEL_OPT := -O3 $(if $(filter x86_64%,$(shell $(CXX) -dumpmachine)),-mprefer-vector-width=512)
+KERNEL_FLAGS := -march=$(ARCH) -DHRM_CPU=cpu_native
+# The copies of PORTABLE=1, and what each is compiled for (kernels/instruction_sets.cpp).
+COPIES := v2 v3 v4 amx
+FLAGS_OF_v2 := -march=x86-64-v2
+FLAGS_OF_v3 := -march=x86-64-v3
+FLAGS_OF_v4 := -march=x86-64-v4
+FLAGS_OF_amx := -march=x86-64-v4 -mavx512bf16 -mamx-tile -mamx-bf16
 DATA_OPT := -O2
 OPT := -O1
 
@@ -72,8 +93,8 @@ ifeq ($(CUDA),1)
     $(if $(filter 1,$(CUBLASLT)),-lcublasLt) -lcudart_static -ldl -lrt
 else ifeq ($(CUDA),emulate)
   CXXFLAGS += -DHRM_WITH_CUDA=1 -DHRM_EMULATE=1 $(if $(filter check,$(SAN)),-DHRM_EMULATE_CHECK=1)
-  # Neither contraction nor the machine's own instructions: the same bits everywhere.
-  CU_COMPILE = $(CXX) $(filter-out -march=%,$(CXXFLAGS)) $(CU_OPT) $(CU_SANITIZE) -ffp-contract=off \
+  # No contraction: the same bits everywhere.
+  CU_COMPILE = $(CXX) $(CXXFLAGS) $(CU_OPT) $(CU_SANITIZE) -ffp-contract=off \
     -fno-strict-aliasing -x c++
   # The kernels' speed counts in the tests, the host code's costs only compile time.
   CU_OPT = $(if $(SAN)$(DEBUG),$(OPT),-O2)
@@ -109,7 +130,8 @@ endif
 # Sources: every file in these folders; there is no list to keep ----------------------------------
 # The rooms of hrm/ that belong to the library, from the bottom up; hrm/cli is the program.
 HRM_ROOMS := support data tasks model eval train view lab
-LIB_SRC := $(wildcard kernels/cpu/*.cpp tensor/*.cpp autograd/*.cpp autograd/ops/*.cpp \
+KERNEL_SRC := $(wildcard kernels/cpu/*.cpp)
+LIB_SRC := $(wildcard kernels/*.cpp kernels/cpu/*.cpp tensor/*.cpp autograd/*.cpp autograd/ops/*.cpp \
                       nn/*.cpp nn/optim/*.cpp hrm/*.cpp $(HRM_ROOMS:%=hrm/%/*.cpp)) \
            $(if $(filter emulate,$(CUDA)),$(wildcard kernels/cuda/emulate/*.cpp)) \
            $(if $(filter 11,$(CUDA)$(CUBLASLT)),kernels/cuda/gemm_cublaslt.cpp) \
@@ -147,6 +169,12 @@ ifeq ($(CUDA),emulate)
   FROM_EMULATE := $(if $(filter check,$(SAN)), \
                     $(filter-out $(FROM_CPU),$(shell grep -L HRM_EMULATE $(SHAREABLE))))
 endif
+# The portable build compiles nothing but the copies of the kernels.
+ifneq ($(PORTABLE),)
+  CPU_BUILD := build/cpu
+  FROM_CPU := $(filter-out $(KERNEL_SRC) kernels/instruction_sets.cpp,$(sort $(LIB_SRC) $(CLI_SRC) \
+                $(TEST_SRC) $(PARITY_SRC) $(wildcard bench/*.cpp)))
+endif
 objects_in = $(patsubst %.cpp,$(1)/obj/%.o,$(patsubst %.cu,$(1)/obj/%.cu.o,$(2)))
 objects = $(call objects_in,$(BUILD),$(filter-out $(FROM_CPU) $(FROM_EMULATE),$(1))) \
           $(call objects_in,$(CPU_BUILD),$(filter $(FROM_CPU),$(1))) \
@@ -177,7 +205,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: all hrm run test check-portable test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -229,6 +257,10 @@ check-attention:
 check-other-kernels:
 	@build/emulate-check/tests/devices --no-colors=true --test-case='cuda*' \
 	  --test-case-exclude='cuda: attention*,*recorded step*,*training follows*'
+
+check-portable: deps  ## the portable program with every instruction set that this processor has
+	@$(MAKE) $(if $(V),,-s) PORTABLE=1 hrm unit
+	@bash tests/portable.sh build/portable
 
 mutate:  ## remove each synchronisation of the CUDA kernels in turn; some test must notice
 	@$(MAKE) $(if $(V),,-s) CUDA=emulate unit
@@ -313,26 +345,29 @@ help:  ## this list
 CUDA_TEXT := $(if $(filter 0,$(CUDA)),no,$(if $(filter 1,$(CUDA)),$(CUDA_ARCHS:%=sm_%),emulated))
 defines = $(CXX) -march=$(ARCH) -fopenmp -dM -E -x c++ /dev/null
 print-config:  ## compiler, instruction set and features of this build
-	@$(defines) | awk -v compiler="$$($(CXX) --version | head -n 1)" ' \
+	@$(defines) | awk -v compiler="$$($(CXX) --version | head -n 1)" -v copies='$(if $(PORTABLE),$(COPIES))' ' \
 	  $$2 ~ /^__(AVX512F|AVX512BF16|AVX2|FMA|ARM_NEON)__$$|^__ARM_NEON$$/ { \
 	    name = $$2; gsub(/__/, "", name); has[name] = 1 } \
 	  $$2 == "_OPENMP" { openmp = $$3 } \
 	  END { n = split("AVX512BF16 AVX512F AVX2 FMA ARM_NEON", order, " "); \
 	    for (i = 1; i <= n; ++i) if (order[i] in has) isa = isa " " order[i]; \
+    if (copies) isa = " of the processor at hand: " copies; \
 	    printf "hrm.cpp: %s | ISA%s | OpenMP %s | CUDA $(CUDA_TEXT)\n", \
 	      compiler, isa ? isa : " baseline", openmp ? openmp : "no" }'
-	@echo 'flags:   $(CXXFLAGS) ($(KERNEL_OPT) kernels, $(DATA_OPT) data, $(OPT) all else) -> $(BUILD)'
+	@echo 'flags:   $(CXXFLAGS) (kernels $(if $(PORTABLE),,-march=$(ARCH) )$(KERNEL_OPT) data $(DATA_OPT), all else $(OPT)) -> $(BUILD)'
 
 # Rules -------------------------------------------------------------------------------------------
 # A file that changes only when the text in it does: a reason to rebuild for what is no file.
 stamp = $(shell mkdir -p $(dir $(1)); echo '$(2)' | cmp -s - $(1) || echo '$(2)' > $(1))
 FLAGS_STAMP := $(BUILD)/flags
 SOURCES_STAMP := $(BUILD)/sources
-$(call stamp,$(FLAGS_STAMP),$(CU_COMPILE) $(CXX) $(CXXFLAGS) $(KERNEL_OPT) $(OPT) $(DATA_OPT))
+$(call stamp,$(FLAGS_STAMP),$(CU_COMPILE) $(CXX) $(CXXFLAGS) $(KERNEL_FLAGS) $(KERNEL_OPT) $(OPT) $(DATA_OPT))
 $(call stamp,$(SOURCES_STAMP),$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC))
 
 LEVEL = $(OPT)
-$(BUILD)/obj/kernels/%.o $(BUILD)/obj/bench/%.o: LEVEL = $(KERNEL_OPT)
+$(BUILD)/obj/kernels/cpu/%.o: LEVEL = $(KERNEL_OPT) $(KERNEL_FLAGS)
+$(BUILD)/obj/bench/%.o: LEVEL = $(KERNEL_OPT) -march=$(ARCH)
+$(BUILD)/obj/kernels/instruction_sets.o: LEVEL = $(OPT) $(if $(PORTABLE),-DHRM_PORTABLE)
 $(patsubst %,$(BUILD)/obj/%.o,tensor/% hrm/data/% hrm/tasks/%): LEVEL = $(DATA_OPT)
 
 $(BUILD)/obj/%.cu.o: %.cu $(FLAGS_STAMP)
@@ -363,23 +398,50 @@ $(BUILD)/precompiled/%.h.gch: hrm/precompiled.h $(FLAGS_STAMP)
 	@echo '#include "$<"' > $(@:.gch=)
 	$(Q)$(CXX) $(CXXFLAGS) $(LEVEL) -MMD -MP -x c++-header $< -o $@
 
+# A copy of the kernels as one object. The linker keeps one of all functions of the same name, and
+# so might let any processor run a template of the standard library that is compiled for AVX-512:
+# what does not belong to the copy's own namespace becomes local to it.
+define copy_rules
+$(BUILD)/obj/kernels/$(1)/%.o: kernels/cpu/%.cpp $(FLAGS_STAMP)
+	$(call say,CXX,"$$< ($(1))")
+	@mkdir -p $$(@D)
+	$(Q)$(CXX) $(CXXFLAGS) $(KERNEL_OPT) $(FLAGS_OF_$(1)) -DHRM_CPU=cpu_$(1) -MMD -MP -c $$< -o $$@
+$(BUILD)/obj/kernels/$(1).o: $(KERNEL_SRC:kernels/cpu/%.cpp=$(BUILD)/obj/kernels/$(1)/%.o)
+	$(Q)$(CXX) -r -nostdlib -Wl,--force-group-allocation $$^ -o $$@
+	$(Q)objcopy --wildcard --keep-global-symbol='_ZN*3hrm*cpu_$(1)*' $$@
+endef
+$(if $(PORTABLE),$(foreach copy,$(COPIES),$(eval $(call copy_rules,$(copy)))))
+
+# All of {fmt} that is not a template: its headers alone have it, as inline functions.
+$(BUILD)/obj/fmt.o: $(FLAGS_STAMP)
+	$(call say,CXX,fmt/format-inl.h)
+	@mkdir -p $(@D)
+	$(Q)echo '#include <fmt/format-inl.h>' | $(CXX) -std=c++20 $(OPT) -DFMT_HEADER_ONLY -fkeep-inline-functions \
+	  -ffunction-sections -x c++ -c - -o $@
+
+build/clang/bench/%.checked: CLANG_ARCH = -march=$(ARCH)
 build/clang/%.checked: %.cpp
 	$(call say,CLANG,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CLANGXX) $(CXXFLAGS) $(CLANG_FLAGS) -fsyntax-only $<
+	$(Q)$(CLANGXX) $(CXXFLAGS) $(CLANG_FLAGS) $(CLANG_ARCH) -fsyntax-only $<
 	@touch $@
 
 # Without commands of their own, so that make looks at these files when the other tree is done.
 $(filter-out $(BUILD)/%,$(call objects,$(FROM_CPU) $(FROM_EMULATE))): shared ;
 shared:
-	@$(MAKE) $(if $(FROM_EMULATE),SAN=,CUDA=0) objects SOURCES='$(FROM_CPU) $(FROM_EMULATE)'
+	@$(MAKE) PORTABLE= STATIC= $(if $(FROM_EMULATE),SAN=,CUDA=0) objects SOURCES='$(FROM_CPU) $(FROM_EMULATE)'
 objects: $(call objects,$(SOURCES))
 
-$(LIB): $(call objects,$(LIB_SRC) $(CU_SRC)) $(SOURCES_STAMP)
+LIB_OBJECTS = $(if $(PORTABLE),$(call objects,$(filter-out $(KERNEL_SRC),$(LIB_SRC))) \
+  $(COPIES:%=$(BUILD)/obj/kernels/%.o),$(call objects,$(LIB_SRC) $(CU_SRC)))
+$(LIB): $(LIB_OBJECTS) $(SOURCES_STAMP)
 	$(call say,AR,$@)
 	@rm -f $@
 	$(Q)ar rcs $@ $(filter %.o,$^)
 
+ifneq ($(STATIC),)
+$(HRM) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER): $(BUILD)/obj/fmt.o
+endif
 $(HRM): $(call objects,$(CLI_SRC)) $(LIB)
 $(UNIT): $(call objects,$(TEST_SRC) $(TEST_CU_SRC) $(TEST_CLI_SRC)) $(LIB)
 $(DEVICES): $(call objects,$(DEVICE_TEST_SRC) $(TEST_CU_SRC)) $(LIB)
@@ -395,11 +457,15 @@ $(HOST_SIDE): $(call objects,$(HOST_SIDE_SRC))
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $^ -fopenmp -o $@
+# Without shared libraries the linker warns of a dlopen in libgomp, for devices that nothing here uses.
+ifeq ($(STATIC),all)
+  QUIET_LINK = 2>$@.log || { cat $@.log; exit 1; }
+endif
 # build/hrm is a link to the newest program of all build trees.
 $(HRM) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER):
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $^ $(LDFLAGS) $(LDLIBS) -o $@
+	$(Q)$(CXX) $(filter-out $(LDLIBS),$^) $(LDFLAGS) $(LDLIBS) -o $@ $(QUIET_LINK)
 	@$(if $(filter $(HRM),$@),ln -sfn $(HRM:build/%=%) build/hrm)
 
 # Fuzzing: clang's own flavour of the library. What a run has found out stays in build/fuzz/corpus,
@@ -407,10 +473,11 @@ $(HRM) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH)
 FUZZ_FLAGS := -std=c++20 -O1 -g1 -fopenmp -I. -Wall -Wextra $(if $(WERROR),-Werror) $(CLANG_FLAGS) $(if $(COVERAGE), \
                 -fprofile-instr-generate -fcoverage-mapping, \
                 -fsanitize=address,undefined -fno-sanitize-recover=all)
+$(FUZZ_TREE)/obj/kernels/cpu/%.o: LEVEL = -DHRM_CPU=cpu_native
 $(FUZZ_TREE)/obj/%.o: %.cpp
 	$(call say,FUZZ,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CLANGXX) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+	$(Q)$(CLANGXX) $(FUZZ_FLAGS) $(LEVEL) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 $(FUZZ_TREE)/libhrm.a: $(call fuzz_objects,$(FUZZ_SRC))
 	$(Q)rm -f $@; ar rcs $@ $^
 $(FUZZERS): $(FUZZ_TREE)/%: $(FUZZ_TREE)/obj/tests/fuzz/%.o $(FUZZ_TREE)/libhrm.a
@@ -423,5 +490,5 @@ fuzz-check-run: $(FUZZERS)
 fuzz-coverage-run: $(FUZZERS)
 	@bash tests/fuzz/coverage.sh $(FUZZERS)
 
--include $(wildcard $(BUILD)/precompiled/*.d) $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(HOST_SIDE_SRC) \
+-include $(wildcard $(BUILD)/precompiled/*.d $(BUILD)/obj/kernels/*/*.d) $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(HOST_SIDE_SRC) \
   $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))

@@ -2,11 +2,14 @@
 // header declares its kernels with HRM_KERNEL, which puts the same signature into hrm::cpu and
 // hrm::cuda; callers above use HRM_DISPATCH, which picks one by the context's device. Without CUDA
 // in the build the discarded branch needs no definition, so a CPU-only program links without stubs.
+// The functions of hrm::cpu are pointers to those compiled for the processor at hand
+// (instruction_sets.h); they are called like any other.
 //
 //     HRM_KERNEL(swap, (float* x, float* y, int64_t n, const Context&))   // in a family header
 //     HRM_DISPATCH(swap, context, x, y, n);                               // in an op
 #pragma once
 
+#include "kernels/cpu/namespace.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/profile.h"
 #include "kernels/types.h"
@@ -25,13 +28,26 @@ inline constexpr bool kBuiltWithCuda = HRM_WITH_CUDA != 0;
 
 }  // namespace hrm
 
+// HRM_CPU_KERNEL(type, name, (parameters...)) declares type name(parameters...) for the CPU alone:
+// in a source of the kernels the function, anywhere else the pointer to that of the chosen copy,
+// which instruction_sets.cpp defines.
+#if HRM_IN_KERNEL_COPY
+#define HRM_CPU_KERNEL(type, name, parameters) \
+  namespace HRM_CPU {                          \
+  type name parameters;                        \
+  }
+#elif !defined(HRM_CPU_KERNEL)
+#define HRM_CPU_KERNEL(type, name, parameters) \
+  namespace cpu {                              \
+  extern type(*const name) parameters;         \
+  }
+#endif
+
 // HRM_KERNEL(name, (parameters...)) declares void name(parameters...) for both backends.
-#define HRM_KERNEL(name, parameters) \
-  namespace cpu {                    \
-  void name parameters;              \
-  }                                  \
-  namespace cuda {                   \
-  void name parameters;              \
+#define HRM_KERNEL(name, parameters)     \
+  HRM_CPU_KERNEL(void, name, parameters) \
+  namespace cuda {                       \
+  void name parameters;                  \
   }
 
 // HRM_DISPATCH(name, context, arguments...): the call every op makes. The kernel itself takes the

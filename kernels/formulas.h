@@ -260,6 +260,15 @@ HRM_HOST_DEVICE inline double erfinv(double x) {
   return y - newton / (1 + y * newton);
 }
 
+// a * b + c: rounded once if the processor has an instruction for that, else twice.
+HRM_HOST_DEVICE inline float multiply_add(float a, float b, float c) {
+#if defined(FP_FAST_FMAF) || defined(__CUDA_ARCH__)
+  return std::fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
 // Angle of the point (x, y), within 4 ulp, for x >= 0 as Adam-atan2 needs it; atan2(0, 0) = 0.
 HRM_HOST_DEVICE inline float fast_atan2(float y, float x) {
   const float ay = std::fabs(y), ax = std::fabs(x);
@@ -271,10 +280,10 @@ HRM_HOST_DEVICE inline float fast_atan2(float y, float x) {
   const float u = upper ? (t - 1.0f) / (t + 1.0f) : t;
   const float s = u * u;
   float p = 8.05374449538e-2f;
-  p = std::fma(p, s, -1.38776856032e-1f);
-  p = std::fma(p, s, 1.99777106478e-1f);
-  p = std::fma(p, s, -3.33329491539e-1f);
-  float angle = std::fma(p * s, u, u);
+  p = multiply_add(p, s, -1.38776856032e-1f);
+  p = multiply_add(p, s, 1.99777106478e-1f);
+  p = multiply_add(p, s, -3.33329491539e-1f);
+  float angle = multiply_add(p * s, u, u);
   angle = upper ? angle + std::numbers::pi_v<float> / 4 : angle;
   angle = swap ? std::numbers::pi_v<float> / 2 - angle : angle;
   angle = x < 0 ? std::numbers::pi_v<float> - angle : angle;

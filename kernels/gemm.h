@@ -35,11 +35,9 @@ constexpr bool gemm_takes_add(Device device) { return device == Device::cuda; }
 
 HRM_KERNEL(gemm, (const Gemm& g, const Context&))
 
-namespace cpu {
 // The CPU backend reads B in panels of its own. For a B that many products share (a weight), pack
 // it once, into packed_b_bytes(g) bytes, and pass the result as packed_b.
-int64_t packed_b_bytes(const Gemm& g);
-void pack_b(const Gemm& g, void* packed);
-}  // namespace cpu
+HRM_CPU_KERNEL(int64_t, packed_b_bytes, (const Gemm& g))
+HRM_CPU_KERNEL(void, pack_b, (const Gemm& g, void* packed))
 
 }  // namespace hrm

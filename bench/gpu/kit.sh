@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 kit=build/kit
 reference=${REFERENCE_DIR:-../shared/reference}
-make CUDA=1 CUDA_ARCHS="${*:-90}" ARCH=x86-64-v3 FMT_HEADER_ONLY=1 hrm devices parity gpu-bench
+make CUDA=1 CUDA_ARCHS="${*:-90}" ARCH=x86-64-v3 STATIC=fmt hrm devices parity gpu-bench
 rm -rf $kit $kit.txz
 mkdir -p $kit/bin $kit/include $kit/reference
 for program in hrm tests/devices tests/parity bench/gpu; do

@@ -119,7 +119,7 @@ if wanted build; then
   if [[ ${where[0]} == "$build/hrm" ]]; then
     # A make that is called by make would inherit its -j, without the jobs.
     stage 240 'Build' env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS \
-      make -s -j"$(nproc)" CUDA=1 CUDA_ARCHS="$arch" FMT_HEADER_ONLY=1 hrm devices parity gpu-bench
+      make -s -j"$(nproc)" CUDA=1 CUDA_ARCHS="$arch" STATIC=fmt hrm devices parity gpu-bench
   else
     skipped 'Build' "the programs of $kit run here"
   fi

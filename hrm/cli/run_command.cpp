@@ -12,6 +12,7 @@
 #include "hrm/tasks/arc_dataset.h"
 #include "hrm/train/run_files.h"
 #include "hrm/view/report.h"
+#include "kernels/instruction_sets.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -138,7 +139,16 @@ std::string about(const Setting& setting, const T& value) {
   return names.empty() || help.find(": ") != std::string::npos ? help : help + ": " + names;
 }
 
+// "bf16", "v4": the names of instruction sets.
+std::vector<std::string> usable_sets() {
+  std::vector<std::string> names;
+  for (const InstructionSet set : instruction_sets()) names.emplace_back(name_of(set));
+  return names;
+}
+
 void list_presets() {
+  print("this machine: kernels for {} (HRM_ISA={}; it may be {})\n\n",
+        description_of(instruction_set()), name_of(instruction_set()), alternatives(usable_sets()));
   print("presets (hrm info --preset NAME shows the settings)\n");
   for (const PresetInfo& p : presets()) print("  {:<16} {}\n", p.name, p.description);
   print("\nsettings (--set KEY=VALUE): default, what it is (* may change with --resume)\n");
@@ -154,9 +164,13 @@ void list_presets() {
     print("  {:<23} {}\n", rule.form(), rule.help);
 }
 
-// Presets, every setting with all that its row of the table says, and the gradient rules.
+// The instruction set, presets, every setting with all that its row of the table says, and the
+// gradient rules.
 Json presets_and_settings() {
-  Json json = {{"presets", Json::array()}, {"settings", Json::array()}};
+  Json json = {{"instruction_set", name_of(instruction_set())},
+               {"instruction_sets", usable_sets()},
+               {"presets", Json::array()},
+               {"settings", Json::array()}};
   for (const PresetInfo& p : presets())
     json["presets"].push_back({{"name", p.name}, {"description", p.description}});
   const Config defaults;

@@ -6,7 +6,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vector_math.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 
 void act_reset_state(DType t, void* z, const void* init, const uint8_t* halted, int64_t batch,
                      int64_t seq, int64_t dim, const Context&) {
@@ -99,4 +99,4 @@ void act_metrics(double* metrics, const uint8_t* halted, const int32_t* steps,
   });
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

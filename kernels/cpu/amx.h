@@ -4,19 +4,16 @@
 #if defined(__AMX_TILE__) && defined(__AMX_BF16__) && defined(__linux__)
 #define HRM_AMX 1
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cstdint>
 
-namespace hrm::cpu {
+#include "kernels/cpu/namespace.h"
+#include "kernels/instruction_sets.h"
 
-// The kernel saves tile registers only for programs that have asked for them.
-inline bool amx_available() {
-  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
-  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-  return granted;
-}
+namespace hrm::HRM_CPU {
+
+// Whether this program may use them: HRM_ISA can turn them off.
+inline bool amx_available() { return instruction_set() == InstructionSet::amx; }
 
 // All eight tiles 16 rows x 64 bytes, for this thread, while it lives.
 class AmxTiles {
@@ -35,10 +32,11 @@ class AmxTiles {
   AmxTiles& operator=(const AmxTiles&) = delete;
 };
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU
 #else
 #define HRM_AMX 0
-namespace hrm::cpu {
+#include "kernels/cpu/namespace.h"
+namespace hrm::HRM_CPU {
 inline bool amx_available() { return false; }
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU
 #endif

@@ -7,7 +7,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vector_math.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 namespace {
 
 // Query rows that are worked on at a time: their scores against every key stay in the second-level
@@ -237,4 +237,4 @@ void attention_backward(DType t, void* dqkv, const void* dout, const void* stats
   });
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

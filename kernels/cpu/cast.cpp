@@ -4,7 +4,7 @@
 
 #include "kernels/cpu/parallel.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 
 void cast(DType to, void* y, DType from, const void* x, int64_t n, const Context&) {
   visit_any(to, [&]<class To>() {
@@ -27,4 +27,4 @@ void cast(DType to, void* y, DType from, const void* x, int64_t n, const Context
   });
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

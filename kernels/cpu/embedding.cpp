@@ -2,7 +2,7 @@
 
 #include "kernels/cpu/parallel.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 
 void gather_rows(DType t, void* y, const void* table, const int32_t* ids, int64_t n, int64_t dim,
                  double scale, const Context&) {
@@ -63,4 +63,4 @@ void scatter_add_last(DType t, void* x, const void* dy, const int32_t* index, in
   });
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

@@ -4,7 +4,7 @@
 #include "kernels/cpu/gemm_core.h"
 #include "kernels/cpu/parallel.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 namespace {
 
 // Tiles of C, work for one thread at a time: as many rows and columns as the second-level cache
@@ -195,4 +195,4 @@ void gemm(const Gemm& g, const Context&) {
   }
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

@@ -14,8 +14,9 @@
 
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/gemm_core.h"
+#include "kernels/cpu/namespace.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 
 inline constexpr int64_t kBf16Cols = 32, kBf16Depth = 32;  // a panel of B, a tile of A
 inline constexpr int64_t kBf16BlockK = 1024;
@@ -243,7 +244,7 @@ void bf16_tile_product(O* c, int64_t c_row, const bfloat16* a, int64_t a_row, in
   }
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU
 #else
 #define HRM_NATIVE_BF16 0
 #endif

@@ -23,10 +23,11 @@
 #include <type_traits>
 #include <utility>
 
+#include "kernels/cpu/namespace.h"
 #include "kernels/cpu/transpose.h"
 #include "kernels/types.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 
 // Rows and vectors of a block of sums. Few rows and many vectors, since every row of A that is read
 // in place costs registers for addresses: 14 x 2 reaches 88 % of peak where 6 x 4 reaches 100 %.
@@ -267,4 +268,4 @@ void tile_product(T* c, int64_t c_row, const S* a, int64_t a_row, int64_t a_col,
   }
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

@@ -6,7 +6,7 @@
 #include "kernels/cpu/vector_math.h"
 #include "kernels/formulas.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 namespace {
 
 // max(x) and log(sum(exp(x - max))) of a row.
@@ -100,4 +100,4 @@ void bce_with_logits_backward(DType t, void* dlogits, const void* dloss, const v
   });
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

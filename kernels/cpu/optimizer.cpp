@@ -6,7 +6,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vector_math.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 namespace {
 
 template <class A, class Direction>
@@ -97,4 +97,4 @@ void clip_scale(double* scale, const double* sum_of_squares, double max_norm, co
   *scale = norm > max_norm ? max_norm / norm : 1.0;
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

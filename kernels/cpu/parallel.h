@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace hrm::cpu {
+#include "kernels/cpu/namespace.h"
+
+namespace hrm::HRM_CPU {
 
 // Below this many elements a loop runs on the calling thread: starting the others costs more.
 inline constexpr int64_t kParallelThreshold = 1 << 14;
@@ -43,4 +45,4 @@ void parallel_chunks(int64_t n, const Body& body) {
   parallel_for(chunks, kChunk, [&](int64_t c) { body(c * kChunk, std::min(n, (c + 1) * kChunk)); });
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

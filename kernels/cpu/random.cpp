@@ -3,7 +3,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/formulas.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 namespace {
 
 // y[i] = f(draw i), rounded once.
@@ -54,4 +54,4 @@ void fill_randint(int32_t* y, int64_t n, int32_t low, int32_t high, const Random
   }
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

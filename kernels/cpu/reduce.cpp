@@ -6,7 +6,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vector_math.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 namespace {
 
 // Sum of f(x[0..n)) in f64: eight running sums per chunk, chunks added in order.
@@ -142,4 +142,4 @@ void add_sum_of_squares(DType t, double* total, const void* x, int64_t n, const 
   });
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

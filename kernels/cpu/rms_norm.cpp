@@ -4,7 +4,7 @@
 
 #include "kernels/cpu/parallel.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 
 void rms_norm(DType t, void* y, void* rstd, const void* x, const void* residual, int64_t rows,
               int64_t cols, double eps, const Context&) {
@@ -50,4 +50,4 @@ void rms_norm_backward(DType t, void* dh, const void* y, const void* rstd, const
   });
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

@@ -2,7 +2,7 @@
 
 #include "kernels/cpu/parallel.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 
 void rope(DType t, void* y, const void* x, const void* cos, const void* sin, int64_t batch,
           int64_t seq, int64_t heads, int64_t head_dim, bool inverse, const Context&) {
@@ -29,4 +29,4 @@ void rope(DType t, void* y, const void* x, const void* cos, const void* sin, int
   });
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

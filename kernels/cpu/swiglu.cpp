@@ -3,7 +3,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vector_math.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 
 void swiglu(DType t, void* y, const void* gate_up, int64_t rows, int64_t inter, const Context&) {
   visit_float(t, [&]<class T>() {
@@ -43,4 +43,4 @@ void swiglu_backward(DType t, void* dgate_up, const void* gate_up, const void* d
   });
 }
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <cstring>
 
-namespace hrm::cpu {
+#include "kernels/cpu/namespace.h"
+
+namespace hrm::HRM_CPU {
 
 inline constexpr int64_t kTransposeBlock = 16;
 
@@ -56,4 +58,4 @@ inline void transpose_block(void* dst, int64_t dst_stride, const void* src, int6
 
 #endif
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

@@ -1,5 +1,5 @@
-// Elementary functions that the compiler can vectorise. Every operation is an explicit fma or a
-// single rounding, so a vector lane and a scalar tail give the same bits.
+// Elementary functions that the compiler can vectorise. What the compiler could contract is written
+// as multiply_add, so a vector lane and a scalar tail give the same bits.
 #pragma once
 
 #include <bit>
@@ -7,9 +7,10 @@
 #include <cstdint>
 #include <numbers>
 
+#include "kernels/cpu/namespace.h"
 #include "kernels/formulas.h"
 
-namespace hrm::cpu {
+namespace hrm::HRM_CPU {
 
 // e^x within 2 ulp, 0 where it would be below 2.7e-38 (nearly subnormal): x = n ln 2 + r,
 // |r| <= ln 2 / 2, and a degree-6 polynomial in r.
@@ -17,15 +18,15 @@ inline float fast_exp(float x) {
   constexpr float kMax = 89.0f, kMin = -86.5f;
   const float clamped = x > kMax ? kMax : (x < kMin ? kMin : x);
   const float n = __builtin_rintf(clamped * std::numbers::log2e_v<float>);
-  float r = std::fma(n, -0.693145751953125f, clamped);
-  r = std::fma(n, -1.428606765330187e-06f, r);
+  float r = multiply_add(n, -0.693145751953125f, clamped);
+  r = multiply_add(n, -1.428606765330187e-06f, r);
   float p = 1.9875691500e-4f;
-  p = std::fma(p, r, 1.3981999507e-3f);
-  p = std::fma(p, r, 8.3334519073e-3f);
-  p = std::fma(p, r, 4.1665795894e-2f);
-  p = std::fma(p, r, 1.6666665459e-1f);
-  p = std::fma(p, r, 5.0000001201e-1f);
-  p = std::fma(p, r * r, r) + 1.0f;
+  p = multiply_add(p, r, 1.3981999507e-3f);
+  p = multiply_add(p, r, 8.3334519073e-3f);
+  p = multiply_add(p, r, 4.1665795894e-2f);
+  p = multiply_add(p, r, 1.6666665459e-1f);
+  p = multiply_add(p, r, 5.0000001201e-1f);
+  p = multiply_add(p, r * r, r) + 1.0f;
   // 2^n as 2^(n-1) twice the result: n reaches 128, where only the last doubling may overflow.
   const float scale = std::bit_cast<float>((static_cast<int32_t>(n) + 126) << 23);
   return x < kMin ? 0.0f : p * scale * 2.0f;
@@ -40,4 +41,4 @@ inline T sigmoid(T x) {
 
 using hrm::fast_atan2;
 
-}  // namespace hrm::cpu
+}  // namespace hrm::HRM_CPU

@@ -51,6 +51,10 @@ tiny=(--set hidden_size=16 --set puzzle_emb_ndim=16 --set num_heads=2 --set H_la
 ok version "hrm 0.1.0" "$hrm" --version
 ok help "solve" "$hrm" --help
 ok presets "hrm-27m" "$hrm" info
+set_in_use=$("$hrm" info --json | sed -n 's/^ *"instruction_set": "\(.*\)",$/\1/p')
+ok "info: the instruction set" "(HRM_ISA=$set_in_use;" env HRM_ISA="$set_in_use" "$hrm" info
+ok "HRM_ISA: empty is unset" "(HRM_ISA=$set_in_use;" env HRM_ISA= "$hrm" info
+bad "HRM_ISA: no such set" "[HRM_ISA] must be" env HRM_ISA=v9 "$hrm" info
 ok preset "27,275,266 parameters" "$hrm" info --preset hrm-27m
 ok "preset as JSON" '"parameters": 5028866' "$hrm" info --preset trm-5m --json
 ok "data sudoku" "training and 40 test" "$hrm" data sudoku --side 4 --count 400 --test 40 --out d4

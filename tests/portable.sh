@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# The portable build: its tests with every instruction set that this processor has, and on older
+# processors, which qemu imitates. `tests/portable.sh BUILD_FOLDER`; the last line is
+# `N passed, N failed, N skipped`.
+set -u
+build=${1:?usage: tests/portable.sh BUILD_FOLDER}
+hrm=$(realpath "$build/hrm") unit=$(realpath "$build/tests/unit")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0 skipped=0
+
+check() {  # NAME COMMAND...
+  local name=$1
+  shift
+  if "$@" >"$work/log" 2>&1; then passed=$((passed + 1)); else
+    failed=$((failed + 1))
+    echo "FAILED portable: $name"
+    tail -n 12 "$work/log" | sed 's/^/    /'
+  fi
+}
+skip() {  # NAME REASON
+  echo "SKIPPED portable: $1: $2"
+  skipped=$((skipped + 1))
+}
+says() {  # TEXT COMMAND...: whatever its exit status is
+  "${@:2}" 2>&1 | tee "$work/said" | grep -qF -- "$1" || { cat "$work/said"; return 1; }
+}
+is_static() { ! readelf --program-headers "$1" | grep -q INTERP; }
+# Of the unit tests those that compute.
+computing='*test_kernels*,*test_ops*,*test_autograd*,*test_model*,*test_equilibrium*,*test_trainer*'
+computing+=',*test_resume*,*test_instruction_sets*'
+# Three steps of training with 1 and with 2 threads: the weights are the same, bit for bit.
+same_bits() {  # SET
+  local threads
+  for threads in 1 2; do
+    HRM_ISA=$1 OMP_NUM_THREADS=$threads "$hrm" train --preset sudoku4 --data "$work/data" --steps 3 \
+      --run "$work/$1-$threads" --set batch_size=32 --set eval_every=0 --set final_eval_puzzles=16 ||
+      return 1
+  done
+  cmp "$work/$1"-{1,2}/checkpoints/step_00000003/model.safetensors
+}
+
+check "no shared library" is_static "$hrm"
+check "data" "$hrm" data sudoku --side 4 --count 300 --test 30 --out "$work/data"
+
+sets=$("$hrm" info --json | awk -F'"' '/"instruction_sets"/ { list = 1; next } list && /]/ { exit } list { print $2 }')
+for set in v2 v3 v4 bf16 amx; do
+  if ! grep -qx "$set" <<<"$sets"; then
+    skip "$set" "this processor does not have it"
+    check "$set is refused" says "[HRM_ISA] this processor has no" env HRM_ISA="$set" "$hrm" info
+    continue
+  fi
+  check "$set in use" says "(HRM_ISA=$set;" env HRM_ISA="$set" "$hrm" info
+  check "$set: unit tests" env HRM_ISA="$set" "$unit" --no-colors=true --source-file="$computing"
+  check "$set: threads" same_bits "$set"
+done
+
+# The processors that qemu imitates: a set too many, such as a function of the standard library that
+# was compiled for AVX2, would end the program there.
+imitated() {  # PROCESSOR COMMAND...
+  GOMP_SPINCOUNT=1000 OMP_NUM_THREADS=1 timeout 200 qemu-x86_64 -cpu "$1" "${@:2}"
+}
+if command -v qemu-x86_64 >/dev/null; then
+  tests=(--no-colors=true --source-file='*test_ops*,*test_model*')
+  check "before v2" says "[processor] this program needs x86-64-v2" imitated core2duo "$hrm" info
+  check "Nehalem has v2" says "(HRM_ISA=v2; it may be v2)" imitated Nehalem "$hrm" info
+  check "Nehalem: kernels" imitated Nehalem "$unit" "${tests[@]}"
+  if imitated Haswell "$hrm" info 2>/dev/null | grep -q HRM_ISA=v3; then
+    check "Haswell: kernels" imitated Haswell "$unit" "${tests[@]}"
+  else
+    skip "Haswell" "this version of qemu has no AVX2"
+  fi
+else
+  skip "older processors" "there is no qemu-x86_64. HINT: apt-get install qemu-user"
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))
