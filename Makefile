@@ -154,7 +154,7 @@ HOST_SIDE_SRC := $(wildcard tests/cuda/host_side/*.cpp) kernels/cuda/gemm_cublas
 PARITY_SRC := tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha256.cpp
 # The parsers and all they touch.
 FUZZ_SRC := $(LIB_SRC)
-HEADERS := $(wildcard kernels/*.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h \
+HEADERS := $(wildcard kernels/*.h kernels/cpu/namespace.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h \
                       $(filter-out hrm/precompiled.h,$(wildcard hrm/*.h)) $(HRM_ROOMS:%=hrm/%/*.h))
 FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
                     -name '*.h' -o -name '*.cpp' -o -name '*.cu')
@@ -172,8 +172,10 @@ endif
 # The portable build compiles nothing but the copies of the kernels.
 ifneq ($(PORTABLE),)
   CPU_BUILD := build/cpu
+  asked = $(if $(filter $(1),$(MAKECMDGOALS)),$(2))
   FROM_CPU := $(filter-out $(KERNEL_SRC) kernels/instruction_sets.cpp,$(sort $(LIB_SRC) $(CLI_SRC) \
-                $(TEST_SRC) $(PARITY_SRC) $(wildcard bench/*.cpp)))
+                $(call asked,unit,$(TEST_SRC)) $(call asked,parity,$(PARITY_SRC)) \
+                $(call asked,bench-build,$(wildcard bench/*.cpp))))
 endif
 objects_in = $(patsubst %.cpp,$(1)/obj/%.o,$(patsubst %.cu,$(1)/obj/%.cu.o,$(2)))
 objects = $(call objects_in,$(BUILD),$(filter-out $(FROM_CPU) $(FROM_EMULATE),$(1))) \
@@ -205,7 +207,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test check-portable test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: all hrm run test check-portable dist test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -260,7 +262,14 @@ check-other-kernels:
 
 check-portable: deps  ## the portable program with every instruction set that this processor has
 	@$(MAKE) $(if $(V),,-s) PORTABLE=1 hrm unit
-	@bash tests/portable.sh build/portable
+	@$(MAKE) $(if $(V),,-s) dist
+	@bash tests/portable.sh build/portable $(DIST)
+
+# One program for every x86-64 Linux, with its documents and the licences of what is linked into it.
+DIST := build/dist
+dist: deps  ## build/dist/hrm-VERSION-linux-x86_64.tar.gz: the portable program, to unpack and run anywhere
+	@$(MAKE) $(if $(V),,-s) PORTABLE=1 hrm
+	@bash .ci/dist build/portable/hrm $(DIST)
 
 mutate:  ## remove each synchronisation of the CUDA kernels in turn; some test must notice
 	@$(MAKE) $(if $(V),,-s) CUDA=emulate unit
@@ -292,12 +301,15 @@ torture: $(HRM) $(TORTURE)  ## kill, damage, share, stop and mislead the program
 torture-short: $(HRM) $(TORTURE)  ## a part of it, in about a minute
 	$(TORTURE) $(TORTURE_ARGS) --short
 
-install: hrm  ## program, library, headers and a pkg-config file under PREFIX
+install: hrm  ## program, manual, library, headers and a pkg-config file under PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(HRM) $(DESTDIR)$(PREFIX)/bin/hrm
 	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libhrm.a
 	install -d $(DESTDIR)$(PREFIX)/share/hrm/experiments
 	install -m 644 examples/experiments/*.json $(DESTDIR)$(PREFIX)/share/hrm/experiments/
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(HRM) manual > $(DESTDIR)$(PREFIX)/share/man/man1/hrm.1
+	$(HRM) completion > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hrm
 	@for h in $(HEADERS); do \
 	  install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/hrm/$$h || exit 1; done
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: hrm' \

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# The portable build: its tests with every instruction set that this processor has, and on older
-# processors, which qemu imitates. `tests/portable.sh BUILD_FOLDER`; the last line is
-# `N passed, N failed, N skipped`.
+# The portable build: the archive of `make dist`, unpacked in an empty folder, and the unit tests,
+# with every instruction set that this processor has and on older processors, which qemu imitates.
+# `tests/portable.sh BUILD_FOLDER DIST_FOLDER`; the last line is `N passed, N failed, N skipped`.
 set -u
-build=${1:?usage: tests/portable.sh BUILD_FOLDER}
-hrm=$(realpath "$build/hrm") unit=$(realpath "$build/tests/unit")
+usage='usage: tests/portable.sh BUILD_FOLDER DIST_FOLDER'
+unit=$(realpath "${1:?$usage}/tests/unit") archive=$(realpath "${2:?$usage}"/hrm-*-linux-x86_64.tar.gz)
 work=$(mktemp -d)
+mkdir "$work/empty"
+tar -xzf "$archive" -C "$work/empty" || exit 1
+root=$(echo "$work"/empty/hrm-*) hrm=$(echo "$work"/empty/hrm-*/bin/hrm)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
 
@@ -41,6 +44,17 @@ same_bits() {  # SET
 }
 
 check "no shared library" is_static "$hrm"
+check "licences" test -s "$root/LICENSE" -a -s "$root/share/doc/hrm/licenses/libfmt-dev"
+check "manual page" says "hrm arc predict" zcat "$root/share/man/man1/hrm.1.gz"
+check "experiments" says "Outer refinement loops" env --chdir="$work" "$hrm" lab list
+# What bash offers for the last of the words.
+completed() {  # WORD...
+  bash -c '. "$1" && COMP_WORDS=("${@:2}") COMP_CWORD=$(($# - 2)) && _hrm && echo "${COMPREPLY[*]}"' \
+    _ "$root/share/bash-completion/completions/hrm" "$@"
+}
+check "completion: a command" says "predict" completed hrm arc pr
+check "completion: an option" says "--preset" completed hrm train --pr
+check "completion: a value" says "sudoku4 sudoku6 sudoku9" completed hrm train --preset sudoku
 check "data" "$hrm" data sudoku --side 4 --count 300 --test 30 --out "$work/data"
 
 sets=$("$hrm" info --json | awk -F'"' '/"instruction_sets"/ { list = 1; next } list && /]/ { exit } list { print $2 }')

@@ -13,6 +13,7 @@
 #include "hrm/cli/commands.h"
 #include "hrm/cli/print.h"
 #include "hrm/cli/program.h"
+#include "hrm/presets.h"
 #include "hrm/support/text.h"
 #include "tensor/mapped_files.h"
 
@@ -46,6 +47,21 @@ void add_commands(Command app) {
   add_info_command(app);
   add_import_command(app);
   add_export_command(app);
+}
+
+// Documents that the program writes about itself.
+void add_document_commands(const Program& program) {
+  const Command completion = program.root().command(
+      "completion", "Print a script with which bash completes the words of a command line.");
+  completion.footer("Use it in this shell: eval \"$(hrm completion)\"");
+  completion.action([&program] {
+    std::vector<std::string> names;
+    for (const PresetInfo& p : presets()) names.push_back(p.name);
+    print("{}", program.bash_completion({{"--preset", names}}));
+  });
+  const Command manual = program.root().command("manual", "Print the manual page.");
+  manual.footer("Read it: hrm manual | man -l -");
+  manual.action([&program] { print("{}", program.manual_page()); });
 }
 
 // The words of the command line. `hrm help train` is `hrm train --help`, and `hrm` alone `hrm
@@ -128,6 +144,7 @@ int main(int argc, char** argv) {
       "Exit status: 0 done; 1 an error; 2 a command line that makes no sense; 3 the answer is no\n"
       "(solve: not solved; audit: something is shared).");
   add_commands(program.root());
+  add_document_commands(program);
   const int status = run(program, argc, argv);
   if (flush_output()) return status;
   return status == 0 || status == kExitNo ? kExitError : status;

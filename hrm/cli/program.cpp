@@ -99,7 +99,7 @@ void refuse_empty_names(CLI::App& app) {
 }  // namespace
 
 Program::Program(const std::string& title, const std::string& version, const std::string& footer)
-    : app_(std::make_unique<CLI::App>(title, "hrm")) {
+    : version_(version), app_(std::make_unique<CLI::App>(title, "hrm")) {
   app_->set_version_flag("--version", version);
   app_->footer(footer);
   app_->get_formatter()->column_width(34);

@@ -1,6 +1,7 @@
 // The program as a whole: its commands, and what is said of a command line that makes no sense.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,7 +27,14 @@ class Program {
   // prints help or the version. Throws UsageError, and what the command throws.
   void run(const std::vector<std::string>& words);
 
+  // A script with which bash completes the words of a command line. `values`: what an option takes
+  // ("--preset": names), where its check does not say so.
+  std::string bash_completion(const std::map<std::string, std::vector<std::string>>& values) const;
+  // The manual page, as man reads it.
+  std::string manual_page() const;
+
  private:
+  std::string version_;
   std::unique_ptr<CLI::App> app_;
 };
 
