@@ -2,7 +2,7 @@
 
 # Options -----------------------------------------------------------------------------------------
 CUDA ?= 0#             0: CPU only; 1: with the CUDA backend; emulate: its kernels run on the CPU
-ARCH ?= native#        value of -march for the CPU's kernels: native, x86-64-v3, ...
+ARCH ?= $(if $(CROSS),armv8-a,native)#  value of -march for the CPU's kernels: native, x86-64-v3, ...
 PORTABLE ?=#           1: kernels for every generation of x86-64 in one program, without shared libraries
 PRESET ?= sudoku4#     what `make run` trains
 ARGS ?=#               further options of `make run` and `make bench-pytorch`, e.g. ARGS='--seed 3'
@@ -48,13 +48,17 @@ ifeq ($(MAKELEVEL),0)
 endif
 MAKEFLAGS += --no-print-directory
 
+# The processor that the compiler compiles for, and whether that is another one than this.
+TARGET := $(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))
+CROSS := $(filter-out $(shell uname -m),$(TARGET))
+
 # A build tree for each flavour.
-BUILD := build/$(if $(PORTABLE),portable,$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emulate,cpu)))$(if $(SAN),-$(SAN))$(if $(DEBUG),-debug)
+BUILD := build/$(if $(CROSS),$(CROSS)-)$(if $(PORTABLE),portable,$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emulate,cpu)))$(if $(SAN),-$(SAN))$(if $(DEBUG),-debug)
 
 # Flags -------------------------------------------------------------------------------------------
 # No -ffast-math: a NaN must stay a NaN. The two -fno- flags only drop errno and traps.
 CXXFLAGS := -std=c++20 -fopenmp -fno-math-errno -fno-trapping-math -I. \
-            -Wall -Wextra $(if $(WERROR),-Werror)
+            -Wall -Wextra $(if $(WERROR),-Werror) $(if $(filter aarch64,$(TARGET)),-Wno-psabi)
 LDFLAGS := -fopenmp
 ifeq ($(STATIC),all)
   LDFLAGS += -static -Wl,--gc-sections
@@ -63,7 +67,7 @@ LDLIBS := $(if $(STATIC),$(BUILD)/obj/fmt.o,-lfmt)
 # Kernels are worth every optimisation, and what makes and reads data is worth some. All else calls
 # these, and only its compile time counts. Kernels alone may use instructions that not every
 # processor has, so that a program can say in a line that it is built for another one.
-KERNEL_OPT := -O3 $(if $(filter x86_64%,$(shell $(CXX) -dumpmachine)),-mprefer-vector-width=512)
+KERNEL_OPT := -O3 $(if $(filter x86_64,$(TARGET)),-mprefer-vector-width=512)
 KERNEL_FLAGS := -march=$(ARCH) -DHRM_CPU=cpu_native
 # The copies of PORTABLE=1, and what each is compiled for (kernels/instruction_sets.cpp).
 COPIES := v2 v3 v4 amx
@@ -207,7 +211,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test check-portable dist test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: all hrm run test check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -270,6 +274,14 @@ DIST := build/dist
 dist: deps  ## build/dist/hrm-VERSION-linux-x86_64.tar.gz: the portable program, to unpack and run anywhere
 	@$(MAKE) $(if $(V),,-s) PORTABLE=1 hrm
 	@bash .ci/dist build/portable/hrm $(DIST)
+
+# Without shared libraries, so that qemu needs none of that processor.
+check-arm: deps  ## the tests on an ARM processor, which qemu imitates
+	@if command -v aarch64-linux-gnu-g++ qemu-aarch64 >/dev/null; then \
+	  $(MAKE) $(if $(V),,-s) CXX=aarch64-linux-gnu-g++ STATIC=all hrm unit parity && \
+	  bash tests/arm.sh build/aarch64-cpu; \
+	else echo 'SKIPPED check-arm: needs a compiler for ARM and qemu.' \
+	  'HINT: apt-get install g++-aarch64-linux-gnu qemu-user'; echo '0 passed, 0 failed, 1 skipped'; fi
 
 mutate:  ## remove each synchronisation of the CUDA kernels in turn; some test must notice
 	@$(MAKE) $(if $(V),,-s) CUDA=emulate unit

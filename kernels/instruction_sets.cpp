@@ -28,9 +28,10 @@ constexpr const char* kHowToGetMore = "";
 constexpr const char* kHowToGetMore = "; `make PORTABLE=1` builds a program that has them all";
 #endif
 
+#ifdef __x86_64__
 // Linux keeps the tile registers of AMX only for programs that have asked for them.
 bool ask_for_amx() {
-#if defined(__x86_64__) && defined(__linux__)
+#ifdef __linux__
   constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
   return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else
@@ -39,7 +40,6 @@ bool ask_for_amx() {
 }
 
 bool processor_has(InstructionSet set) {
-#ifdef __x86_64__
   __builtin_cpu_init();
   const bool v2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
   const bool v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -62,10 +62,10 @@ bool processor_has(InstructionSet set) {
     default:
       return true;
   }
-#else
-  return set != InstructionSet::amx;
-#endif
 }
+#else
+bool processor_has(InstructionSet) { return true; }
+#endif
 
 // A copy of the kernels, used with the instructions of `set`. One that is compiled for AMX can do
 // without its tiles: it is there twice.
