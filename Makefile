@@ -2,7 +2,7 @@
 
 # Options -----------------------------------------------------------------------------------------
 CUDA ?= 0#             0: CPU only; 1: with the CUDA backend; emulate: its kernels run on the CPU
-ARCH ?= $(if $(CROSS),armv8-a,native)#  value of -march for the CPU's kernels: native, x86-64-v3, ...
+ARCH ?= native#        native, or a value of -march for the CPU's kernels: x86-64-v3, ...
 PORTABLE ?=#           1: kernels for every generation of x86-64 in one program, without shared libraries
 PRESET ?= sudoku4#     what `make run` trains
 ARGS ?=#               further options of `make run` and `make bench-pytorch`, e.g. ARGS='--seed 3'
@@ -30,12 +30,6 @@ endif
 ifneq ($(filter-out address thread seen $(if $(filter emulate,$(CUDA)),check),$(SAN)),)
   $(error SAN=$(SAN): must be address, thread or seen, or check with CUDA=emulate)
 endif
-ifneq ($(PORTABLE),)
-  ifneq ($(filter-out 0,$(CUDA))$(SAN)$(DEBUG),)
-    $(error PORTABLE=1 is for the CPU alone, without SAN or DEBUG)
-  endif
-  STATIC := all
-endif
 ifneq ($(STATIC),$(filter fmt all,$(STATIC)))
   $(error STATIC=$(STATIC): must be fmt or all)
 endif
@@ -52,13 +46,25 @@ MAKEFLAGS += --no-print-directory
 TARGET := $(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))
 CROSS := $(filter-out $(shell uname -m),$(TARGET))
 
+ifneq ($(PORTABLE),)
+  ifneq ($(TARGET),x86_64)
+    $(error PORTABLE=1 is for x86-64, and $(CXX) compiles for $(TARGET))
+  endif
+  ifneq ($(filter-out 0,$(CUDA))$(SAN)$(DEBUG)$(filter bench%,$(MAKECMDGOALS)),)
+    $(error PORTABLE=1 is for the CPU alone, without SAN, DEBUG or benchmarks)
+  endif
+  override STATIC := all
+endif
+
 # A build tree for each flavour.
-BUILD := build/$(if $(CROSS),$(CROSS)-)$(if $(PORTABLE),portable,$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emulate,cpu)))$(if $(SAN),-$(SAN))$(if $(DEBUG),-debug)
+TREES := build/$(if $(CROSS),$(CROSS)-)
+BUILD := $(TREES)$(if $(PORTABLE),portable,$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emulate,cpu)))$(if $(SAN),-$(SAN))$(if $(DEBUG),-debug)
 
 # Flags -------------------------------------------------------------------------------------------
 # No -ffast-math: a NaN must stay a NaN. The two -fno- flags only drop errno and traps.
 CXXFLAGS := -std=c++20 -fopenmp -fno-math-errno -fno-trapping-math -I. \
-            -Wall -Wextra $(if $(WERROR),-Werror) $(if $(filter aarch64,$(TARGET)),-Wno-psabi)
+            -Wall -Wextra $(if $(WERROR),-Werror) $(if $(filter aarch64,$(TARGET)),-Wno-psabi) \
+            $(if $(filter x86_64,$(TARGET)),-march=x86-64)
 LDFLAGS := -fopenmp
 ifeq ($(STATIC),all)
   LDFLAGS += -static -Wl,--gc-sections
@@ -68,13 +74,29 @@ LDLIBS := $(if $(STATIC),$(BUILD)/obj/fmt.o,-lfmt)
 # these, and only its compile time counts. Kernels alone may use instructions that not every
 # processor has, so that a program can say in a line that it is built for another one.
 KERNEL_OPT := -O3 $(if $(filter x86_64,$(TARGET)),-mprefer-vector-width=512)
-KERNEL_FLAGS := -march=$(ARCH) -DHRM_CPU=cpu_native
 # The copies of PORTABLE=1, and what each is compiled for (kernels/instruction_sets.cpp).
 COPIES := v2 v3 v4 amx
+FLAGS_OF_v1 := -march=x86-64
 FLAGS_OF_v2 := -march=x86-64-v2
 FLAGS_OF_v3 := -march=x86-64-v3
 FLAGS_OF_v4 := -march=x86-64-v4
 FLAGS_OF_amx := -march=x86-64-v4 -mavx512bf16 -mamx-tile -mamx-bf16
+# For the processor at hand the best of these, and not all that it can do: a program asks for just
+# that when it starts. (The copy for AMX asks for bf16 alone, and uses tiles if they are there.)
+defines = $(CXX) $(1) -fopenmp -dM -E -x c++ /dev/null
+ifeq ($(ARCH),native)
+  NATIVE_COPY := $(if $(filter x86_64,$(TARGET)),$(shell $(call defines,-march=native) | awk ' \
+    { has[$$2] = 1 } \
+    END { v2 = ("__SSE4_2__" in has) && ("__POPCNT__" in has); \
+      v3 = v2 && ("__AVX2__" in has) && ("__FMA__" in has) && ("__BMI__" in has) && ("__BMI2__" in has); \
+      v4 = v3 && ("__AVX512BW__" in has) && ("__AVX512CD__" in has) && ("__AVX512DQ__" in has) && \
+           ("__AVX512VL__" in has); \
+      print v4 && ("__AVX512BF16__" in has) ? "amx" : v4 ? "v4" : v3 ? "v3" : v2 ? "v2" : "v1" }'))
+  ARCH_FLAGS := $(if $(NATIVE_COPY),$(FLAGS_OF_$(NATIVE_COPY)) -mtune=native)
+else
+  ARCH_FLAGS := -march=$(ARCH)
+endif
+KERNEL_FLAGS := $(ARCH_FLAGS) -DHRM_CPU=cpu_native
 DATA_OPT := -O2
 OPT := -O1
 
@@ -167,7 +189,7 @@ FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
 # devices comes from the CPU's tree, and the checker's build takes most others from the plain one.
 ifeq ($(CUDA),emulate)
   DEBUG_TREE := $(if $(DEBUG),-debug)
-  CPU_BUILD := build/cpu$(if $(filter address,$(SAN)),-address)$(DEBUG_TREE)
+  CPU_BUILD := $(TREES)cpu$(if $(filter address,$(SAN)),-address)$(DEBUG_TREE)
   SHAREABLE := $(sort $(filter-out kernels/cuda/%,$(LIB_SRC)) $(DEVICE_TEST_SRC) $(PARITY_SRC))
   FROM_CPU := $(shell grep -LE 'HRM_DISPATCH|kBuiltWithCuda|HRM_WITH_CUDA|HRM_EMULATE' $(SHAREABLE))
   FROM_EMULATE := $(if $(filter check,$(SAN)), \
@@ -178,13 +200,12 @@ ifneq ($(PORTABLE),)
   CPU_BUILD := build/cpu
   asked = $(if $(filter $(1),$(MAKECMDGOALS)),$(2))
   FROM_CPU := $(filter-out $(KERNEL_SRC) kernels/instruction_sets.cpp,$(sort $(LIB_SRC) $(CLI_SRC) \
-                $(call asked,unit,$(TEST_SRC)) $(call asked,parity,$(PARITY_SRC)) \
-                $(call asked,bench-build,$(wildcard bench/*.cpp))))
+                $(call asked,unit,$(TEST_SRC)) $(call asked,parity,$(PARITY_SRC))))
 endif
 objects_in = $(patsubst %.cpp,$(1)/obj/%.o,$(patsubst %.cu,$(1)/obj/%.cu.o,$(2)))
 objects = $(call objects_in,$(BUILD),$(filter-out $(FROM_CPU) $(FROM_EMULATE),$(1))) \
           $(call objects_in,$(CPU_BUILD),$(filter $(FROM_CPU),$(1))) \
-          $(call objects_in,build/emulate$(DEBUG_TREE),$(filter $(FROM_EMULATE),$(1)))
+          $(call objects_in,$(TREES)emulate$(DEBUG_TREE),$(filter $(FROM_EMULATE),$(1)))
 COVERAGE ?=
 FUZZ_TREE := build/fuzz$(if $(COVERAGE),-coverage)
 fuzz_objects = $(patsubst %.cpp,$(FUZZ_TREE)/obj/%.o,$(1))
@@ -211,7 +232,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-attention check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: all hrm run test check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -229,8 +250,8 @@ run: deps  ## install what is missing, build, train the demo model (PRESET=sudok
 	@$(MAKE) hrm
 	$(HRM) demo --preset $(PRESET) $(ARGS)
 
-test: test-build  ## build everything, the CUDA kernels too (emulated, and by nvcc if there is one), test it
-	@NVCC='$(NVCC)' bash tests/run.sh $(BUILD)
+test: test-build  ## build everything, the CUDA kernels too (emulated, and by nvcc if it is there), test it
+	+@NVCC='$(NVCC)' bash tests/run.sh $(BUILD)
 
 test-build: deps  ## only the building
 	@$(MAKE) $(if $(V),,-s) test-programs
@@ -256,17 +277,18 @@ bench-pytorch: deps  ## the same model and step in PyTorch (PYTHON=... with torc
 
 check-kernels: deps  ## the CUDA kernels under the checker of races, bounds and uninitialised memory
 	@$(MAKE) -s CUDA=emulate SAN=check devices
-	@$(MAKE) -s check-attention check-other-kernels
-# Two programs, side by side: the emulation runs on one core.
-check-attention:
-	@build/emulate-check/tests/devices --no-colors=true --test-case='cuda: attention*'
+	@$(MAKE) -s check-some-kernels check-other-kernels
+# Two programs, side by side, that take about as long: the emulation runs on one core.
+SOME_KERNELS := cuda: attention*,*one recorded trainer*
+check-some-kernels:
+	@build/emulate-check/tests/devices --no-colors=true --test-case='$(SOME_KERNELS)'
 check-other-kernels:
 	@build/emulate-check/tests/devices --no-colors=true --test-case='cuda*' \
-	  --test-case-exclude='cuda: attention*,*recorded step*,*training follows*'
+	  --test-case-exclude='$(SOME_KERNELS),*recorded step*,*training follows*'
 
 check-portable: deps  ## the portable program with every instruction set that this processor has
 	@$(MAKE) $(if $(V),,-s) PORTABLE=1 hrm unit
-	@$(MAKE) $(if $(V),,-s) dist
+	@bash .ci/dist build/portable/hrm $(DIST)
 	@bash tests/portable.sh build/portable $(DIST)
 
 # One program for every x86-64 Linux, with its documents and the licences of what is linked into it.
@@ -277,7 +299,7 @@ dist: deps  ## build/dist/hrm-VERSION-linux-x86_64.tar.gz: the portable program,
 
 # Without shared libraries, so that qemu needs none of that processor.
 check-arm: deps  ## the tests on an ARM processor, which qemu imitates
-	@if command -v aarch64-linux-gnu-g++ qemu-aarch64 >/dev/null; then \
+	@if command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64 >/dev/null; then \
 	  $(MAKE) $(if $(V),,-s) CXX=aarch64-linux-gnu-g++ STATIC=all hrm unit parity && \
 	  bash tests/arm.sh build/aarch64-cpu; \
 	else echo 'SKIPPED check-arm: needs a compiler for ARM and qemu.' \
@@ -327,7 +349,7 @@ install: hrm  ## program, manual, library, headers and a pkg-config file under P
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: hrm' \
 	  'Description: tensors, autograd and the Hierarchical Reasoning Model in C++20' \
 	  'Version: 0.1.0' 'Cflags: -std=c++20 -fopenmp -I$${prefix}/include/hrm' \
-	  'Libs: -L$${prefix}/lib -lhrm $(LDLIBS) -fopenmp' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hrm.pc
+	  'Libs: -L$${prefix}/lib -lhrm -lfmt -fopenmp' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hrm.pc
 
 check-clang: deps  ## every source through clang++, with a warning as an error
 	+@$(call with_clang,check-clang,WERROR=1 check-clang-run)
@@ -367,9 +389,8 @@ help:  ## this list
 
 # What the compiler really does, asked of the compiler.
 CUDA_TEXT := $(if $(filter 0,$(CUDA)),no,$(if $(filter 1,$(CUDA)),$(CUDA_ARCHS:%=sm_%),emulated))
-defines = $(CXX) -march=$(ARCH) -fopenmp -dM -E -x c++ /dev/null
 print-config:  ## compiler, instruction set and features of this build
-	@$(defines) | awk -v compiler="$$($(CXX) --version | head -n 1)" -v copies='$(if $(PORTABLE),$(COPIES))' ' \
+	@$(call defines,$(ARCH_FLAGS)) | awk -v compiler="$$($(CXX) --version | head -n 1)" -v copies='$(if $(PORTABLE),$(COPIES))' ' \
 	  $$2 ~ /^__(AVX512F|AVX512BF16|AVX2|FMA|ARM_NEON)__$$|^__ARM_NEON$$/ { \
 	    name = $$2; gsub(/__/, "", name); has[name] = 1 } \
 	  $$2 == "_OPENMP" { openmp = $$3 } \
@@ -378,19 +399,24 @@ print-config:  ## compiler, instruction set and features of this build
     if (copies) isa = " of the processor at hand: " copies; \
 	    printf "hrm.cpp: %s | ISA%s | OpenMP %s | CUDA $(CUDA_TEXT)\n", \
 	      compiler, isa ? isa : " baseline", openmp ? openmp : "no" }'
-	@echo 'flags:   $(CXXFLAGS) (kernels $(if $(PORTABLE),,-march=$(ARCH) )$(KERNEL_OPT) data $(DATA_OPT), all else $(OPT)) -> $(BUILD)'
+	@echo 'flags:   $(CXXFLAGS) (kernels $(if $(PORTABLE),,$(ARCH_FLAGS) )$(KERNEL_OPT), data $(DATA_OPT), all else $(OPT)) -> $(BUILD)'
 
 # Rules -------------------------------------------------------------------------------------------
 # A file that changes only when the text in it does: a reason to rebuild for what is no file.
 stamp = $(shell mkdir -p $(dir $(1)); echo '$(2)' | cmp -s - $(1) || echo '$(2)' > $(1))
 FLAGS_STAMP := $(BUILD)/flags
+KERNEL_STAMP := $(BUILD)/kernel_flags
+LINK_STAMP := $(BUILD)/link_flags
 SOURCES_STAMP := $(BUILD)/sources
-$(call stamp,$(FLAGS_STAMP),$(CU_COMPILE) $(CXX) $(CXXFLAGS) $(KERNEL_FLAGS) $(KERNEL_OPT) $(OPT) $(DATA_OPT))
+$(call stamp,$(FLAGS_STAMP),$(CU_COMPILE) $(CXX) $(CXXFLAGS) $(OPT) $(DATA_OPT))
+$(call stamp,$(KERNEL_STAMP),$(if $(PORTABLE),$(foreach copy,$(COPIES),$(FLAGS_OF_$(copy))),$(KERNEL_FLAGS)) $(KERNEL_OPT))
+$(call stamp,$(LINK_STAMP),$(CXX) $(LDFLAGS) $(LDLIBS))
 $(call stamp,$(SOURCES_STAMP),$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC))
 
 LEVEL = $(OPT)
 $(BUILD)/obj/kernels/cpu/%.o: LEVEL = $(KERNEL_OPT) $(KERNEL_FLAGS)
-$(BUILD)/obj/bench/%.o: LEVEL = $(KERNEL_OPT) -march=$(ARCH)
+$(BUILD)/obj/bench/%.o: LEVEL = $(KERNEL_OPT) $(ARCH_FLAGS)
+$(call objects_in,$(BUILD),$(KERNEL_SRC) $(wildcard bench/*.cpp bench/*/*.cpp)): $(KERNEL_STAMP)
 $(BUILD)/obj/kernels/instruction_sets.o: LEVEL = $(OPT) $(if $(PORTABLE),-DHRM_PORTABLE)
 $(patsubst %,$(BUILD)/obj/%.o,tensor/% hrm/data/% hrm/tasks/%): LEVEL = $(DATA_OPT)
 
@@ -426,7 +452,7 @@ $(BUILD)/precompiled/%.h.gch: hrm/precompiled.h $(FLAGS_STAMP)
 # so might let any processor run a template of the standard library that is compiled for AVX-512:
 # what does not belong to the copy's own namespace becomes local to it.
 define copy_rules
-$(BUILD)/obj/kernels/$(1)/%.o: kernels/cpu/%.cpp $(FLAGS_STAMP)
+$(BUILD)/obj/kernels/$(1)/%.o: kernels/cpu/%.cpp $(FLAGS_STAMP) $(KERNEL_STAMP)
 	$(call say,CXX,"$$< ($(1))")
 	@mkdir -p $$(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(KERNEL_OPT) $(FLAGS_OF_$(1)) -DHRM_CPU=cpu_$(1) -MMD -MP -c $$< -o $$@
@@ -443,7 +469,7 @@ $(BUILD)/obj/fmt.o: $(FLAGS_STAMP)
 	$(Q)echo '#include <fmt/format-inl.h>' | $(CXX) -std=c++20 $(OPT) -DFMT_HEADER_ONLY -fkeep-inline-functions \
 	  -ffunction-sections -x c++ -c - -o $@
 
-build/clang/bench/%.checked: CLANG_ARCH = -march=$(ARCH)
+build/clang/bench/%.checked: CLANG_ARCH = $(ARCH_FLAGS)
 build/clang/%.checked: %.cpp
 	$(call say,CLANG,$<)
 	@mkdir -p $(@D)
@@ -463,9 +489,8 @@ $(LIB): $(LIB_OBJECTS) $(SOURCES_STAMP)
 	@rm -f $@
 	$(Q)ar rcs $@ $(filter %.o,$^)
 
-ifneq ($(STATIC),)
-$(HRM) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER): $(BUILD)/obj/fmt.o
-endif
+PROGRAMS := $(HRM) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER)
+$(PROGRAMS): $(LINK_STAMP) $(if $(STATIC),$(BUILD)/obj/fmt.o)
 $(HRM): $(call objects,$(CLI_SRC)) $(LIB)
 $(UNIT): $(call objects,$(TEST_SRC) $(TEST_CU_SRC) $(TEST_CLI_SRC)) $(LIB)
 $(DEVICES): $(call objects,$(DEVICE_TEST_SRC) $(TEST_CU_SRC)) $(LIB)
@@ -486,11 +511,11 @@ ifeq ($(STATIC),all)
   QUIET_LINK = 2>$@.log || { cat $@.log; exit 1; }
 endif
 # build/hrm is a link to the newest program of all build trees.
-$(HRM) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER):
+$(PROGRAMS):
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(filter-out $(LDLIBS),$^) $(LDFLAGS) $(LDLIBS) -o $@ $(QUIET_LINK)
-	@$(if $(filter $(HRM),$@),ln -sfn $(HRM:build/%=%) build/hrm)
+	$(Q)$(CXX) $(filter-out $(LDLIBS),$(filter %.o %.a,$^)) $(LDFLAGS) $(LDLIBS) -o $@ $(QUIET_LINK)
+	@$(if $(CROSS),,$(if $(filter $(HRM),$@),ln -sfn $(HRM:build/%=%) build/hrm))
 
 # Fuzzing: clang's own flavour of the library. What a run has found out stays in build/fuzz/corpus,
 # and is where the next one starts, beside the examples of tests/fuzz/corpus.

@@ -26,6 +26,14 @@ inline constexpr bool kBuiltWithCuda = HRM_WITH_CUDA != 0;
   detail::fail("[", kernel, "] this build has no CUDA backend. HINT: rebuild with `make CUDA=1`");
 }
 
+// A pointer to a function. It is a class because only of objects of a class the order can be set in
+// which they come to be: these are there before other objects that a program begins with.
+template <class Function>
+struct Chosen {
+  Function* function;
+  operator Function*() const { return function; }
+};
+
 }  // namespace hrm
 
 // HRM_CPU_KERNEL(type, name, (parameters...)) declares type name(parameters...) for the CPU alone:
@@ -36,10 +44,10 @@ inline constexpr bool kBuiltWithCuda = HRM_WITH_CUDA != 0;
   namespace HRM_CPU {                          \
   type name parameters;                        \
   }
-#elif !defined(HRM_CPU_KERNEL)
+#else
 #define HRM_CPU_KERNEL(type, name, parameters) \
   namespace cpu {                              \
-  extern type(*const name) parameters;         \
+  extern const Chosen<type parameters> name;   \
   }
 #endif
 

@@ -6,10 +6,15 @@
 #include <initializer_list>
 #include <string>
 
-#if defined(__x86_64__) && defined(__linux__)
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
+#ifdef __linux__
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
+
+#include "kernels/dispatch.h"
 
 // The copies of the kernels in this program, plainest first.
 #ifdef HRM_PORTABLE
@@ -22,15 +27,18 @@
 namespace hrm {
 namespace {
 
-#ifdef HRM_PORTABLE
+#if defined(HRM_PORTABLE) || !defined(__x86_64__)
 constexpr const char* kHowToGetMore = "";
 #else
 constexpr const char* kHowToGetMore = "; `make PORTABLE=1` builds a program that has them all";
 #endif
 
 #ifdef __x86_64__
-// Linux keeps the tile registers of AMX only for programs that have asked for them.
+// Whether there are tiles of bf16. Linux keeps their registers only for programs that have asked.
 bool ask_for_amx() {
+  constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24;  // of leaf 7, in edx
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & kBf16) || !(d & kTile)) return false;
 #ifdef __linux__
   constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
   return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
@@ -185,12 +193,13 @@ std::vector<InstructionSet> instruction_sets() {
     type name parameters;                              \
   }
 #define HRM_ADDRESS_OF_COPY(copy, type, name, parameters) &cpu_##copy::name,
-#define HRM_CPU_KERNEL(type, name, parameters)                                                \
-  HRM_COPIES(HRM_DECLARE_COPY, type, name, parameters)                                        \
-  namespace cpu {                                                                             \
-  extern type(*const name) parameters;                                                        \
-  type(*const name) parameters = pick<type parameters>({HRM_COPIES(HRM_ADDRESS_OF_COPY, type, \
-                                                                   name, parameters)});       \
+#undef HRM_CPU_KERNEL
+#define HRM_CPU_KERNEL(type, name, parameters)                                           \
+  HRM_COPIES(HRM_DECLARE_COPY, type, name, parameters)                                   \
+  namespace cpu {                                                                        \
+  extern const Chosen<type parameters> name;                                             \
+  [[gnu::init_priority(101)]] const Chosen<type parameters> name{                        \
+      pick<type parameters>({HRM_COPIES(HRM_ADDRESS_OF_COPY, type, name, parameters)})}; \
   }
 
 #include "kernels/act.h"

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "kernels/instruction_sets.h"
+#include "tensor/tensor.h"
 #include "tests/support/support.h"
 
 namespace hrm {
@@ -17,6 +18,13 @@ TEST_CASE("instruction sets: the one in use is the best, or what HRM_ISA asks fo
     CHECK(name_of(instruction_set()) == std::string(asked));
   else
     CHECK(instruction_set() == sets.back());
+}
+
+// The kernels are there before main() begins, whichever object comes first.
+const Tensor made_before_main = ones({2, 3});
+
+TEST_CASE("instruction sets: a global tensor is made with the kernels") {
+  CHECK(made_before_main.to_vector() == std::vector<double>(6, 1.0));
 }
 
 }  // namespace

@@ -88,11 +88,13 @@ std::string roff_option(const CLI::Option& option) {
   return text + "\n" + roff(option.get_description()) + "\n";
 }
 
-std::string roff_command(const std::string& words, const CLI::App& command) {
+std::string roff_command(const CLI::App& program, const std::string& words,
+                         const CLI::App& command) {
   std::string text = ".SS hrm " + roff(words) + "\n" + roff(command.get_description()) + "\n";
   for (const CLI::Option* option : command.get_options())
     if (option != command.get_help_ptr()) text += roff_option(*option);
-  if (!command.get_footer().empty()) text += ".PP\n" + roff_paragraphs(command.get_footer());
+  const std::string footer = command.get_footer();
+  if (!footer.empty() && footer != program.get_footer()) text += ".PP\n" + roff_paragraphs(footer);
   return text;
 }
 
@@ -100,9 +102,13 @@ std::string roff_command(const std::string& words, const CLI::App& command) {
 
 std::string Program::bash_completion(const Values& values) const {
   std::string all, choices, options, commands;
+  // Bash takes an = for a word of its own.
+  const std::string equals_sign =
+      "  if [[ $word == '=' ]]; then word=''\n"
+      "  elif [[ $before == '=' ]]; then before=${COMP_WORDS[COMP_CWORD - 2]}; fi\n";
   visit_commands(*app_, "", [&](const std::string& words, const CLI::App& command) {
     if (!words.empty()) all += (all.empty() ? "'" : " | '") + words + "'";
-    const std::string below = command_words(command);
+    const std::string below = command_words(command) + (words.empty() ? " help" : "");
     if (!below.empty()) commands += "      '" + words + "') words='" + below + "' ;;\n";
     options += "      '" + words + "') words='" + option_words(command) + "' ;;\n";
     for (const CLI::Option* option : command.get_options()) {
@@ -117,7 +123,8 @@ std::string Program::bash_completion(const Values& values) const {
   return "# Completes the words of a command line of hrm in bash. Use: eval \"$(hrm completion)\"\n"
          "_hrm() {\n"
          "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}\n"
-         "  local command='' words='' longer i\n"
+         "  local command='' words='' longer i\n" +
+         equals_sign +
          "  for ((i = 1; i < COMP_CWORD; ++i)); do\n"
          "    longer=${command:+$command }${COMP_WORDS[i]}\n"
          "    case $longer in\n"
@@ -153,7 +160,7 @@ std::string Program::manual_page() const {
                      roff_paragraphs(title.substr(line + 2)) + ".PP\n" +
                      roff_paragraphs(app_->get_footer()) + ".SH COMMANDS\n";
   visit_commands(*app_, "", [&](const std::string& words, const CLI::App& command) {
-    if (!words.empty() && commands_of(command).empty()) text += roff_command(words, command);
+    if (!words.empty()) text += roff_command(*app_, words, command);
   });
   return text +
          ".SH ENVIRONMENT\n"

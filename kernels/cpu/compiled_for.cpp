@@ -10,7 +10,7 @@ constinit const InstructionSet compiled_for =
     InstructionSet::amx;
 #elif defined(__AVX512BF16__)
     InstructionSet::bf16;
-#elif defined(__AVX512F__)
+#elif defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
     InstructionSet::v4;
 #elif defined(__AVX2__)
     InstructionSet::v3;

@@ -13,7 +13,7 @@ installed=$(mktemp -d)
 trap 'rm -rf "$installed"' EXIT
 if [[ $folder == build/cpu/examples ]]; then
   at=$installed/usr/local
-  if make -s install DESTDIR="$installed" >/dev/null &&
+  if make -s install PREFIX=/usr/local DESTDIR="$installed" >/dev/null &&
     ${CXX:-g++} -std=c++20 -fopenmp -I"$at/include/hrm" examples/one_step_gradient.cpp -L"$at/lib" \
       -lhrm -lfmt -o "$installed/program" && "$installed/program" >/dev/null &&
     [[ -s $at/share/man/man1/hrm.1 && -s $at/share/bash-completion/completions/hrm ]]; then
