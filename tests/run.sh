@@ -5,15 +5,16 @@ set -u
 build=${1:?usage: tests/run.sh BUILD_FOLDER}
 reference=${REFERENCE_DIR:-../shared/reference}
 passed=0 failed=0 skipped=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+work=$(mktemp -d)
+log=$work/log
+trap 'rm -rf "$work"' EXIT
 
 add() { passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3)); }
 
-# Adds the counts of the log's last line. A program that failed without counting a failure
-# (a crash, say) is one failure.
-add_last_line() {  # NAME STATUS
-  if [[ $(tail -n 1 "$log") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
+# Adds the counts of a log's last line. A program that failed without counting a failure (a crash,
+# say) is one failure.
+add_last_line() {  # NAME STATUS [LOG]
+  if [[ $(tail -n 1 "${3:-$log}") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
     local f=${BASH_REMATCH[2]} s=${BASH_REMATCH[4]:-0}
     add "${BASH_REMATCH[1]}" "$f" "$s"
     if (($2 == 0 || f > 0 || (s > 0 && $2 < 126))); then return; fi
@@ -86,12 +87,15 @@ if [[ $build == *cuda* || $build == *emulate* ]]; then
   parity "$build" --cuda ops hrm_train hrm_eval trm_train gradients
 fi
 
-for script in tests/cli/*.sh; do
-  [[ -e $script ]] || continue
-  echo "== $script"
-  HRM=$build/hrm bash "$script" 2>&1 </dev/null | tee "$log"
-  add_last_line "$script" "${PIPESTATUS[0]}"
-done
+# The scripts, beside what follows: the emulation of a GPU keeps one core busy.
+run_scripts() {
+  local script
+  for script in tests/cli/*.sh; do
+    HRM=$build/hrm bash "$script" >"$work/$(basename "$script")" 2>&1 </dev/null
+    echo $? >"$work/$(basename "$script").status"
+  done
+}
+run_scripts &
 
 # A CPU build is tested together with the CUDA kernels: emulated, and compiled for every GPU.
 if [[ $build == build/cpu ]]; then
@@ -104,6 +108,7 @@ if [[ $build == build/cpu ]]; then
   parity build/emulate --cuda ops hrm_train hrm_eval trm_train gradients
   echo "== CUDA kernels, compiled by nvcc"
   if [[ -x ${NVCC:-} ]]; then
+    export CUDA_ARCHS=${CUDA_ARCHS:-90}  # .ci/run asks for all
     if make -s CUDA=1 cuda-objects host-side 2>&1 | tee "$log" && ((PIPESTATUS[0] == 0)); then
       add 1 0 0
       unit_tests build/cuda/tests/host_side
@@ -116,6 +121,13 @@ if [[ $build == build/cpu ]]; then
     add 0 0 1
   fi
 fi
+
+wait
+for script in tests/cli/*.sh; do
+  echo "== $script"
+  cat "$work/$(basename "$script")"
+  add_last_line "$script" "$(<"$work/$(basename "$script").status")" "$work/$(basename "$script")"
+done
 
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))
