@@ -80,12 +80,17 @@ class Product {
       static thread_local Scratch<T> scratch;
       T* wide = scratch.get(m * n);
       sums(wide, n, false);
-      for (int64_t r = 0; r < m; ++r)
-        for (int64_t s = 0; s < n; ++s) {
-          O& target = c[r * c_row + s];
-          const T value = wide[r * n + s];
-          target = static_cast<O>(accumulate ? value + static_cast<T>(target) : value);
+      for (int64_t r = 0; r < m; ++r) {
+        O* out = c + r * c_row;
+        const T* sum = wide + r * n;
+        if (accumulate) {
+#pragma omp simd
+          for (int64_t s = 0; s < n; ++s) assign(out[s], sum[s] + static_cast<T>(out[s]));
+        } else {
+#pragma omp simd
+          for (int64_t s = 0; s < n; ++s) assign(out[s], sum[s]);
         }
+      }
     }
   }
 

@@ -261,10 +261,21 @@ void tile_product(T* c, int64_t c_row, const S* a, int64_t a_row, int64_t a_col,
         continue;
       }
     }
+    static thread_local Scratch<T> scratch;
+    if (!std::is_same_v<T, S> && a_col == 1) {  // rows stay rows, and are only widened
+      const int64_t row = block + kLine<T>;     // so that neighbours do not share sets of the cache
+      T* copy = scratch.get(row * m);
+      for (int64_t r = 0; r < m; ++r) {
+#pragma omp simd
+        for (int64_t k = 0; k < block; ++k) copy[r * row + k] = static_cast<T>(left[r * a_row + k]);
+      }
+      block_product<T, Walk::rows>(c, c_row, copy, row, MR * row, panels, m, n, panel_depth,
+                                   panel_k, block, add);
+      continue;
+    }
     // Columns far apart would share few sets of the first-level cache: copied, an odd number of
     // cache lines apart, they do not.
     const int64_t row = ((m + kLine<T> - 1) / kLine<T> | 1) * kLine<T>;
-    static thread_local Scratch<T> scratch;
     T* copy = scratch.get(row * block);
     pack_panel(copy, row, left, m, block, a_row, a_col);
     block_product<T, Walk::columns>(c, c_row, copy, row, MR, panels, m, n, panel_depth, panel_k,
