@@ -287,7 +287,7 @@ check-other-kernels:
 	  --test-case-exclude='$(SOME_KERNELS),*recorded step*,*training follows*'
 
 check-portable: deps  ## the portable program with every instruction set that this processor has
-	@$(MAKE) $(if $(V),,-s) PORTABLE=1 hrm unit
+	@$(MAKE) $(if $(V),,-s) PORTABLE=1 hrm unit parity
 	@bash .ci/dist build/portable/hrm $(DIST)
 	@bash tests/portable.sh build/portable $(DIST)
 

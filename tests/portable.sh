@@ -5,7 +5,7 @@
 set -u
 unset HRM_ISA
 usage='usage: tests/portable.sh BUILD_FOLDER DIST_FOLDER'
-unit=$(realpath "${1:?$usage}/tests/unit") archive=$(realpath "${2:?$usage}"/hrm-*-linux-x86_64.tar.gz)
+unit=$(realpath "${1:?$usage}/tests/unit") parity=$(realpath "$1/tests/parity") archive=$(realpath "${2:?$usage}"/hrm-*-linux-x86_64.tar.gz)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/empty"
@@ -33,6 +33,10 @@ is_static() { ! readelf --program-headers "$1" | grep -q INTERP; }
 # Of the unit tests those that compute.
 computing='*test_kernels*,*test_ops*,*test_autograd*,*test_model*,*test_equilibrium*,*test_trainer*'
 computing+=',*test_resume*,*test_instruction_sets*'
+# Recorded numbers of the official code: what the project has of them, or more.
+recorded=(tests/fixtures/ops tests/fixtures/gradients)
+reference=${REFERENCE_DIR:-../shared/reference}
+[[ -d $reference/hrm_train ]] && recorded=("$reference"/{ops,gradients,hrm_train})
 # Three steps of training with 1 and with 2 threads: the weights are the same, bit for bit.
 same_bits() {  # SET
   local threads
@@ -68,6 +72,7 @@ for set in v2 v3 v4 bf16 amx; do
   fi
   check "$set in use" says "(HRM_ISA=$set;" env HRM_ISA="$set" "$hrm" info
   check "$set: unit tests" env HRM_ISA="$set" "$unit" --no-colors=true --source-file="$computing"
+  check "$set: parity" env HRM_ISA="$set" "$parity" "${recorded[@]}"
   check "$set: threads" same_bits "$set"
 done
 
