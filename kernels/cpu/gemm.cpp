@@ -82,14 +82,13 @@ class Product {
       sums(wide, n, false);
       for (int64_t r = 0; r < m; ++r) {
         O* out = c + r * c_row;
-        const T* sum = wide + r * n;
+        T* sum = wide + r * n;
         if (accumulate) {
 #pragma omp simd
-          for (int64_t s = 0; s < n; ++s) assign(out[s], sum[s] + static_cast<T>(out[s]));
-        } else {
-#pragma omp simd
-          for (int64_t s = 0; s < n; ++s) assign(out[s], sum[s]);
+          for (int64_t s = 0; s < n; ++s) sum[s] += static_cast<T>(out[s]);
         }
+#pragma omp simd
+        for (int64_t s = 0; s < n; ++s) assign(out[s], sum[s]);
       }
     }
   }
