@@ -26,8 +26,8 @@ inline constexpr bool kBuiltWithCuda = HRM_WITH_CUDA != 0;
   detail::fail("[", kernel, "] this build has no CUDA backend. HINT: rebuild with `make CUDA=1`");
 }
 
-// A pointer to a function. It is a class because only of objects of a class the order can be set in
-// which they come to be: these are there before other objects that a program begins with.
+// A pointer to a function, within a class because the attribute that lets it be set before all
+// other global objects of a program takes only objects of a class.
 template <class Function>
 struct Chosen {
   Function* function;

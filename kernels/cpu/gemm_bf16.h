@@ -208,6 +208,7 @@ void bf16_tile_product(O* c, int64_t c_row, const bfloat16* a, int64_t a_row, in
   std::optional<AmxTiles> tiles;
   if (amx_available()) tiles.emplace();
 #endif
+  const bool tiled = amx_available();
   const int64_t step = bf16_rows(), depth = bf16_depth(k), most = kWide ? kBf16BlockK : depth;
   float* strip = sums_scratch.get(step * kBf16Cols);
   for (int64_t k0 = 0; k0 < depth; k0 += most) {
@@ -232,7 +233,7 @@ void bf16_tile_product(O* c, int64_t c_row, const bfloat16* a, int64_t a_row, in
           if (count == step && cols == kBf16Cols) sums = out;
         const bool in_place = sums != strip;
         const int64_t sums_row = in_place ? c_row : kBf16Cols;
-        if (amx_available())
+        if (tiled)
           tile_kernel(sums, sums_row, rows, row, b, block, in_place && onto);
         else
           dot_kernel<kDotRows>(sums, sums_row, rows, row, b, block, in_place && onto);
