@@ -62,13 +62,18 @@ struct bfloat16 {
   bfloat16(float value) : bits(round(value)) {}
   operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 
-  static uint16_t round(float value) { return static_cast<uint16_t>(round_wide(value) >> 16); }
-  // The bits of a float that holds the rounded value: in a loop over vectors, what goes on in f32
+  static uint16_t round(float value) {
+    const uint32_t quiet = value != value ? 0x40u : 0u;
+    return static_cast<uint16_t>(round_result(value) >> 16 | quiet);
+  }
+  // The same for the result of an operation, two instructions cheaper: a NaN is cut off, and stays
+  // one, since the bit that makes it quiet is in its upper half, and results are quiet. These are
+  // the bits of a float that holds the rounded value: in a loop over vectors, what goes on in f32
   // is not packed into 16 bits in between.
-  static uint32_t round_wide(float value) {
+  static uint32_t round_result(float value) {
     const uint32_t u = std::bit_cast<uint32_t>(value);
-    const uint32_t rounded = u + 0x7fffu + ((u >> 16) & 1u);
-    return (value != value ? u | 0x400000u : rounded) & 0xffff0000u;
+    const uint32_t half = 0x7fffu + ((u >> 16) & 1u);
+    return (u + (value == value ? half : 0u)) & 0xffff0000u;
   }
 };
 static_assert(sizeof(bfloat16) == 2);
@@ -149,19 +154,19 @@ struct arithmetic_t<double> {
 template <class T>
 using arithmetic = typename arithmetic_t<T>::type;
 
-// to = value, and the value that a T would hold. Loops over bf16 must use these to be vectorised:
-// a temporary bfloat16 stands in the compiler's way.
+// to = value, and the value that a T would hold; `value` is the result of an operation. Loops over
+// bf16 must use these to be vectorised: a temporary bfloat16 stands in the compiler's way.
 template <class T, class V>
 void assign(T& to, V value) {
   if constexpr (std::is_same_v<T, bfloat16>)
-    to.bits = bfloat16::round(static_cast<float>(value));
+    to.bits = static_cast<uint16_t>(bfloat16::round_result(static_cast<float>(value)) >> 16);
   else
     to = static_cast<T>(value);
 }
 template <class T>
 arithmetic<T> rounded(arithmetic<T> value) {
   if constexpr (std::is_same_v<T, bfloat16>)
-    return std::bit_cast<float>(bfloat16::round_wide(value));
+    return std::bit_cast<float>(bfloat16::round_result(value));
   else
     return value;
 }

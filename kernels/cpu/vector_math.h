@@ -12,11 +12,14 @@
 
 namespace hrm::HRM_CPU {
 
-// e^x within 2 ulp, 0 where it would be below 2.7e-38 (nearly subnormal): x = n ln 2 + r,
-// |r| <= ln 2 / 2, and a degree-6 polynomial in r.
+// e^x within 2 ulp, 0 where it would be below 1.7e-38 (nearly subnormal): x = n ln 2 + r,
+// |r| <= ln 2 / 2, and a degree-6 polynomial in r. NaN stays NaN.
 inline float fast_exp(float x) {
-  constexpr float kMax = 89.0f, kMin = -86.5f;
-  const float clamped = x > kMax ? kMax : (x < kMin ? kMin : x);
+  // At kMin n is -126, and the factor 2^(n-1) below becomes zero. The two bounds are a minimum and
+  // a maximum, one instruction each, which return their second operand if it is NaN.
+  constexpr float kMax = 89.0f, kMin = -87.3f;
+  const float below = kMax < x ? kMax : x;
+  const float clamped = kMin > below ? kMin : below;
   const float n = __builtin_rintf(clamped * std::numbers::log2e_v<float>);
   float r = multiply_add(n, -0.693145751953125f, clamped);
   r = multiply_add(n, -1.428606765330187e-06f, r);
@@ -29,7 +32,7 @@ inline float fast_exp(float x) {
   p = multiply_add(p, r * r, r) + 1.0f;
   // 2^n as 2^(n-1) twice the result: n reaches 128, where only the last doubling may overflow.
   const float scale = std::bit_cast<float>((static_cast<int32_t>(n) + 126) << 23);
-  return x < kMin ? 0.0f : p * scale * 2.0f;
+  return p * scale * 2.0f;
 }
 inline double fast_exp(double x) { return std::exp(x); }
 
