@@ -121,8 +121,8 @@ void add_attention(std::vector<Entry>& entries, int64_t hidden, int64_t heads, i
   const Tensor stats({batch, heads, seq, 2}, DType::f32), dqkv = empty_like(qkv);
   const double flops = 4.0 * static_cast<double>(batch * seq * seq * hidden);
   const std::string group = std::string("attention ") + hrm::name_of(t);
-  const std::string name = "S " + std::to_string(seq) + ", hidden " + std::to_string(hidden) +
-                           ", batch " + std::to_string(batch);
+  const std::string name = std::string("S ") + std::to_string(seq) + ", hidden " +
+                           std::to_string(hidden) + ", batch " + std::to_string(batch);
   entries.push_back(entry(group, name + " forward", Unit::flops, flops, [=] {
     cpu::attention(t, out.data(), stats.data(), qkv.data(), cos.data(), sin.data(), shape, {});
   }));

@@ -1,12 +1,14 @@
 // The matrix product in rungs, from three loops to the production kernel: y = x w', the product of
 // a linear layer, on one thread. Each rung changes one thing; its share of the machine's peak says
 // what that was worth. Run it: build/cpu/bench/ladder/gemm
+// With a rung's number it runs that rung alone, five times, for a profiler or a simulated cache.
 #include "kernels/gemm.h"
 
 #include <omp.h>
 
 #include <cmath>
 #include <cstdio>
+#include <string>
 #include <vector>
 
 #include "bench/measure.h"
@@ -66,7 +68,41 @@ void in_registers(float* y, const float* x, const float* panels) {
                                              kOut, kIn, 0, kIn, false);
 }
 
-// Rung 5: production. Blocks of k and tiles of y around the same kernel.
+// Tiles of y: the rows of x that a tile needs, for a block of k, stay in the second-level cache
+// while every panel of w passes over them.
+constexpr int64_t kTileRows = 168, kTileCols = 256, kBlock = 256;
+template <class Body>
+void for_each_tile(const Body& body) {
+  for (int64_t j = 0; j < kOut; j += kTileCols)
+    for (int64_t i = 0; i < kRows; i += kTileRows)
+      for (int64_t k = 0; k < kIn; k += kBlock) body(i, j, k, std::min(kTileRows, kRows - i));
+}
+
+// Rung 5: the same kernel within tiles; the rows of x are read where they lie.
+void tiled(float* y, const float* x, const float* panels) {
+  for_each_tile([&](int64_t i, int64_t j, int64_t k, int64_t rows) {
+    cpu::block_product<float, cpu::Walk::rows>(y + i * kOut + j, kOut, x + i * kIn + k, kIn,
+                                               cpu::kPanelRows * kIn, panels + j * kIn, rows,
+                                               kTileCols, kIn, k, kBlock, k > 0);
+  });
+}
+
+// Rung 5b, a side step: x is packed into panels too, as the textbook does. Where it is slower than
+// rung 5, the caches held the rows without it.
+void x_packed(float* y, const float* x, const float* panels) {
+  constexpr int64_t height = cpu::kPanelRows;
+  static Matrix packed((kTileRows + height) * kBlock);
+  for_each_tile([&](int64_t i, int64_t j, int64_t k, int64_t rows) {
+    for (int64_t r = 0; r < rows; r += height)
+      cpu::pack_panel(packed.data() + r * kBlock, height, x + (i + r) * kIn + k,
+                      std::min(height, rows - r), kBlock, kIn, 1);
+    cpu::block_product<float, cpu::Walk::columns>(y + i * kOut + j, kOut, packed.data(), height,
+                                                  height * kBlock, panels + j * kIn, rows,
+                                                  kTileCols, kIn, k, kBlock, k > 0);
+  });
+}
+
+// Rung 6: production. Tiles as large as this processor's cache allows, and no copies at the edges.
 Gemm layer(float* y, const float* x, const float* w, const float* panels) {
   Gemm g;
   g.m = kRows;
@@ -85,7 +121,7 @@ Gemm layer(float* y, const float* x, const float* w, const float* panels) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   omp_set_num_threads(1);
   Matrix x(kRows * kIn), w(kOut * kIn), wt(kIn * kOut), want(kRows * kOut);
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 7) - 3;
@@ -95,12 +131,11 @@ int main() {
   const Gemm g = layer(nullptr, x.data(), w.data(), nullptr);
   Matrix panels(cpu::packed_b_bytes(g) / sizeof(float));
   cpu::pack_b(g, panels.data());
-  naive(want.data(), x.data(), w.data());
 
   std::vector<bench::Entry> entries = bench::machine_entries();
   const size_t first = entries.size();
   std::vector<Matrix> results;
-  results.reserve(5);
+  results.reserve(7);
   const auto rung = [&](const char* name, auto work) {
     results.emplace_back(kRows * kOut);
     bench::Entry e;
@@ -114,8 +149,20 @@ int main() {
   rung("3 blocked for the caches", [&](float* y) { blocked(y, x.data(), wt.data()); });
   rung("4 sums in registers, w packed",
        [&](float* y) { in_registers(y, x.data(), panels.data()); });
-  rung("5 production",
+  rung("5 tiles for the second cache", [&](float* y) { tiled(y, x.data(), panels.data()); });
+  rung("5b the same, x packed too", [&](float* y) { x_packed(y, x.data(), panels.data()); });
+  rung("6 production",
        [&](float* y) { cpu::gemm(layer(y, x.data(), w.data(), panels.data()), {}); });
+  if (argc > 1) {
+    for (const bench::Entry& e : entries) {
+      if (!e.name.starts_with(argv[1] + std::string(" "))) continue;
+      for (int i = 0; i < 5; ++i) e.run();
+      return 0;
+    }
+    std::fprintf(stderr, "[ladder] there is no rung %s. HINT: 1, 2, 3, 4, 5, 5b or 6\n", argv[1]);
+    return 1;
+  }
+  naive(want.data(), x.data(), w.data());
   bench::measure(entries, 5);
 
   const double peak = bench::Machine::of(entries).f32;

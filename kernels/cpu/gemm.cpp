@@ -1,5 +1,7 @@
 #include "kernels/gemm.h"
 
+#include <unistd.h>
+
 #include "kernels/cpu/gemm_bf16.h"
 #include "kernels/cpu/gemm_core.h"
 #include "kernels/cpu/parallel.h"
@@ -7,17 +9,33 @@
 namespace hrm::HRM_CPU {
 namespace {
 
+// Rows of a tile of C. Every panel of B passes over the same rows of A, a block of k at a time, so
+// these should stay in the second-level cache, and take a third of it. With 512 KiB, 336 rows of
+// 512 would miss it 3.4 times as often as 168 (docs/performance.md).
+int64_t most_rows() {
+  static const int64_t rows = [] {
+    int64_t cache = 0;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    if (cache <= 0) cache = 512 << 10;  // not said; few have less
+    constexpr int64_t kRowBytes = kBlockK * static_cast<int64_t>(sizeof(float));
+    return std::clamp<int64_t>(cache / 3 / kRowBytes, 48, 336);
+  }();
+  return rows;
+}
+
 // Tiles of C, work for one thread at a time: as many rows and columns as the second-level cache
 // likes, in whole panels, of equal size, and a multiple of the threads.
 struct Tiles {
-  static constexpr int64_t kMostRows = 336, kMostCols = 256;
+  static constexpr int64_t kMostCols = 256;
   Tiles(int64_t m, int64_t row_step, int64_t n, int64_t col_step)
       : m(m), n(n), row_step(row_step), col_step(col_step) {
     const auto ceil = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
     const int64_t threads = omp_in_parallel() ? 1 : omp_get_max_threads();
     rows = ceil(m, row_step);
     cols = ceil(n, col_step);
-    m_tiles = ceil(m, kMostRows);
+    m_tiles = ceil(m, most_rows());
     n_tiles = ceil(n, kMostCols);
     while (m_tiles < rows && m_tiles * n_tiles % threads != 0) ++m_tiles;
   }
