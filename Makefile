@@ -73,10 +73,7 @@ LDLIBS := $(if $(STATIC),$(BUILD)/obj/fmt.o,-lfmt)
 # Kernels are worth every optimisation, and what makes and reads data is worth some. All else calls
 # these, and only its compile time counts. Kernels alone may use instructions that not every
 # processor has, so that a program can say in a line that it is built for another one.
-# g++'s jump threading turns the two bounds of exp into branches, and these into a dozen selections:
-# without it they are a minimum and a maximum, and what takes an exp is up to a fifth faster.
-KERNEL_OPT := -O3 $(if $(filter x86_64,$(TARGET)),-mprefer-vector-width=512) \
-              $(if $(findstring clang,$(CXX)),,-fno-thread-jumps)
+KERNEL_OPT := -O3 $(if $(filter x86_64,$(TARGET)),-mprefer-vector-width=512)
 # The copies of PORTABLE=1, and what each is compiled for (kernels/instruction_sets.cpp).
 COPIES := v2 v3 v4 amx
 FLAGS_OF_v1 := -march=x86-64

@@ -63,18 +63,21 @@ struct bfloat16 {
   operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 
   static uint16_t round(float value) {
-    const uint32_t quiet = value != value ? 0x40u : 0u;
-    return static_cast<uint16_t>(round_result(value) >> 16 | quiet);
+    const uint32_t u = std::bit_cast<uint32_t>(value);
+    return static_cast<uint16_t>((value != value ? u | 0x400000u : u + half(u)) >> 16);
   }
-  // The same for the result of an operation, two instructions cheaper: a NaN is cut off, and stays
-  // one, since the bit that makes it quiet is in its upper half, and results are quiet. These are
-  // the bits of a float that holds the rounded value: in a loop over vectors, what goes on in f32
-  // is not packed into 16 bits in between.
+  // The rounded result of an operation, as the bits of a float: in a loop over vectors, what goes
+  // on in f32 is not packed into 16 bits in between. This is two instructions cheaper, since a NaN
+  // is only cut off. It must be quiet, as results are: the bit that says so is in the upper half. A
+  // signalling one, as memory may hold, could become infinity.
   static uint32_t round_result(float value) {
     const uint32_t u = std::bit_cast<uint32_t>(value);
-    const uint32_t half = 0x7fffu + ((u >> 16) & 1u);
-    return (u + (value == value ? half : 0u)) & 0xffff0000u;
+    return (u + (value == value ? half(u) : 0u)) & 0xffff0000u;
   }
+
+ private:
+  // Added to u, this carries into the upper half where rounding to nearest even goes up.
+  static uint32_t half(uint32_t u) { return 0x7fffu + ((u >> 16) & 1u); }
 };
 static_assert(sizeof(bfloat16) == 2);
 

@@ -17,7 +17,7 @@ void cast(DType to, void* y, DType from, const void* x, int64_t n, const Context
 #pragma omp simd
         for (int64_t i = begin; i < end; ++i) {
           if constexpr (std::is_same_v<To, bfloat16>)
-            out[i].bits = bfloat16::round(static_cast<float>(in[i]));
+            out[i].bits = bfloat16::round(static_cast<float>(in[i]));  // a NaN may be signalling
           else if constexpr (std::is_same_v<From, bfloat16>)
             out[i] = static_cast<To>(static_cast<float>(in[i]));
           else

@@ -12,14 +12,16 @@
 
 namespace hrm::HRM_CPU {
 
+// The least and the greatest number that exp computes with. They are defined elsewhere so that g++
+// cannot see them: the two bounds become a minimum and a maximum, where it makes a dozen compares
+// and selections out of known numbers.
+extern const float kExpLeast, kExpMost;
+
 // e^x within 2 ulp, 0 where it would be below 1.7e-38 (nearly subnormal): x = n ln 2 + r,
 // |r| <= ln 2 / 2, and a degree-6 polynomial in r. NaN stays NaN.
 inline float fast_exp(float x) {
-  // At kMin n is -126, and the factor 2^(n-1) below becomes zero. The two bounds are a minimum and
-  // a maximum, one instruction each, which return their second operand if it is NaN.
-  constexpr float kMax = 89.0f, kMin = -87.3f;
-  const float below = kMax < x ? kMax : x;
-  const float clamped = kMin > below ? kMin : below;
+  const float below = kExpMost < x ? kExpMost : x;
+  const float clamped = kExpLeast > below ? kExpLeast : below;
   const float n = __builtin_rintf(clamped * std::numbers::log2e_v<float>);
   float r = multiply_add(n, -0.693145751953125f, clamped);
   r = multiply_add(n, -1.428606765330187e-06f, r);
@@ -30,9 +32,9 @@ inline float fast_exp(float x) {
   p = multiply_add(p, r, 1.6666665459e-1f);
   p = multiply_add(p, r, 5.0000001201e-1f);
   p = multiply_add(p, r * r, r) + 1.0f;
-  // 2^n as 2^(n-1) twice the result: n reaches 128, where only the last doubling may overflow.
+  // 2^n as twice 2^(n-1): n reaches 128. At the least x it is -126, where this factor is zero.
   const float scale = std::bit_cast<float>((static_cast<int32_t>(n) + 126) << 23);
-  return p * scale * 2.0f;
+  return p * 2.0f * scale;  // in this order nothing is subnormal in between
 }
 inline double fast_exp(double x) { return std::exp(x); }
 
