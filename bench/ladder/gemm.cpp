@@ -1,13 +1,16 @@
 // The matrix product in rungs, from three loops to the production kernel: y = x w', the product of
 // a linear layer, on one thread. Each rung changes one thing; its share of the machine's peak says
 // what that was worth. Run it: build/cpu/bench/ladder/gemm
-// With a rung's number it runs that rung alone, five times, for a profiler or a simulated cache.
+// With a rung's number it runs that rung alone, five times, for a profiler or a simulated cache; 0
+// is no rung, and shows what making the operands costs. A second number is the rows of a tile in
+// rungs 5 and 5b.
 #include "kernels/gemm.h"
 
 #include <omp.h>
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -70,12 +73,13 @@ void in_registers(float* y, const float* x, const float* panels) {
 
 // Tiles of y: the rows of x that a tile needs, for a block of k, stay in the second-level cache
 // while every panel of w passes over them.
-constexpr int64_t kTileRows = 168, kTileCols = 256, kBlock = 256;
+constexpr int64_t kTileCols = 256, kBlock = 256;
+int64_t tile_rows = 168;
 template <class Body>
 void for_each_tile(const Body& body) {
   for (int64_t j = 0; j < kOut; j += kTileCols)
-    for (int64_t i = 0; i < kRows; i += kTileRows)
-      for (int64_t k = 0; k < kIn; k += kBlock) body(i, j, k, std::min(kTileRows, kRows - i));
+    for (int64_t i = 0; i < kRows; i += tile_rows)
+      for (int64_t k = 0; k < kIn; k += kBlock) body(i, j, k, std::min(tile_rows, kRows - i));
 }
 
 // Rung 5: the same kernel within tiles; the rows of x are read where they lie.
@@ -91,7 +95,7 @@ void tiled(float* y, const float* x, const float* panels) {
 // rung 5, the caches held the rows without it.
 void x_packed(float* y, const float* x, const float* panels) {
   constexpr int64_t height = cpu::kPanelRows;
-  static Matrix packed((kTileRows + height) * kBlock);
+  static Matrix packed((tile_rows + height) * kBlock);
   for_each_tile([&](int64_t i, int64_t j, int64_t k, int64_t rows) {
     for (int64_t r = 0; r < rows; r += height)
       cpu::pack_panel(packed.data() + r * kBlock, height, x + (i + r) * kIn + k,
@@ -102,7 +106,7 @@ void x_packed(float* y, const float* x, const float* panels) {
   });
 }
 
-// Rung 6: production. Tiles as large as this processor's cache allows, and no copies at the edges.
+// Rung 6: production. Tiles of equal size, as large as this processor's cache allows.
 Gemm layer(float* y, const float* x, const float* w, const float* panels) {
   Gemm g;
   g.m = kRows;
@@ -153,13 +157,16 @@ int main(int argc, char** argv) {
   rung("5b the same, x packed too", [&](float* y) { x_packed(y, x.data(), panels.data()); });
   rung("6 production",
        [&](float* y) { cpu::gemm(layer(y, x.data(), w.data(), panels.data()), {}); });
+  if (argc > 2) tile_rows = std::max<int64_t>(cpu::kPanelRows, std::atoll(argv[2]));
   if (argc > 1) {
+    if (argv[1] == std::string("0")) return 0;
     for (const bench::Entry& e : entries) {
       if (!e.name.starts_with(argv[1] + std::string(" "))) continue;
       for (int i = 0; i < 5; ++i) e.run();
       return 0;
     }
-    std::fprintf(stderr, "[ladder] there is no rung %s. HINT: 1, 2, 3, 4, 5, 5b or 6\n", argv[1]);
+    std::fprintf(stderr, "[ladder] there is no rung %s. HINT: 0, 1, 2, 3, 4, 5, 5b or 6\n",
+                 argv[1]);
     return 1;
   }
   naive(want.data(), x.data(), w.data());

@@ -10,15 +10,16 @@ namespace hrm::HRM_CPU {
 namespace {
 
 // Rows of a tile of C. Every panel of B passes over the same rows of A, a block of k at a time, so
-// these should stay in the second-level cache, and take a third of it. With 512 KiB, 336 rows of
-// 512 would miss it 3.4 times as often as 168 (docs/performance.md).
+// these should stay in the second-level cache. In f32 they take a third of it, no more, since rows
+// a power of two apart share a part of its sets: with 512 KiB, 336 rows of 512 would miss it four
+// times as often as 168 (docs/performance.md).
 int64_t most_rows() {
   static const int64_t rows = [] {
     int64_t cache = 0;
 #ifdef _SC_LEVEL2_CACHE_SIZE
     cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
 #endif
-    if (cache <= 0) cache = 512 << 10;  // not said; few have less
+    if (cache <= 0) cache = 1 << 20;  // not said, as often on ARM
     constexpr int64_t kRowBytes = kBlockK * static_cast<int64_t>(sizeof(float));
     return std::clamp<int64_t>(cache / 3 / kRowBytes, 48, 336);
   }();
