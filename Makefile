@@ -232,7 +232,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: all hrm run test check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -312,6 +312,9 @@ mutate:  ## remove each synchronisation of the CUDA kernels in turn; some test m
 gpu-bench: $(GPU_BENCH) $(CUDA_LADDER)
 gpu-report:  ## on a machine with an NVIDIA GPU: build, test, measure, write docs/gpu/REPORT.md
 	@bash bench/gpu/report.sh
+CAPABILITIES ?= 80 90
+gpu-kit: deps  ## build/kit.txz, for gpu-report on a machine without packages or a network (CAPABILITIES='80 90')
+	+@bash bench/gpu/kit.sh $(CAPABILITIES)
 
 gradcheck: $(UNIT)  ## only the finite-difference checks
 	$(UNIT) --test-case='*gradcheck*'

@@ -3,12 +3,13 @@
 # network: programs for its compute capability, the headers to build them there after all, recorded
 # numbers. There: tar xf kit.txz, then KIT=$PWD/kit bash bench/gpu/report.sh
 #
-#   bash bench/gpu/kit.sh [CAPABILITY...]   90 is an H100 or H200; any x86-64 with AVX2
+#   make gpu-kit                            for compute capabilities 8.0 and 9.0
+#   bash bench/gpu/kit.sh [CAPABILITY...]   for others; 90 is an H100 or H200; any x86-64 with AVX2
 set -eu
 cd "$(dirname "$0")/../.."
 kit=build/kit
 reference=${REFERENCE_DIR:-../shared/reference}
-make CUDA=1 CUDA_ARCHS="${*:-90}" ARCH=x86-64-v3 STATIC=fmt hrm devices parity gpu-bench
+make CUDA=1 CUDA_ARCHS="${*:-80 90}" ARCH=x86-64-v3 STATIC=fmt hrm devices parity gpu-bench
 rm -rf $kit $kit.txz
 mkdir -p $kit/bin $kit/include $kit/reference
 for program in hrm tests/devices tests/parity bench/gpu; do

@@ -7,7 +7,7 @@
 #
 #   OUT=FOLDER    results (docs/gpu); stages that are named add to what is there
 #   BUDGET=540    seconds for all stages together; what does not fit is not started
-#   KIT=FOLDER    what bench/gpu/kit.sh has made elsewhere: programs, headers, recorded numbers
+#   KIT=FOLDER    what make gpu-kit has made elsewhere: programs, headers, recorded numbers
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 out=${OUT_DIR:-${OUT:-docs/gpu}}
@@ -24,7 +24,7 @@ for name in "$@"; do
   fi
 done
 if [[ -n $kit && ! -d $kit/bin ]]; then
-  echo "gpu-report: KIT=$kit has no folder bin. HINT: make one with bash bench/gpu/kit.sh" >&2
+  echo "gpu-report: KIT=$kit has no folder bin. HINT: make one with make gpu-kit" >&2
   exit 2
 fi
 if ! gpu=$(nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheader 2>/dev/null); then
