@@ -217,6 +217,33 @@ TEST_CASE("cuda: casts and copies") {
   CHECK(part.sliced(1, 5, 9).to_vector() == x.sliced(1, 0, 4).to_vector());
 }
 
+TEST_CASE("cuda: swiglu in bf16, whose exp and division are approximate, is off by two roundings") {
+  // Gates from -100 to 100 and what is not finite, in rows of whole packs and others.
+  for (const int64_t inter : {800, 801}) {
+    std::vector<float> values;
+    for (int64_t i = 0; i < inter; ++i)
+      values.push_back(static_cast<float>(i - inter / 2) * (i % 2 ? 0.25f : 0.01f));
+    values[0] = INFINITY;
+    values[1] = -INFINITY;
+    values[2] = NAN;
+    values[3] = -3e38f;
+    for (int64_t i = 0; i < inter; ++i) values.push_back(1.0f + 0.01f * static_cast<float>(i));
+    const Tensor gate_up = from_vector<float>(values, {1, 2 * inter}).to(DType::bf16);
+    const Tensor dy = full({1, inter}, 1.5, DType::bf16);
+    const auto compare = [&](const Tensor& cuda, const Tensor& cpu) {
+      const std::vector<double> got = cuda.to_vector(), want = cpu.to_vector();
+      for (size_t i = 0; i < want.size(); ++i) {
+        const bool near = std::abs(got[i] - want[i]) <= std::abs(want[i]) / 128 + 1e-37;
+        CHECK_MESSAGE((near || got[i] == want[i] || (std::isnan(got[i]) && std::isnan(want[i]))),
+                      "element ", i, ": ", got[i], ", the CPU has ", want[i]);
+      }
+    };
+    compare(swiglu(gate_up.to(Device::cuda)), swiglu(gate_up));
+    compare(swiglu_gradient(gate_up.to(Device::cuda), dy.to(Device::cuda)),
+            swiglu_gradient(gate_up, dy));
+  }
+}
+
 TEST_CASE("cuda: gemm equals the CPU's for odd sizes, transposes, beta and dtypes") {
   for (const auto& [m, n, k, batch] : {std::tuple{1, 1, 1, 1},
                                        {1, 33, 7, 3},

@@ -286,7 +286,9 @@ __device__ void as_a(unsigned (&a)[4], const float (&left)[4], const float (&rig
   a[3] = gpu::pack_bf16(right[2], right[3]);
 }
 
-__device__ float exp2_approx(float x) { return exp2f(x); }
+// For the forward kernel. With gpu::exp2_approx it needs more registers than three blocks on an SM
+// leave it, although it has fewer instructions.
+__device__ float exp2_precise(float x) { return exp2f(x); }
 
 // Over the four lanes that share rows of an accumulator.
 __device__ float row_sum(float v) {
@@ -403,7 +405,7 @@ __global__ void __launch_bounds__(gpu::kWarp* kForwardWarps, D > 96 ? 2 : 3)
           for (int j = 0; j < kBlocks; ++j)
             now = fmaxf(now, fmaxf(scores[m][j][2 * r], scores[m][j][2 * r + 1]));
           now = row_max(now);
-          const float shrink = exp2_approx((largest[m][r] - now) * p.exponent);
+          const float shrink = exp2_precise((largest[m][r] - now) * p.exponent);
           largest[m][r] = now;
           total[m][r] *= shrink;
           GPU_UNROLL
@@ -415,7 +417,7 @@ __global__ void __launch_bounds__(gpu::kWarp* kForwardWarps, D > 96 ? 2 : 3)
           for (int j = 0; j < kBlocks; ++j) {
             GPU_UNROLL
             for (int e = 2 * r; e < 2 * r + 2; ++e) {
-              scores[m][j][e] = exp2_approx((scores[m][j][e] - now) * p.exponent);
+              scores[m][j][e] = exp2_precise((scores[m][j][e] - now) * p.exponent);
               total[m][r] += scores[m][j][e];
             }
           }
@@ -549,7 +551,7 @@ __global__ void __launch_bounds__(2 * kShort, 2)
       GPU_UNROLL
       for (int e = 2 * r; e < 2 * r + 2; ++e) {
         const float weight =
-            exp2_approx((x[j][e] - of_rows[r].largest) * p.exponent) * of_rows[r].inverse;
+            gpu::exp2_approx((x[j][e] - of_rows[r].largest) * p.exponent) * of_rows[r].inverse;
         x[j][e] = 8 * j + 2 * t + e % 2 < p.seq ? weight : 0.0f;
         mean += x[j][e] * y[j][e];
       }
@@ -698,7 +700,7 @@ __global__ void __launch_bounds__(gpu::kWarp* backward_warps(D), 2)
           GPU_UNROLL
           for (int r = 0; r < 2; ++r) {
             float &score = x[j][2 * r + e], &dp = y[j][2 * r + e];
-            score = exp2_approx((score - query[r].largest) * p.exponent) * query[r].inverse;
+            score = gpu::exp2_approx((score - query[r].largest) * p.exponent) * query[r].inverse;
             if (!keys && column >= end) score = 0;
             if (!keys && visit < tiles)
               own_rows[r].mean += score * dp;

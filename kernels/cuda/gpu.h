@@ -104,6 +104,13 @@ inline dim3 blocks_for(int64_t n, int64_t block, int64_t most = 1 << 16) {
   return dim3(static_cast<unsigned>(blocks < 1 ? 1 : (blocks > most ? most : blocks)));
 }
 
+// Threads of a block that handles a row of n items: none idle but those of its last warp, if it
+// goes over the row once, and as few as can be if more often.
+inline dim3 threads_for(int64_t n, int64_t most = 256) {
+  const int64_t passes = (n + most - 1) / most, each = (n + passes - 1) / passes;
+  return dim3(static_cast<unsigned>((each + kWarp - 1) / kWarp * kWarp));
+}
+
 // Index of this thread in the grid, and the number of threads: for (i = first(); i < n; i +=
 // stride()).
 __device__ inline int64_t first() {
@@ -129,21 +136,6 @@ __device__ inline unsigned bf16_bits(float value) {
   const unsigned rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
   return (u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : rounded;
 }
-template <class T, class V>
-__device__ inline void store(T& to, V value) {
-  if constexpr (std::is_same_v<T, bfloat16>)
-    to.bits = static_cast<uint16_t>(bf16_bits(static_cast<float>(value)));
-  else
-    to = static_cast<T>(value);
-}
-// The value a T would hold.
-template <class T>
-__device__ inline arithmetic<T> rounded(arithmetic<T> value) {
-  if constexpr (std::is_same_v<T, bfloat16>)
-    return __uint_as_float(bf16_bits(value) << 16);
-  else
-    return value;
-}
 // Two bf16 in a register, the first in the low half.
 __device__ inline unsigned pack_bf16(float low, float high) {
 #ifdef __CUDACC__
@@ -156,6 +148,22 @@ __device__ inline unsigned pack_bf16(float low, float high) {
 }
 __device__ inline float low_bf16(unsigned packed) { return __uint_as_float(packed << 16); }
 __device__ inline float high_bf16(unsigned packed) { return __uint_as_float(packed & 0xffff0000u); }
+
+template <class T, class V>
+__device__ inline void store(T& to, V value) {
+  if constexpr (std::is_same_v<T, bfloat16>)
+    to.bits = static_cast<uint16_t>(pack_bf16(static_cast<float>(value), 0.0f));
+  else
+    to = static_cast<T>(value);
+}
+// The value a T would hold.
+template <class T>
+__device__ inline arithmetic<T> rounded(arithmetic<T> value) {
+  if constexpr (std::is_same_v<T, bfloat16>)
+    return __uint_as_float(pack_bf16(0.0f, value));
+  else
+    return value;
+}
 
 // Sixteen bytes of T: one memory instruction.
 template <class T>
@@ -204,6 +212,26 @@ __device__ inline double square_root(double x) { return sqrt(x); }
 template <class A>
 __device__ inline A sigmoid(A x) {
   return A(1) / (A(1) + exponential(-x));
+}
+// An instruction each, for results of which only the eight bits of a bf16 stay. Relative errors of
+// 2^-22 and 2^-23 (PTX manual); what is below 2^-126 becomes zero.
+__device__ inline float exp2_approx(float x) {
+#ifdef __CUDACC__
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#else
+  return exp2f(x);
+#endif
+}
+__device__ inline float reciprocal_approx(float x) {
+#ifdef __CUDACC__
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#else
+  return 1.0f / x;
+#endif
 }
 template <class A>
 __device__ inline A larger(A a, A b) {

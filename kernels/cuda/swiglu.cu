@@ -4,9 +4,18 @@
 namespace hrm::cuda {
 namespace {
 
+constexpr float kLog2e = 1.4426950408889634f;
+
+template <class T>
+__device__ arithmetic<T> sigmoid(arithmetic<T> x) {
+  if constexpr (std::is_same_v<T, bfloat16>)
+    return gpu::reciprocal_approx(1.0f + gpu::exp2_approx(-kLog2e * x));
+  else
+    return gpu::sigmoid(x);
+}
 template <class T>
 __device__ arithmetic<T> gated(arithmetic<T> gate, arithmetic<T> up) {
-  return gpu::rounded<T>(gate * gpu::sigmoid(gate)) * up;  // silu is rounded, as unfused
+  return gpu::rounded<T>(gate * sigmoid<T>(gate)) * up;  // silu is rounded, as unfused
 }
 template <class T>
 struct Gradients {
@@ -15,55 +24,66 @@ struct Gradients {
 template <class T>
 __device__ Gradients<T> gradients(arithmetic<T> g, arithmetic<T> u, arithmetic<T> d) {
   using A = arithmetic<T>;
-  const A s = gpu::sigmoid(g);
+  const A s = sigmoid<T>(g);
   return {d * u * s * (A(1) + g * (A(1) - s)), d * g * s};
 }
 
-// `size` elements a thread: a Pack, or 1 where rows are no multiple of one.
+// A block takes whole rows, so that no thread divides to find its place. `size` elements a thread
+// at a time: a Pack, or 1 where rows are no multiple of one.
 template <class T, int size>
-__global__ void swiglu_kernel(T* y, const T* gate_up, int64_t items, int64_t inter) {
-  for (int64_t i = gpu::first(); i < items; i += gpu::stride()) {
-    const int64_t row = i * size / inter, column = i * size % inter;
-    const T* gate = gate_up + row * 2 * inter + gate_column(column, inter);
-    const T* up = gate_up + row * 2 * inter + up_column(column, inter);
-    if constexpr (size > 1) {
-      gpu::Pack<T> g, u;
-      g.read(gate);
-      u.read(up);
-      GPU_UNROLL
-      for (int k = 0; k < size; ++k) g.v[k] = gated<T>(g.v[k], u.v[k]);
-      g.write(y + i * size);
-    } else {
-      gpu::store(y[i], gated<T>(gpu::load(*gate), gpu::load(*up)));
+__global__ void swiglu_kernel(T* y, const T* gate_up, int64_t rows, int inter) {
+  const int first = static_cast<int>(threadIdx.x) * size;
+  const int stride = static_cast<int>(blockDim.x) * size;
+  for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
+    const T* from = gate_up + row * 2 * inter;
+    T* to = y + row * inter;
+    for (int column = first; column < inter; column += stride) {
+      const T* gate = from + gate_column(column, inter);
+      const T* up = from + up_column(column, inter);
+      if constexpr (size > 1) {
+        gpu::Pack<T> g, u;
+        g.read(gate);
+        u.read(up);
+        GPU_UNROLL
+        for (int k = 0; k < size; ++k) g.v[k] = gated<T>(g.v[k], u.v[k]);
+        g.write(to + column);
+      } else {
+        gpu::store(to[column], gated<T>(gpu::load(*gate), gpu::load(*up)));
+      }
     }
   }
 }
 
 template <class T, int size>
-__global__ void swiglu_backward_kernel(T* dgate_up, const T* gate_up, const T* dy, int64_t items,
-                                       int64_t inter) {
-  for (int64_t i = gpu::first(); i < items; i += gpu::stride()) {
-    const int64_t row = i * size / inter, column = i * size % inter;
-    const int64_t gate = row * 2 * inter + gate_column(column, inter);
-    const int64_t up = row * 2 * inter + up_column(column, inter);
-    if constexpr (size > 1) {
-      gpu::Pack<T> g, u, d;
-      g.read(gate_up + gate);
-      u.read(gate_up + up);
-      d.read(dy + i * size);
-      GPU_UNROLL
-      for (int k = 0; k < size; ++k) {
-        const auto both = gradients<T>(g.v[k], u.v[k], d.v[k]);
-        g.v[k] = both.gate;
-        u.v[k] = both.up;
+__global__ void swiglu_backward_kernel(T* dgate_up, const T* gate_up, const T* dy, int64_t rows,
+                                       int inter) {
+  const int first = static_cast<int>(threadIdx.x) * size;
+  const int stride = static_cast<int>(blockDim.x) * size;
+  for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
+    const T* from = gate_up + row * 2 * inter;
+    const T* dfrom = dy + row * inter;
+    T* to = dgate_up + row * 2 * inter;
+    for (int column = first; column < inter; column += stride) {
+      const int64_t gate = gate_column(column, inter), up = up_column(column, inter);
+      if constexpr (size > 1) {
+        gpu::Pack<T> g, u, d;
+        g.read(from + gate);
+        u.read(from + up);
+        d.read(dfrom + column);
+        GPU_UNROLL
+        for (int k = 0; k < size; ++k) {
+          const auto both = gradients<T>(g.v[k], u.v[k], d.v[k]);
+          g.v[k] = both.gate;
+          u.v[k] = both.up;
+        }
+        g.write(to + gate);
+        u.write(to + up);
+      } else {
+        const auto both =
+            gradients<T>(gpu::load(from[gate]), gpu::load(from[up]), gpu::load(dfrom[column]));
+        gpu::store(to[gate], both.gate);
+        gpu::store(to[up], both.up);
       }
-      g.write(dgate_up + gate);
-      u.write(dgate_up + up);
-    } else {
-      const auto both =
-          gradients<T>(gpu::load(gate_up[gate]), gpu::load(gate_up[up]), gpu::load(dy[i]));
-      gpu::store(dgate_up[gate], both.gate);
-      gpu::store(dgate_up[up], both.up);
     }
   }
 }
@@ -79,13 +99,12 @@ bool packs(int64_t inter, std::initializer_list<const void*> pointers) {
 
 void swiglu(DType t, void* y, const void* gate_up, int64_t rows, int64_t inter,
             const Context& context) {
-  const int64_t n = rows * inter;
-  if (n == 0) return;
+  if (rows * inter == 0) return;
   visit_float(t, [&]<class T>() {
     const auto run = [&]<int size>() {
-      gpu::launch<swiglu_kernel<T, size>>(gpu::blocks_for(n / size, 256), dim3(256), 0, context,
-                                          static_cast<T*>(y), static_cast<const T*>(gate_up),
-                                          n / size, inter);
+      gpu::launch<swiglu_kernel<T, size>>(
+          gpu::blocks_for(rows, 1), gpu::threads_for(inter / size), 0, context, static_cast<T*>(y),
+          static_cast<const T*>(gate_up), rows, static_cast<int>(inter));
     };
     if (packs<T>(inter, {y, gate_up}))
       run.template operator()<gpu::Pack<T>::kSize>();
@@ -96,13 +115,13 @@ void swiglu(DType t, void* y, const void* gate_up, int64_t rows, int64_t inter,
 
 void swiglu_backward(DType t, void* dgate_up, const void* gate_up, const void* dy, int64_t rows,
                      int64_t inter, const Context& context) {
-  const int64_t n = rows * inter;
-  if (n == 0) return;
+  if (rows * inter == 0) return;
   visit_float(t, [&]<class T>() {
     const auto run = [&]<int size>() {
       gpu::launch<swiglu_backward_kernel<T, size>>(
-          gpu::blocks_for(n / size, 256), dim3(256), 0, context, static_cast<T*>(dgate_up),
-          static_cast<const T*>(gate_up), static_cast<const T*>(dy), n / size, inter);
+          gpu::blocks_for(rows, 1), gpu::threads_for(inter / size), 0, context,
+          static_cast<T*>(dgate_up), static_cast<const T*>(gate_up), static_cast<const T*>(dy),
+          rows, static_cast<int>(inter));
     };
     if (packs<T>(inter, {dgate_up, gate_up, dy}))
       run.template operator()<gpu::Pack<T>::kSize>();
