@@ -217,6 +217,39 @@ TEST_CASE("cuda: casts and copies") {
   CHECK(part.sliced(1, 5, 9).to_vector() == x.sliced(1, 0, 4).to_vector());
 }
 
+TEST_CASE("cuda: strided copies, of packs of sixteen bytes and of what is not made of them") {
+  Random random(2);
+  const Tensor x = random.uniform({3, 5, 48}, 0, 100, DType::f64);
+  // Columns [begin, end) go to `at`: rows that are whole packs in every type, that end within one,
+  // and that begin within one, here or there.
+  struct Columns {
+    int64_t begin, end, at;
+  };
+  for (const DType t : {DType::u8, DType::bf16, DType::i32, DType::f32, DType::f64}) {
+    const Tensor host = x.to(t), device = host.to(Device::cuda);
+    for (const auto& [begin, end, at] :
+         {Columns{16, 48, 0}, {0, 32, 16}, {16, 37, 0}, {1, 33, 0}, {0, 32, 1}}) {
+      Tensor want = zeros({3, 5, 48}, t), got = want.to(Device::cuda);
+      want.sliced(2, at, at + end - begin).copy_from(host.sliced(2, begin, end));
+      got.sliced(2, at, at + end - begin).copy_from(device.sliced(2, begin, end));
+      CHECK(got.to_vector() == want.to_vector());
+    }
+    // Whole packs, but the next row begins within one.
+    Tensor want = zeros({15, 33}, t), got = want.to(Device::cuda);
+    want.sliced(1, 0, 16).copy_from(host.view({15, 48}).sliced(1, 0, 16));
+    got.sliced(1, 0, 16).copy_from(device.view({15, 48}).sliced(1, 0, 16));
+    CHECK(got.to_vector() == want.to_vector());
+    // Other orders of the dimensions, a repeated row, rows of another length between.
+    const Tensor other = device.transposed(0, 1), host_other = host.transposed(0, 1);
+    CHECK(other.clone().to_vector() == host_other.clone().to_vector());
+    CHECK(device.transposed(1, 2).clone().to_vector() == host.transposed(1, 2).clone().to_vector());
+    const Shape wide = {3, 5, 7, 48};
+    CHECK(device.view({3, 5, 1, 48}).expanded(wide).clone().to_vector() ==
+          host.view({3, 5, 1, 48}).expanded(wide).clone().to_vector());
+    CHECK(device.sliced(1, 1, 4).clone().to_vector() == host.sliced(1, 1, 4).clone().to_vector());
+  }
+}
+
 TEST_CASE("cuda: swiglu in bf16, whose exp and division are approximate, is off by two roundings") {
   // Gates from -100 to 100 and what is not finite, in rows of whole packs and others.
   for (const int64_t inter : {800, 801}) {

@@ -91,21 +91,30 @@ void map(T* y, const T* a, const T* b, int64_t n, const F& f, const Context& con
                                 context, y, a, b, n, packs, f);
 }
 
-// Offset of element i of the result in operand k.
-__device__ int64_t offset_of(const Layout& l, int k, int64_t i) {
-  int64_t at = 0;
-  for (int d = l.ndim - 1; d >= 0; --d) {
-    at += i % l.shape[d] * l.strides[k][d];
-    i /= l.shape[d];
+// Where element i of the result lies in each of `count` operands.
+template <int count>
+struct Offsets {
+  int64_t at[count] = {};
+
+  // Index: uint32_t, whose divisions take a quarter of the instructions, or int64_t.
+  template <class Index>
+  __device__ Offsets(const Layout& l, Index i) {
+    for (int d = l.ndim - 1; d >= 0; --d) {
+      const Index size = static_cast<Index>(l.shape[d]), rest = i / size;
+      const int64_t position = i - rest * size;
+      GPU_UNROLL
+      for (int k = 0; k < count; ++k) at[k] += position * l.strides[k][d];
+      i = rest;
+    }
   }
-  return at;
-}
+};
 
 template <class T>
 __global__ void binary_kernel(T* y, const T* a, const T* b, Layout layout, int64_t n, Binary f) {
   using W = Working<T>;
   for (int64_t i = gpu::first(); i < n; i += gpu::stride()) {
-    const W p = gpu::load(a[offset_of(layout, 0, i)]), q = gpu::load(b[offset_of(layout, 1, i)]);
+    const Offsets<2> o(layout, i);
+    const W p = gpu::load(a[o.at[0]]), q = gpu::load(b[o.at[1]]);
     gpu::store(y[i], f(p, q));
   }
 }
@@ -115,7 +124,8 @@ __global__ void compare_kernel(CompareOp op, uint8_t* y, const T* a, const T* b,
                                int64_t n) {
   using W = Working<T>;
   for (int64_t i = gpu::first(); i < n; i += gpu::stride()) {
-    const W p = gpu::load(a[offset_of(layout, 0, i)]), q = gpu::load(b[offset_of(layout, 1, i)]);
+    const Offsets<2> o(layout, i);
+    const W p = gpu::load(a[o.at[0]]), q = gpu::load(b[o.at[1]]);
     y[i] = holds(op, p, q) ? 1 : 0;
   }
 }
@@ -123,9 +133,10 @@ __global__ void compare_kernel(CompareOp op, uint8_t* y, const T* a, const T* b,
 template <class T>
 __global__ void where_kernel(T* y, const uint8_t* condition, const T* a, const T* b, Layout layout,
                              int64_t n) {
-  for (int64_t i = gpu::first(); i < n; i += gpu::stride())
-    y[i] = condition[offset_of(layout, 0, i)] ? a[offset_of(layout, 1, i)]
-                                              : b[offset_of(layout, 2, i)];
+  for (int64_t i = gpu::first(); i < n; i += gpu::stride()) {
+    const Offsets<3> o(layout, i);
+    y[i] = condition[o.at[0]] ? a[o.at[1]] : b[o.at[2]];
+  }
 }
 
 template <class T>
@@ -133,10 +144,12 @@ __global__ void fill_kernel(T* y, int64_t n, T value) {
   for (int64_t i = gpu::first(); i < n; i += gpu::stride()) y[i] = value;
 }
 
-template <class T>
+template <class T, class Index = int64_t>
 __global__ void copy_kernel(T* y, const T* x, Layout layout, int64_t n) {
-  for (int64_t i = gpu::first(); i < n; i += gpu::stride())
-    y[offset_of(layout, 0, i)] = x[offset_of(layout, 1, i)];
+  for (int64_t i = gpu::first(); i < n; i += gpu::stride()) {
+    const Offsets<2> o(layout, static_cast<Index>(i));
+    y[o.at[0]] = x[o.at[1]];
+  }
 }
 
 // True if the operands [0, count) of a simplified layout are dense.
@@ -144,6 +157,33 @@ bool dense(const Layout& l, int count) {
   bool all = l.ndim == 1;
   for (int k = 0; k < count; ++k) all = all && (l.strides[k][0] == 1 || l.shape[0] == 1);
   return all;
+}
+
+// The layout of a copy of 16-byte packs in place of elements of `element` bytes; false if its rows
+// are not made of them, or not aligned, or too many for 32 bits.
+bool in_packs(Layout& l, size_t element, const void* y, const void* x) {
+  const auto per_pack = static_cast<int64_t>(16 / element);
+  const int last = l.ndim - 1;
+  if (last < 0 || l.shape[last] % per_pack != 0) return false;
+  if (l.count() / per_pack > INT32_MAX) return false;
+  for (const void* p : {y, x})
+    if (reinterpret_cast<uintptr_t>(p) % 16 != 0) return false;
+  for (int k = 0; k < 2; ++k) {
+    if (l.strides[k][last] != 1) return false;
+    for (int d = 0; d < last; ++d)
+      if (l.strides[k][d] % per_pack != 0) return false;
+  }
+  l.shape[last] /= per_pack;
+  for (int k = 0; k < 2; ++k)
+    for (int d = 0; d < last; ++d) l.strides[k][d] /= per_pack;
+  return true;
+}
+
+template <class T, class Index = int64_t>
+void copy_elements(void* y, const void* x, const Layout& layout, const Context& context) {
+  const int64_t n = layout.count();
+  gpu::launch<copy_kernel<T, Index>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context,
+                                     static_cast<T*>(y), static_cast<const T*>(x), layout, n);
 }
 
 }  // namespace
@@ -226,12 +266,10 @@ void fill(DType t, void* y, int64_t n, double value, const Context& context) {
 void copy_strided(DType t, void* y, const void* x, const Layout& layout, const Context& context) {
   const int64_t n = layout.count();
   if (n == 0) return;
-  const Layout l = simplified(layout);
+  Layout l = simplified(layout);
   if (dense(l, 2)) return copy(y, x, static_cast<size_t>(n) * size_of(t), Copy::within, context);
-  visit_any(t, [&]<class T>() {
-    gpu::launch<copy_kernel<T>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context,
-                                static_cast<T*>(y), static_cast<const T*>(x), l, n);
-  });
+  if (in_packs(l, size_of(t), y, x)) return copy_elements<uint4, uint32_t>(y, x, l, context);
+  visit_any(t, [&]<class T>() { copy_elements<T>(y, x, l, context); });
 }
 
 }  // namespace hrm::cuda
