@@ -13,8 +13,11 @@ constexpr int kColumns = 128;  // of a table, by the threads of a block that add
 template <class T>
 __global__ void gather_rows_kernel(T* y, const T* table, const int32_t* ids, int64_t n, int64_t dim,
                                    arithmetic<T> scale) {
-  for (int64_t i = gpu::first(); i < n * dim; i += gpu::stride())
-    gpu::store(y[i], scale * gpu::load(table[ids[i / dim] * dim + i % dim]));
+  for (int64_t i = blockIdx.x; i < n; i += gridDim.x) {
+    const T* from = table + ids[i] * dim;
+    for (int64_t d = threadIdx.x; d < dim; d += blockDim.x)
+      gpu::store(y[i * dim + d], scale * gpu::load(from[d]));
+  }
 }
 
 // A small table: block (c, b) adds the ids of chunk c to its own copy of columns [128 b, 128 b +
@@ -99,7 +102,7 @@ void gather_rows(DType t, void* y, const void* table, const int32_t* ids, int64_
                  double scale, const Context& context) {
   if (n * dim == 0) return;
   visit_float(t, [&]<class T>() {
-    gpu::launch<gather_rows_kernel<T>>(gpu::blocks_for(n * dim, kBlock), dim3(kBlock), 0, context,
+    gpu::launch<gather_rows_kernel<T>>(gpu::blocks_for(n, 1), gpu::threads_for(dim), 0, context,
                                        static_cast<T*>(y), static_cast<const T*>(table), ids, n,
                                        dim, static_cast<arithmetic<T>>(scale));
   });

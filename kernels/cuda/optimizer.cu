@@ -57,7 +57,9 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
-// Block i works for the i-th row of the batch if no row before has its id.
+// Block (i, b) works for columns [256 b, 256 b + 256) of the i-th row of the batch, if no row
+// before has its id. Where all rows have one, as in a data set without puzzles of its own, that
+// block alone adds them up: many are loaded at once, and added in their order.
 template <class T>
 __global__ void __launch_bounds__(kBlock)
     sign_sgd_rows_kernel(T* table, const T* grad, const int32_t* ids, int64_t batch, int64_t dim,
@@ -71,14 +73,28 @@ __global__ void __launch_bounds__(kBlock)
   int earlier = 0;
   for (int64_t j = threadIdx.x; j < row; j += kBlock) earlier += ids[j] == id;
   if (gpu::block_sum(earlier, scratch) > 0) return;
-  for (int64_t d = threadIdx.x; d < dim; d += kBlock) {
-    A total = 0;
-    for (int64_t j = row; j < batch; ++j)
-      if (ids[j] == id) total += gpu::load(grad[j * dim + d]);
-    const A sign = total > 0 ? A(1) : (total < 0 ? A(-1) : A(0));
-    T& target = table[id * dim + d];
-    gpu::store(target, gpu::load(target) * decay - rate * sign);
+  const int64_t d = static_cast<int64_t>(blockIdx.y) * kBlock + threadIdx.x;
+  if (d >= dim) return;
+  constexpr int kAtOnce = 8;
+  A total = 0;
+  for (int64_t j = row; j < batch; j += kAtOnce) {
+    unsigned same = 0;  // bit k: row j + k has this id
+    GPU_UNROLL
+    for (int k = 0; k < kAtOnce; ++k) {
+      const bool inside = j + k < batch;
+      same |= static_cast<unsigned>(inside & (ids[inside ? j + k : row] == id)) << k;
+    }
+    if (same == 0) continue;
+    A part[kAtOnce];
+    GPU_UNROLL
+    for (int k = 0; k < kAtOnce; ++k)  // without a branch: some row is always there to read
+      part[k] = gpu::load(grad[((same >> k & 1) ? j + k : row) * dim + d]);
+    GPU_UNROLL
+    for (int k = 0; k < kAtOnce; ++k) total += (same >> k & 1) ? part[k] : A(0);
   }
+  const A sign = total > 0 ? A(1) : (total < 0 ? A(-1) : A(0));
+  T& target = table[id * dim + d];
+  gpu::store(target, gpu::load(target) * decay - rate * sign);
 }
 
 template <class T>
@@ -128,10 +144,10 @@ void adam(DType t, const AdamTensor* tensors, int64_t count, const AdamRule& rul
 
 void sign_sgd_rows(DType t, void* table, const void* grad, const int32_t* ids, int64_t batch,
                    int64_t dim, const double* rates, const int32_t* skip, const Context& context) {
-  if (batch == 0) return;
+  if (batch == 0 || dim == 0) return;
+  const dim3 grid(static_cast<unsigned>(batch), static_cast<unsigned>((dim + kBlock - 1) / kBlock));
   visit_float(t, [&]<class T>() {
-    gpu::launch<sign_sgd_rows_kernel<T>>(dim3(static_cast<unsigned>(batch)), dim3(kBlock), 0,
-                                         context, static_cast<T*>(table),
+    gpu::launch<sign_sgd_rows_kernel<T>>(grid, dim3(kBlock), 0, context, static_cast<T*>(table),
                                          static_cast<const T*>(grad), ids, batch, dim, rates, skip);
   });
 }
