@@ -334,6 +334,8 @@ TEST_CASE("cuda: attention, forward and backward, at every kind of size") {
                                                {1, 17, 3, 32},
                                                {2, 37, 2, 64},
                                                {1, 82, 2, 64},
+                                               {1, 96, 2, 32},
+                                               {1, 97, 1, 64},
                                                {1, 130, 1, 48},
                                                {1, 40, 1, 128},
                                                {2, 33, 2, 10},

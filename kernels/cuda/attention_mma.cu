@@ -1,11 +1,12 @@
 // Attention in bf16 by tensor-core products of 16 x 16 (A) and 16 x 8 (B) blocks. No row of scores
 // leaves its warp: the accumulators of one product, rounded, are the A of the next.
 //
-// Forward: a block takes some queries of a head and walks over tiles of keys with a running maximum
-// and sum. Backward, short sequences: a block takes a whole head; its warps first own queries (dq),
-// leave P and dS in shared memory and then own keys (dk, dv). Backward, long sequences: one kernel,
-// run twice: its warps own queries and walk over keys (dq, and what the second run needs of every
-// row), then own keys and walk over queries (dk, dv). Nothing is summed across blocks.
+// Forward, short sequences: a block takes a whole head. Forward, long ones: it takes some queries
+// of a head and walks over tiles of keys with a running maximum and sum. Backward, short sequences:
+// a block takes a whole head; its warps first own queries (dq), leave P and dS in shared memory and
+// then own keys (dk, dv). Backward, long sequences: one kernel, run twice: its warps own queries
+// and walk over keys (dq, and what the second run needs of every row), then own keys and walk over
+// queries (dk, dv). Nothing is summed across blocks.
 #include <cmath>
 
 #include "kernels/cuda/attention_mma.h"
@@ -18,7 +19,7 @@ namespace {
 constexpr int64_t kMaxSeq = 1024, kMaxGrid = 65535;
 constexpr int kSlots = 3;           // tiles in shared memory: one in use, two on their way
 constexpr int kRotateInside = 128;  // longer sequences are rotated once, by a kernel of their own
-constexpr int kShort = 96;          // longest sequence of which a head's gradient is one block's
+constexpr int kShort = 96;          // longest sequence of which a head is one block's
 constexpr size_t kMostShared = 99 << 10;  // bytes of a block on every GPU since sm_80
 constexpr int kRotateThreads = 64;
 constexpr float kLog2e = 1.4426950408889634f;
@@ -286,7 +287,7 @@ __device__ void as_a(unsigned (&a)[4], const float (&left)[4], const float (&rig
   a[3] = gpu::pack_bf16(right[2], right[3]);
 }
 
-// For the forward kernel. With gpu::exp2_approx it needs more registers than three blocks on an SM
+// For long sequences. With gpu::exp2_approx it needs more registers than three blocks on an SM
 // leave it, although it has fewer instructions.
 __device__ float exp2_precise(float x) { return exp2f(x); }
 
@@ -461,6 +462,91 @@ __global__ void __launch_bounds__(gpu::kWarp* kForwardWarps, D > 96 ? 2 : 3)
     }
     store_rows<D>(out, width, sums[m], row0 + 16 * m, p.seq);
   }
+}
+
+// A head per block, 16 queries per warp. All scores of a warp's queries are in registers at once,
+// so that the maximum is known before the first exponential.
+template <int D>
+__global__ void __launch_bounds__(2 * kShort, D <= 64 ? 3 : 2)
+    attention_mma_short_kernel(bfloat16* out, float* stats, Rows all_q, Rows all_k, Rows all_v,
+                               Problem p) {
+  constexpr int kPitch = pitch_of(D), kChunks = kShort / 16;
+  GPU_DYNAMIC_SHARED(memory);
+  const Place<D> place(p);
+  const int rows = round_up(p.seq, 16), chunks = rows / 16;
+  bfloat16* k = reinterpret_cast<bfloat16*>(memory);
+  bfloat16* v = k + rows * kPitch;
+  copy_rows<D>(k, v, place.of(all_k), place.of(all_v), 0, rows, p.seq);
+  gpu::cp_async_commit();
+  const int row0 = 16 * gpu::warp(), t = gpu::lane() % 4;
+  unsigned queries[D / 16][4];
+  load_rows<D>(queries, place.of(all_q), row0, p.seq);
+  if (p.cos) rotate<D>(queries, p, row0);
+  gpu::cp_async_wait<0>();
+  if (p.cos) rotate_copied<D>(k, p, 0, rows);
+  __syncthreads();
+
+  float scores[2 * kChunks][4] = {};
+  GPU_UNROLL
+  for (int c = 0; c < kChunks; ++c) {
+    if (c >= chunks) continue;
+    GPU_UNROLL
+    for (int i = 0; i < D / 16; ++i) {
+      unsigned b[4];
+      load_b_transposed(b, k + 16 * c * kPitch + 16 * i, kPitch);
+      multiply(scores[2 * c], scores[2 * c + 1], queries[i], b);
+    }
+  }
+  // Of rows g and g + 8; a lane's share of the sums.
+  float largest[2] = {-INFINITY, -INFINITY}, total[2] = {};
+  GPU_UNROLL
+  for (int c = 0; c < kChunks; ++c) {
+    if (c >= chunks) continue;
+    const bool whole = 16 * (c + 1) <= p.seq;
+    GPU_UNROLL
+    for (int j = 2 * c; j < 2 * c + 2; ++j) {
+      GPU_UNROLL
+      for (int e = 0; e < 4; ++e) {
+        if (!whole && 8 * j + 2 * t + e % 2 >= p.seq) scores[j][e] = -INFINITY;
+        largest[e / 2] = fmaxf(largest[e / 2], scores[j][e]);
+      }
+    }
+  }
+  largest[0] = row_max(largest[0]);
+  largest[1] = row_max(largest[1]);
+  const float offset[2] = {largest[0] * p.exponent, largest[1] * p.exponent};
+  float sums[D / 8][4] = {};
+  GPU_UNROLL
+  for (int c = 0; c < kChunks; ++c) {
+    if (c >= chunks) continue;
+    GPU_UNROLL
+    for (int j = 2 * c; j < 2 * c + 2; ++j) {
+      GPU_UNROLL
+      for (int e = 0; e < 4; ++e) {
+        scores[j][e] = gpu::exp2_approx(scores[j][e] * p.exponent - offset[e / 2]);
+        total[e / 2] += scores[j][e];
+      }
+    }
+    unsigned weights[4];
+    as_a(weights, scores[2 * c], scores[2 * c + 1]);
+    multiply_rows<D>(sums, weights, v + 16 * c * kPitch);
+  }
+
+  GPU_UNROLL
+  for (int r = 0; r < 2; ++r) {
+    const int row = row0 + gpu::lane() / 4 + 8 * r;
+    const float all = row_sum(total[r]), inverse = 1.0f / all;
+    GPU_UNROLL
+    for (int j = 0; j < D / 8; ++j) {
+      sums[j][2 * r] *= inverse;
+      sums[j][2 * r + 1] *= inverse;
+    }
+    if (row < p.seq && t < 2)
+      stats[(static_cast<int64_t>(place.head) * p.seq + row) * 2 + t] = t == 0 ? largest[r] : all;
+  }
+  const int width = p.heads * D;
+  store_rows<D>(out + static_cast<int64_t>(place.first_row) * width + place.column, width, sums,
+                row0, p.seq);
 }
 
 // Backward ---------------------------------------------------------------------------------------
@@ -837,6 +923,13 @@ void attention_mma(void* out, void* stats, const void* qkv, const void* cos, con
     problem.cos = problem.sin = nullptr;
   }
   visit_head_dim(shape.head_dim, [&]<int D>() {
+    const Grid at_once(shape.seq, 16, kShort / 16);
+    if (at_once.blocks == 1)
+      return gpu::launch<attention_mma_short_kernel<D>>(
+          at_once.grid(shape), at_once.block(),
+          2 * sizeof(bfloat16) * static_cast<size_t>(16 * at_once.warps * pitch_of(D)), context,
+          static_cast<bfloat16*>(out), static_cast<float*>(stats), parts.q, parts.k, parts.v,
+          problem);
     const Grid grid(shape.seq, 16 * groups_of(D), kForwardWarps);
     gpu::launch<attention_mma_kernel<D>>(
         grid.grid(shape), grid.block(),
