@@ -154,6 +154,21 @@ TEST_CASE("cuda: a product that starts from a residual") {
   }
 }
 
+TEST_CASE(
+    "cuda: the gradient of swiglu_linear reads the activation, and does not compute it again") {
+  Random random(5);
+  const auto leaf = [&](const Shape& shape) {
+    return random.normal(shape, 1).to(Device::cuda).set_requires_grad();
+  };
+  const Tensor gate_up = leaf({6, 32}), weight = leaf({8, 16});
+  const Tensor y = swiglu_linear(gate_up, weight, {}, nullptr);
+  cuda::profile_start();
+  backward(sum(y));
+  const auto calls = cuda::profile_stop();
+  CHECK(calls.count("swiglu") == 0);
+  CHECK(calls.at("swiglu_backward").calls == 1);
+}
+
 TEST_CASE("cuda: gradcheck of every operation in f64") {
   for (const OpCase& op : op_cases()) {
     Random random(3);

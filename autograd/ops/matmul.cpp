@@ -197,25 +197,29 @@ Tensor swiglu_linear(const Tensor& input, const Tensor& weight, const Tensor& co
     return linear(swiglu(input), weight, copy, {}, packed, residual);
   const Tensor gate_up = dense(input);
   const Tensor w = in_type_of(input, weight, copy);
-  Tensor y;
+  Tensor y, kept;
   {
     const NoGradGuard no_grad;
-    y = linear(swiglu(gate_up), weight, copy, {}, packed, residual);
+    const Tensor activation = swiglu(gate_up);
+    y = linear(activation, weight, copy, {}, packed, residual);
+    // To read it again costs a GPU a third of what it costs to compute it again.
+    if (input.device() == Device::cuda) kept = activation;
   }
   Tensors inputs = {input, weight};
   if (residual.defined()) inputs.push_back(residual);
-  return record("swiglu_linear", y, inputs, {{"gate_up", gate_up}, {"weight", w}},
-                [packed](const Saved& saved, const Tensor& grad) {
-                  const Tensor& gate_up = saved["gate_up"];
-                  const auto d =
-                      linear_gradients(saved, as_rows(grad), saved["weight"], packed.get(),
-                                       [&] { return as_rows(swiglu(gate_up)); });
-                  Tensors grads(saved.inputs());
-                  if (saved.needs(0)) grads[0] = swiglu_gradient(gate_up, d.x);
-                  grads[1] = d.weight;
-                  if (grads.size() == 3) grads[2] = grad;
-                  return grads;
-                });
+  return record(
+      "swiglu_linear", y, inputs, {{"gate_up", gate_up}, {"weight", w}, {"activation", kept}},
+      [packed](const Saved& saved, const Tensor& grad) {
+        const Tensor &gate_up = saved["gate_up"], &kept = saved["activation"];
+        const auto d = linear_gradients(saved, as_rows(grad), saved["weight"], packed.get(), [&] {
+          return as_rows(kept.defined() ? kept : swiglu(gate_up));
+        });
+        Tensors grads(saved.inputs());
+        if (saved.needs(0)) grads[0] = swiglu_gradient(gate_up, d.x);
+        grads[1] = d.weight;
+        if (grads.size() == 3) grads[2] = grad;
+        return grads;
+      });
 }
 
 }  // namespace hrm

@@ -41,8 +41,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy = {},
               const Tensor& bias = {}, std::shared_ptr<PackedWeight> packed = nullptr,
               const Tensor& residual = {});
 
-// linear(swiglu(gate_up), weight, copy), which keeps gate_up alone for the backward pass and
-// computes the gate again there: a quarter less memory for a layer's activations.
+// linear(swiglu(gate_up), weight, copy). On the CPU it keeps gate_up alone for the backward pass
+// and computes the gate again there: a quarter less memory for a layer's activations.
 Tensor swiglu_linear(const Tensor& gate_up, const Tensor& weight, const Tensor& copy = {},
                      const std::shared_ptr<PackedWeight>& packed = nullptr,
                      const Tensor& residual = {});
