@@ -61,8 +61,13 @@ class Run {
         if (!grads[i].defined() && is_floating(node->outputs[i].dtype))
           grads[i] = zeros(node->outputs[i].shape, node->outputs[i].dtype, node->outputs[i].device);
       std::vector<bool> needed;
-      for (const Node::Edge& edge : node->edges) needed.push_back(wanted(edge.node.get()));
+      node->arrived.clear();
+      for (const Node::Edge& edge : node->edges) {
+        needed.push_back(wanted(edge.node.get()));
+        node->arrived.push_back(needed.back() ? waiting_at(edge) : nullptr);
+      }
       propagate(*node, node->backward(grads, needed), needed);
+      node->arrived.clear();
       if (!retain_graph_) node->release();
     }
   }
@@ -70,6 +75,12 @@ class Run {
  private:
   bool wanted(Node* node) const {
     return node && (!restricted_ || needed_.contains(node) || captures_.contains(node));
+  }
+  Tensor* waiting_at(const Node::Edge& edge) {
+    const auto at = pending_.find(edge.node.get());
+    if (at == pending_.end()) return nullptr;
+    Tensor& total = at->second[edge.output_index];
+    return total.defined() ? &total : nullptr;
   }
   void propagate(const Node& node, const Tensors& grads, const std::vector<bool>& needed) {
     if (node.edges.empty()) return;

@@ -38,6 +38,7 @@ class FunctionNode : public Node {
     HRM_CHECK(rule_, "[backward] the graph of ", name(),
               " was already released. HINT: pass retain_graph to run backward twice");
     saved_.needed_ = needed;
+    saved_.arrived_ = arrived;
     return rule_(saved_, grads);
   }
   void release() override {
@@ -102,6 +103,11 @@ const Tensor& Saved::operator[](const char* name) const {
     return entry.tensor;
   }
   detail::fail("[", op_, "] saved no tensor named '", name, "'");
+}
+
+Tensor Saved::take_arrived(int input) const {
+  Tensor* total = arrived_[input];
+  return total ? std::exchange(*total, Tensor()) : Tensor();
 }
 
 template <class Range>

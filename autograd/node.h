@@ -49,6 +49,8 @@ class Node {
 
   std::vector<Edge> edges;
   std::vector<Output> outputs;
+  // While backward() runs: of each input what other nodes have given it so far, or null.
+  std::vector<Tensor*> arrived;
   std::vector<std::pair<int, Hook>> hooks;  // (output index, hook)
 
  protected:
@@ -74,6 +76,9 @@ class Saved {
   void check_versions() const;
   // Whether this run of the engine wants the gradient of an input.
   bool needs(int input) const { return needed_[input]; }
+  // What other operations have given an input so far, undefined if nothing: for a rule that starts
+  // its sum from that, and returns the gradient of them all.
+  Tensor take_arrived(int input) const;
   size_t inputs() const { return needed_.size(); }
 
  private:
@@ -82,6 +87,7 @@ class Saved {
   std::string op_;
   std::vector<Entry> entries_;
   std::vector<bool> needed_;
+  std::vector<Tensor*> arrived_;
 };
 
 // The rule of one operation: gradients of the outputs to gradients of the inputs, one per input.

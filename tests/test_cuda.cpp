@@ -154,6 +154,33 @@ TEST_CASE("cuda: a product that starts from a residual") {
   }
 }
 
+TEST_CASE("cuda: the gradient of a layer's input starts from that of the residual beside it") {
+  Random random(5);
+  for (const DType t : {DType::f64, DType::f32, DType::bf16}) {
+    const DType wide = accumulate_type(t);
+    const Tensor x = random.normal({2, 3, 34}, 1, DType::f64),
+                 w1 = random.normal({12, 34}, 1, wide), w2 = random.normal({34, 12}, 1, wide),
+                 w3 = random.normal({8, 34}, 1, wide);
+    std::map<std::string, cuda::KernelTime> calls;
+    const auto run = [&](Device device) {
+      const auto leaf = [&](const Tensor& v, DType type) {
+        return v.to(type).clone().to(device).set_requires_grad();
+      };
+      const Tensor a = leaf(x, t), u = leaf(w1, wide), v = leaf(w2, wide), w = leaf(w3, wide);
+      const Tensor h = 2.0 * a;  // no leaf: two branches and a residual end here
+      const Tensor y = linear(linear(h, u), v, {}, {}, nullptr, h);
+      const Tensor loss = sum(y) + sum(square(linear(h, w)));
+      if (device == Device::cuda) cuda::profile_start();
+      Tensors grads = grad({loss}, {a, u, v, w});
+      if (device == Device::cuda) calls = cuda::profile_stop();
+      return grads;
+    };
+    const double tolerance = t == DType::f64 ? 1e-12 : t == DType::f32 ? 1e-4 : 0.5;
+    CHECK(largest_difference(run(Device::cuda), run(Device::cpu)) < tolerance);
+    CHECK(calls.at("axpy").calls == 1);  // the residual's own, which finds that of w's branch there
+  }
+}
+
 TEST_CASE(
     "cuda: the gradient of swiglu_linear reads the activation, and does not compute it again") {
   Random random(5);

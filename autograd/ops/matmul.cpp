@@ -131,16 +131,18 @@ struct LinearGradients {
 };
 
 // Those of y = x w', all with two dimensions, as far as inputs 0 (x) and 1 (the weight) need them.
-// `x` is called for when the weight does.
+// `x` is called for when the weight does; `arrived` may be what the gradient of x starts from, on a
+// GPU.
 template <class X>
 LinearGradients linear_gradients(const Saved& saved, const Tensor& dy, const Tensor& w,
-                                 PackedWeight* packed, const X& x) {
+                                 PackedWeight* packed, const X& x, const Tensor& arrived = {}) {
   LinearGradients d;
   if (saved.needs(1)) {
     if (packed) packed->release();
     d.weight = multiply(dy.transposed(0, 1), x(), accumulate_type(dy.dtype()));
   }
-  if (saved.needs(0)) d.x = multiply(dy, w, dy.dtype());
+  if (saved.needs(0))
+    d.x = multiply(dy, w, dy.dtype(), nullptr, arrived.defined() ? arrived.data() : nullptr);
   return d;
 }
 
@@ -180,8 +182,12 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const T
                 [shape = x.shape(), wide, packed, has_bias = bias.defined()](const Saved& saved,
                                                                              const Tensor& grad) {
                   const Tensor dy = as_rows(grad);
-                  const auto d = linear_gradients(saved, dy, saved["weight"], packed.get(),
-                                                  [&] { return saved["x"]; });
+                  // Where x goes on beside this layer as well, as a residual.
+                  const bool adds = gemm_takes_add(dy.device()) && fusion_enabled();
+                  const Tensor arrived = adds ? saved.take_arrived(0) : Tensor();
+                  const auto d = linear_gradients(
+                      saved, dy, saved["weight"], packed.get(), [&] { return saved["x"]; },
+                      arrived.defined() ? arrived.contiguous() : Tensor());
                   Tensors grads(saved.inputs());
                   if (saved.needs(0)) grads[0] = d.x.view(shape);
                   grads[1] = d.weight;
