@@ -293,7 +293,8 @@ TEST_CASE("cuda: strided copies, of packs of sixteen bytes and of what is not ma
 }
 
 TEST_CASE("cuda: swiglu in bf16, whose exp and division are approximate, is off by two roundings") {
-  // Gates from -100 to 100 and what is not finite, in rows of whole packs and others.
+  // Gates from -100 to 100 and what is not finite, in rows of whole packs and others. Below -87 the
+  // sigmoid is less than 2^-126, and zero on a GPU.
   for (const int64_t inter : {800, 801}) {
     std::vector<float> values;
     for (int64_t i = 0; i < inter; ++i)
@@ -308,7 +309,7 @@ TEST_CASE("cuda: swiglu in bf16, whose exp and division are approximate, is off 
     const auto compare = [&](const Tensor& cuda, const Tensor& cpu) {
       const std::vector<double> got = cuda.to_vector(), want = cpu.to_vector();
       for (size_t i = 0; i < want.size(); ++i) {
-        const bool near = std::abs(got[i] - want[i]) <= std::abs(want[i]) / 128 + 1e-37;
+        const bool near = std::abs(got[i] - want[i]) <= std::abs(want[i]) / 128 + 1e-35;
         CHECK_MESSAGE((near || got[i] == want[i] || (std::isnan(got[i]) && std::isnan(want[i]))),
                       "element ", i, ": ", got[i], ", the CPU has ", want[i]);
       }

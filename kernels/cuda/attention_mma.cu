@@ -287,8 +287,8 @@ __device__ void as_a(unsigned (&a)[4], const float (&left)[4], const float (&rig
   a[3] = gpu::pack_bf16(right[2], right[3]);
 }
 
-// For long sequences. With gpu::exp2_approx it needs more registers than three blocks on an SM
-// leave it, although it has fewer instructions.
+// For the forward pass of long sequences. With gpu::exp2_approx it needs more registers than three
+// blocks on an SM leave it, although it has fewer instructions.
 __device__ float exp2_precise(float x) { return exp2f(x); }
 
 // Over the four lanes that share rows of an accumulator.

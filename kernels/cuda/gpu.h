@@ -221,7 +221,8 @@ __device__ inline float exp2_approx(float x) {
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 #else
-  return exp2f(x);
+  const float y = exp2f(x);
+  return y < 0x1p-126f ? 0.0f : y;
 #endif
 }
 __device__ inline float reciprocal_approx(float x) {
@@ -230,7 +231,8 @@ __device__ inline float reciprocal_approx(float x) {
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 #else
-  return 1.0f / x;
+  const float y = 1.0f / x;
+  return fabsf(y) < 0x1p-126f ? 0.0f : y;
 #endif
 }
 template <class A>
