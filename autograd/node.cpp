@@ -39,7 +39,9 @@ class FunctionNode : public Node {
               " was already released. HINT: pass retain_graph to run backward twice");
     saved_.needed_ = needed;
     saved_.arrived_ = arrived;
-    return rule_(saved_, grads);
+    Tensors result = rule_(saved_, grads);
+    saved_.arrived_.clear();
+    return result;
   }
   void release() override {
     saved_.entries_.clear();

@@ -209,7 +209,7 @@ Tensor swiglu_linear(const Tensor& input, const Tensor& weight, const Tensor& co
     const Tensor activation = swiglu(gate_up);
     y = linear(activation, weight, copy, {}, packed, residual);
     // To read it again costs a GPU a third of what it costs to compute it again.
-    if (input.device() == Device::cuda) kept = activation;
+    if (input.device() == Device::cuda && weight.requires_grad()) kept = activation;
   }
   Tensors inputs = {input, weight};
   if (residual.defined()) inputs.push_back(residual);
