@@ -22,7 +22,6 @@ constexpr int kRotateInside = 128;  // longer sequences are rotated once, by a k
 constexpr int kShort = 96;          // longest sequence of which a head is one block's
 constexpr size_t kMostShared = 99 << 10;  // bytes of a block on every GPU since sm_80
 constexpr int kRotateThreads = 64;
-constexpr float kLog2e = 1.4426950408889634f;
 
 // Tuned for registers: no kernel may spill with as many blocks per SM as it bounds.
 constexpr int kForwardWarps = 4;  // of a block, at most
@@ -532,6 +531,7 @@ __global__ void __launch_bounds__(2 * kShort, D <= 64 ? 3 : 2)
     multiply_rows<D>(sums, weights, v + 16 * c * kPitch);
   }
 
+  // As above; the kernel for long sequences spills registers if the two share a function.
   GPU_UNROLL
   for (int r = 0; r < 2; ++r) {
     const int row = row0 + gpu::lane() / 4 + 8 * r;
@@ -887,7 +887,7 @@ Problem problem_of(const AttentionShape& shape, const void* cos, const void* sin
           static_cast<const float*>(cos),
           static_cast<const float*>(sin),
           scale,
-          scale * kLog2e};
+          scale * gpu::kLog2e};
 }
 
 // Splits a sequence into blocks of at most `most` warps, as evenly as possible.

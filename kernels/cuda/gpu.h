@@ -213,6 +213,7 @@ template <class A>
 __device__ inline A sigmoid(A x) {
   return A(1) / (A(1) + exponential(-x));
 }
+inline constexpr float kLog2e = 1.4426950408889634f;
 // An instruction each, for results of which only the eight bits of a bf16 stay. Relative errors of
 // 2^-22 and 2^-23 (PTX manual); what is below 2^-126 becomes zero.
 __device__ inline float exp2_approx(float x) {

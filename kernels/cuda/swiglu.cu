@@ -4,12 +4,11 @@
 namespace hrm::cuda {
 namespace {
 
-constexpr float kLog2e = 1.4426950408889634f;
-
+// gpu::sigmoid, but two instructions where the result is rounded to bf16.
 template <class T>
 __device__ arithmetic<T> sigmoid(arithmetic<T> x) {
   if constexpr (std::is_same_v<T, bfloat16>)
-    return gpu::reciprocal_approx(1.0f + gpu::exp2_approx(-kLog2e * x));
+    return gpu::reciprocal_approx(1.0f + gpu::exp2_approx(-gpu::kLog2e * x));
   else
     return gpu::sigmoid(x);
 }
