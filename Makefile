@@ -112,9 +112,13 @@ ifeq ($(CUDA),1)
   NEWEST := $(lastword $(CUDA_ARCHS))
   CU_COMPILE = $(NVCC) -std=c++20 -O3 -I. -DHRM_WITH_CUDA=1 \
     $(if $(filter 1,$(CUBLASLT)),-DHRM_CUBLASLT=1) $(if $(WERROR),-Werror all-warnings) \
-    -Xptxas -warn-spills,-warn-lmem-usage -Xcompiler -Wall,-Wextra,-fopenmp -lineinfo \
+    -Xptxas -v,-warn-spills,-warn-lmem-usage -Xcompiler -Wall,-Wextra,-fopenmp -lineinfo \
     $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
     -gencode arch=compute_$(NEWEST),code=compute_$(NEWEST)
+  # ptxas says of each kernel how many registers and how much shared memory it takes, for
+  # tests/cuda/host_side. Only its warnings are for the eye.
+  KEEP_USAGE = 2>$(@:.o=.ptxas) || { cat $(@:.o=.ptxas) >&2; exit 1; }; \
+    grep -i warning $(@:.o=.ptxas) >&2 || true
   LDFLAGS += -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 \
     $(if $(filter 1,$(CUBLASLT)),-lcublasLt) -lcudart_static -ldl -lrt
 else ifeq ($(CUDA),emulate)
@@ -175,7 +179,8 @@ TEST_CU_SRC := $(if $(filter-out 0,$(CUDA)),$(wildcard tests/cuda/*.cu)) \
 # The command line's own parts are tested too; only its main() is not.
 TEST_CLI_SRC := $(filter-out hrm/cli/main.cpp,$(CLI_SRC))
 TORTURE_SRC := $(wildcard tests/torture/*.cpp)
-# What the CUDA backend asks of cuBLASLt, against a stand-in for it: needs its headers, but no GPU.
+# The host side of the CUDA backend over a stand-in for the CUDA runtime and cuBLASLt: needs nvcc,
+# but no GPU.
 HOST_SIDE_SRC := $(wildcard tests/cuda/host_side/*.cpp) kernels/cuda/gemm_cublaslt.cpp tests/main.cpp
 PARITY_SRC := tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha256.cpp
 # The parsers and all they touch.
@@ -232,7 +237,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity objects shared bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: all hrm run test check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity objects shared emulated bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -426,7 +431,7 @@ $(patsubst %,$(BUILD)/obj/%.o,tensor/% hrm/data/% hrm/tasks/%): LEVEL = $(DATA_O
 $(BUILD)/obj/%.cu.o: %.cu $(FLAGS_STAMP)
 	$(call say,CU,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CU_COMPILE) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+	$(Q)$(CU_COMPILE) -MMD -MP -MF $(@:.o=.d) -c $< -o $@ $(if $(filter 1,$(CUDA)),$(KEEP_USAGE))
 
 $(BUILD)/obj/%.o: %.cpp $(FLAGS_STAMP)
 	$(call say,CXX,$<)
@@ -504,11 +509,19 @@ $(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
 $(CUDA_LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.cu.o $(LIB)
 $(GPU_BENCH): $(call objects,bench/gpu/main.cpp) $(LIB)
 $(LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call objects,bench/machine.cpp bench/measure.cpp) $(LIB)
-# Without the libraries that it stands in for.
-$(HOST_SIDE): $(call objects,$(HOST_SIDE_SRC))
+# Without the libraries that it stands in for. What no GPU changes comes from the emulated library,
+# which is built for the tests anyway; the linker takes from it only what the objects lack.
+EMULATED_LIB := $(TREES)emulate/libhrm.a
+$(HOST_SIDE): $(call objects,$(HOST_SIDE_SRC) $(CU_SRC)) $(EMULATED_LIB)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $^ -fopenmp -o $@
+	@cat $(patsubst %.o,%.ptxas,$(filter %.cu.o,$^)) > $@.ptxas
+	$(Q)$(CXX) $^ -fopenmp -lfmt -o $@
+ifeq ($(CUDA),1)
+  $(EMULATED_LIB): emulated ;
+endif
+emulated:
+	@$(MAKE) CUDA=emulate SAN= DEBUG= STATIC= $(EMULATED_LIB)
 # Without shared libraries the linker warns of a dlopen in libgomp, for devices that nothing here uses.
 ifeq ($(STATIC),all)
   QUIET_LINK = 2>$@.log || { cat $@.log; exit 1; }
