@@ -436,6 +436,8 @@ TEST_CASE("cuda: sums over rows, columns and everything; squares; values that ar
     Tensor x = random.normal({3, n}, 1), total = full({1}, 2, DType::f64);
     CHECK(largest_difference({sum(x.to(Device::cuda), 1)}, {sum(x, 1)}) < 1e-6);
     CHECK(largest_difference({sum(x.to(Device::cuda), 0)}, {sum(x, 0)}) < 1e-6);
+    const Tensor narrow = random.normal({2, n, 3}, 1);
+    CHECK(largest_difference({sum(narrow.to(Device::cuda), 1)}, {sum(narrow, 1)}) < 1e-5);
     CHECK(largest_difference({sum(x.to(Device::cuda))}, {sum(x)}) < 1e-6);
     CHECK(cpu_against_cuda(
               [&, n = n](const Context& context, const Place& at) {

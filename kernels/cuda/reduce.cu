@@ -17,19 +17,20 @@ dim3 block_for(int64_t n) {
   return dim3(threads);
 }
 
-// y[row] = sum of a row, a block each.
+// y[outer, inner] = sum over the middle axis, a block each.
 template <class T>
-__global__ void sum_rows_kernel(T* y, const T* x, int64_t reduced) {
+__global__ void sum_rows_kernel(T* y, const T* x, int64_t reduced, int64_t inner) {
   GPU_SHARED(scratch, double[gpu::kWarp]);
-  const T* row = x + static_cast<int64_t>(blockIdx.x) * reduced;
+  const int64_t output = blockIdx.x;
+  const T* row = x + output / inner * reduced * inner + output % inner;
   double total = 0;
   for (int64_t i = threadIdx.x; i < reduced; i += blockDim.x)
-    total += static_cast<double>(gpu::load(row[i]));
+    total += static_cast<double>(gpu::load(row[i * inner]));
   total = gpu::block_sum(total, scratch);
-  if (threadIdx.x == 0) gpu::store(y[blockIdx.x], total);
+  if (threadIdx.x == 0) gpu::store(y[output], total);
 }
 
-// y[outer, inner] = sum over the middle axis, a thread each.
+// The same, a thread each: a warp reads values that lie side by side.
 template <class T>
 __global__ void sum_columns_kernel(T* y, const T* x, int64_t outputs, int64_t reduced,
                                    int64_t inner) {
@@ -143,9 +144,9 @@ void sum(DType t, void* y, const void* x, int64_t outer, int64_t reduced, int64_
   visit_any(t, [&]<class T>() {
     T* out = static_cast<T*>(y);
     const T* in = static_cast<const T*>(x);
-    if (inner == 1)
-      gpu::launch<sum_rows_kernel<T>>(dim3(static_cast<unsigned>(outer)), block_for(reduced), 0,
-                                      context, out, in, reduced);
+    if (inner < gpu::kWarp)
+      gpu::launch<sum_rows_kernel<T>>(dim3(static_cast<unsigned>(outer * inner)),
+                                      block_for(reduced), 0, context, out, in, reduced, inner);
     else
       gpu::launch<sum_columns_kernel<T>>(gpu::blocks_for(outer * inner, kBlock), dim3(kBlock), 0,
                                          context, out, in, outer * inner, reduced, inner);
