@@ -210,6 +210,11 @@ void set_tf32(Device device, bool on) {
     if (device == Device::cuda) cuda::set_tf32(on);
 }
 
+void set_product_tuning(Device device, bool on) {
+  if constexpr (kBuiltWithCuda)
+    if (device == Device::cuda) cuda::set_gemm_tuning(on);
+}
+
 std::string product_plans(Device device) {
   if constexpr (kBuiltWithCuda)
     if (device == Device::cuda) return cuda::gemm_plans();

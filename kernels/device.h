@@ -108,6 +108,9 @@ class Recording {
 // f32 products with operands rounded to 10 bits of mantissa, on the tensor cores of a GPU. Off by
 // default; the CPU has nothing to switch.
 void set_tf32(Device device, bool on);
+// Tries several algorithms for each large product of a GPU when its shape first occurs, and keeps
+// the fastest. Off by default: two runs may then differ in the last digits. A resumed run does not.
+void set_product_tuning(Device device, bool on);
 // The algorithms that products have used so far, as text. A resumed run that loads it repeats bit
 // for bit; false if the text is of another GPU or library. The CPU has one algorithm: empty, true.
 std::string product_plans(Device device);

@@ -327,7 +327,7 @@ void random_dataset(const fs::path& folder, int64_t seq, int64_t vocab) {
 }
 
 void time_step(const std::string& preset_name, int64_t seq, int64_t vocab, int64_t batch,
-               bool graph, int steps, bool breakdown) {
+               bool graph, int steps, bool breakdown, bool tuned = false) {
   char temporary[] = "/tmp/hrm_gpu_XXXXXX";
   const fs::path folder = mkdtemp(temporary);
   random_dataset(folder / "data", seq, vocab);
@@ -340,6 +340,7 @@ void time_step(const std::string& preset_name, int64_t seq, int64_t vocab, int64
   config.train.augment = false;
   config.train.total_steps = 1000000;
   empty_cache(Device::cuda);
+  cuda::set_gemm_tuning(tuned);
   const double flops =
       estimate(config, folder, Device::cuda).flops_per_sample * static_cast<double>(batch);
   reset_peak(Device::cuda);
@@ -357,7 +358,8 @@ void time_step(const std::string& preset_name, int64_t seq, int64_t vocab, int64
     const uint64_t fresh = allocator_stats(Device::cuda).allocations - allocations;
     const double peak = static_cast<double>(allocator_stats(Device::cuda).peak) / (1 << 30);
     const std::string name = preset_name + ", S " + std::to_string(seq) + ", batch " +
-                             std::to_string(batch) + (graph ? ", graph" : ", launches");
+                             std::to_string(batch) + (graph ? ", graph" : ", launches") +
+                             (tuned ? ", tuned" : "");
     std::printf("%-40s %8.2f ms  %5.0f TFLOP/s  peak %.2f GiB  %d allocations\n", name.c_str(),
                 1e3 * seconds, 1e-12 * flops / seconds, peak, static_cast<int>(fresh));
     result({{"section", "step"},
@@ -402,6 +404,7 @@ void time_steps() {
   }
   time_step("hrm-27m", 81, 11, 768, false, 20, true);
   time_step("hrm-27m", 81, 11, 768, true, 50, false);
+  time_step("hrm-27m", 81, 11, 768, true, 50, false, true);
   for (const bool graph : {false, true}) time_step("sudoku4", 16, 6, 64, graph, 200, !graph);
   time_step("hrm-27m", 900, 12, 96, true, 20, true);
 }

@@ -61,7 +61,7 @@ inline constexpr const char* kSummaryHelp = "Print the summary as JSON.";
 struct CommonOptions {
   int threads = 0;  // 0: what OpenMP finds
   std::string device_name = "cpu";
-  bool tf32 = false;
+  bool tf32 = false, tune = false;
   void add(Command command);
   void add_threads(Command command);  // --threads alone
   void apply() const;                 // checks them, sets the number of threads, opens the GPU

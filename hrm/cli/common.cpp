@@ -63,14 +63,21 @@ void CommonOptions::add(Command command) {
   command.flag("--tf32", tf32,
                "On a GPU: multiply f32 matrices on the tensor cores, which round the operands to "
                "10 bits.");
+  command.flag("--tune", tune,
+               "On a GPU: try several algorithms for each large matrix product when it first "
+               "occurs, and keep the fastest. Two runs may then differ in the last digits; a "
+               "resumed run goes on with those of its checkpoint.");
 }
 
 void CommonOptions::apply() const {
   if (threads > 0) omp_set_num_threads(threads);
   HRM_CHECK(!tf32 || device() == Device::cuda,
             "[device] --tf32 is of a GPU's tensor cores. HINT: --device cuda, or leave it out");
+  HRM_CHECK(!tune || device() == Device::cuda,
+            "[device] --tune is for a GPU. HINT: --device cuda, or leave it out");
   runtime::require_device(device());
   runtime::set_tf32(device(), tf32);
+  runtime::set_product_tuning(device(), tune);
 }
 
 namespace {

@@ -14,6 +14,11 @@ void gemm_reference(const Gemm& g, const Context& context);
 // our own product does not have it.
 void set_tf32(bool on);
 
+// Whether a large product is tuned (see tune_gemm) when its shape first occurs, with the operands
+// that it has then, but not in a recording. Off by default: what is fastest differs from run to
+// run, and with it the last bits. Forgets the algorithms chosen so far, not those that were loaded.
+void set_gemm_tuning(bool on);
+
 // The algorithm of every shape so far, as text: library and GPU, then a line for each. Loading it
 // makes later products use the same ones, so that a resumed run repeats bit for bit; false if it
 // was made by another library version or GPU. Empty and false with our own product, which has only
@@ -22,7 +27,8 @@ std::string gemm_plans();
 bool load_gemm_plans(const std::string& text);
 
 // Times up to `most` algorithms for this product (medians of `repeats`, in microseconds; infinite
-// if it fails) and keeps the fastest for its shape. C is read, never written.
+// if it fails) and keeps the fastest for its shape. C is read, never written. Without memory for
+// the sums none is tried.
 struct GemmTuning {
   double first_us = 0, best_us = 0;
   int best = 0, tried = 0;

@@ -23,6 +23,8 @@ namespace {
 constexpr int kAlignment = 256;
 // What splits over k may use; cuBLASLt's default is nothing.
 constexpr size_t kWorkspace = size_t{192} << 20;
+// Algorithms that are tried for a product, and how often: a large one takes about 50 ms.
+constexpr int kTuningMost = 32, kTuningRepeats = 7;
 
 void check(cublasStatus_t status, const char* what) {
   HRM_CHECK(status == CUBLAS_STATUS_SUCCESS, "[gemm] cuBLASLt, ", what, ": ",
@@ -40,6 +42,7 @@ cublasLtHandle_t handle() {
 }
 
 bool tf32 = false;
+bool tuning = false;
 
 // The product as cuBLASLt sees it, columns first: C' [n, m] = op(B') op(A').
 struct Shape {
@@ -236,6 +239,21 @@ const Plan& plan_of(const Gemm& g) {
   return at->second;
 }
 
+bool recording() {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  cudaStreamIsCapturing(static_cast<cudaStream_t>(stream()), &status);
+  return status != cudaStreamCaptureStatusNone;
+}
+
+// Whether the product is to be tuned first: large, of a new shape, and not one whose algorithm a
+// checkpoint brought.
+bool wants_tuning(const Gemm& g) {
+  constexpr double kLarge = 1e9;  // operations; smaller ones take microseconds in any case
+  if (!tuning || 2.0 * static_cast<double>(g.m * g.n * g.k * g.batch) < kLarge) return false;
+  const Shape s = shape_of(g);
+  return !plans.contains(s) && !stored.contains(s.text()) && !recording();
+}
+
 // Whether a matrix lies as cuBLASLt wants it: rows (or columns) that are dense and do not overlap.
 // A repeated one, with a stride of 0, does not.
 bool lies_well(int64_t rows, int64_t columns, int64_t row_stride, int64_t column_stride) {
@@ -259,12 +277,18 @@ std::string library() {
 void gemm(const Gemm& g, const Context& context) {
   if (g.m == 0 || g.n == 0 || g.batch == 0) return;
   if (!fits(g)) return gemm_reference(g, context);
+  if (wants_tuning(g)) tune_gemm(g, kTuningMost, kTuningRepeats);
   const Plan& plan = plan_of(g);
   if (!plan.usable) return gemm_reference(g, context);
   run(plan, g, plan.algorithm, g.c, context);
 }
 
 void set_tf32(bool on) { tf32 = on; }
+
+void set_gemm_tuning(bool on) {
+  tuning = on;
+  plans.clear();
+}
 
 std::string gemm_plans() {
   std::string text = library() + "\n";
@@ -321,7 +345,7 @@ GemmTuning tune_gemm(const Gemm& g, int most, int repeats) {
   // Sums of candidates go elsewhere: C is read again by the next.
   const size_t bytes = static_cast<size_t>(g.batch * g.c_batch + g.m * g.c_row) * size_of(g.c_type);
   const std::unique_ptr<void, void (*)(void*)> d(allocate(bytes), release);
-  HRM_CHECK(d, "[gemm] out of memory for the sums of candidates");
+  if (!d) return {};
   GemmTuning result;
   result.best_us = INFINITY;
   for (size_t i = 0; i < all.size(); ++i) {

@@ -92,6 +92,7 @@ void gemm_reference(const Gemm& g, const Context& context) {
 #ifndef HRM_CUBLASLT
 void gemm(const Gemm& g, const Context& context) { gemm_reference(g, context); }
 void set_tf32(bool) {}
+void set_gemm_tuning(bool) {}
 std::string gemm_plans() { return ""; }
 bool load_gemm_plans(const std::string&) { return false; }
 GemmTuning tune_gemm(const Gemm&, int, int) { return {}; }

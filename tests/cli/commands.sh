@@ -949,6 +949,7 @@ bad "a data set below a folder whose name is no text" "is not UTF-8 text" last_l
   cd \$'w\\xff' && '$hrm' train --preset sudoku4 --data d4 --run x ${tiny[*]}"
 ok "a run whose name is no text" "run folder" "$hrm" train --data d4 --run $'r\xff' --steps 1 "${tiny[@]}"
 bad "--tf32 on a CPU" "HINT: --device cuda, or leave it out" "$hrm" train --data d4 --run x --tf32
+bad "--tune on a CPU" "HINT: --device cuda, or leave it out" "$hrm" train --data d4 --run x --tune
 bad "--no-cuda-graph on a CPU" "HINT: --device cuda, or leave it out" "$hrm" train --data d4 --run x --no-cuda-graph
 bad "arc show: two sources" "HINT: leave one of them out" "$hrm" arc show e1 --from arc --data da
 bad "arc: no hidden commands" "needs a command: predict, score, show or farm" "$hrm" arc

@@ -115,6 +115,42 @@ TEST_CASE("what tuning found serves a product whose batch has one element") {
   CHECK(device().algorithms == std::vector<int>{1});
 }
 
+TEST_CASE("a large product is tuned when its shape first occurs, if that is asked for") {
+  stand_in::Candidate fast;
+  fast.seconds = 5e-5;
+  const auto asked = [](int64_t side) {
+    Gemm g = dense_product(side, side, side);
+    device().algorithms.clear();
+    cuda::gemm(g, kContext);
+    return device().algorithms;
+  };
+  const std::vector<int> first{0}, second{1};
+  begin({{}, fast});
+  cuda::set_gemm_tuning(false);
+  CHECK(asked(800) == first);
+  cuda::set_gemm_tuning(true);
+  CHECK(asked(200) == first);
+  const std::vector<int> tuned = asked(800);
+  CHECK(tuned.size() > 10);
+  CHECK(tuned.back() == 1);
+  CHECK(asked(800) == second);
+  // A run that is resumed has it from the checkpoint.
+  const std::string plans = cuda::gemm_plans();
+  cuda::set_gemm_tuning(false);
+  CHECK(asked(800) == first);
+  CHECK(cuda::load_gemm_plans(plans));
+  CHECK(asked(800) == second);
+  cuda::set_gemm_tuning(true);
+  CHECK(asked(800) == second);
+  // Nothing can be timed in a recording.
+  cuda::Graph graph;
+  Gemm g = dense_product(804, 804, 804);
+  graph.record([&] { cuda::gemm(g, kContext); });
+  CHECK(device().graph.size() == 1);
+  CHECK(device().violations.empty());
+  cuda::set_gemm_tuning(false);
+}
+
 TEST_CASE("the heuristics hear the alignment that the operands have") {
   begin();
   Gemm g = dense_product(24, 24, 24);

@@ -154,8 +154,9 @@ TEST_CASE("the nodes of recorded steps are those of the list") {
   const fs::path list = "tests/cuda/host_side/steps.txt";
   const fs::path now = fs::read_symlink("/proc/self/exe").string() + ".steps";
   std::ofstream(now) << found.str();
-  CHECK_MESSAGE(found.str() == read(list), "the recorded steps have changed. Look at:  diff ",
-                list.string(), " ", fs::relative(now).string(),
+  const bool same = found.str() == read(list);
+  CHECK_MESSAGE(same, "the recorded steps have changed. Look at:  diff ", list.string(), " ",
+                fs::relative(now).string(),
                 "  and copy the new list there if it is what you meant.");
 }
 
