@@ -69,6 +69,9 @@ HRM_KERNEL(where, (DType t, void* y, const uint8_t* condition, const void* a, co
 // y[i] = scale * x[i] + shift (n contiguous elements; y may be x).
 HRM_KERNEL(affine,
            (DType t, void* y, const void* x, int64_t n, double scale, double shift, const Context&))
+// y[i] = a[i] + (b[i] + c[i]), n contiguous elements, both sums rounded to t.
+HRM_KERNEL(add3, (DType t, void* y, const void* a, const void* b, const void* c, int64_t n,
+                  const Context&))
 // y[i] += alpha * x[i] (n contiguous elements).
 HRM_KERNEL(axpy, (DType t, void* y, const void* x, int64_t n, double alpha, const Context&))
 // y[i] = value.

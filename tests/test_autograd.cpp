@@ -140,6 +140,7 @@ TEST_CASE("an operation is one node, also of operands that lie across") {
   const Tensor labels = zeros({4}, DType::i32), batch = select(expand(x, {2, 1, 4, 6}), 1, 0);
   one_node("exp", [&] { return exp(x); });
   one_node("add", [&] { return x + x; });
+  one_node("add3", [&] { return add3(x, x, x); });
   one_node("affine", [&] { return x * 2.0; });
   one_node("sum", [&] { return sum(x); });
   one_node("sum of a dimension", [&] { return sum(x, 0); });

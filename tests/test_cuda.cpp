@@ -292,6 +292,22 @@ TEST_CASE("cuda: strided copies, of packs of sixteen bytes and of what is not ma
   }
 }
 
+TEST_CASE("cuda: a sum of three has the bits of two sums, aligned to sixteen bytes or not") {
+  Random random(4);
+  const Tensor numbers = random.normal({3, 1001}, 1);
+  for (const DType t : {DType::bf16, DType::f32, DType::f64})
+    for (const int64_t begin : {0, 1}) {
+      const auto part = [&](const Tensor& of, int64_t row) {
+        return of.sliced(0, row, row + 1).view({-1}).sliced(0, begin, 1001);
+      };
+      const Tensor host = numbers.to(t), device = numbers.to(t).to(Device::cuda);
+      const Tensor want = part(host, 0) + (part(host, 1) + part(host, 2));
+      CHECK(add3(part(host, 0), part(host, 1), part(host, 2)).to_vector() == want.to_vector());
+      CHECK(add3(part(device, 0), part(device, 1), part(device, 2)).to_vector() ==
+            want.to_vector());
+    }
+}
+
 TEST_CASE("cuda: swiglu in bf16, whose exp and division are approximate, is off by two roundings") {
   // Gates from -100 to 100 and what is not finite, in rows of whole packs and others. Below -87 the
   // sigmoid is less than 2^-126, and zero on a GPU.

@@ -264,6 +264,17 @@ std::vector<Listed> arithmetic() {
   const auto recorded = Treats::recorded;
   return {
       {"add(const Tensor& a, const Tensor& b)", recorded, both(add)},
+      {"add3(const Tensor& a, const Tensor& b, const Tensor& c)",
+       recorded,
+       {[](const Tensor& x) {
+          return add3(x, constant({2, 6}), constant({2, 6}));
+        },
+        [](const Tensor& x) {
+          return add3(constant({2, 6}), x, constant({2, 6}));
+        },
+        [](const Tensor& x) {
+          return add3(constant({2, 6}), constant({2, 6}), x);
+        }}},
       {"sub(const Tensor& a, const Tensor& b)", recorded, both(sub)},
       {"mul(const Tensor& a, const Tensor& b)", recorded, both(mul)},
       {"div(const Tensor& a, const Tensor& b)", recorded, both(div)},

@@ -1,5 +1,7 @@
 #include "autograd/ops/arithmetic.h"
 
+#include "autograd/grad_mode.h"
+
 namespace hrm {
 namespace {
 
@@ -20,6 +22,21 @@ Tensor add(const Tensor& a, const Tensor& b) {
                 [sa = a.shape(), sb = b.shape()](const Saved&, const Tensor& dy) {
                   return Tensors{dy.summed_to(sa), dy.summed_to(sb)};
                 });
+}
+
+Tensor add3(const Tensor& a, const Tensor& b, const Tensor& c) {
+  if (!fusion_enabled()) return a + (b + c);
+  HRM_CHECK(a.shape() == b.shape() && b.shape() == c.shape() && a.dtype() == b.dtype() &&
+                b.dtype() == c.dtype(),
+            "[add3] operands must have one shape and dtype, got ", a.dtype(), a.shape(), ", ",
+            b.dtype(), b.shape(), " and ", c.dtype(), c.shape());
+  check_same_device("add3", {&a, &b, &c});
+  const Tensor p = dense(a), q = dense(b), r = dense(c);
+  Tensor y = empty_like(p);
+  HRM_DISPATCH(add3, y.context(), y.dtype(), y.data(), p.data(), q.data(), r.data(), y.numel());
+  return record("add3", y, {a, b, c}, {}, [](const Saved&, const Tensor& dy) {
+    return Tensors{dy, dy, dy};
+  });
 }
 
 Tensor sub(const Tensor& a, const Tensor& b) {

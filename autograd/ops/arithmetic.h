@@ -12,6 +12,8 @@
 namespace hrm {
 
 Tensor add(const Tensor& a, const Tensor& b);
+// a + (b + c) in one pass, all of one shape and dtype.
+Tensor add3(const Tensor& a, const Tensor& b, const Tensor& c);
 Tensor sub(const Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
 Tensor div(const Tensor& a, const Tensor& b);

@@ -174,7 +174,7 @@ Recurrence Model::recurrence() const {
     const RopeTables* tables = rope_ ? &*rope_ : nullptr;
     const ReasoningModule& net = network(level);
     if (config_.levels == Levels::single) return {net.forward(s.z_H + x, tables), {}};
-    if (level == Level::L) return {s.z_H, net.forward(s.z_L + (s.z_H + x), tables)};
+    if (level == Level::L) return {s.z_H, net.forward(add3(s.z_L, s.z_H, x), tables)};
     return {net.forward(s.z_H + s.z_L, tables), s.z_L};
   };
   r.weights = [this](Level level) {

@@ -160,6 +160,22 @@ void axpy(DType t, void* y, const void* x, int64_t n, double alpha, const Contex
   });
 }
 
+void add3(DType t, void* y, const void* a, const void* b, const void* c, int64_t n,
+          const Context&) {
+  visit_float(t, [&]<class T>() {
+    using A = arithmetic<T>;
+    T* out = static_cast<T*>(y);
+    const T *p = static_cast<const T*>(a), *q = static_cast<const T*>(b),
+            *r = static_cast<const T*>(c);
+    parallel_chunks(n, [&](int64_t begin, int64_t end) {
+#pragma omp simd
+      for (int64_t i = begin; i < end; ++i)
+        assign(out[i],
+               static_cast<A>(p[i]) + rounded<T>(static_cast<A>(q[i]) + static_cast<A>(r[i])));
+    });
+  });
+}
+
 void fill(DType t, void* y, int64_t n, double value, const Context&) {
   visit_any(t, [&]<class T>() {
     const T v = static_cast<T>(static_cast<Working<T>>(value));

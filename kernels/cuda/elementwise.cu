@@ -80,15 +80,34 @@ __global__ void map_kernel(T* y, const T* a, const T* b, int64_t n, int64_t pack
   }
 }
 
+// Whether packs of sixteen bytes can be read or written there.
+bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
+
 template <class T, class F>
 void map(T* y, const T* a, const T* b, int64_t n, const F& f, const Context& context) {
   if (n == 0) return;
-  const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
   constexpr int64_t kSize = 16 / sizeof(T);
   const bool pack = !std::is_integral_v<T> && aligned(y) && aligned(a) && aligned(b);
   const int64_t packs = pack ? n / kSize : 0;
   gpu::launch<map_kernel<T, F>>(gpu::blocks_for(pack ? packs + 1 : n, kBlock), dim3(kBlock), 0,
                                 context, y, a, b, n, packs, f);
+}
+
+// y[i] = a[i] + (b[i] + c[i]), the first `packs` sixteen bytes at a time.
+template <class T>
+__global__ void add3_kernel(T* y, const T* a, const T* b, const T* c, int64_t n, int64_t packs) {
+  constexpr int kSize = gpu::Pack<T>::kSize;
+  for (int64_t i = gpu::first(); i < packs; i += gpu::stride()) {
+    gpu::Pack<T> p, q, r;
+    p.read(a + i * kSize);
+    q.read(b + i * kSize);
+    r.read(c + i * kSize);
+    GPU_UNROLL
+    for (int k = 0; k < kSize; ++k) p.v[k] += gpu::rounded<T>(q.v[k] + r.v[k]);
+    p.write(y + i * kSize);
+  }
+  for (int64_t i = packs * kSize + gpu::first(); i < n; i += gpu::stride())
+    gpu::store(y[i], gpu::load(a[i]) + gpu::rounded<T>(gpu::load(b[i]) + gpu::load(c[i])));
 }
 
 // Where element i of the result lies in each of `count` operands.
@@ -244,6 +263,18 @@ void affine(DType t, void* y, const void* x, int64_t n, double scale, double shi
   visit_any(t, [&]<class T>() {
     map(static_cast<T*>(y), static_cast<const T*>(x), static_cast<const T*>(nullptr), n,
         Affine{scale, shift}, context);
+  });
+}
+
+void add3(DType t, void* y, const void* a, const void* b, const void* c, int64_t n,
+          const Context& context) {
+  if (n == 0) return;
+  visit_float(t, [&]<class T>() {
+    const bool pack = aligned(y) && aligned(a) && aligned(b) && aligned(c);
+    const int64_t packs = pack ? n / gpu::Pack<T>::kSize : 0;
+    gpu::launch<add3_kernel<T>>(gpu::blocks_for(pack ? packs + 1 : n, kBlock), dim3(kBlock), 0,
+                                context, static_cast<T*>(y), static_cast<const T*>(a),
+                                static_cast<const T*>(b), static_cast<const T*>(c), n, packs);
   });
 }
 

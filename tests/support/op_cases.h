@@ -119,6 +119,12 @@ inline const std::vector<OpCase>& op_cases() {
     binary_case("mul both broadcast", {5, 1, 7}, {3, 1}, mul);
     binary_case("div scalar", {3, 5}, {}, div);
     binary_case("maximum", {4, 9}, {9}, maximum);
+    all.push_back(
+        {"add3",
+         [](R r) {
+           return Tensors{variable(r, {5, 33}), variable(r, {5, 33}), variable(r, {5, 33})};
+         },
+         [](const Tensors& in) { return Tensors{add3(in[0], in[1], in[2])}; }, true});
     all.push_back({"affine",
                    [](R r) {
                      return Tensors{variable(r, {7, 3})};
