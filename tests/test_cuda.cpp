@@ -9,6 +9,7 @@
 #include "autograd/gradcheck.h"
 #include "kernels/act.h"
 #include "kernels/attention.h"
+#include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/embedding.h"
 #include "kernels/gemm.h"
@@ -385,6 +386,50 @@ TEST_CASE("cuda: gemm equals the CPU's for odd sizes, transposes, beta and dtype
                                                       : 8e-3),
                           m, "x", n, "x", k, " ta ", ta, " tb ", tb, " beta ", beta, " ", t, " ",
                           ct);
+          }
+}
+
+TEST_CASE("cuda: a product of padded operands has the same bits") {
+  const auto product = [](const Gemm& g, const Context& context) {
+    // What cuBLASLt is fed: rows of whole units of sixteen bytes.
+    CHECK((g.a_col == 1 ? g.k : g.m) % 8 == 0);
+    CHECK((g.b_col == 1 ? g.n : g.k) % 8 == 0);
+    CHECK((g.a_col == 1 ? g.a_row : g.a_col) % 8 == 0);
+    CHECK((g.b_col == 1 ? g.b_row : g.b_col) % 8 == 0);
+    cuda::gemm_reference(g, context);
+  };
+  Random random(5);
+  for (const auto& [m, n, k] : {std::tuple{24, 11, 16}, {11, 16, 24}, {16, 24, 11}, {19, 3, 45}})
+    for (const bool ta : {false, true})
+      for (const bool tb : {false, true})
+        for (const DType ct : {DType::bf16, DType::f32})
+          for (const int start : {0, 1, 2}) {  // from nothing, from C, from another matrix
+            const auto matrix = [&](int64_t rows, int64_t columns, DType t) {
+              return random.normal({rows, columns}, 1, t, Device::cuda);
+            };
+            const Tensor a = ta ? matrix(k, m, DType::bf16) : matrix(m, k, DType::bf16);
+            const Tensor b = tb ? matrix(n, k, DType::bf16) : matrix(k, n, DType::bf16);
+            const Tensor c = matrix(m, n, ct), padded = c.clone(), add = matrix(m, n, ct);
+            Gemm g;
+            g.type = DType::bf16;
+            g.c_type = ct;
+            g.m = m;
+            g.n = n;
+            g.k = k;
+            g.a = a.data();
+            g.b = b.data();
+            (ta ? g.a_col : g.a_row) = ta ? m : k;
+            (ta ? g.a_row : g.a_col) = 1;
+            (tb ? g.b_col : g.b_row) = tb ? k : n;
+            (tb ? g.b_row : g.b_col) = 1;
+            g.c = c.data();
+            g.c_row = n;
+            g.beta = start == 0 ? 0 : 1;
+            g.add = start == 2 ? add.data() : nullptr;
+            cuda::gemm_reference(g, kCuda);
+            g.c = padded.data();
+            cuda::gemm_padded(g, kCuda, product);
+            CHECK(padded.to_vector() == c.to_vector());
           }
 }
 

@@ -10,6 +10,15 @@ namespace hrm::cuda {
 // Any layout, f32, f64 and bf16 (into bf16 or f32).
 void gemm_reference(const Gemm& g, const Context& context);
 
+// What a product may use of the device's common workspace.
+inline constexpr size_t kGemmWorkspace = size_t{192} << 20;
+
+// Whether a large product of bf16 has rows that are not whole units of sixteen bytes, and the
+// product of copies that have, by `product`: its sums go on over zeros.
+bool wants_padding(const Gemm& g);
+void gemm_padded(const Gemm& g, const Context& context,
+                 void (*product)(const Gemm&, const Context&));
+
 // f32 products on the tensor cores, with operands rounded to 10 bits of mantissa. Off by default;
 // our own product does not have it.
 void set_tf32(bool on);

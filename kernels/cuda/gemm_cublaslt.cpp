@@ -21,8 +21,6 @@ namespace {
 
 // The alignment that cuBLASLt takes for granted where nothing is said; the allocator's.
 constexpr int kAlignment = 256;
-// What splits over k may use; cuBLASLt's default is nothing.
-constexpr size_t kWorkspace = size_t{192} << 20;
 // Algorithms that are tried for a product, and how often: a large one takes about 50 ms.
 constexpr int kTuningMost = 32, kTuningRepeats = 7;
 
@@ -164,7 +162,8 @@ std::vector<cublasLtMatmulHeuristicResult_t> candidates(const Plan& plan, const 
     check(cublasLtMatmulPreferenceSetAttribute(preference, what, &value, sizeof value),
           "set a preference");
   };
-  set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspace);
+  // What splits over k may use; cuBLASLt's default is nothing.
+  set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kGemmWorkspace);
   // Partial sums stay in the type of the computation.
   set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
       static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
@@ -210,7 +209,7 @@ Plan make_plan(const Shape& s) {
     if (from_hex(at->second, plan.algorithm) &&
         cublasLtMatmulAlgoCheck(handle(), plan.operation, plan.b, plan.a, plan.c, plan.c,
                                 &plan.algorithm, &checked) == CUBLAS_STATUS_SUCCESS &&
-        checked.workspaceSize <= kWorkspace)
+        checked.workspaceSize <= kGemmWorkspace)
       return plan;
   }
   const auto found = candidates(plan, s, 1);
@@ -226,8 +225,8 @@ void run(const Plan& plan, const Gemm& g, const cublasLtMatmulAlgo_t& algorithm,
   const bool wide = g.type == DType::f64;
   check(cublasLtMatmul(handle(), plan.operation, wide ? static_cast<const void*>(&one) : &one_f,
                        g.b, plan.b, g.a, plan.a, wide ? static_cast<const void*>(&beta) : &beta_f,
-                       g.add ? g.add : g.c, plan.c, d, plan.c, &algorithm, workspace(kWorkspace),
-                       kWorkspace,
+                       g.add ? g.add : g.c, plan.c, d, plan.c, &algorithm,
+                       workspace(kGemmWorkspace), kGemmWorkspace,
                        static_cast<cudaStream_t>(context.stream ? context.stream : stream())),
         "multiply");
 }
@@ -272,15 +271,21 @@ std::string library() {
   return "cublasLt " + std::to_string(cublasLtGetVersion()) + " on " + device_name();
 }
 
+// Of operands that fit.
+void multiply(const Gemm& g, const Context& context) {
+  if (wants_tuning(g)) tune_gemm(g, kTuningMost, kTuningRepeats);
+  const Plan& plan = plan_of(g);
+  if (!plan.usable) return gemm_reference(g, context);
+  run(plan, g, plan.algorithm, g.c, context);
+}
+
 }  // namespace
 
 void gemm(const Gemm& g, const Context& context) {
   if (g.m == 0 || g.n == 0 || g.batch == 0) return;
   if (!fits(g)) return gemm_reference(g, context);
-  if (wants_tuning(g)) tune_gemm(g, kTuningMost, kTuningRepeats);
-  const Plan& plan = plan_of(g);
-  if (!plan.usable) return gemm_reference(g, context);
-  run(plan, g, plan.algorithm, g.c, context);
+  if (wants_padding(g)) return gemm_padded(g, context, multiply);
+  multiply(g, context);
 }
 
 void set_tf32(bool on) { tf32 = on; }
