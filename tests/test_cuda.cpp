@@ -290,6 +290,16 @@ TEST_CASE("cuda: strided copies, of packs of sixteen bytes and of what is not ma
     CHECK(device.view({3, 5, 1, 48}).expanded(wide).clone().to_vector() ==
           host.view({3, 5, 1, 48}).expanded(wide).clone().to_vector());
     CHECK(device.sliced(1, 1, 4).clone().to_vector() == host.sliced(1, 1, 4).clone().to_vector());
+    // Transposed matrices of several tiles, and parts of them.
+    const Tensor large = random.normal({2, 70, 133}, 9).to(t), there = large.to(Device::cuda);
+    const auto part = [](const Tensor& of) { return of.sliced(1, 2, 67).sliced(2, 5, 130); };
+    CHECK(there.transposed(1, 2).clone().to_vector() == large.transposed(1, 2).clone().to_vector());
+    CHECK(part(there).transposed(1, 2).clone().to_vector() ==
+          part(large).transposed(1, 2).clone().to_vector());
+    Tensor target = zeros({2, 140, 70}, t, Device::cuda), host_target = zeros({2, 140, 70}, t);
+    target.sliced(1, 3, 136).copy_from(there.transposed(1, 2));
+    host_target.sliced(1, 3, 136).copy_from(large.transposed(1, 2));
+    CHECK(target.to_vector() == host_target.to_vector());
   }
 }
 

@@ -171,6 +171,56 @@ __global__ void copy_kernel(T* y, const T* x, Layout layout, int64_t n) {
   }
 }
 
+// A copy of matrices y[b][row][column], where x lies by columns: its rows are side by side.
+struct Transposition {
+  int64_t batch = 1, rows = 0, columns = 0;
+  int64_t y_batch = 0, y_row = 0;     // strides of y, whose columns are side by side
+  int64_t x_batch = 0, x_column = 0;  // of x
+};
+
+// A tile a block, through shared memory, so that both sides are touched in whole lines. The rows of
+// the tile are a little longer than it needs, so that a column of it lies in different banks.
+constexpr int kTile = 64;
+template <class T>
+__global__ void transpose_kernel(T* y, const T* x, Transposition t) {
+  constexpr int kSpare = sizeof(T) < 4 ? static_cast<int>(4 / sizeof(T)) : 1;
+  GPU_SHARED(tile, T[kTile][kTile + kSpare]);
+  const int64_t column = static_cast<int64_t>(blockIdx.x) * kTile;
+  const int64_t row = static_cast<int64_t>(blockIdx.y) * kTile;
+  y += blockIdx.z * t.y_batch + row * t.y_row + column;
+  x += blockIdx.z * t.x_batch + row + column * t.x_column;
+  const int64_t rows = t.rows - row, columns = t.columns - column;
+  GPU_UNROLL
+  for (int c = gpu::warp(); c < kTile; c += kBlock / gpu::kWarp) GPU_UNROLL
+  for (int r = gpu::lane(); r < kTile; r += gpu::kWarp)
+    if (r < rows && c < columns) tile[c][r] = x[r + c * t.x_column];
+  __syncthreads();
+  GPU_UNROLL
+  for (int r = gpu::warp(); r < kTile; r += kBlock / gpu::kWarp) GPU_UNROLL
+  for (int c = gpu::lane(); c < kTile; c += gpu::kWarp)
+    if (r < rows && c < columns) y[r * t.y_row + c] = tile[c][r];
+}
+
+// True if a copy is of that kind, and of more than a few rows and columns.
+bool transposes(const Layout& l, Transposition& t) {
+  constexpr int64_t kFew = 8, kGridAtMost = 65535;
+  const int last = l.ndim - 1;
+  if (last != 1 && last != 2) return false;
+  const int64_t *y = l.strides[0], *x = l.strides[1];
+  if (y[last] != 1 || x[last - 1] != 1) return false;
+  t.rows = l.shape[last - 1];
+  t.columns = l.shape[last];
+  t.y_row = y[last - 1];
+  t.x_column = x[last];
+  if (last == 2) {
+    t.batch = l.shape[0];
+    t.y_batch = y[0];
+    t.x_batch = x[0];
+  }
+  return t.rows >= kFew && t.columns >= kFew && t.batch <= kGridAtMost &&
+         t.rows <= kGridAtMost * kTile;
+}
+
 // True if the operands [0, count) of a simplified layout are dense.
 bool dense(const Layout& l, int count) {
   bool all = l.ndim == 1;
@@ -203,6 +253,16 @@ void copy_elements(void* y, const void* x, const Layout& layout, const Context& 
   const int64_t n = layout.count();
   gpu::launch<copy_kernel<T, Index>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context,
                                      static_cast<T*>(y), static_cast<const T*>(x), layout, n);
+}
+
+void transpose(DType t, void* y, const void* x, const Transposition& across,
+               const Context& context) {
+  const auto tiles = [](int64_t n) { return static_cast<unsigned>((n + kTile - 1) / kTile); };
+  const dim3 grid(tiles(across.columns), tiles(across.rows), static_cast<unsigned>(across.batch));
+  visit_any(t, [&]<class T>() {
+    gpu::launch<transpose_kernel<T>>(grid, dim3(kBlock), 0, context, static_cast<T*>(y),
+                                     static_cast<const T*>(x), across);
+  });
 }
 
 }  // namespace
@@ -299,6 +359,7 @@ void copy_strided(DType t, void* y, const void* x, const Layout& layout, const C
   if (n == 0) return;
   Layout l = simplified(layout);
   if (dense(l, 2)) return copy(y, x, static_cast<size_t>(n) * size_of(t), Copy::within, context);
+  if (Transposition across; transposes(l, across)) return transpose(t, y, x, across, context);
   if (in_packs(l, size_of(t), y, x)) return copy_elements<uint4, uint32_t>(y, x, l, context);
   visit_any(t, [&]<class T>() { copy_elements<T>(y, x, l, context); });
 }
