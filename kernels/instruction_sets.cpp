@@ -208,6 +208,7 @@ std::vector<InstructionSet> instruction_sets() {
 #include "kernels/elementwise.h"
 #include "kernels/embedding.h"
 #include "kernels/gemm.h"
+#include "kernels/layer_norm.h"
 #include "kernels/loss.h"
 #include "kernels/optimizer.h"
 #include "kernels/random.h"

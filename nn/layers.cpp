@@ -40,6 +40,19 @@ void Linear::prepare() const {
   if (weight.value.device() == Device::cpu) packed_->get(weight.compute());
 }
 
+LayerNorm::LayerNorm(int64_t size, const LayerOptions& options, double eps) : eps_(eps) {
+  // Read in the type of the masters: no copy.
+  const DType master = accumulate_type(options.dtype);
+  weight = Parameter::make(full({size}, 1, master, options.device), master);
+  bias = Parameter::make(zeros({size}, master, options.device), master);
+  add_parameter("weight", &weight);
+  add_parameter("bias", &bias);
+}
+
+Tensor LayerNorm::forward(const Tensor& x) const {
+  return layer_norm(x, weight.value, bias.value, eps_);
+}
+
 Embedding::Embedding(int64_t count, int64_t dim, double std, const LayerOptions& options)
     : weight(Parameter::make(initial_weight({count, dim}, std, options), options.dtype)) {
   add_parameter("embedding_weight", &weight);
@@ -62,9 +75,9 @@ Tensor SparseEmbedding::rows(const Tensor& ids, bool training) const {
   return rows;
 }
 
-Attention::Attention(int64_t hidden, int64_t heads, const LayerOptions& options)
-    : qkv_proj(hidden, 3 * heads * (hidden / heads), false, options),
-      o_proj(heads * (hidden / heads), hidden, false, options),
+Attention::Attention(int64_t hidden, int64_t heads, const LayerOptions& options, bool bias)
+    : qkv_proj(hidden, 3 * heads * (hidden / heads), bias, options),
+      o_proj(heads * (hidden / heads), hidden, bias, options),
       heads_(heads) {
   add_module("qkv_proj", &qkv_proj);
   add_module("o_proj", &o_proj);

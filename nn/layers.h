@@ -43,6 +43,18 @@ class Linear : public Module {
   std::shared_ptr<PackedWeight> packed_ = std::make_shared<PackedWeight>();
 };
 
+// Layer normalisation over the last dimension. The weight starts as ones, the bias as zeros.
+class LayerNorm : public Module {
+ public:
+  LayerNorm(int64_t size, const LayerOptions& options, double eps = 1e-5);
+  Tensor forward(const Tensor& x) const;  // [..., size]
+
+  Parameter weight, bias;  // [size]
+
+ private:
+  double eps_;
+};
+
 // Rows of a trainable table, multiplied by `scale`. Table: truncated normal, std as given.
 class Embedding : public Module {
  public:
@@ -63,10 +75,11 @@ class SparseEmbedding : public Module {
   Tensor weights;  // [count, dim]
 };
 
-// Multi-head self-attention without causal mask or bias: qkv_proj, rotary embedding, o_proj.
+// Multi-head self-attention without causal mask: qkv_proj, rotary embedding, o_proj. The two
+// projections have a bias if that is asked for; HRM's have none.
 class Attention : public Module {
  public:
-  Attention(int64_t hidden, int64_t heads, const LayerOptions& options);
+  Attention(int64_t hidden, int64_t heads, const LayerOptions& options, bool bias = false);
   // [batch, seq, hidden] and position 0 of it, [batch, 1, hidden]; a residual is added.
   Tensor forward(const Tensor& x, const RopeTables* tables, const Tensor& residual = {}) const;
   Tensor forward_first(const Tensor& x, const RopeTables* tables,

@@ -156,6 +156,9 @@ TEST_CASE("an operation is one node, also of operands that lie across") {
   one_node("swiglu", [&] { return swiglu(x); });
   one_node("rms_norm", [&] { return rms_norm(x); });
   one_node("add_rms_norm", [&] { return add_rms_norm(x, x); });
+  const Tensor weight = ones({6}, DType::f64).set_requires_grad();
+  layer_norm(x, weight, weight);  // as above
+  one_node("layer_norm", [&] { return layer_norm(x, weight, weight); });
   one_node("attention", [&] { return attention(batch, 1, nullptr); });
   one_node("embedding", [&] { return embedding(x, labels); });
   one_node("cross_entropy",

@@ -13,6 +13,7 @@
 #include "kernels/cuda/runtime.h"
 #include "kernels/embedding.h"
 #include "kernels/gemm.h"
+#include "kernels/layer_norm.h"
 #include "kernels/optimizer.h"
 #include "kernels/reduce.h"
 #include "kernels/rms_norm.h"
@@ -499,6 +500,33 @@ TEST_CASE("cuda: rms_norm of every width, with and without a residual") {
             {&y, &rstd, &dx});
         CHECK_MESSAGE(error < (t == DType::bf16 ? 0.02 : 2e-6), cols, " ", t);
       }
+}
+
+TEST_CASE("cuda: layer_norm of every width, and over many rows") {
+  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{3, 1},
+                                   {5, 33},
+                                   {7, 128},
+                                   {2, 200},
+                                   {3, 512},
+                                   {2, 700},
+                                   {600, 40}})
+    for (const DType t : {DType::f32, DType::bf16}) {
+      Random random(cols);
+      Tensor x = random.normal({rows, cols}, 1, t), dy = random.normal({rows, cols}, 1, t);
+      Tensor weight = random.normal({cols}, 1), bias = random.normal({cols}, 1);
+      Tensor y = empty_like(x), mean = empty({rows}, DType::f32), rstd = empty_like(mean);
+      Tensor dx = empty_like(x), dweight = empty_like(weight), dbias = empty_like(weight);
+      const double error = cpu_against_cuda(
+          [&, rows = rows, cols = cols, t = t](const Context& context, const Place& at) {
+            HRM_DISPATCH(layer_norm, context, t, at(y).data(), at(mean).data(), at(rstd).data(),
+                         at(x).data(), at(weight).data(), at(bias).data(), rows, cols, 1e-5);
+            HRM_DISPATCH(layer_norm_backward, context, t, at(dx).data(), at(dweight).data(),
+                         at(dbias).data(), at(dy).data(), at(x).data(), at(mean).data(),
+                         at(rstd).data(), at(weight).data(), rows, cols);
+          },
+          {&y, &mean, &rstd, &dx, &dweight, &dbias});
+      CHECK_MESSAGE(error < (t == DType::bf16 ? 0.02 : 2e-5), rows, " x ", cols, " ", t);
+    }
 }
 
 TEST_CASE("cuda: sums over rows, columns and everything; squares; values that are not finite") {

@@ -168,6 +168,10 @@ Attention& an_attention() {
   static Attention layer(6, 1, layer_options());
   return layer;
 }
+LayerNorm& a_layer_norm() {
+  static LayerNorm layer(6, layer_options());
+  return layer;
+}
 SwiGLU& a_swiglu() {
   static SwiGLU layer(6, 1, layer_options());
   return layer;
@@ -195,6 +199,15 @@ std::vector<Call> both(Tensor (*f)(const Tensor&, const Tensor&)) {
   return {of_two(f, false), of_two(f, true)};
 }
 std::vector<Call> one(Call call) { return {std::move(call)}; }
+std::vector<Call> of_layer_norm(Tensor (*f)(const Tensor&, const Tensor&, const Tensor&, double)) {
+  return {[f](const Tensor& x) { return f(x, constant({6}), constant({6}), 1e-5); },
+          [f](const Tensor& x) {
+            return f(constant({2, 6}), select(x, 0, 1), constant({6}), 1e-5);
+          },
+          [f](const Tensor& x) {
+            return f(constant({2, 6}), constant({6}), select(x, 0, 0), 1e-5);
+          }};
+}
 
 constexpr auto kSoftmaxLoss = LossType::softmax_cross_entropy;
 
@@ -427,6 +440,11 @@ std::vector<Listed> products_and_norms() {
         [](const Tensor& x) {
           return swiglu_gradient(constant({2, 12}), x);
         }}},
+      {"layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5)",
+       recorded, of_layer_norm(layer_norm)},
+      {"layer_norm_reference(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps "
+       "= 1e-5)",
+       recorded, of_layer_norm(layer_norm_reference)},
       {"rms_norm(const Tensor& h, double eps = 1e-5)", recorded,
        one([](const Tensor& x) { return rms_norm(x); })},
       {"rms_norm_reference(const Tensor& h, double eps = 1e-5)", recorded,
@@ -491,6 +509,8 @@ std::vector<Listed> layers() {
         }}},
       {"Embedding::forward(const Tensor& ids, double scale) const", Treats::by_its_name, {}},
       {"SparseEmbedding::rows(const Tensor& ids, bool training) const", Treats::by_its_name, {}},
+      {"LayerNorm::forward(const Tensor& x) const", recorded,
+       one([](const Tensor& x) { return a_layer_norm().forward(x); })},
       {"Attention::forward(const Tensor& x, const RopeTables* tables, const Tensor& residual = {}) "
        "const",
        recorded,

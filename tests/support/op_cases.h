@@ -234,6 +234,15 @@ inline const std::vector<OpCase>& op_cases() {
                      return Tensors{variable(r, {2, 3, 17}), variable(r, {2, 3, 17})};
                    },
                    [](const Tensors& in) { return Tensors{add_rms_norm(in[0], in[1])}; }, true});
+    all.push_back({"layer_norm",
+                   [](R r) {
+                     return Tensors{variable(r, {5, 33}), variable(r, {33}), variable(r, {33})};
+                   },
+                   [](const Tensors& in) {
+                     const DType wide = accumulate_type(in[0].dtype());
+                     return Tensors{layer_norm(in[0], cast(in[1], wide), cast(in[2], wide))};
+                   },
+                   true});
     all.push_back({"swiglu",
                    [](R r) {
                      return Tensors{variable(r, {3, 34})};
