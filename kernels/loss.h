@@ -1,6 +1,7 @@
 // Token losses and binary cross entropy.
 //
-//     cpu::bce_with_logits(DType::f32, loss, logits, target, n, context);   // one loss an element
+//     cpu::bce_with_logits(DType::f32, loss, logits, target, nullptr, n, context);   // one an
+//     element
 #pragma once
 
 #include "kernels/dispatch.h"
@@ -28,12 +29,14 @@ HRM_KERNEL(cross_entropy, (LossType kind, DType t, void* loss, const void* logit
 HRM_KERNEL(cross_entropy_backward,
            (LossType kind, DType t, void* dlogits, const void* dloss, const void* logits,
             const int32_t* labels, int64_t rows, int64_t vocab, const Context&))
-// loss[i] = max(x, 0) - x target + log(1 + exp(-|x|)); t is f32 or f64.
-HRM_KERNEL(bce_with_logits,
-           (DType t, void* loss, const void* logits, const void* target, int64_t n, const Context&))
-// dlogits[i] = dloss[i] (sigmoid(x) - target), with the sigmoid of elementwise.h: a target that was
-// made by that sigmoid from the same logit gives exactly 0.
-HRM_KERNEL(bce_with_logits_backward, (DType t, void* dlogits, const void* dloss, const void* logits,
-                                      const void* target, int64_t n, const Context&))
+// loss[i] = w (max(x, 0) - x target + log(1 + exp(-|x|))), w = weight[i], or 1 if weight is null; t
+// is f32 or f64.
+HRM_KERNEL(bce_with_logits, (DType t, void* loss, const void* logits, const void* target,
+                             const void* weight, int64_t n, const Context&))
+// dlogits[i] = dloss[i] w (sigmoid(x) - target), with the sigmoid of elementwise.h: a target that
+// was made by that sigmoid from the same logit gives exactly 0.
+HRM_KERNEL(bce_with_logits_backward,
+           (DType t, void* dlogits, const void* dloss, const void* logits, const void* target,
+            const void* weight, int64_t n, const Context&))
 
 }  // namespace hrm

@@ -241,7 +241,8 @@ TEST_CASE("products, attention and losses say what they need") {
   expect_error([&] { cross_entropy(kind, x, zeros({2})); }, labels);
   expect_error([&] { cross_entropy(kind, x, zeros({4}, DType::i32)); }, labels);
   expect_error([&] { cross_entropy(kind, full({}, 1), zeros({2}, DType::i32)); }, labels);
-  const char* target = "[bce_with_logits] logits and target must agree, got f32(2, 4) and ";
+  const char* target = "[bce_with_logits] logits, target and weight must agree, got f32(2, 4) and ";
   expect_error([&] { bce_with_logits(x, zeros({2})); }, target);
   expect_error([&] { bce_with_logits(x, zeros({2, 4}, DType::f64)); }, target);
+  expect_error([&] { bce_with_logits(x, x, zeros({4})); }, target);
 }

@@ -483,8 +483,8 @@ std::vector<Listed> attention_and_losses() {
          return cross_entropy_reference(kSoftmaxLoss, x, ids({5, 0}));
        })},
       {"stablemax_transform(const Tensor& x)", recorded, one(stablemax_transform)},
-      {"bce_with_logits(const Tensor& logits, const Tensor& target)", recorded,
-       one([](const Tensor& x) {
+      {"bce_with_logits(const Tensor& logits, const Tensor& target, const Tensor& weight = {})",
+       recorded, one([](const Tensor& x) {
          return bce_with_logits(x, constant({2, 6}));
        })},
   };

@@ -62,23 +62,29 @@ Tensor cross_entropy_reference(LossType kind, const Tensor& logits, const Tensor
   return where(valid, -picked, zeros({}, wide.dtype(), labels.device()));
 }
 
-Tensor bce_with_logits(const Tensor& input, const Tensor& targets) {
-  HRM_CHECK(input.shape() == targets.shape() && input.dtype() == targets.dtype(),
-            "[bce_with_logits] logits and target must agree, got ", input.dtype(), input.shape(),
-            " and ", targets.dtype(), targets.shape());
-  check_same_device("bce_with_logits", {&input, &targets});
+Tensor bce_with_logits(const Tensor& input, const Tensor& targets, const Tensor& weights) {
+  for (const Tensor* other : {&targets, &weights})
+    HRM_CHECK(
+        !other->defined() || (input.shape() == other->shape() && input.dtype() == other->dtype()),
+        "[bce_with_logits] logits, target and weight must agree, got ", input.dtype(),
+        input.shape(), " and ", other->dtype(), other->shape());
+  check_same_device("bce_with_logits", {&input, &targets, &weights});
   require_not_recording("bce_with_logits target", {targets});
+  if (weights.defined()) require_not_recording("bce_with_logits weight", {weights});
   const Tensor logits = dense(input), target = targets.contiguous();
+  const Tensor weight = weights.defined() ? weights.contiguous() : Tensor();
   Tensor loss = empty_like(logits);
   HRM_DISPATCH(bce_with_logits, loss.context(), loss.dtype(), loss.data(), logits.data(),
-               target.data(), loss.numel());
-  return record("bce_with_logits", loss, {input}, {{"logits", logits}, {"target", target}},
+               target.data(), weight.defined() ? weight.data() : nullptr, loss.numel());
+  return record("bce_with_logits", loss, {input},
+                {{"logits", logits}, {"target", target}, {"weight", weight}},
                 [](const Saved& saved, const Tensor& grad) {
                   const Tensor dloss = grad.contiguous(), &logits = saved["logits"];
+                  const Tensor& weight = saved["weight"];
                   Tensor dlogits = empty_like(logits);
                   HRM_DISPATCH(bce_with_logits_backward, logits.context(), logits.dtype(),
                                dlogits.data(), dloss.data(), logits.data(), saved["target"].data(),
-                               logits.numel());
+                               weight.defined() ? weight.data() : nullptr, logits.numel());
                   return Tensors{dlogits};
                 });
 }

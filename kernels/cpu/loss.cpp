@@ -74,29 +74,37 @@ void cross_entropy_backward(LossType kind, DType t, void* dlogits, const void* d
   });
 }
 
-void bce_with_logits(DType t, void* loss, const void* logits, const void* target, int64_t n,
-                     const Context&) {
+void bce_with_logits(DType t, void* loss, const void* logits, const void* target,
+                     const void* weight, int64_t n, const Context&) {
   visit_float(t, [&]<class T>() {
     using A = arithmetic<T>;
-    for (int64_t i = 0; i < n; ++i) {
-      const A x = static_cast<A>(static_cast<const T*>(logits)[i]);
-      const A y = static_cast<A>(static_cast<const T*>(target)[i]);
-      static_cast<T*>(loss)[i] =
-          static_cast<T>(std::max(x, A(0)) - x * y + std::log1p(std::exp(-std::abs(x))));
-    }
+    const T *xs = static_cast<const T*>(logits), *ys = static_cast<const T*>(target);
+    const T* weights = static_cast<const T*>(weight);
+    parallel_chunks(n, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const A x = static_cast<A>(xs[i]), y = static_cast<A>(ys[i]);
+        A value = std::max(x, A(0)) - x * y + std::log1p(std::exp(-std::abs(x)));
+        if (weights) value *= static_cast<A>(weights[i]);
+        static_cast<T*>(loss)[i] = static_cast<T>(value);
+      }
+    });
   });
 }
 
 void bce_with_logits_backward(DType t, void* dlogits, const void* dloss, const void* logits,
-                              const void* target, int64_t n, const Context&) {
+                              const void* target, const void* weight, int64_t n, const Context&) {
   visit_float(t, [&]<class T>() {
     using A = arithmetic<T>;
-    for (int64_t i = 0; i < n; ++i) {
-      const A x = static_cast<A>(static_cast<const T*>(logits)[i]);
-      const A y = static_cast<A>(static_cast<const T*>(target)[i]);
-      static_cast<T*>(dlogits)[i] =
-          static_cast<T>(static_cast<A>(static_cast<const T*>(dloss)[i]) * (sigmoid(x) - y));
-    }
+    const T *xs = static_cast<const T*>(logits), *ys = static_cast<const T*>(target);
+    const T* weights = static_cast<const T*>(weight);
+    parallel_chunks(n, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        A d = static_cast<A>(static_cast<const T*>(dloss)[i]);
+        if (weights) d *= static_cast<A>(weights[i]);
+        static_cast<T*>(dlogits)[i] =
+            static_cast<T>(d * (sigmoid(static_cast<A>(xs[i])) - static_cast<A>(ys[i])));
+      }
+    });
   });
 }
 

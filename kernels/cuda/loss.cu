@@ -89,17 +89,21 @@ __global__ void stablemax_loss_backward_kernel(T* dlogits, const double* dloss, 
 }
 
 template <class A>
-__global__ void bce_kernel(A* loss, const A* logits, const A* target, int64_t n) {
+__global__ void bce_kernel(A* loss, const A* logits, const A* target, const A* weight, int64_t n) {
   for (int64_t i = gpu::first(); i < n; i += gpu::stride()) {
     const A x = logits[i];
-    loss[i] = gpu::larger(x, A(0)) - x * target[i] + std::log1p(gpu::exponential(-std::abs(x)));
+    const A value =
+        gpu::larger(x, A(0)) - x * target[i] + std::log1p(gpu::exponential(-std::abs(x)));
+    loss[i] = weight ? value * weight[i] : value;
   }
 }
 template <class A>
 __global__ void bce_backward_kernel(A* dlogits, const A* dloss, const A* logits, const A* target,
-                                    int64_t n) {
-  for (int64_t i = gpu::first(); i < n; i += gpu::stride())
-    dlogits[i] = dloss[i] * (gpu::sigmoid(logits[i]) - target[i]);
+                                    const A* weight, int64_t n) {
+  for (int64_t i = gpu::first(); i < n; i += gpu::stride()) {
+    const A d = weight ? dloss[i] * weight[i] : dloss[i];
+    dlogits[i] = d * (gpu::sigmoid(logits[i]) - target[i]);
+  }
 }
 
 // f32 or f64.
@@ -147,24 +151,25 @@ void cross_entropy_backward(LossType kind, DType t, void* dlogits, const void* d
   });
 }
 
-void bce_with_logits(DType t, void* loss, const void* logits, const void* target, int64_t n,
-                     const Context& context) {
+void bce_with_logits(DType t, void* loss, const void* logits, const void* target,
+                     const void* weight, int64_t n, const Context& context) {
   if (n == 0) return;
   visit_wide(t, [&]<class A>() {
     gpu::launch<bce_kernel<A>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context,
                                static_cast<A*>(loss), static_cast<const A*>(logits),
-                               static_cast<const A*>(target), n);
+                               static_cast<const A*>(target), static_cast<const A*>(weight), n);
   });
 }
 
 void bce_with_logits_backward(DType t, void* dlogits, const void* dloss, const void* logits,
-                              const void* target, int64_t n, const Context& context) {
+                              const void* target, const void* weight, int64_t n,
+                              const Context& context) {
   if (n == 0) return;
   visit_wide(t, [&]<class A>() {
-    gpu::launch<bce_backward_kernel<A>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context,
-                                        static_cast<A*>(dlogits), static_cast<const A*>(dloss),
-                                        static_cast<const A*>(logits),
-                                        static_cast<const A*>(target), n);
+    gpu::launch<bce_backward_kernel<A>>(
+        gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context, static_cast<A*>(dlogits),
+        static_cast<const A*>(dloss), static_cast<const A*>(logits), static_cast<const A*>(target),
+        static_cast<const A*>(weight), n);
   });
 }
 

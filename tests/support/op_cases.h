@@ -314,7 +314,8 @@ inline const std::vector<OpCase>& op_cases() {
                    [](const Tensors& in) {
                      Random targets(9);
                      const Tensor t = on_device_of(in, targets.uniform({17}, 0, 1, in[0].dtype()));
-                     return Tensors{bce_with_logits(in[0], t)};
+                     const Tensor w = on_device_of(in, targets.uniform({17}, 0, 4, in[0].dtype()));
+                     return Tensors{bce_with_logits(in[0], t), bce_with_logits(in[0], t, w)};
                    }});
     all.push_back({"cast there and back", [](R r) { return Tensors{variable(r, {5})}; },
                    [](const Tensors& in) {
