@@ -5,12 +5,18 @@
 //     cpu::attention(DType::f32, out, stats, qkv, cos, sin, shape, context);
 #pragma once
 
-#include "kernels/dispatch.h"
+#include "kernels/dropout.h"
 
 namespace hrm {
 
 struct AttentionShape {
   int64_t batch = 0, seq = 0, heads = 0, head_dim = 0;
+  // Of the probabilities (p 0: none). Each row of them begins with a draw of its own, a multiple of
+  // 8: probability j of query i of head h (counted over the batch) is element
+  // (h seq + i) ceil(seq / 8) 8 + j.
+  DropoutRule dropout = {};
+
+  HRM_HOST_DEVICE int64_t draws_of_a_row() const { return (seq + 7) / 8; }  // in Philox blocks
 };
 
 // out: [batch, seq, heads * head_dim] of t. stats: [batch, heads, seq, 2] in accumulate_type(t), of

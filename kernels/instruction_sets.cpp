@@ -205,6 +205,7 @@ std::vector<InstructionSet> instruction_sets() {
 #include "kernels/act.h"
 #include "kernels/attention.h"
 #include "kernels/cast.h"
+#include "kernels/dropout.h"
 #include "kernels/elementwise.h"
 #include "kernels/embedding.h"
 #include "kernels/gemm.h"

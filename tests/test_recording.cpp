@@ -470,10 +470,12 @@ std::vector<Listed> attention_and_losses() {
        one([](const Tensor& x) {
          return rope_reference(reshape(x, {1, 2, 1, 6}), tables(2, 6));
        })},
-      {"attention(const Tensor& qkv, int64_t heads, const RopeTables* tables)", recorded,
-       one([](const Tensor& x) { return attention(as_batch(x), 1, nullptr); })},
-      {"attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables)", recorded,
-       one([](const Tensor& x) { return attention_reference(as_batch(x), 1, nullptr); })},
+      {"attention(const Tensor& qkv, int64_t heads, const RopeTables* tables, const Dropout& drop "
+       "= {})",
+       recorded, one([](const Tensor& x) { return attention(as_batch(x), 1, nullptr); })},
+      {"attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables, const "
+       "Dropout& drop = {})",
+       recorded, one([](const Tensor& x) { return attention_reference(as_batch(x), 1, nullptr); })},
       {"cross_entropy(LossType kind, const Tensor& logits, const Tensor& labels)", recorded,
        one([](const Tensor& x) {
          return cross_entropy(kSoftmaxLoss, x, ids({5, 0}));
@@ -483,6 +485,14 @@ std::vector<Listed> attention_and_losses() {
          return cross_entropy_reference(kSoftmaxLoss, x, ids({5, 0}));
        })},
       {"stablemax_transform(const Tensor& x)", recorded, one(stablemax_transform)},
+      {"dropout(const Tensor& x, const Dropout& drop, const Tensor& residual = {})",
+       recorded,
+       {[](const Tensor& x) {
+          return dropout(x, {0.5, 3});
+        },
+        [](const Tensor& x) {
+          return dropout(constant({2, 6}), {0.5, 3}, x);
+        }}},
       {"bce_with_logits(const Tensor& logits, const Tensor& target, const Tensor& weight = {})",
        recorded, one([](const Tensor& x) {
          return bce_with_logits(x, constant({2, 6}));

@@ -12,40 +12,44 @@
 
 namespace hrm {
 
-Tensor attention(const Tensor& input, int64_t heads, const RopeTables* tables) {
+Tensor attention(const Tensor& input, int64_t heads, const RopeTables* tables,
+                 const Dropout& drop) {
   HRM_CHECK(input.ndim() == 3 && heads >= 1 && input.size(2) % (3 * heads) == 0,
             "[attention] needs qkv [batch, seq, 3 * heads * head_dim], got ", input.shape(),
             " for ", heads, " heads");
-  const AttentionShape shape{input.size(0), input.size(1), heads, input.size(2) / (3 * heads)};
+  const AttentionShape shape{input.size(0), input.size(1), heads, input.size(2) / (3 * heads),
+                             drop.rule()};
   HRM_CHECK(!tables || tables->cos.shape() == Shape({shape.seq, shape.head_dim}),
             "[attention] rotary tables must be [seq, head_dim] = (", shape.seq, ", ",
             shape.head_dim, "), got ", tables->cos.shape());
   HRM_CHECK(!tables || tables->cos.dtype() == accumulate_type(input.dtype()),
             "[attention] rotary tables must be ", accumulate_type(input.dtype()), ", got ",
             tables->cos.dtype());
-  if (!fusion_enabled()) return attention_reference(input, heads, tables);
+  if (!fusion_enabled()) return attention_reference(input, heads, tables, drop);
   const Tensor qkv = dense(input);
   const Tensor cos = tables ? tables->cos : Tensor(), sin = tables ? tables->sin : Tensor();
-  check_same_device("attention", {&qkv, &cos, &sin});
+  check_same_device("attention", {&qkv, &cos, &sin, &drop.step});
   Tensor out = empty({shape.batch, shape.seq, heads * shape.head_dim}, qkv.dtype(), qkv.device());
   Tensor stats =
       empty({shape.batch, heads, shape.seq, 2}, accumulate_type(qkv.dtype()), qkv.device());
   HRM_DISPATCH(attention, qkv.context(), qkv.dtype(), out.data(), stats.data(), qkv.data(),
                tables ? cos.data() : nullptr, tables ? sin.data() : nullptr, shape);
-  return record(
-      "attention", out, {input}, {{"qkv", qkv}, {"stats", stats}, {"cos", cos}, {"sin", sin}},
-      [shape](const Saved& saved, const Tensor& grad) {
-        const Tensor dout = grad.contiguous(), &qkv = saved["qkv"];
-        const Tensor &cos = saved["cos"], &sin = saved["sin"];
-        Tensor dqkv = empty_like(qkv);
-        HRM_DISPATCH(attention_backward, qkv.context(), qkv.dtype(), dqkv.data(), dout.data(),
-                     saved["stats"].data(), qkv.data(), cos.defined() ? cos.data() : nullptr,
-                     sin.defined() ? sin.data() : nullptr, shape);
-        return Tensors{dqkv};
-      });
+  return record("attention", out, {input},
+                {{"qkv", qkv}, {"stats", stats}, {"cos", cos}, {"sin", sin}, {"step", drop.step}},
+                [shape](const Saved& saved, const Tensor& grad) {
+                  const Tensor dout = grad.contiguous(), &qkv = saved["qkv"];
+                  const Tensor &cos = saved["cos"], &sin = saved["sin"];
+                  Tensor dqkv = empty_like(qkv);
+                  HRM_DISPATCH(attention_backward, qkv.context(), qkv.dtype(), dqkv.data(),
+                               dout.data(), saved["stats"].data(), qkv.data(),
+                               cos.defined() ? cos.data() : nullptr,
+                               sin.defined() ? sin.data() : nullptr, shape);
+                  return Tensors{dqkv};
+                });
 }
 
-Tensor attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables) {
+Tensor attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables,
+                           const Dropout& drop) {
   const int64_t batch = qkv.size(0), seq = qkv.size(1), dim = qkv.size(2) / 3,
                 head_dim = dim / heads;
   // [batch, heads, seq, head_dim] of one third of qkv.
@@ -58,7 +62,12 @@ Tensor attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* t
   const DType wide = accumulate_type(qkv.dtype());
   const Tensor scores = affine(matmul(cast(q, wide), transpose(cast(k, wide), 2, 3)),
                                1 / std::sqrt(static_cast<double>(head_dim)));
-  const Tensor out = matmul(cast(softmax(scores), qkv.dtype()), v);
+  // Each row of draws is a little longer than one of probabilities (kernels/attention.h).
+  const int64_t draws = (seq + 7) / 8 * 8;
+  const Tensor probabilities =
+      drop.p == 0 ? softmax(scores)
+                  : slice(dropout(pad(softmax(scores), 3, 0, draws - seq), drop), 3, 0, seq);
+  const Tensor out = matmul(cast(probabilities, qkv.dtype()), v);
   return reshape(transpose(out, 1, 2), {batch, seq, dim});
 }
 

@@ -4,14 +4,18 @@
 //     const Tensor y = attention(qkv, 8, &tables);   // [batch, 81, 3 * 512] -> [batch, 81, 512]
 #pragma once
 
+#include "autograd/ops/dropout.h"
 #include "autograd/ops/rope.h"
 
 namespace hrm {
 
 // qkv [batch, seq, 3 * heads * head_dim], ordered [q heads | k heads | v heads] ->
 // [batch, seq, heads * head_dim]; softmax(q k' / sqrt(head_dim)) v, non-causal, rotary embedding on
-// q and k if `tables` is given.
-Tensor attention(const Tensor& qkv, int64_t heads, const RopeTables* tables);
-Tensor attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables);
+// q and k if `tables` is given. Of the probabilities, behind the softmax, some are dropped if that
+// is asked for.
+Tensor attention(const Tensor& qkv, int64_t heads, const RopeTables* tables,
+                 const Dropout& drop = {});
+Tensor attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables,
+                           const Dropout& drop = {});
 
 }  // namespace hrm

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/cpu/dropout_factors.h"
 #include "kernels/cpu/gemm_core.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vector_math.h"
@@ -27,7 +28,12 @@ struct Head {
         first(index / shape.heads * n),
         column(index % shape.heads * d),
         cos(static_cast<const A*>(cos_table)),
-        sin(static_cast<const A*>(sin_table)) {}
+        sin(static_cast<const A*>(sin_table)),
+        drops(shape.dropout.p > 0),
+        draws_of_a_row(shape.draws_of_a_row()),
+        first_draw(static_cast<uint64_t>(index * n * draws_of_a_row)) {
+    if (drops) draws = dropout_draws(shape.dropout);
+  }
 
   // Padded row length of a block of scores, so that its loops have no remainder.
   int64_t score_row() const { return whole_vectors<A>(n); }
@@ -86,8 +92,23 @@ struct Head {
     tile_product(scores, score_row(), rows, d, 1, panels, count, score_row(), d, false);
   }
 
+  // Room for the factors of a row of probabilities; none without dropout.
+  int64_t factor_row() const {
+    return drops ? std::max(score_row(), draws_of_a_row * kDrawsOfABlock) : 0;
+  }
+  // The factors of the probabilities of query i; any number behind the last of them.
+  void load_factors(A* factors, int64_t i) const {
+    dropout_factors(factors, draws, first_draw + static_cast<uint64_t>(i * draws_of_a_row),
+                    draws_of_a_row);
+    std::fill(factors + draws_of_a_row * kDrawsOfABlock, factors + factor_row(), A(0));
+  }
+
   int64_t n, d, width, first, column;
   const A *cos, *sin;
+  bool drops;
+  int64_t draws_of_a_row;
+  uint64_t first_draw;
+  DropoutDraws draws{};
 };
 
 // row[j] = exp((row[j] - largest) scale) for j < n, 0 up to `padded`; the sum of them.
@@ -109,10 +130,11 @@ void forward_head(const Head<T, D>& head, void* out, void* stats, const void* qk
   const int64_t n = head.n, d = head.d, row = head.score_row();
   const A scale = A(1) / std::sqrt(static_cast<A>(d));
   static thread_local Scratch<A> scratch;
-  A* k_panels = scratch.get(row * d + whole_vectors<A>(d) * n + n * d + kQueryRows * (d + row));
+  A* k_panels = scratch.get(row * d + whole_vectors<A>(d) * n + n * d + kQueryRows * (d + row) +
+                            head.factor_row());
   A* v_panels = k_panels + row * d;
   A* rows = v_panels + whole_vectors<A>(d) * n;  // [n, d], then blocks of q and out
-  A *q = rows + n * d, *p = q + kQueryRows * d;
+  A *q = rows + n * d, *p = q + kQueryRows * d, *factors = p + kQueryRows * row;
   head.load(rows, qkv, 1);
   head.pack_transposed(k_panels, rows);
   head.load(rows, qkv, 2);
@@ -127,8 +149,14 @@ void forward_head(const Head<T, D>& head, void* out, void* stats, const void* qk
 #pragma omp simd reduction(max : largest)
       for (int64_t j = 0; j < n; ++j) largest = s[j] > largest ? s[j] : largest;
       const A total = exponentials(s, n, row, largest, scale), inverse = A(1) / total;
+      if (head.drops) {
+        head.load_factors(factors, i0 + i);
 #pragma omp simd
-      for (int64_t j = 0; j < row; ++j) s[j] = rounded<T>(s[j] * inverse);
+        for (int64_t j = 0; j < row; ++j) s[j] = rounded<T>(s[j] * inverse * factors[j]);
+      } else {
+#pragma omp simd
+        for (int64_t j = 0; j < row; ++j) s[j] = rounded<T>(s[j] * inverse);
+      }
       A* stat = static_cast<A*>(stats) + (i0 + i) * 2;
       stat[0] = largest;
       stat[1] = total;
@@ -152,12 +180,13 @@ void backward_head(const Head<T, D>& head, void* dqkv, const void* dout, const v
   const A scale = A(1) / std::sqrt(static_cast<A>(d));
   const int64_t across = row * d, along = whole_vectors<A>(d) * n;
   static thread_local Scratch<A> scratch;
-  A* q = scratch.get(7 * n * d + 2 * across + 3 * along + 2 * kQueryRows * row);
+  A* q = scratch.get(7 * n * d + 2 * across + 3 * along + 2 * kQueryRows * row + head.factor_row());
   A *k = q + n * d, *v = k + n * d, *go = v + n * d;           // [n, d], q and k rotated
   A *dq = go + n * d, *dk = dq + n * d, *dv = dk + n * d;      // [n, d]
   A *k_across = dv + n * d, *v_across = k_across + across;     // panels of k', v'
   A *k_along = v_across + across, *q_along = k_along + along;  // panels of k, q
   A *go_along = q_along + along, *p = go_along + along, *dp = p + kQueryRows * row;
+  A* factors = dp + kQueryRows * row;
   head.load(q, qkv, 0);
   head.load(k, qkv, 1);
   head.load(v, qkv, 2);
@@ -174,6 +203,11 @@ void backward_head(const Head<T, D>& head, void* dqkv, const void* dout, const v
       const A* stat = static_cast<const A*>(stats) + (i0 + i) * 2;
       const A inverse = A(1) / stat[1];
       exponentials(s, n, row, stat[0], scale);
+      if (head.drops) {
+        head.load_factors(factors, i0 + i);
+#pragma omp simd
+        for (int64_t j = 0; j < row; ++j) ds[j] *= factors[j];
+      }
       // The same probabilities weigh the mean, so that it cancels where one of them is 1 (rowsum
       // of dout out, its equal on paper, would not).
       A mean = 0;
@@ -183,9 +217,14 @@ void backward_head(const Head<T, D>& head, void* dqkv, const void* dout, const v
         mean += s[j] * ds[j];
       }
 #pragma omp simd
-      for (int64_t j = 0; j < row; ++j) {
-        ds[j] = s[j] * (ds[j] - mean) * scale;  // gradient of q k'
-        s[j] = rounded<T>(s[j]);
+      for (int64_t j = 0; j < row; ++j) ds[j] = s[j] * (ds[j] - mean) * scale;  // of q k'
+      // What weighed v.
+      if (head.drops) {
+#pragma omp simd
+        for (int64_t j = 0; j < row; ++j) s[j] = rounded<T>(s[j] * factors[j]);
+      } else {
+#pragma omp simd
+        for (int64_t j = 0; j < row; ++j) s[j] = rounded<T>(s[j]);
       }
     }
     tile_product(dq + i0 * d, d, dp, row, 1, k_along, count, d, n, false);  // dq = ds k

@@ -1,5 +1,6 @@
 // Attention for any head size and type: a warp works on one row of scores, which stays in shared
-// memory. bf16 heads whose size is a multiple of 16 go to the tensor cores (attention_mma.cu).
+// memory. bf16 heads whose size is a multiple of 16 go to the tensor cores (attention_mma.cu), if
+// no probability is dropped.
 #include "kernels/attention.h"
 #include "kernels/cuda/attention_mma.h"
 #include "kernels/cuda/gpu.h"
@@ -54,6 +55,26 @@ struct Head {
   }
 };
 
+// Element j of the factors of a row of probabilities: 1 without dropout.
+template <class A>
+class Factors {
+ public:
+  __device__ explicit Factors(const AttentionShape& shape) {
+    if (shape.dropout.p > 0) draws_ = dropout_draws(shape.dropout);
+    row_ = shape.draws_of_a_row();
+  }
+  __device__ A of(int64_t row, int64_t j) const {
+    if (draws_.threshold == 0) return 1;
+    const PhiloxBlock block = philox(draws_.seed, static_cast<uint64_t>(row * row_ + j / 8));
+    const bool kept = dropout_draw(block, static_cast<int>(j % 8)) >= draws_.threshold;
+    return kept ? static_cast<A>(draws_.scale) : A(0);
+  }
+
+ private:
+  DropoutDraws draws_{0, 0, 1};
+  int64_t row_;
+};
+
 // This warp's piece of the block's dynamic shared memory: `size` elements.
 template <class A>
 __device__ A* warp_memory(std::byte* memory, int64_t size) {
@@ -90,7 +111,9 @@ __global__ void __launch_bounds__(gpu::kWarp* kRows)
     total += p[j];
   }
   total = gpu::warp_sum(total);
-  for (int64_t j = gpu::lane(); j < head.seq; j += gpu::kWarp) p[j] = gpu::rounded<T>(p[j] / total);
+  const Factors<A> factors(shape);
+  for (int64_t j = gpu::lane(); j < head.seq; j += gpu::kWarp)
+    p[j] = gpu::rounded<T>(p[j] / total * factors.of(blockIdx.x * head.seq + row, j));
   if (gpu::lane() == 0) {
     A* stat = stats + (blockIdx.x * head.seq + row) * 2;
     stat[0] = largest;
@@ -130,10 +153,12 @@ __global__ void __launch_bounds__(gpu::kWarp* kRows)
     for (int64_t i = 0; i < head.dim; ++i) score += q[i] * head.element(1, j, i);
     return gpu::exponential((score - largest) * scale) * inverse;
   };
+  const Factors<A> factors(shape);
   A mean = 0;
   for (int64_t j = gpu::lane(); j < head.seq; j += gpu::kWarp) {
     A dp = 0;
     for (int64_t i = 0; i < head.dim; ++i) dp += go[i] * head.element(2, j, i);
+    dp *= factors.of(blockIdx.x * head.seq + row, j);
     ds[j] = dp;
     mean += probability(j) * dp;
   }
@@ -166,6 +191,7 @@ __global__ void __launch_bounds__(gpu::kWarp* kRows)
   if (row >= head.seq) return;
   A* k = warp_memory<A>(memory, 3 * head.dim + 2 * head.seq);
   A *v = k + head.dim, *dk = v + head.dim, *p = dk + head.dim, *ds = p + head.seq;
+  const Factors<A> factors(shape);
   for (int64_t i = gpu::lane(); i < head.dim; i += gpu::kWarp) {
     k[i] = head.element(1, row, i);
     v[i] = head.element(2, row, i);
@@ -180,8 +206,9 @@ __global__ void __launch_bounds__(gpu::kWarp* kRows)
     }
     const int64_t at = blockIdx.x * head.seq + j;
     const A probability = gpu::exponential((score - stats[at * 2]) * scale) / stats[at * 2 + 1];
-    p[j] = gpu::rounded<T>(probability);
-    ds[j] = probability * (dp - means[at]) * scale;
+    const A factor = factors.of(at, row);
+    p[j] = gpu::rounded<T>(probability * factor);
+    ds[j] = probability * (dp * factor - means[at]) * scale;
   }
   __syncwarp();
   for (int64_t i = gpu::lane(); i < head.dim; i += gpu::kWarp) {

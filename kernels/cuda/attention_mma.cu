@@ -911,7 +911,7 @@ struct Grid {
 bool attention_mma_fits(DType t, const AttentionShape& shape) {
   return t == DType::bf16 && shape.head_dim % 16 == 0 && shape.head_dim >= 16 &&
          shape.head_dim <= 128 && shape.seq >= 1 && shape.seq <= kMaxSeq &&
-         shape.heads <= kMaxGrid && shape.batch <= kMaxGrid;
+         shape.heads <= kMaxGrid && shape.batch <= kMaxGrid && shape.dropout.p == 0;
 }
 
 void attention_mma(void* out, void* stats, const void* qkv, const void* cos, const void* sin,

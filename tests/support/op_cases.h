@@ -279,6 +279,25 @@ inline const std::vector<OpCase>& op_cases() {
                      return Tensors{variable(r, {1, 7, 3 * 2 * 5})};
                    },
                    [](const Tensors& in) { return Tensors{attention(in[0], 2, nullptr)}; }, true});
+    all.push_back(
+        {"dropout",
+         [](R r) {
+           return Tensors{variable(r, {5, 7}), variable(r, {5, 7})};
+         },
+         [](const Tensors& in) {
+           const Tensor step = on_device_of(in, from_vector<int32_t>({9}, {1}));
+           Dropout drop{0.3, 17, step};
+           return Tensors{dropout(in[0], drop.next()), dropout(in[0], drop.next(), in[1])};
+         }});
+    all.push_back({"attention with dropout",
+                   [](R r) {
+                     return Tensors{variable(r, {2, 9, 3 * 3 * 10})};
+                   },
+                   [](const Tensors& in) {
+                     const Tensor step = on_device_of(in, from_vector<int32_t>({3}, {1}));
+                     return Tensors{attention(in[0], 3, nullptr, {0.3, 17, step, 5})};
+                   },
+                   true});
     // The weight stays in the accumulation type; its bf16 copy is made on the spot.
     all.push_back({"linear with bias",
                    [](R r) {
