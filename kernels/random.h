@@ -60,5 +60,26 @@ HRM_KERNEL(fill_truncated_normal,
 // y[i] = low + floor(u_i (high - low + 1)), an integer in [low, high].
 HRM_KERNEL(fill_randint, (int32_t * y, int64_t n, int32_t low, int32_t high, const RandomKey& key,
                           const Context&))
+// index[r] = the first column whose weights up to there exceed uniform[r] (in [0, 1)) times the
+// row's total: a draw in proportion to the weights. [rows, cols] of t; those that are not above 0
+// count as 0. -1 where no weight is left, or where one is infinite.
+HRM_KERNEL(multinomial, (int32_t * index, DType t, const void* weights, const double* uniform,
+                         int64_t rows, int64_t cols, const Context&))
+
+// The draw of one row; weight(j) is weight j as a double.
+template <class Weight>
+HRM_HOST_DEVICE int32_t draw_from(const Weight& weight, int64_t cols, double uniform) {
+  double total = 0, sum = 0;
+  for (int64_t j = 0; j < cols; ++j) total += weight(j) > 0 ? weight(j) : 0;
+  if (!(total - total == 0)) return -1;
+  int32_t last = -1;  // in case rounding leaves the sum at the end below the total
+  for (int64_t j = 0; j < cols; ++j) {
+    if (!(weight(j) > 0)) continue;
+    last = static_cast<int32_t>(j);
+    sum += weight(j);
+    if (sum > uniform * total) break;
+  }
+  return last;
+}
 
 }  // namespace hrm

@@ -493,6 +493,8 @@ std::vector<Listed> attention_and_losses() {
         [](const Tensor& x) {
           return dropout(constant({2, 6}), {0.5, 3}, x);
         }}},
+      {"multinomial(const Tensor& weights, const Tensor& uniform)", Treats::integers,
+       one([](const Tensor& x) { return multinomial(x, constant({2}) * 0.5); })},
       {"bce_with_logits(const Tensor& logits, const Tensor& target, const Tensor& weight = {})",
        recorded, one([](const Tensor& x) {
          return bce_with_logits(x, constant({2, 6}));

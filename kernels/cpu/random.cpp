@@ -54,4 +54,15 @@ void fill_randint(int32_t* y, int64_t n, int32_t low, int32_t high, const Random
   }
 }
 
+void multinomial(int32_t* index, DType t, const void* weights, const double* uniform, int64_t rows,
+                 int64_t cols, const Context&) {
+  visit_float(t, [&]<class T>() {
+    parallel_for(rows, cols, [&](int64_t r) {
+      const T* row = static_cast<const T*>(weights) + r * cols;
+      index[r] =
+          draw_from([row](int64_t j) { return static_cast<double>(row[j]); }, cols, uniform[r]);
+    });
+  });
+}
+
 }  // namespace hrm::HRM_CPU

@@ -43,6 +43,17 @@ void fill_random(void* y, int64_t n, const RandomKey& key, const F& f, const Con
                                         static_cast<T*>(y), n, key, f);
 }
 
+// A thread a row.
+template <class T>
+__global__ void multinomial_kernel(int32_t* index, const T* weights, const double* uniform,
+                                   int64_t rows, int64_t cols) {
+  for (int64_t r = gpu::first(); r < rows; r += gpu::stride()) {
+    const T* row = weights + r * cols;
+    index[r] = draw_from([row](int64_t j) { return static_cast<double>(gpu::load(row[j])); }, cols,
+                         uniform[r]);
+  }
+}
+
 }  // namespace
 
 void fill_uniform(DType t, void* y, int64_t n, double low, double high, const RandomKey& key,
@@ -64,6 +75,15 @@ void fill_truncated_normal(DType t, void* y, int64_t n, double std, const Random
 void fill_randint(int32_t* y, int64_t n, int32_t low, int32_t high, const RandomKey& key,
                   const Context& context) {
   fill_random<int32_t>(y, n, key, Integer{low, static_cast<double>(high) - low + 1}, context);
+}
+
+void multinomial(int32_t* index, DType t, const void* weights, const double* uniform, int64_t rows,
+                 int64_t cols, const Context& context) {
+  if (rows == 0) return;
+  visit_float(t, [&]<class T>() {
+    gpu::launch<multinomial_kernel<T>>(gpu::blocks_for(rows, 128), dim3(128), 0, context, index,
+                                       static_cast<const T*>(weights), uniform, rows, cols);
+  });
 }
 
 }  // namespace hrm::cuda
