@@ -105,6 +105,11 @@ int64_t ModelConfig::prefix() const {
   return puzzle_emb_len > 0 ? puzzle_emb_len : (puzzle_emb_ndim + hidden_size - 1) / hidden_size;
 }
 
+int64_t ModelConfig::side() const {
+  const auto root = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(seq_len))));
+  return root * root == seq_len ? root : 0;
+}
+
 int64_t extra_inputs(Conditioning conditioning, int64_t context_pairs, int64_t seq_len) {
   if (conditioning == Conditioning::task) return 10;
   return conditioning == Conditioning::context ? 2 * context_pairs * seq_len : 0;
@@ -135,6 +140,13 @@ void ModelConfig::validate() const {
   if (pos_encodings == PosEncoding::rope && !mlp_t && hidden_size / num_heads % 2 != 0)
     reject("rope needs an even head size, got hidden_size / num_heads = ", hidden_size / num_heads,
            ". HINT: change num_heads or pos_encodings");
+  if (pos_encodings == PosEncoding::rope && !mlp_t && rope == Rope::grid) {
+    if (side() == 0)
+      reject("rope grid is for square boards, got seq_len ", seq_len, ". HINT: rope=flat");
+    if (hidden_size / num_heads % 4 != 0)
+      reject("rope grid needs a head size that is a multiple of 4, got hidden_size / num_heads = ",
+             hidden_size / num_heads, ". HINT: change num_heads, or rope=flat");
+  }
   if (continue_loss && q_head == QHead::halt_only)
     reject("continue_loss needs q_head halt_and_continue");
   parse_gradient_rule(gradient);

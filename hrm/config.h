@@ -22,6 +22,9 @@ namespace hrm {
 // Transformer, one application z_H = H(z_H + x) per segment.
 enum class Levels { two, shared, single };
 enum class PosEncoding { rope, learned, none };
+// Whether rotary angles follow the number of a position, as in HRM, or the row and column of a
+// cell.
+enum class Rope { flat, grid };
 // reference: a halted slot b takes row b of the incoming batch and the other incoming rows are
 // dropped (official); only_halted: rows are drawn for the free slots alone.
 enum class Refill { reference, only_halted };
@@ -41,6 +44,7 @@ struct EnumNames;
   };
 HRM_ENUM(Levels, "two", "shared", "single")
 HRM_ENUM(PosEncoding, "rope", "learned", "none")
+HRM_ENUM(Rope, "flat", "grid")
 HRM_ENUM(Refill, "reference", "only_halted")
 HRM_ENUM(Conditioning, "variant", "task", "context", "blank")
 HRM_ENUM(QHead, "halt_and_continue", "halt_only")
@@ -105,6 +109,7 @@ struct ModelConfig {
   Conditioning conditioning = Conditioning::variant;
   int64_t context_pairs = 3;
   double rms_norm_eps = 1e-5;
+  Rope rope = Rope::flat;
   double rope_theta = 10000;
   DType dtype = DType::f32;
   // Gradient, loss and halting.
@@ -120,6 +125,8 @@ struct ModelConfig {
   int64_t input_len() const;
   // Positions of the puzzle prefix: puzzle_emb_len, or ceil(puzzle_emb_ndim / hidden_size).
   int64_t prefix() const;
+  // The side of the square board that seq_len cells make up; 0 if they do not.
+  int64_t side() const;
   // Throws one line for the first setting that is out of range or does not fit another.
   void validate() const;
   // Calls f(setting, member) for every row of the table below.
@@ -170,6 +177,8 @@ void ModelConfig::settings(Self& m, Visit& f) {
   row("context_pairs", m.context_pairs, {1, 100},
       "demonstrations that a row sees when conditioning is context");
   row("rms_norm_eps", m.rms_norm_eps, {0, 1}, "epsilon of the RMS norms");
+  row("rope", m.rope, any,
+      "what rotary angles follow: flat: the number of the position (HRM); grid: row and column");
   row("rope_theta", m.rope_theta, {1, 1e12}, "base of the rotary angles");
   row("dtype", m.dtype, any, "what activations are computed in");
   row("gradient", m.gradient, any, "gradient rule of the recurrence (listed below)");

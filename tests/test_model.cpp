@@ -216,6 +216,10 @@ TEST_CASE("variants run, train every parameter, and count their parameters") {
   ModelConfig c = tiny();
   c.puzzle_emb_ndim = 0;
   CHECK(Problem(c).loss().item() > 0);
+  c.seq_len = 9;
+  const double flat = Problem(c).loss().item();
+  c.rope = Rope::grid;
+  CHECK(Problem(c).loss().item() != flat);
   CHECK(c.prefix() == 0);
   CHECK(Model(preset("hrm-27m").model, nullptr).parameter_count() == 27275266);
   CHECK(Model(preset("trm-5m").model, nullptr).parameter_count() == 5028866);
@@ -302,6 +306,14 @@ TEST_CASE("settings out of range or at odds with each other are refused in one l
   c.puzzle_emb_ndim = 20;
   c.puzzle_emb_len = 2;
   expect_error([&] { c.validate(); }, "is too short for puzzle_emb_ndim 20");
+  c = tiny();
+  c.rope = Rope::grid;
+  expect_error([&] { c.validate(); }, "rope grid is for square boards, got seq_len 5. HINT: ");
+  c.seq_len = 9;
+  c.num_heads = 4;
+  expect_error([&] { c.validate(); }, "rope grid needs a head size that is a multiple of 4");
+  c.pos_encodings = PosEncoding::none;
+  c.validate();
 }
 
 TEST_CASE("a configuration survives its JSON, and JSON is checked") {

@@ -11,19 +11,31 @@
 namespace hrm {
 namespace {
 
-template <class T>
-RopeTables make_tables(int64_t seq, int64_t head_dim, T theta) {
+// Tables of angle(s, i) for position s and pair i, computed in T.
+template <class T, class Angle>
+RopeTables tables_of(int64_t seq, int64_t head_dim, const Angle& angle) {
   const int64_t half = head_dim / 2;
   std::vector<T> cos(seq * head_dim), sin(seq * head_dim);
-  for (int64_t i = 0; i < half; ++i) {
-    const T frequency = T(1) / std::pow(theta, T(2 * i) / T(head_dim));
+  for (int64_t i = 0; i < half; ++i)
     for (int64_t s = 0; s < seq; ++s) {
-      const T angle = T(s) * frequency;
-      cos[s * head_dim + i] = cos[s * head_dim + half + i] = std::cos(angle);
-      sin[s * head_dim + i] = sin[s * head_dim + half + i] = std::sin(angle);
+      const T at = angle(s, i);
+      cos[s * head_dim + i] = cos[s * head_dim + half + i] = std::cos(at);
+      sin[s * head_dim + i] = sin[s * head_dim + half + i] = std::sin(at);
     }
-  }
   return {from_vector(cos, {seq, head_dim}), from_vector(sin, {seq, head_dim})};
+}
+// Of pair i of a head of `size` numbers.
+template <class T>
+T frequency(T theta, int64_t i, int64_t size) {
+  return T(1) / std::pow(theta, T(2 * i) / T(size));
+}
+// make.operator()<T>(theta as a T) in the type of the tables.
+template <class Make>
+RopeTables in_type(DType dtype, double theta, Device device, const Make& make) {
+  const RopeTables tables = dtype == DType::f64
+                                ? make.template operator()<double>(theta)
+                                : make.template operator()<float>(static_cast<float>(theta));
+  return {tables.cos.to(device), tables.sin.to(device)};
 }
 
 Tensor rotate(const Tensor& input, const RopeTables& tables, bool inverse) {
@@ -39,10 +51,24 @@ Tensor rotate(const Tensor& input, const RopeTables& tables, bool inverse) {
 
 RopeTables rope_tables(int64_t seq, int64_t head_dim, double theta, DType dtype, Device device) {
   HRM_CHECK(head_dim % 2 == 0, "[rope] head_dim must be even, got ", head_dim);
-  RopeTables tables = dtype == DType::f64
-                          ? make_tables<double>(seq, head_dim, theta)
-                          : make_tables<float>(seq, head_dim, static_cast<float>(theta));
-  return {tables.cos.to(device), tables.sin.to(device)};
+  return in_type(dtype, theta, device, [&]<class T>(T base) {
+    return tables_of<T>(seq, head_dim,
+                        [&](int64_t s, int64_t i) { return T(s) * frequency(base, i, head_dim); });
+  });
+}
+
+RopeTables grid_rope_tables(int64_t prefix, int64_t rows, int64_t cols, int64_t head_dim,
+                            double theta, DType dtype, Device device) {
+  HRM_CHECK(head_dim % 4 == 0, "[rope] head_dim must be a multiple of 4 for a grid, got ",
+            head_dim);
+  return in_type(dtype, theta, device, [&]<class T>(T base) {
+    return tables_of<T>(prefix + rows * cols, head_dim, [&](int64_t s, int64_t i) {
+      const int64_t cell = s - prefix, pairs = head_dim / 4;
+      if (cell < 0) return T(0);
+      const int64_t along = i < pairs ? cell / cols : cell % cols;
+      return T(along) * frequency(base, i % pairs, head_dim / 2);
+    });
+  });
 }
 
 Tensor rope(const Tensor& x, const RopeTables& tables) {

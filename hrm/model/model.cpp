@@ -34,6 +34,17 @@ Tensor ReasoningModule::forward_first(Tensor h, const RopeTables* tables) const 
   return layers.back()->forward_first(h, tables);
 }
 
+namespace {
+// Of a board's cells behind so many other positions.
+RopeTables rotary_tables(const ModelConfig& c, int64_t prefix, Device device) {
+  const int64_t head_dim = c.hidden_size / c.num_heads;
+  const DType type = accumulate_type(c.dtype);
+  if (c.rope == Rope::grid)
+    return grid_rope_tables(prefix, c.side(), c.side(), head_dim, c.rope_theta, type, device);
+  return rope_tables(prefix + c.seq_len, head_dim, c.rope_theta, type, device);
+}
+}  // namespace
+
 ContextEncoder::ContextEncoder(const ModelConfig& config, const BlockOptions& block_options,
                                const LayerOptions& options)
     : input_tokens(config.vocab_size, config.hidden_size, 1, options),
@@ -42,8 +53,7 @@ ContextEncoder::ContextEncoder(const ModelConfig& config, const BlockOptions& bl
       to_prefix(config.hidden_size, config.puzzle_emb_ndim, false, options),
       pairs_(config.context_pairs),
       seq_(config.seq_len),
-      rope_(rope_tables(config.seq_len, config.hidden_size / config.num_heads, config.rope_theta,
-                        accumulate_type(config.dtype), options.device)) {
+      rope_(rotary_tables(config, 0, options.device)) {
   add_module("input_tokens", &input_tokens);
   add_module("output_tokens", &output_tokens);
   add_module("block", &block);
@@ -99,8 +109,7 @@ Model::Model(const ModelConfig& config, Random* random, Device device)
     position_ids_ = arange(positions()).to(device);
   }
   if (config_.pos_encodings == PosEncoding::rope && !config_.mlp_t)
-    rope_ = rope_tables(positions(), hidden / config_.num_heads, config_.rope_theta,
-                        accumulate_type(config_.dtype), device);
+    rope_ = rotary_tables(config_, config_.prefix(), device);
 
   const BlockOptions block{
       hidden,       config_.num_heads, positions(), config_.expansion, config_.rms_norm_eps,

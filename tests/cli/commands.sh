@@ -869,6 +869,8 @@ bad "hint: heads" "HINT: --set num_heads=1" "$hrm" train --preset sudoku4 --data
   "${tiny[@]}" --steps 1 --set num_heads=3
 ok "followed: heads" "run folder hheads" "$hrm" train --preset sudoku4 --data d4 --run hheads \
   "${tiny[@]}" --steps 1 --set num_heads=1
+ok "rotary angles of rows and columns" "run folder hgrid" "$hrm" train --preset sudoku4 --data d4 --run hgrid \
+  "${tiny[@]}" --steps 1 --set rope=grid
 bad "hint: odd heads" "HINT: change num_heads or pos_encodings" "$hrm" train --preset sudoku4 \
   --data d4 --run hodd "${tiny[@]}" --steps 1 --set num_heads=16
 ok "followed: other positions" "run folder hodd" "$hrm" train --preset sudoku4 --data d4 --run hodd \
