@@ -247,7 +247,12 @@ all: hrm  ## the program build/cpu/hrm and the library build/cpu/libhrm.a (the d
 hrm: $(HRM) | print-config
 unit: $(UNIT)
 devices: $(DEVICES)
+ifeq ($(CUDA)$(CUBLASLT),11)
 host-side: $(HOST_SIDE)
+else
+host-side:
+	$(error make host-side: needs CUDA=1, with cuBLASLt)
+endif
 parity: $(PARITY)
 bench-build: $(BENCH) $(LADDER) $(CUDA_LADDER)
 

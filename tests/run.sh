@@ -113,7 +113,7 @@ if [[ $build == build/cpu ]]; then
   echo "== CUDA kernels, compiled by nvcc"
   if [[ -x ${NVCC:-} ]]; then
     export CUDA_ARCHS=${CUDA_ARCHS:-90}  # .ci/run asks for all
-    if make -s CUDA=1 cuda-objects host-side 2>&1 | tee "$log" && ((PIPESTATUS[0] == 0)); then
+    if make -s CUDA=1 CUBLASLT=1 cuda-objects host-side 2>&1 | tee "$log" && ((PIPESTATUS[0] == 0)); then
       add 1 0 0
       unit_tests build/cuda/tests/host_side
     else

@@ -410,13 +410,20 @@ TEST_CASE("cuda: a product of padded operands has the same bits") {
     cuda::gemm_reference(g, context);
   };
   Random random(5);
-  for (const auto& [m, n, k] : {std::tuple{24, 11, 16}, {11, 16, 24}, {16, 24, 11}, {19, 3, 45}})
+  // Rows of whole units as well, in a matrix whose rows are `spare` longer.
+  for (const auto& [m, n, k, spare] :
+       {std::tuple<int64_t, int64_t, int64_t, int64_t>{24, 11, 16, 0},
+        {11, 16, 24, 5},
+        {16, 24, 11, 0},
+        {19, 3, 45, 3},
+        {16, 8, 24, 3},
+        {16, 2, 24, 0}})
     for (const bool ta : {false, true})
       for (const bool tb : {false, true})
         for (const DType ct : {DType::bf16, DType::f32})
           for (const int start : {0, 1, 2}) {  // from nothing, from C, from another matrix
-            const auto matrix = [&](int64_t rows, int64_t columns, DType t) {
-              return random.normal({rows, columns}, 1, t, Device::cuda);
+            const auto matrix = [&, spare = spare](int64_t rows, int64_t columns, DType t) {
+              return random.normal({rows, columns + spare}, 1, t, Device::cuda);
             };
             const Tensor a = ta ? matrix(k, m, DType::bf16) : matrix(m, k, DType::bf16);
             const Tensor b = tb ? matrix(n, k, DType::bf16) : matrix(k, n, DType::bf16);
@@ -429,12 +436,12 @@ TEST_CASE("cuda: a product of padded operands has the same bits") {
             g.k = k;
             g.a = a.data();
             g.b = b.data();
-            (ta ? g.a_col : g.a_row) = ta ? m : k;
+            (ta ? g.a_col : g.a_row) = a.size(1);
             (ta ? g.a_row : g.a_col) = 1;
-            (tb ? g.b_col : g.b_row) = tb ? k : n;
+            (tb ? g.b_col : g.b_row) = b.size(1);
             (tb ? g.b_row : g.b_col) = 1;
             g.c = c.data();
-            g.c_row = n;
+            g.c_row = c.size(1);
             g.beta = start == 0 ? 0 : 1;
             g.add = start == 2 ? add.data() : nullptr;
             cuda::gemm_reference(g, kCuda);
@@ -442,6 +449,32 @@ TEST_CASE("cuda: a product of padded operands has the same bits") {
             cuda::gemm_padded(g, kCuda, product);
             CHECK(padded.to_vector() == c.to_vector());
           }
+}
+
+TEST_CASE("cuda: a product is padded if it is large and has rows that are not whole units") {
+  Gemm g;
+  g.type = g.c_type = DType::bf16;
+  g.m = 4096;
+  g.n = 64;
+  g.k = 512;
+  g.a_row = g.k;
+  g.b_row = g.c_row = g.n;
+  CHECK_FALSE(cuda::wants_padding(g));
+  const auto padded = [&](int64_t Gemm::*size, int64_t value) {
+    Gemm other = g;
+    other.*size = value;
+    return cuda::wants_padding(other);
+  };
+  CHECK(padded(&Gemm::a_row, 513));
+  CHECK(padded(&Gemm::b_row, 68));
+  CHECK(padded(&Gemm::c_row, 65));
+  CHECK(padded(&Gemm::k, 511));
+  CHECK(padded(&Gemm::n, 63));
+  CHECK_FALSE(padded(&Gemm::m, 4095));  // no row of A, B or C is that long
+  CHECK_FALSE(padded(&Gemm::batch, 2));
+  g.n = g.b_row = g.c_row = 63;
+  CHECK(padded(&Gemm::m, 4096));
+  CHECK_FALSE(padded(&Gemm::m, 100));  // small
 }
 
 TEST_CASE("cuda: attention, forward and backward, at every kind of size") {

@@ -65,8 +65,8 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   Estimate e;
   const double copies = 4 + (t.ema > 0 ? 1 : 0);  // value, gradient, two moments, average
   e.memory_bytes = weights * (copies * master + (m.dtype == DType::bf16 ? 2 : 0)) + table * master;
-  // Packed for the products on the CPU; on a GPU what splits over k may use.
-  e.memory_bytes += device == Device::cpu ? weights * bytes : (192 << 20);
+  // Packed for the products on the CPU; on a GPU what splits over k and padded copies may use.
+  e.memory_bytes += device == Device::cpu ? weights * bytes : (256 << 20);
   // A checkpoint is mapped for its checksum, which counts where addresses are limited (ulimit -v).
   rlimit addresses{};
   if (::getrlimit(RLIMIT_AS, &addresses) == 0 && addresses.rlim_cur != RLIM_INFINITY)

@@ -49,8 +49,7 @@ __global__ void dropout_kernel(T* y, const T* x, const T* residual, int64_t n, D
 void dropout(DType t, void* y, const void* x, const void* residual, int64_t n,
              const DropoutRule& rule, const Context& context) {
   if (n == 0) return;
-  const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
-  const bool whole = aligned(y) && aligned(x) && aligned(residual);
+  const bool whole = gpu::aligned(y) && gpu::aligned(x) && gpu::aligned(residual);
   visit_float(t, [&]<class T>() {
     gpu::launch<dropout_kernel<T>>(gpu::blocks_for((n + kDraws - 1) / kDraws, kBlock), dim3(kBlock),
                                    0, context, static_cast<T*>(y), static_cast<const T*>(x),

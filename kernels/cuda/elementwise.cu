@@ -80,14 +80,11 @@ __global__ void map_kernel(T* y, const T* a, const T* b, int64_t n, int64_t pack
   }
 }
 
-// Whether packs of sixteen bytes can be read or written there.
-bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
-
 template <class T, class F>
 void map(T* y, const T* a, const T* b, int64_t n, const F& f, const Context& context) {
   if (n == 0) return;
   constexpr int64_t kSize = 16 / sizeof(T);
-  const bool pack = !std::is_integral_v<T> && aligned(y) && aligned(a) && aligned(b);
+  const bool pack = !std::is_integral_v<T> && gpu::aligned(y) && gpu::aligned(a) && gpu::aligned(b);
   const int64_t packs = pack ? n / kSize : 0;
   gpu::launch<map_kernel<T, F>>(gpu::blocks_for(pack ? packs + 1 : n, kBlock), dim3(kBlock), 0,
                                 context, y, a, b, n, packs, f);
@@ -235,8 +232,7 @@ bool in_packs(Layout& l, size_t element, const void* y, const void* x) {
   const int last = l.ndim - 1;
   if (last < 0 || l.shape[last] % per_pack != 0) return false;
   if (l.count() / per_pack > INT32_MAX) return false;
-  for (const void* p : {y, x})
-    if (reinterpret_cast<uintptr_t>(p) % 16 != 0) return false;
+  if (!gpu::aligned(y) || !gpu::aligned(x)) return false;
   for (int k = 0; k < 2; ++k) {
     if (l.strides[k][last] != 1) return false;
     for (int d = 0; d < last; ++d)
@@ -330,7 +326,7 @@ void add3(DType t, void* y, const void* a, const void* b, const void* c, int64_t
           const Context& context) {
   if (n == 0) return;
   visit_float(t, [&]<class T>() {
-    const bool pack = aligned(y) && aligned(a) && aligned(b) && aligned(c);
+    const bool pack = gpu::aligned(y) && gpu::aligned(a) && gpu::aligned(b) && gpu::aligned(c);
     const int64_t packs = pack ? n / gpu::Pack<T>::kSize : 0;
     gpu::launch<add3_kernel<T>>(gpu::blocks_for(pack ? packs + 1 : n, kBlock), dim3(kBlock), 0,
                                 context, static_cast<T*>(y), static_cast<const T*>(a),

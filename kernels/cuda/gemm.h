@@ -13,9 +13,9 @@ void gemm_reference(const Gemm& g, const Context& context);
 // What a product may use of the device's common workspace.
 inline constexpr size_t kGemmWorkspace = size_t{192} << 20;
 
-// Whether a large product of bf16 has rows that are not whole units of sixteen bytes, and the
-// product of copies that have, by `product`: its sums go on over zeros.
+// Whether a large product of bf16 has rows that are not whole units of sixteen bytes.
 bool wants_padding(const Gemm& g);
+// Multiplies copies that have, by `product`. The added elements are zeros.
 void gemm_padded(const Gemm& g, const Context& context,
                  void (*product)(const Gemm&, const Context&));
 
@@ -29,7 +29,8 @@ void set_tf32(bool on);
 void set_gemm_tuning(bool on);
 
 // The algorithm of every shape so far, as text: library and GPU, then a line for each. Loading it
-// makes later products use the same ones, so that a resumed run repeats bit for bit; false if it
+// makes later products of these shapes use the same ones, so that a resumed run repeats bit for
+// bit; false if it
 // was made by another library version or GPU. Empty and false with our own product, which has only
 // one.
 std::string gemm_plans();

@@ -1,5 +1,6 @@
 // cuda::gemm over cuBLASLt: a plan (descriptors and algorithm) for every shape, made once. The
-// algorithm is the first of the library's heuristics, or the one that load_gemm_plans gave.
+// algorithm is the one that load_gemm_plans gave, or the fastest that tuning found, or the first of
+// the library's heuristics.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -296,9 +297,12 @@ void set_gemm_tuning(bool on) {
 }
 
 std::string gemm_plans() {
-  std::string text = library() + "\n";
+  // Those of a checkpoint whose shapes have not come up again are kept.
+  std::map<std::string, std::string> all = stored;
   for (const auto& [shape, plan] : plans)
-    if (plan.usable) text += shape.text() + " : " + to_hex(plan.algorithm) + "\n";
+    if (plan.usable) all[shape.text()] = to_hex(plan.algorithm);
+  std::string text = library() + "\n";
+  for (const auto& [shape, algorithm] : all) text += shape + " : " + algorithm + "\n";
   return text;
 }
 
@@ -348,7 +352,8 @@ GemmTuning tune_gemm(const Gemm& g, int most, int repeats) {
   Plan plan = plan_of(g);
   const auto all = candidates(plan, s, most);
   // Sums of candidates go elsewhere: C is read again by the next.
-  const size_t bytes = static_cast<size_t>(g.batch * g.c_batch + g.m * g.c_row) * size_of(g.c_type);
+  const size_t bytes =
+      static_cast<size_t>((g.batch - 1) * g.c_batch + g.m * g.c_row) * size_of(g.c_type);
   const std::unique_ptr<void, void (*)(void*)> d(allocate(bytes), release);
   if (!d) return {};
   GemmTuning result;
@@ -361,6 +366,7 @@ GemmTuning tune_gemm(const Gemm& g, int most, int repeats) {
     result.best_us = us;
     result.best = static_cast<int>(i);
     plan.algorithm = all[i].algo;
+    plan.usable = true;
     plans[s] = plan;
   }
   return result;

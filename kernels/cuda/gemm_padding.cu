@@ -1,6 +1,7 @@
 // Products of bf16 matrices whose rows are not whole units of sixteen bytes, such as the eleven
 // logits of a token. The tensor cores are fed sixteen bytes at a time; cuBLASLt takes such operands
-// as well, but by far slower ways. Copies with zeros in between cost less.
+// as well, but by far slower ways. Copies with zeros in between cost less. So do the sums, if they
+// are small beside the operands.
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/gpu.h"
 
@@ -17,6 +18,9 @@ struct Rows {
   int64_t rows, columns, stride;
   bool whole_units() const { return columns % kUnit == 0 && stride % kUnit == 0; }
 };
+Rows sums_of(const Gemm& g) { return {g.m, g.n, g.c_row}; }
+// Of the sums of such a product.
+bool pads_sums(const Gemm& g) { return !sums_of(g).whole_units() && g.k >= 8 * g.n; }
 // The operand with `a` rows and `b` columns as it lies in memory, where one of both strides is 1.
 Rows rows_of(int64_t a, int64_t b, int64_t a_stride, int64_t b_stride) {
   return b_stride == 1 ? Rows{a, b, a_stride} : Rows{b, a, b_stride};
@@ -50,17 +54,17 @@ template <class T, bool padding>
 void move(void* padded, int64_t padded_rows, int64_t padded_columns, void* plain, const Rows& r,
           const Context& context) {
   const int64_t packs = padded_columns / gpu::Pack<T>::kSize, count = padded_rows * packs;
-  HRM_CHECK(count < (int64_t{1} << 31), "[gemm] too large to be padded: ", padded_rows, " x ",
-            padded_columns);
   gpu::launch<pad_kernel<T, padding>>(gpu::blocks_for(count, kBlock), dim3(kBlock), 0, context,
                                       static_cast<T*>(padded), static_cast<T*>(plain),
                                       static_cast<unsigned>(count), static_cast<unsigned>(packs),
                                       r.rows, r.columns, r.stride);
 }
 
+size_t padded_bytes(int64_t rows, int64_t columns) {
+  return static_cast<size_t>(rows * columns) * sizeof(bfloat16);
+}
 // A copy of an operand with `a` rows and `b` columns as one of `padded_a` and `padded_b`, whose
 // strides replace its own.
-size_t padded_bytes(int64_t a, int64_t b) { return static_cast<size_t>(a * b) * sizeof(bfloat16); }
 void pad_operand(void* to, const void*& operand, int64_t& a_stride, int64_t& b_stride, int64_t a,
                  int64_t b, int64_t padded_a, int64_t padded_b, const Context& context) {
   const bool rows = b_stride == 1;
@@ -74,7 +78,7 @@ void pad_operand(void* to, const void*& operand, int64_t& a_stride, int64_t& b_s
 template <bool padding>
 void move_sums(void* padded, void* plain, const Gemm& g, int64_t m, int64_t n,
                const Context& context) {
-  const Rows c{g.m, g.n, g.c_row};
+  const Rows c = sums_of(g);
   if (g.c_type == DType::bf16)
     move<bfloat16, padding>(padded, m, n, plain, c, context);
   else
@@ -84,10 +88,14 @@ void move_sums(void* padded, void* plain, const Gemm& g, int64_t m, int64_t n,
 }  // namespace
 
 bool wants_padding(const Gemm& g) {
-  constexpr int64_t kLarge = 100000000;  // multiplications; below it copies are no gain
+  constexpr int64_t kLarge = 100000000;        // multiplications; below it copies are no gain
+  constexpr int64_t kMost = int64_t{1} << 31;  // elements that 32 bits count
   if (g.type != DType::bf16 || g.batch != 1 || g.m * g.n * g.k < kLarge) return false;
+  if (in_units(g.m) * in_units(g.k) >= kMost || in_units(g.k) * in_units(g.n) >= kMost ||
+      in_units(g.m) * in_units(g.n) >= kMost)
+    return false;
   return !rows_of(g.m, g.k, g.a_row, g.a_col).whole_units() ||
-         !rows_of(g.k, g.n, g.b_row, g.b_col).whole_units();
+         !rows_of(g.k, g.n, g.b_row, g.b_col).whole_units() || pads_sums(g);
 }
 
 void gemm_padded(const Gemm& g, const Context& context,
@@ -99,7 +107,9 @@ void gemm_padded(const Gemm& g, const Context& context,
   Gemm p = g;
   if (pad_a) (a_by_rows ? p.k : p.m) = in_units(a.columns);
   if (pad_b) (b_by_rows ? p.n : p.k) = in_units(b.columns);
-  const bool copy_a = pad_a || p.k != g.k, copy_b = pad_b || p.k != g.k;
+  if (pads_sums(g)) p.n = in_units(g.n);
+  const bool copy_a = pad_a || p.k != g.k;
+  const bool copy_b = pad_b || p.k != g.k || p.n != g.n;
   const bool copy_c = p.m != g.m || p.n != g.n;
 
   // In the common workspace, behind what the product itself may use.
@@ -108,8 +118,13 @@ void gemm_padded(const Gemm& g, const Context& context,
                b_bytes = copy_b ? padded_bytes(p.k, p.n) : 0,
                c_bytes = copy_c ? static_cast<size_t>(p.m * columns) * size_of(g.c_type) : 0;
   const auto aligned = [](size_t bytes) { return (bytes + 255) / 256 * 256; };
-  auto* at = static_cast<std::byte*>(
-      workspace(kGemmWorkspace + aligned(a_bytes) + aligned(b_bytes) + c_bytes));
+  std::byte* at = nullptr;
+  try {
+    at = static_cast<std::byte*>(
+        workspace(kGemmWorkspace + aligned(a_bytes) + aligned(b_bytes) + c_bytes));
+  } catch (const Error&) {
+    return product(g, context);  // slower, but without the memory
+  }
   at += kGemmWorkspace;
   if (copy_a) pad_operand(at, p.a, p.a_row, p.a_col, g.m, g.k, p.m, p.k, context);
   at += aligned(a_bytes);

@@ -165,6 +165,9 @@ __device__ inline arithmetic<T> rounded(arithmetic<T> value) {
     return value;
 }
 
+// Whether packs of sixteen bytes can be read or written there.
+inline bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
+
 // Sixteen bytes of T: one memory instruction.
 template <class T>
 struct Pack {

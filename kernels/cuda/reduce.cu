@@ -136,6 +136,12 @@ __global__ void add_partials_kernel(double* total, const double* partials, int c
   if (threadIdx.x == 0) *total += sum;
 }
 
+// Whether sums are worth a block each although their terms lie apart: when those of a warp would
+// not lie side by side either, and there are few.
+bool few_and_long(int64_t outputs, int64_t reduced, int64_t inner) {
+  return inner < gpu::kWarp && reduced >= 64 && outputs <= 4096;
+}
+
 }  // namespace
 
 void sum(DType t, void* y, const void* x, int64_t outer, int64_t reduced, int64_t inner,
@@ -144,7 +150,7 @@ void sum(DType t, void* y, const void* x, int64_t outer, int64_t reduced, int64_
   visit_any(t, [&]<class T>() {
     T* out = static_cast<T*>(y);
     const T* in = static_cast<const T*>(x);
-    if (inner < gpu::kWarp)
+    if (inner == 1 || few_and_long(outer * inner, reduced, inner))
       gpu::launch<sum_rows_kernel<T>>(dim3(static_cast<unsigned>(outer * inner)),
                                       block_for(reduced), 0, context, out, in, reduced, inner);
     else

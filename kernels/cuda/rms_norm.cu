@@ -104,7 +104,7 @@ template <class T, class Run>
 void by_width(int64_t cols, std::initializer_list<const void*> pointers, const Run& run) {
   constexpr int64_t kSpan = gpu::kWarp * gpu::Pack<T>::kSize;
   bool aligned = cols % kSpan == 0;
-  for (const void* p : pointers) aligned = aligned && reinterpret_cast<uintptr_t>(p) % 16 == 0;
+  for (const void* p : pointers) aligned = aligned && gpu::aligned(p);
   if (aligned && cols == kSpan) return run.template operator()<1>();
   if (aligned && cols == 2 * kSpan) return run.template operator()<2>();
   if (aligned && cols == 4 * kSpan) return run.template operator()<4>();

@@ -99,12 +99,15 @@ void release(void* block) { cudaFree(block); }  // also called while an error is
 void* workspace(size_t bytes) {
   static std::vector<void*> blocks;  // old ones stay: recorded graphs know their addresses
   static size_t size = 0;
+  // In large portions: what one operation wants is often a little more than another.
+  constexpr size_t kPortion = size_t{64} << 20;
   if (bytes > size) {
-    void* larger = allocate(bytes);
-    HRM_CHECK(larger, "[workspace] out of memory: asked for ", bytes >> 20,
+    const size_t portions = (bytes + kPortion - 1) / kPortion * kPortion;
+    void* larger = allocate(portions);
+    HRM_CHECK(larger, "[workspace] out of memory: asked for ", portions >> 20,
               " MiB on cuda. HINT: use a smaller batch");
     blocks.push_back(larger);
-    size = bytes;
+    size = portions;
   }
   return blocks.empty() ? nullptr : blocks.back();
 }

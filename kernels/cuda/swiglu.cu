@@ -90,7 +90,7 @@ __global__ void swiglu_backward_kernel(T* dgate_up, const T* gate_up, const T* d
 template <class T>
 bool packs(int64_t inter, std::initializer_list<const void*> pointers) {
   bool fits = inter % gpu::Pack<T>::kSize == 0;
-  for (const void* p : pointers) fits = fits && reinterpret_cast<uintptr_t>(p) % 16 == 0;
+  for (const void* p : pointers) fits = fits && gpu::aligned(p);
   return fits;
 }
 

@@ -34,6 +34,25 @@ Description& description(cublasLtMatmulDesc_t handle) {
   return *reinterpret_cast<Description*>(handle);
 }
 
+// The alignments told to the heuristics travel in an algorithm behind its number.
+uint64_t packed(const std::vector<uint32_t>& alignments) {
+  uint64_t all = 0;
+  for (const uint32_t bytes : alignments) all = all << 16 | bytes;
+  return all;
+}
+// `operands`: A, B, C and D, as the library names them.
+void check_alignments(const std::string& product, const void* const (&operands)[4], uint64_t told) {
+  for (int i = 0; i < 4; ++i) {
+    const uint64_t bytes = told >> (16 * (3 - i)) & 0xffff;
+    if (bytes != 0 && reinterpret_cast<uintptr_t>(operands[i]) % bytes != 0)
+      violation(product + ": less aligned than the heuristics were told");
+  }
+}
+bool overlap(const Range& a, const Range& b) {
+  const auto *p = static_cast<const std::byte*>(a.at), *q = static_cast<const std::byte*>(b.at);
+  return p < q + b.bytes && q < p + a.bytes;
+}
+
 const char* type_name(cudaDataType_t type) {
   return type == CUDA_R_64F ? "f64" : type == CUDA_R_16BF ? "bf16" : "f32";
 }
@@ -137,6 +156,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   for (int i = 0; i < *got; ++i) {
     found[i] = {};
     found[i].algo.data[0] = static_cast<uint64_t>(i);
+    found[i].algo.data[1] = packed(device().alignments);
     found[i].state = candidates[static_cast<size_t>(i)].usable ? CUBLAS_STATUS_SUCCESS
                                                                : CUBLAS_STATUS_NOT_SUPPORTED;
   }
@@ -169,9 +189,13 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t what, const
   Operation operation{product_name(product, matrix(a_layout), matrix(d_layout), factor),
                       {{a, matrix(a_layout).extent()},
                        {b, matrix(b_layout).extent()},
-                       {d, matrix(d_layout).extent()},
-                       {workspace, workspace_bytes}}};
+                       {d, matrix(d_layout).extent()}}};
   if (factor != 0) operation.memory.push_back({c, matrix(c_layout).extent()});
+  const Range scratch{workspace, workspace_bytes};
+  for (const Range& operand : operation.memory)
+    if (overlap(operand, scratch)) violation(operation.name + ": an operand in the workspace");
+  operation.memory.push_back(scratch);
+  check_alignments(operation.name, {a, b, c, d}, algorithm->data[1]);
   check_stream(stream, operation.name);
   queue(std::move(operation));
   const auto number = static_cast<size_t>(algorithm->data[0]);

@@ -182,10 +182,8 @@ void __cudaRegisterFunction(void**, const char* function, char*, const char* sym
   static const std::map<std::string, Usage> usage = read_usage();
   Kernel kernel = parse(demangled(symbol));
   const auto at = usage.find(symbol);
-  if (at == usage.end())
-    violation("ptxas said nothing of " + kernel.name);
-  else
-    kernel.usage = at->second;
+  if (at == usage.end()) throw std::runtime_error("ptxas said nothing of " + kernel.name);
+  kernel.usage = at->second;
   kernels()[function] = std::move(kernel);
 }
 

@@ -124,7 +124,9 @@ cudaError_t cudaFree(void* block) {
     violation("cudaFree of what was not allocated");
     return cudaErrorInvalidValue;
   }
-  munmap(block, pages(at->second));
+  // The addresses stay taken, so that whoever still uses them is seen.
+  mmap(block, pages(at->second), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+       -1, 0);
   used -= pages(at->second);
   device_blocks.erase(at);
   return cudaSuccess;

@@ -50,8 +50,7 @@ Device& device();
 // A kernel of this program by its name, "fill_kernel".
 const void* kernel(const std::string& name);
 
-// For the parts of the stand-in
-// ---------------------------------------------------------------------
+// For the parts of the stand-in -------------------------------------------------------------------
 
 void violation(const std::string& what);
 // Notes it, after a look at its memory.
