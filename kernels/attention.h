@@ -15,7 +15,11 @@ struct AttentionShape {
   // 8: probability j of query i of head h (counted over the batch) is element
   // (h seq + i) ceil(seq / 8) 8 + j.
   DropoutRule dropout = {};
+  // Only so many queries, from position 0 on, are computed in the forward pass; 0: all. Of q, out
+  // and stats the rest is neither read nor written.
+  int64_t queries = 0;
 
+  HRM_HOST_DEVICE int64_t asked() const { return queries > 0 ? queries : seq; }
   HRM_HOST_DEVICE int64_t draws_of_a_row() const { return (seq + 7) / 8; }  // in Philox blocks
 };
 

@@ -87,8 +87,30 @@ Tensor Attention::forward(const Tensor& x, const RopeTables* tables, const Tenso
   return o_proj.forward(attention(qkv_proj.forward(x), heads_, tables), residual);
 }
 
+// The projection of x: keys and values of all positions, the query of the first; what lies between
+// is not set.
+Tensor Attention::project_first(const Tensor& x) const {
+  const int64_t batch = x.size(0), seq = x.size(1), hidden = x.size(2);
+  const Tensor& weight = qkv_proj.weight.compute().detach();
+  const int64_t all = weight.size(0), width = all / 3;
+  const Tensor rows = x.contiguous();
+  Tensor qkv = empty({batch, seq, all}, x.dtype(), x.device());
+  Tensor keys_and_values = qkv.view({batch * seq, all}).sliced(1, width, all);
+  linear_into(keys_and_values, rows.view({batch * seq, hidden}), weight.sliced(0, width, all));
+  Tensor queries = qkv.view({batch, seq * all}).sliced(1, 0, width);
+  linear_into(queries, rows.view({batch, seq * hidden}).sliced(1, 0, hidden),
+              weight.sliced(0, 0, width));
+  return qkv;
+}
+
 Tensor Attention::forward_first(const Tensor& x, const RopeTables* tables,
                                 const Tensor& residual) const {
+  if (fusion_enabled() && !recording({x, residual, qkv_proj.weight.value})) {
+    // The CPU has the weight packed as a whole.
+    const bool apart = x.device() == Device::cuda && !qkv_proj.bias.value.defined();
+    const Tensor qkv = apart ? project_first(x) : qkv_proj.forward(x);
+    return o_proj.forward(attention_first(qkv, heads_, tables), residual);
+  }
   return o_proj.forward(slice(attention(qkv_proj.forward(x), heads_, tables), 1, 0, 1), residual);
 }
 

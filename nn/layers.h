@@ -87,6 +87,7 @@ class Attention : public Module {
   Linear qkv_proj, o_proj;
 
  private:
+  Tensor project_first(const Tensor& x) const;
   int64_t heads_;
 };
 

@@ -62,3 +62,42 @@ TEST_CASE("attention: with a bias, it is that of the biased projections") {
   CHECK(largest_difference({attend.forward(x, nullptr)}, {want}) < 1e-12);
   CHECK(attend.named_parameters().size() == 4);
 }
+
+TEST_CASE("attention of position 0 reads no other query") {
+  for (const Device device : devices())
+    for (const auto& [seq, heads, dim] : {std::tuple<int64_t, int64_t, int64_t>{1, 1, 16},
+                                          {9, 2, 10},
+                                          {40, 2, 32},
+                                          {97, 1, 64},
+                                          {130, 1, 16}})
+      for (const DType t : {DType::f32, DType::bf16, DType::f64}) {
+        Random random(seq);
+        const int64_t width = heads * dim;
+        Tensor qkv = random.normal({2, seq, 3 * width}, 1, t);
+        const RopeTables tables = rope_tables(seq, dim, 100, accumulate_type(t), device);
+        const Tensor want = slice(attention(qkv.to(device), heads, &tables), 1, 0, 1);
+        qkv.sliced(1, 1, seq).sliced(2, 0, width).copy_from(full({2, seq - 1, width}, NAN, t));
+        const Tensor got = attention_first(qkv.to(device), heads, &tables);
+        // A GPU has another kernel for one query of a long sequence in bf16.
+        CHECK_MESSAGE(largest_difference({got}, {want}) <= (t == DType::bf16 ? 0.02 : 0), seq, " ",
+                      t);
+      }
+}
+
+TEST_CASE("linear_into writes rows that lie apart, and nothing else") {
+  for (const Device device : devices()) {
+    Random random(4);
+    const Tensor x = random.normal({3, 10}, 1, DType::f32, device);
+    const Tensor weight = random.normal({4, 5}, 1, DType::f32, device);
+    Tensor all = full({3, 9}, 7, DType::f32, device), y = all.sliced(1, 2, 6);
+    const Tensor part = x.sliced(1, 3, 8);
+    linear_into(y, part, weight);
+    CHECK(largest_difference({y.clone()}, {linear(part.clone(), weight)}) < 1e-6);
+    for (const Tensor& rest : {all.sliced(1, 0, 2), all.sliced(1, 6, 9)})
+      for (const double v : rest.clone().to_vector()) CHECK(v == 7);
+    const Tensor needs = weight.clone().set_requires_grad();
+    expect_error([&] { linear_into(y, part, needs); }, "linear_into");
+    expect_error([&] { linear_into(y, x, weight); },
+                 "[linear_into] needs x [rows, in], weight [out, in] and y [rows, out]");
+  }
+}

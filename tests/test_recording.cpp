@@ -476,6 +476,9 @@ std::vector<Listed> attention_and_losses() {
       {"attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables, const "
        "Dropout& drop = {})",
        recorded, one([](const Tensor& x) { return attention_reference(as_batch(x), 1, nullptr); })},
+      {"attention_first(const Tensor& qkv, int64_t heads, const RopeTables* tables)",
+       Treats::refused,
+       one([](const Tensor& x) { return attention_first(as_batch(x), 1, nullptr); })},
       {"cross_entropy(LossType kind, const Tensor& logits, const Tensor& labels)", recorded,
        one([](const Tensor& x) {
          return cross_entropy(kSoftmaxLoss, x, ids({5, 0}));

@@ -12,28 +12,50 @@
 
 namespace hrm {
 
-Tensor attention(const Tensor& input, int64_t heads, const RopeTables* tables,
-                 const Dropout& drop) {
-  HRM_CHECK(input.ndim() == 3 && heads >= 1 && input.size(2) % (3 * heads) == 0,
-            "[attention] needs qkv [batch, seq, 3 * heads * head_dim], got ", input.shape(),
-            " for ", heads, " heads");
-  const AttentionShape shape{input.size(0), input.size(1), heads, input.size(2) / (3 * heads),
+namespace {
+
+// What the kernel is asked for, after a look at the operands.
+AttentionShape shape_of(const Tensor& qkv, int64_t heads, const RopeTables* tables,
+                        const Dropout& drop) {
+  HRM_CHECK(qkv.ndim() == 3 && heads >= 1 && qkv.size(2) % (3 * heads) == 0,
+            "[attention] needs qkv [batch, seq, 3 * heads * head_dim], got ", qkv.shape(), " for ",
+            heads, " heads");
+  const AttentionShape shape{qkv.size(0), qkv.size(1), heads, qkv.size(2) / (3 * heads),
                              drop.rule()};
   HRM_CHECK(!tables || tables->cos.shape() == Shape({shape.seq, shape.head_dim}),
             "[attention] rotary tables must be [seq, head_dim] = (", shape.seq, ", ",
             shape.head_dim, "), got ", tables->cos.shape());
-  HRM_CHECK(!tables || tables->cos.dtype() == accumulate_type(input.dtype()),
-            "[attention] rotary tables must be ", accumulate_type(input.dtype()), ", got ",
+  HRM_CHECK(!tables || tables->cos.dtype() == accumulate_type(qkv.dtype()),
+            "[attention] rotary tables must be ", accumulate_type(qkv.dtype()), ", got ",
             tables->cos.dtype());
+  return shape;
+}
+
+struct AttentionResult {
+  Tensor out, stats;
+};
+AttentionResult run(const Tensor& qkv, const Tensor& cos, const Tensor& sin,
+                    const AttentionShape& shape) {
+  check_same_device("attention", {&qkv, &cos, &sin});
+  AttentionResult result{
+      empty({shape.batch, shape.seq, shape.heads * shape.head_dim}, qkv.dtype(), qkv.device()),
+      empty({shape.batch, shape.heads, shape.seq, 2}, accumulate_type(qkv.dtype()), qkv.device())};
+  HRM_DISPATCH(attention, qkv.context(), qkv.dtype(), result.out.data(), result.stats.data(),
+               qkv.data(), cos.defined() ? cos.data() : nullptr,
+               sin.defined() ? sin.data() : nullptr, shape);
+  return result;
+}
+
+}  // namespace
+
+Tensor attention(const Tensor& input, int64_t heads, const RopeTables* tables,
+                 const Dropout& drop) {
+  const AttentionShape shape = shape_of(input, heads, tables, drop);
+  check_same_device("attention", {&input, &drop.step});
   if (!fusion_enabled()) return attention_reference(input, heads, tables, drop);
   const Tensor qkv = dense(input);
   const Tensor cos = tables ? tables->cos : Tensor(), sin = tables ? tables->sin : Tensor();
-  check_same_device("attention", {&qkv, &cos, &sin, &drop.step});
-  Tensor out = empty({shape.batch, shape.seq, heads * shape.head_dim}, qkv.dtype(), qkv.device());
-  Tensor stats =
-      empty({shape.batch, heads, shape.seq, 2}, accumulate_type(qkv.dtype()), qkv.device());
-  HRM_DISPATCH(attention, qkv.context(), qkv.dtype(), out.data(), stats.data(), qkv.data(),
-               tables ? cos.data() : nullptr, tables ? sin.data() : nullptr, shape);
+  const auto [out, stats] = run(qkv, cos, sin, shape);
   return record("attention", out, {input},
                 {{"qkv", qkv}, {"stats", stats}, {"cos", cos}, {"sin", sin}, {"step", drop.step}},
                 [shape](const Saved& saved, const Tensor& grad) {
@@ -46,6 +68,15 @@ Tensor attention(const Tensor& input, int64_t heads, const RopeTables* tables,
                                sin.defined() ? sin.data() : nullptr, shape);
                   return Tensors{dqkv};
                 });
+}
+
+Tensor attention_first(const Tensor& qkv, int64_t heads, const RopeTables* tables) {
+  require_not_recording("attention_first", {qkv});
+  AttentionShape shape = shape_of(qkv, heads, tables, {});
+  shape.queries = 1;
+  const auto [out, stats] =
+      run(dense(qkv), tables ? tables->cos : Tensor(), tables ? tables->sin : Tensor(), shape);
+  return slice(out, 1, 0, 1);
 }
 
 Tensor attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables,

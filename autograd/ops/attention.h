@@ -15,6 +15,9 @@ namespace hrm {
 // is asked for.
 Tensor attention(const Tensor& qkv, int64_t heads, const RopeTables* tables,
                  const Dropout& drop = {});
+// Position 0 of it, [batch, 1, heads * head_dim]; of qkv the queries of all others are not read.
+// Without gradient.
+Tensor attention_first(const Tensor& qkv, int64_t heads, const RopeTables* tables);
 Tensor attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables,
                            const Dropout& drop = {});
 

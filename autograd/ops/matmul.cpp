@@ -197,6 +197,23 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const T
                 });
 }
 
+void linear_into(Tensor& y, const Tensor& x, const Tensor& weight) {
+  HRM_CHECK(x.ndim() == 2 && weight.ndim() == 2 && weight.size(1) == x.size(1) &&
+                y.shape() == Shape({x.size(0), weight.size(0)}) && y.dtype() == x.dtype() &&
+                weight.dtype() == x.dtype() && y.strides()[1] == 1,
+            "[linear_into] needs x [rows, in], weight [out, in] and y [rows, out] of one dtype, "
+            "the elements of a row of y side by side, got ",
+            x.dtype(), x.shape(), ", ", weight.dtype(), weight.shape(), " and ", y.dtype(),
+            y.shape());
+  check_same_device("linear_into", {&y, &x, &weight});
+  require_not_recording("linear_into", {y, x, weight});
+  Gemm g = product_of(x, weight.transposed(0, 1));
+  g.c = y.data();
+  g.c_row = y.strides()[0];
+  HRM_DISPATCH(gemm, x.context(), g);
+  y.storage().bump_version();
+}
+
 Tensor swiglu_linear(const Tensor& input, const Tensor& weight, const Tensor& copy,
                      const std::shared_ptr<PackedWeight>& packed, const Tensor& residual) {
   if (!fusion_enabled() || !recording({input, weight}))

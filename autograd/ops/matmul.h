@@ -41,6 +41,10 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy = {},
               const Tensor& bias = {}, std::shared_ptr<PackedWeight> packed = nullptr,
               const Tensor& residual = {});
 
+// y[rows, out] = x[rows, in] weight[out, in]', all of one dtype: into memory that exists, where the
+// rows of y (and of x) may lie apart. Without gradient.
+void linear_into(Tensor& y, const Tensor& x, const Tensor& weight);
+
 // linear(swiglu(gate_up), weight, copy). On the CPU it keeps gate_up alone for the backward pass
 // and computes the gate again there: a quarter less memory for a layer's activations.
 Tensor swiglu_linear(const Tensor& gate_up, const Tensor& weight, const Tensor& copy = {},

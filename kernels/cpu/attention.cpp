@@ -23,6 +23,7 @@ struct Head {
 
   Head(const AttentionShape& shape, int64_t index, const void* cos_table, const void* sin_table)
       : n(shape.seq),
+        queries(shape.asked()),
         d(D ? D : shape.head_dim),
         width(shape.heads * shape.head_dim),
         first(index / shape.heads * n),
@@ -103,7 +104,7 @@ struct Head {
     std::fill(factors + draws_of_a_row * kDrawsOfABlock, factors + factor_row(), A(0));
   }
 
-  int64_t n, d, width, first, column;
+  int64_t n, queries, d, width, first, column;
   const A *cos, *sin;
   bool drops;
   int64_t draws_of_a_row;
@@ -139,8 +140,8 @@ void forward_head(const Head<T, D>& head, void* out, void* stats, const void* qk
   head.pack_transposed(k_panels, rows);
   head.load(rows, qkv, 2);
   head.pack(v_panels, rows);
-  for (int64_t i0 = 0; i0 < n; i0 += kQueryRows) {
-    const int64_t count = std::min(kQueryRows, n - i0);
+  for (int64_t i0 = 0; i0 < head.queries; i0 += kQueryRows) {
+    const int64_t count = std::min(kQueryRows, head.queries - i0);
     for (int64_t i = 0; i < count; ++i) head.load_row(q + i * d, qkv, 0, i0 + i);
     head.against_keys(p, q, count, k_panels);
     for (int64_t i = 0; i < count; ++i) {

@@ -1,6 +1,6 @@
 // Attention for any head size and type: a warp works on one row of scores, which stays in shared
 // memory. bf16 heads whose size is a multiple of 16 go to the tensor cores (attention_mma.cu), if
-// no probability is dropped.
+// no probability is dropped and all queries of a long sequence are asked for.
 #include "kernels/attention.h"
 #include "kernels/cuda/attention_mma.h"
 #include "kernels/cuda/gpu.h"
@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(gpu::kWarp* kRows)
   GPU_DYNAMIC_SHARED(memory);
   const Head<T> head(qkv, cos, sin, shape, blockIdx.x);
   const int64_t row = static_cast<int64_t>(blockIdx.y) * kRows + gpu::warp();
-  if (row >= head.seq) return;
+  if (row >= shape.asked()) return;
   A* q = warp_memory<A>(memory, head.dim + head.seq);
   A* p = q + head.dim;
   for (int64_t i = gpu::lane(); i < head.dim; i += gpu::kWarp) q[i] = head.element(0, row, i);
@@ -225,11 +225,11 @@ __global__ void __launch_bounds__(gpu::kWarp* kRows)
     gpu::store(dqkv[head.at(1, row) + i], head.unrotated(dk, row, i));
 }
 
-dim3 grid_of(const AttentionShape& shape) {
+dim3 grid_of(const AttentionShape& shape, int64_t rows) {
   HRM_CHECK(shape.seq <= kMaxSeq, "[attention] sequences of at most ", kMaxSeq,
             " positions run on a GPU, got ", shape.seq);
   return dim3(static_cast<unsigned>(shape.batch * shape.heads),
-              static_cast<unsigned>((shape.seq + kRows - 1) / kRows));
+              static_cast<unsigned>((rows + kRows - 1) / kRows));
 }
 
 }  // namespace
@@ -241,10 +241,11 @@ void attention(DType t, void* out, void* stats, const void* qkv, const void* cos
   visit_float(t, [&]<class T>() {
     using A = arithmetic<T>;
     const size_t shared = static_cast<size_t>(kRows * (shape.head_dim + shape.seq)) * sizeof(A);
-    gpu::launch<attention_kernel<T>>(
-        grid_of(shape), dim3(gpu::kWarp * kRows), shared, context, static_cast<T*>(out),
-        static_cast<A*>(stats), static_cast<const T*>(qkv), static_cast<const A*>(cos),
-        static_cast<const A*>(sin), shape, A(1) / std::sqrt(static_cast<A>(shape.head_dim)));
+    gpu::launch<attention_kernel<T>>(grid_of(shape, shape.asked()), dim3(gpu::kWarp * kRows),
+                                     shared, context, static_cast<T*>(out), static_cast<A*>(stats),
+                                     static_cast<const T*>(qkv), static_cast<const A*>(cos),
+                                     static_cast<const A*>(sin), shape,
+                                     A(1) / std::sqrt(static_cast<A>(shape.head_dim)));
   });
 }
 
@@ -256,7 +257,7 @@ void attention_backward(DType t, void* dqkv, const void* dout, const void* stats
     return attention_mma_backward(dqkv, dout, stats, qkv, cos, sin, shape, context);
   visit_float(t, [&]<class T>() {
     using A = arithmetic<T>;
-    const dim3 grid = grid_of(shape), block(gpu::kWarp * kRows);
+    const dim3 grid = grid_of(shape, shape.seq), block(gpu::kWarp * kRows);
     const A scale = A(1) / std::sqrt(static_cast<A>(shape.head_dim));
     auto* means = static_cast<A*>(
         workspace(static_cast<size_t>(shape.batch * shape.heads * shape.seq) * sizeof(A)));

@@ -48,9 +48,9 @@ struct Rows {
 };
 
 struct Problem {
-  int seq, heads;
-  const float *cos, *sin;  // null: nothing to rotate
-  float scale, exponent;   // of scores; exp(scale x) = exp2(exponent x)
+  int seq, queries, heads;  // the forward pass of short sequences computes rows [0, queries)
+  const float *cos, *sin;   // null: nothing to rotate
+  float scale, exponent;    // of scores; exp(scale x) = exp2(exponent x)
 };
 
 // A block works on one head of one batch row: blockIdx is (block of the head, head, batch row).
@@ -479,7 +479,7 @@ __global__ void __launch_bounds__(2 * kShort, D <= 64 ? 3 : 2)
   gpu::cp_async_commit();
   const int row0 = 16 * gpu::warp(), t = gpu::lane() % 4;
   unsigned queries[D / 16][4];
-  load_rows<D>(queries, place.of(all_q), row0, p.seq);
+  load_rows<D>(queries, place.of(all_q), row0, p.queries);
   if (p.cos) rotate<D>(queries, p, row0);
   gpu::cp_async_wait<0>();
   if (p.cos) rotate_copied<D>(k, p, 0, rows);
@@ -541,12 +541,12 @@ __global__ void __launch_bounds__(2 * kShort, D <= 64 ? 3 : 2)
       sums[j][2 * r] *= inverse;
       sums[j][2 * r + 1] *= inverse;
     }
-    if (row < p.seq && t < 2)
+    if (row < p.queries && t < 2)
       stats[(static_cast<int64_t>(place.head) * p.seq + row) * 2 + t] = t == 0 ? largest[r] : all;
   }
   const int width = p.heads * D;
   store_rows<D>(out + static_cast<int64_t>(place.first_row) * width + place.column, width, sums,
-                row0, p.seq);
+                row0, p.queries);
 }
 
 // Backward ---------------------------------------------------------------------------------------
@@ -883,6 +883,7 @@ struct Parts {
 Problem problem_of(const AttentionShape& shape, const void* cos, const void* sin) {
   const float scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
   return {static_cast<int>(shape.seq),
+          static_cast<int>(shape.asked()),
           static_cast<int>(shape.heads),
           static_cast<const float*>(cos),
           static_cast<const float*>(sin),
@@ -911,7 +912,8 @@ struct Grid {
 bool attention_mma_fits(DType t, const AttentionShape& shape) {
   return t == DType::bf16 && shape.head_dim % 16 == 0 && shape.head_dim >= 16 &&
          shape.head_dim <= 128 && shape.seq >= 1 && shape.seq <= kMaxSeq &&
-         shape.heads <= kMaxGrid && shape.batch <= kMaxGrid && shape.dropout.p == 0;
+         shape.heads <= kMaxGrid && shape.batch <= kMaxGrid && shape.dropout.p == 0 &&
+         (shape.asked() == shape.seq || shape.seq <= kShort);
 }
 
 void attention_mma(void* out, void* stats, const void* qkv, const void* cos, const void* sin,
@@ -923,13 +925,13 @@ void attention_mma(void* out, void* stats, const void* qkv, const void* cos, con
     problem.cos = problem.sin = nullptr;
   }
   visit_head_dim(shape.head_dim, [&]<int D>() {
-    const Grid at_once(shape.seq, 16, kShort / 16);
-    if (at_once.blocks == 1)
+    const Grid at_once(shape.asked(), 16, kShort / 16);
+    if (shape.seq <= kShort)
       return gpu::launch<attention_mma_short_kernel<D>>(
           at_once.grid(shape), at_once.block(),
-          2 * sizeof(bfloat16) * static_cast<size_t>(16 * at_once.warps * pitch_of(D)), context,
-          static_cast<bfloat16*>(out), static_cast<float*>(stats), parts.q, parts.k, parts.v,
-          problem);
+          2 * sizeof(bfloat16) * static_cast<size_t>((shape.seq + 15) / 16 * 16 * pitch_of(D)),
+          context, static_cast<bfloat16*>(out), static_cast<float*>(stats), parts.q, parts.k,
+          parts.v, problem);
     const Grid grid(shape.seq, 16 * groups_of(D), kForwardWarps);
     gpu::launch<attention_mma_kernel<D>>(
         grid.grid(shape), grid.block(),
