@@ -4,6 +4,7 @@
 #include "kernels/attention.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
+#include "kernels/layer_norm.h"
 #include "kernels/loss.h"
 #include "kernels/optimizer.h"
 #include "kernels/rms_norm.h"
@@ -113,16 +114,18 @@ void add_products(std::vector<Entry>& entries, const ProductShape& s, DType t) {
   add("weight grad", weight_gradient(y, x, dw), {y, x, dw});
 }
 
+// p: of a probability being dropped.
 void add_attention(std::vector<Entry>& entries, int64_t hidden, int64_t heads, int64_t batch,
-                   int64_t seq, DType t) {
-  const AttentionShape shape{batch, seq, heads, hidden / heads};
+                   int64_t seq, DType t, double p = 0) {
+  const AttentionShape shape{batch, seq, heads, hidden / heads, DropoutRule{p, 7}};
   const Tensor qkv = normal({batch, seq, 3 * hidden}, t), out = normal({batch, seq, hidden}, t);
   const Tensor cos = normal({seq, hidden / heads}, DType::f32), sin = cos.clone();
   const Tensor stats({batch, heads, seq, 2}, DType::f32), dqkv = empty_like(qkv);
   const double flops = 4.0 * static_cast<double>(batch * seq * seq * hidden);
   const std::string group = std::string("attention ") + hrm::name_of(t);
   const std::string name = std::string("S ") + std::to_string(seq) + ", hidden " +
-                           std::to_string(hidden) + ", batch " + std::to_string(batch);
+                           std::to_string(hidden) + ", batch " + std::to_string(batch) +
+                           (p > 0 ? ", dropout" : "");
   entries.push_back(entry(group, name + " forward", Unit::flops, flops, [=] {
     cpu::attention(t, out.data(), stats.data(), qkv.data(), cos.data(), sin.data(), shape, {});
   }));
@@ -148,6 +151,19 @@ void add_rowwise(std::vector<Entry>& entries, int64_t rows, int64_t hidden, DTyp
   }));
   entries.push_back(entry(group, "rms_norm backward " + shape, Unit::bytes, 3 * state, [=] {
     cpu::rms_norm_backward(t, d.data(), y.data(), rstd.data(), x.data(), rows, hidden, {});
+  }));
+  const Tensor weight = normal({hidden}, DType::f32), dweight = weight.clone();
+  const Tensor mean = rstd.clone();
+  entries.push_back(entry(group, "layer_norm " + shape, Unit::bytes, 2 * state, [=] {
+    cpu::layer_norm(t, y.data(), mean.data(), rstd.data(), x.data(), weight.data(), weight.data(),
+                    rows, hidden, 1e-5, {});
+  }));
+  entries.push_back(entry(group, "layer_norm backward " + shape, Unit::bytes, 3 * state, [=] {
+    cpu::layer_norm_backward(t, d.data(), dweight.data(), dweight.data(), r.data(), x.data(),
+                             mean.data(), rstd.data(), weight.data(), rows, hidden, {});
+  }));
+  entries.push_back(entry(group, "add + dropout " + shape, Unit::bytes, 3 * state, [=] {
+    cpu::dropout(t, y.data(), x.data(), r.data(), rows * hidden, DropoutRule{0.1, 7}, {});
   }));
   entries.push_back(entry(group, "swiglu " + shape, Unit::bytes, 3 * wide,
                           [=] { cpu::swiglu(t, z.data(), gate_up.data(), rows, inter, {}); }));
@@ -187,6 +203,7 @@ std::vector<Entry> kernel_entries() {
   for (const DType t : {DType::f32, DType::bf16}) {
     for (const ProductShape& s : product_shapes()) add_products(entries, s, t);
     for (const int64_t seq : {17, 37, 82}) add_attention(entries, 128, 4, 64, seq, t);
+    add_attention(entries, 128, 4, 64, 82, t, 0.1);
     for (const int64_t seq : {82, 901}) add_attention(entries, 512, 8, seq == 82 ? 8 : 1, seq, t);
     add_rowwise(entries, 656, 512, t);
     add_rowwise(entries, 5248, 128, t);
