@@ -197,6 +197,7 @@ struct TrainConfig {
   int64_t batch_size = 64;
   int64_t micro_batches = 1;
   int64_t unroll_segments = 1;
+  bool depth_curriculum = false;
   int64_t total_steps = 1000;
   OptimizerKind optimizer = OptimizerKind::adam_atan2;
   double lr = 1e-4;
@@ -256,6 +257,8 @@ void TrainConfig::settings(Self& t, Visit& f) {
         "slices that a step is computed in, to save memory; their gradients add up");
   fixed("unroll_segments", t.unroll_segments, {1, 1000},
         "segments in a step, not detached from each other; their mean loss counts");
+  fixed("depth_curriculum", t.depth_curriculum, any,
+        "a third of the cycles for the first 30 % of the steps, two thirds for the next (CGAR)");
   may_change("total_steps", t.total_steps, {1, kMany}, "steps of the whole run");
   fixed("optimizer", t.optimizer, any, "update rule of the weights");
   may_change("lr", t.lr, {0, 1e3}, "learning rate");

@@ -252,6 +252,45 @@ TEST_CASE("a step allocates nothing once it is warm, on every device") {
     }
 }
 
+TEST_CASE("depth curriculum: the cycles of each step, and a run that is resumed across them") {
+  Config c;
+  c.model.H_cycles = 3;
+  c.model.L_cycles = 6;
+  c.train.total_steps = 10;
+  CHECK(cycles_at(c, 1) == Cycles{3, 6});
+  c.train.depth_curriculum = true;
+  for (const auto& [step, cycles] : {std::pair<int64_t, Cycles>{1, {1, 2}},
+                                     {3, {1, 2}},
+                                     {4, {2, 4}},
+                                     {6, {2, 4}},
+                                     {7, {3, 6}},
+                                     {10, {3, 6}}})
+    CHECK(cycles_at(c, step) == cycles);
+  c.model.H_cycles = 2;
+  c.model.L_cycles = 1;
+  CHECK(cycles_at(c, 1) == Cycles{1, 1});
+  CHECK(cycles_at(c, 5) == Cycles{2, 1});
+
+  SmallRun s;  // 12 steps, a checkpoint every 4
+  s.config.model.gradient = "last_cycle";
+  const auto deep = s.trainer("deep");
+  s.config.train.depth_curriculum = true;
+  const auto whole = s.trainer("whole"), cut = s.trainer("cut");
+  deep->run({});
+  whole->run({});
+  CHECK_FALSE(same_weights(deep->model(), whole->model()));
+  int64_t steps = 0;
+  TrainCallbacks stop;
+  stop.stop = [&] { return ++steps >= 2; };
+  cut->run(stop);
+  CHECK(cut->steps_done() < 4);
+  Trainer resumed(s.config, *s.train, s.test.get(), s.dir / "cut");
+  resumed.resume();
+  resumed.run({});
+  CHECK(same_weights(resumed.model(), whole->model()));
+  CHECK(resumed.model().recurrence().updates.size() == update_list(s.config.model).size());
+}
+
 #if HRM_WITH_CUDA
 TEST_CASE("cuda: a recorded step gives the bits of its launches") {
   for (const char* refill : {"only_halted", "reference"}) {
@@ -275,6 +314,23 @@ TEST_CASE("cuda: a recorded step gives the bits of its launches") {
     }
     CHECK(same_weights(graph->model(), plain->model()));
   }
+}
+
+TEST_CASE("cuda: a step of another depth gets a recorded step of its own") {
+  SmallRun s;
+  s.config.train.depth_curriculum = true;
+  s.config.model.H_cycles = 3;  // three depths: steps 1 to 8, 9 to 15, and from 16 on
+  s.config.train.total_steps = 24;
+  const auto graph = s.trainer("graph", Device::cuda), plain = s.trainer("plain", Device::cuda);
+  plain->use_cuda_graph(false);
+  for (int step = 1; step <= 22; ++step) {
+    graph->step();
+    plain->step();
+    if (step == 8 || step == 15) CHECK(graph->replays());
+    if (step == 9 || step == 16) CHECK_FALSE(graph->replays());
+  }
+  CHECK(graph->replays());
+  CHECK(same_weights(graph->model(), plain->model()));
 }
 
 TEST_CASE("cuda: one recorded trainer may go while another goes on") {

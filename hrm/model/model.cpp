@@ -77,7 +77,8 @@ Model::Model(const ModelConfig& config, Random* random, Device device)
       lm_head(config.hidden_size, config.vocab_size, false, layer_options(config, random, device)),
       // Starts at q = -5 for every state: halting is learned from "never" (official q_head start).
       q_head(config.hidden_size, 2, true, layer_options(config, nullptr, device)),
-      config_(config) {
+      config_(config),
+      cycles_{config.H_cycles, config.L_cycles} {
   config_.validate();
   strategy_ = make_gradient_strategy(config_);
   const LayerOptions options = layer_options(config_, random, device);
@@ -176,9 +177,19 @@ State Model::initial_state(int64_t batch) const {
   return {repeat(H_init), L_init.defined() ? repeat(L_init) : Tensor()};
 }
 
+void Model::set_cycles(const Cycles& cycles) {
+  if (cycles == cycles_) return;
+  cycles_ = cycles;
+  // A rule may count in cycles.
+  ModelConfig shown = config_;
+  shown.H_cycles = cycles.H;
+  shown.L_cycles = cycles.L;
+  strategy_ = make_gradient_strategy(shown);
+}
+
 Recurrence Model::recurrence() const {
   Recurrence r;
-  r.updates = update_list(config_);
+  r.updates = update_list(config_.levels, cycles_);
   r.apply = [this](Level level, const State& s, const Tensor& x) -> State {
     const RopeTables* tables = rope_ ? &*rope_ : nullptr;
     const ReasoningModule& net = network(level);

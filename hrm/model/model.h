@@ -65,6 +65,8 @@ class Model : public Module {
   Tensor input_embeddings(const Tensor& inputs, const Tensor& puzzle_rows) const;
   // H_init and L_init repeated over rows and positions.
   State initial_state(int64_t batch) const;
+  // A segment runs the cycles of the configuration, unless others are set.
+  void set_cycles(const Cycles& cycles);
   Recurrence recurrence() const;
   // One segment under the strategy of the configuration.
   State segment(const State& state, const Tensor& x) const;
@@ -92,6 +94,7 @@ class Model : public Module {
   Tensor puzzle_embedding(const Tensor& inputs, const Tensor& puzzle_rows) const;
 
   ModelConfig config_;
+  Cycles cycles_;
   std::optional<RopeTables> rope_;
   Tensor position_ids_;  // 0, 1, 2, ... for learned positions
   std::unique_ptr<GradientStrategy> strategy_;

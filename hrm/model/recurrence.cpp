@@ -79,11 +79,11 @@ Tensor Recurrence::advance_to(
   return in_slices(state, x, 1, false, run).z_H;
 }
 
-std::vector<Level> update_list(const ModelConfig& config) {
-  if (config.levels == Levels::single) return {Level::H};
+std::vector<Level> update_list(Levels levels, const Cycles& cycles) {
+  if (levels == Levels::single) return {Level::H};
   std::vector<Level> updates;
-  for (int64_t h = 0; h < config.H_cycles; ++h) {
-    updates.insert(updates.end(), config.L_cycles, Level::L);
+  for (int64_t h = 0; h < cycles.H; ++h) {
+    updates.insert(updates.end(), cycles.L, Level::L);
     updates.push_back(Level::H);
   }
   return updates;

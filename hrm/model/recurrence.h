@@ -22,8 +22,17 @@ struct State {
 
 enum class Level { H, L };
 
-// HRM and TRM: (L x L_cycles, H) x H_cycles. Transformer: H once.
-std::vector<Level> update_list(const ModelConfig& config);
+// H updates of a segment, and L updates before each.
+struct Cycles {
+  int64_t H = 0, L = 0;
+  bool operator==(const Cycles&) const = default;
+};
+
+// HRM and TRM: (L x cycles.L, H) x cycles.H. Transformer: H once. Of a configuration: its own.
+std::vector<Level> update_list(Levels levels, const Cycles& cycles);
+inline std::vector<Level> update_list(const ModelConfig& config) {
+  return update_list(config.levels, {config.H_cycles, config.L_cycles});
+}
 
 struct Recurrence {
   std::vector<Level> updates;

@@ -65,9 +65,11 @@ TrainStep::TrainStep(const Config& config, const PuzzleDataset& train, Device de
 }
 
 struct TrainStep::Recording {
-  explicit Recording(Device device) : memory(device), launches(device) {}
+  Recording(Device device, const Cycles& of_cycles)
+      : memory(device), launches(device), cycles(of_cycles) {}
   PrivateCache memory;
   runtime::Recording launches;
+  Cycles cycles;
   int steps = 0;         // before it was recorded
   bool settled = false;  // the last of them found all memory in the cache
 };
@@ -90,11 +92,37 @@ void TrainStep::check_finished(size_t under_way) {
   if (failure_) throw *failure_;
 }
 
+Cycles cycles_at(const Config& config, int64_t step) {
+  const Cycles all{config.model.H_cycles, config.model.L_cycles};
+  const double done = static_cast<double>(step - 1) / static_cast<double>(config.train.total_steps);
+  if (!config.train.depth_curriculum || done >= 0.6) return all;
+  const int64_t thirds = done < 0.3 ? 1 : 2;
+  return {(all.H * thirds + 2) / 3, (all.L * thirds + 2) / 3};
+}
+
+namespace {
+// Evaluations see the model at its full depth.
+class AtDepth {
+ public:
+  AtDepth(Model& model, const Cycles& cycles) : model_(model) { model_.set_cycles(cycles); }
+  ~AtDepth() { model_.set_cycles({model_.config().H_cycles, model_.config().L_cycles}); }
+  AtDepth(const AtDepth&) = delete;
+  AtDepth& operator=(const AtDepth&) = delete;
+
+ private:
+  Model& model_;
+};
+}  // namespace
+
 void TrainStep::run(int64_t step, MetricsWindow& window) {
   check_finished(steps_ahead_ - 1);
+  const Cycles cycles = cycles_at(config_, step);
+  // What was recorded is a step of another depth.
+  if (recording_ && recording_->cycles != cycles) recording_.reset();
+  const AtDepth at_depth(model_, cycles);
   queue_inputs(step);
   if (use_graph_ && runtime::can_record(device()))
-    replay(window);
+    replay(window, cycles);
   else
     run_on_device(window);
 
@@ -142,9 +170,9 @@ void TrainStep::run_on_device(MetricsWindow& window) {
 // run_on_device as a CUDA graph. Two ordinary steps, so that every algorithm is chosen; then steps
 // with memory of their own, until one has asked the system for nothing. The next asks for the same,
 // in the same order, and is recorded. Where no step gets so far, all of them stay launches.
-void TrainStep::replay(MetricsWindow& window) {
+void TrainStep::replay(MetricsWindow& window, const Cycles& cycles) {
   constexpr int kOrdinary = 2, kTries = 4;
-  if (!recording_) recording_ = std::make_unique<Recording>(device());
+  if (!recording_) recording_ = std::make_unique<Recording>(device(), cycles);
   Recording& r = *recording_;
   if (r.launches.recorded()) {
     r.launches.replay();

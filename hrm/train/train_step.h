@@ -23,6 +23,11 @@
 
 namespace hrm {
 
+// The cycles that step number `step` (from 1) trains: those of the configuration, or with its
+// depth_curriculum a third of them in the first 30 % of the steps and two thirds in the next 30 %,
+// rounded up (progressive depth curriculum, arXiv 2511.08653, section 3.3).
+Cycles cycles_at(const Config& config, int64_t step);
+
 class TrainStep {
  public:
   // Random weights of config.train.seed. The data must fit config.model and outlive this object.
@@ -59,7 +64,7 @@ class TrainStep {
  private:
   void queue_inputs(int64_t step);
   void run_on_device(MetricsWindow& window);
-  void replay(MetricsWindow& window);
+  void replay(MetricsWindow& window, const Cycles& cycles);
   void record(MetricsWindow& window);
   void launch_from_now_on(MetricsWindow& window);
   void raise_flags(const std::vector<SegmentResult>& parts, const Tensor& puzzle_grad);
