@@ -140,7 +140,10 @@ void ModelConfig::validate() const {
   if (pos_encodings == PosEncoding::rope && !mlp_t && hidden_size / num_heads % 2 != 0)
     reject("rope needs an even head size, got hidden_size / num_heads = ", hidden_size / num_heads,
            ". HINT: change num_heads or pos_encodings");
-  if (pos_encodings == PosEncoding::rope && !mlp_t && rope == Rope::grid) {
+  if (rope == Rope::grid) {
+    const bool in_blocks = pos_encodings == PosEncoding::rope && !mlp_t;
+    if (!in_blocks && conditioning != Conditioning::context)
+      reject("rope grid needs attention with pos_encodings rope. HINT: rope=flat");
     if (side() == 0)
       reject("rope grid is for square boards, got seq_len ", seq_len, ". HINT: rope=flat");
     if (hidden_size / num_heads % 4 != 0)

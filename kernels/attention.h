@@ -11,16 +11,19 @@ namespace hrm {
 
 struct AttentionShape {
   int64_t batch = 0, seq = 0, heads = 0, head_dim = 0;
-  // Of the probabilities (p 0: none). Each row of them begins with a draw of its own, a multiple of
-  // 8: probability j of query i of head h (counted over the batch) is element
-  // (h seq + i) ceil(seq / 8) 8 + j.
+  // Of the probabilities (p 0: none). Each row of them begins with a Philox block of its own:
+  // probability j of query i of head h (counted over the batch) is element
+  // (h seq + i) draws_of_a_row() kDropoutDraws + j.
   DropoutRule dropout = {};
   // Only so many queries, from position 0 on, are computed in the forward pass; 0: all. Of q, out
   // and stats the rest is neither read nor written.
   int64_t queries = 0;
 
   HRM_HOST_DEVICE int64_t asked() const { return queries > 0 ? queries : seq; }
-  HRM_HOST_DEVICE int64_t draws_of_a_row() const { return (seq + 7) / 8; }  // in Philox blocks
+  // In Philox blocks.
+  HRM_HOST_DEVICE int64_t draws_of_a_row() const {
+    return (seq + kDropoutDraws - 1) / kDropoutDraws;
+  }
 };
 
 // out: [batch, seq, heads * head_dim] of t. stats: [batch, heads, seq, 2] in accumulate_type(t), of

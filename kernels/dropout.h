@@ -17,8 +17,16 @@ struct DropoutRule {
   const int32_t* step = nullptr;  // where the step's number stands, on the device; null: step 0
 };
 
-// What the elements of a call have in common. Element i is kept if draw i, of 16 bits, is not below
-// the threshold; eight of them share a Philox block.
+// Draws of 16 bits that a Philox block gives.
+inline constexpr int64_t kDropoutDraws = 8;
+
+// Draws below this one drop their elements; 65536 would drop all.
+HRM_HOST_DEVICE inline uint32_t dropout_threshold(double p) {
+  return static_cast<uint32_t>(p * 65536 + 0.5);
+}
+
+// What the elements of a call have in common. Element i is kept if draw i is not below the
+// threshold.
 struct DropoutDraws {
   uint64_t seed;
   uint32_t threshold;
@@ -26,7 +34,7 @@ struct DropoutDraws {
 };
 HRM_HOST_DEVICE inline DropoutDraws dropout_draws(const DropoutRule& rule) {
   const uint64_t step = rule.step ? static_cast<uint32_t>(*rule.step) : 0;
-  const auto threshold = static_cast<uint32_t>(rule.p * 65536 + 0.5);
+  const uint32_t threshold = dropout_threshold(rule.p);
   return {philox_bits(rule.seed, step << 20 | rule.call), threshold,
           65536.0 / (65536.0 - static_cast<double>(threshold))};
 }
@@ -37,8 +45,9 @@ HRM_HOST_DEVICE inline uint32_t dropout_draw(const PhiloxBlock& block, int at) {
   return (at & 4 ? high : low) >> (at & 1) * 16 & 0xffffu;
 }
 
-// y[i] = factor x[i] + residual[i], the factor 0 or 1 / (1 - p); residual may be null. n elements
-// of t, rounded once. The gradient of x is the same of dy, without residual.
+// y[i] = factor x[i] + residual[i], the factor 0 or 1 / (1 - p) (so that a NaN stays one); residual
+// may be null. n elements of t, rounded once. The gradient of x is the same of dy, without
+// residual.
 HRM_KERNEL(dropout, (DType t, void* y, const void* x, const void* residual, int64_t n,
                      const DropoutRule& rule, const Context&))
 

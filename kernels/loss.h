@@ -1,7 +1,6 @@
 // Token losses and binary cross entropy.
 //
-//     cpu::bce_with_logits(DType::f32, loss, logits, target, nullptr, n, context);   // one an
-//     element
+//     cpu::bce_with_logits(DType::f32, loss, x, target, nullptr, n, context);   // one an element
 #pragma once
 
 #include "kernels/dispatch.h"

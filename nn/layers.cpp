@@ -105,7 +105,7 @@ Tensor Attention::project_first(const Tensor& x) const {
 
 Tensor Attention::forward_first(const Tensor& x, const RopeTables* tables,
                                 const Tensor& residual) const {
-  if (fusion_enabled() && !recording({x, residual, qkv_proj.weight.value})) {
+  if (fusion_enabled() && !recording({x, qkv_proj.weight.value, qkv_proj.bias.value})) {
     // The CPU has the weight packed as a whole.
     const bool apart = x.device() == Device::cuda && !qkv_proj.bias.value.defined();
     const Tensor qkv = apart ? project_first(x) : qkv_proj.forward(x);

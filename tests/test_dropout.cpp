@@ -56,6 +56,54 @@ TEST_CASE("dropout: seed, step and call draw masks that have nothing in common")
                    0.5) < 0.02);
 }
 
+TEST_CASE("dropout: every mask is the one that the formula gives, far beyond a chunk of elements") {
+  const int64_t n = 10003;
+  const std::vector<double> mask = factors({0.5, 7, step_number(3), 2}, n);
+  const uint64_t key = philox_bits(7, uint64_t{3} << 20 | 2);
+  int wrong = 0;
+  for (size_t i = 0; i < mask.size(); ++i) {
+    const uint32_t word = philox(key, i / 8).word[i % 8 / 2];
+    const uint32_t draw = i % 2 ? word >> 16 : word & 0xffff;
+    wrong += (mask[i] != 0) != (draw >= 32768);
+  }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("dropout of attention's probabilities, fused and composed, on every device") {
+  for (const Device device : devices())
+    for (const auto& [seq, heads, dim, t] :
+         {std::tuple<int64_t, int64_t, int64_t, DType>{130, 1, 32, DType::f64},
+          {37, 2, 64, DType::f64},
+          {20, 2, 16, DType::bf16},
+          {100, 1, 16, DType::bf16}}) {
+      Random random(seq);
+      Tensor qkv = random.normal({2, seq, 3 * heads * dim}, 1, t).to(device);
+      qkv.set_requires_grad();
+      const Dropout drop{0.3, 5, step_number(9, device), 4};
+      const auto both = [&](const Tensor& y) {
+        return Tensors{y.detach(), grad({sum(cast(y, DType::f64) * 1.5)}, {qkv})[0]};
+      };
+      const double difference =
+          largest_difference(both(attention(qkv, heads, nullptr, drop)),
+                             both(attention_reference(qkv, heads, nullptr, drop)));
+      CHECK_MESSAGE(difference < (t == DType::bf16 ? 0.05 : 1e-10), seq, " ", t);
+      // And something is dropped.
+      const Tensor whole = attention(qkv, heads, nullptr);
+      CHECK(largest_difference({attention(qkv, heads, nullptr, drop)}, {whole}) > 0.1);
+    }
+}
+
+TEST_CASE("dropout: a step that goes on before the gradient is refused") {
+  Tensor step = step_number(1);
+  Tensor x = ones({1, 3, 12}).set_requires_grad();
+  for (const bool of_attention : {false, true}) {
+    const Dropout drop{0.5, 3, step};
+    const Tensor y = of_attention ? attention(x, 2, nullptr, drop) : dropout(x, drop);
+    step.copy_from(step_number(2));
+    expect_error([&] { backward(sum(y)); }, "step");
+  }
+}
+
 TEST_CASE("dropout: next() counts the calls of a step") {
   Dropout drop{0.5, 7};
   const Dropout first = drop.next(), second = drop.next();
@@ -78,6 +126,7 @@ TEST_CASE("dropout: bad settings get a line") {
   const Tensor x = zeros({2, 3});
   expect_error([&] { dropout(x, {1, 1}); }, "[dropout] p must be in [0, 1), got 1");
   expect_error([&] { dropout(x, {-0.1, 1}); }, "[dropout] p must be in [0, 1), got -0.1");
+  expect_error([&] { dropout(x, {0.999999, 1}); }, "[dropout] p must be in [0, 1), got ");
   expect_error(
       [&] {
         dropout(x, {0.5, 1}, zeros({3}));
@@ -95,7 +144,7 @@ TEST_CASE("dropout: bad settings get a line") {
       "[dropout] a step has at most 2^20 calls, this is number 1048576");
 }
 
-TEST_CASE("dropout: a recorded one draws a new mask for every step, that of the CPU") {
+TEST_CASE("dropout: a recorded one draws a new mask for every step, on every device") {
   for (const Device device : devices()) {
     const int64_t n = 1003;
     Tensor step = step_number(1, device), y = empty({n}, DType::f64, device);

@@ -312,8 +312,18 @@ TEST_CASE("settings out of range or at odds with each other are refused in one l
   c.seq_len = 9;
   c.num_heads = 4;
   expect_error([&] { c.validate(); }, "rope grid needs a head size that is a multiple of 4");
-  c.pos_encodings = PosEncoding::none;
+  c.num_heads = 2;
   c.validate();
+  const char* no_rope = "rope grid needs attention with pos_encodings rope. HINT: rope=flat";
+  c.pos_encodings = PosEncoding::none;
+  expect_error([&] { c.validate(); }, no_rope);
+  c.pos_encodings = PosEncoding::rope;
+  c.mlp_t = true;
+  expect_error([&] { c.validate(); }, no_rope);
+  c.conditioning = Conditioning::context;  // its encoder has attention of its own
+  c.validate();
+  c.seq_len = 5;
+  expect_error([&] { c.validate(); }, "rope grid is for square boards");
 }
 
 TEST_CASE("a configuration survives its JSON, and JSON is checked") {

@@ -60,12 +60,14 @@ Tensor attention(const Tensor& input, int64_t heads, const RopeTables* tables,
                 {{"qkv", qkv}, {"stats", stats}, {"cos", cos}, {"sin", sin}, {"step", drop.step}},
                 [shape](const Saved& saved, const Tensor& grad) {
                   const Tensor dout = grad.contiguous(), &qkv = saved["qkv"];
-                  const Tensor &cos = saved["cos"], &sin = saved["sin"];
+                  const Tensor &cos = saved["cos"], &sin = saved["sin"], &step = saved["step"];
+                  AttentionShape again = shape;
+                  again.dropout.step = step.defined() ? step.data<int32_t>() : nullptr;
                   Tensor dqkv = empty_like(qkv);
                   HRM_DISPATCH(attention_backward, qkv.context(), qkv.dtype(), dqkv.data(),
                                dout.data(), saved["stats"].data(), qkv.data(),
                                cos.defined() ? cos.data() : nullptr,
-                               sin.defined() ? sin.data() : nullptr, shape);
+                               sin.defined() ? sin.data() : nullptr, again);
                   return Tensors{dqkv};
                 });
 }
@@ -73,6 +75,7 @@ Tensor attention(const Tensor& input, int64_t heads, const RopeTables* tables,
 Tensor attention_first(const Tensor& qkv, int64_t heads, const RopeTables* tables) {
   require_not_recording("attention_first", {qkv});
   AttentionShape shape = shape_of(qkv, heads, tables, {});
+  HRM_CHECK(shape.seq >= 1, "[attention_first] needs a position, got ", qkv.shape());
   shape.queries = 1;
   const auto [out, stats] =
       run(dense(qkv), tables ? tables->cos : Tensor(), tables ? tables->sin : Tensor(), shape);
@@ -94,7 +97,7 @@ Tensor attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* t
   const Tensor scores = affine(matmul(cast(q, wide), transpose(cast(k, wide), 2, 3)),
                                1 / std::sqrt(static_cast<double>(head_dim)));
   // Each row of draws is a little longer than one of probabilities (kernels/attention.h).
-  const int64_t draws = (seq + 7) / 8 * 8;
+  const int64_t draws = (seq + kDropoutDraws - 1) / kDropoutDraws * kDropoutDraws;
   const Tensor probabilities =
       drop.p == 0 ? softmax(scores)
                   : slice(dropout(pad(softmax(scores), 3, 0, draws - seq), drop), 3, 0, seq);

@@ -12,7 +12,7 @@ namespace hrm {
 // Which elements a dropout drops (Srivastava et al. 2014). A GPU reads the step where it stands, so
 // that a recorded step draws new masks each time it is replayed.
 struct Dropout {
-  double p = 0;  // of being dropped, in [0, 1); 0: nothing is
+  double p = 0;  // of being dropped, in [0, 1), rounded to a multiple of 2^-16; 0: nothing is
   uint64_t seed = 0;
   Tensor step = {};   // i32 [1]; undefined: 0
   uint32_t call = 0;  // of this step
@@ -27,7 +27,7 @@ struct Dropout {
   DropoutRule rule() const;
 };
 
-// x / (1 - p) where it is kept and 0 elsewhere, plus a residual of the same shape and dtype where
+// x / (1 - p) where it is kept and 0 x elsewhere, plus a residual of the same shape and dtype where
 // one is given.
 Tensor dropout(const Tensor& x, const Dropout& drop, const Tensor& residual = {});
 

@@ -16,9 +16,10 @@ struct RopeTables {
 RopeTables rope_tables(int64_t seq, int64_t head_dim, double theta, DType dtype,
                        Device device = Device::cpu);
 
-// Tables for the cells of a board, row by row, with `prefix` positions before them: the first half
-// of the pairs turns by the cell's row, the second by its column, each by the frequencies that a
-// head of half the size has. Positions of the prefix do not turn. head_dim is a multiple of 4.
+// Axial rotary embedding, in two dimensions: tables for the cells of a board, row by row, with
+// `prefix` positions before them: the first half of the pairs turns by the cell's row, the second
+// by its column, each by the frequencies that a head of half the size has. Positions of the prefix
+// do not turn. head_dim is a multiple of 4.
 RopeTables grid_rope_tables(int64_t prefix, int64_t rows, int64_t cols, int64_t head_dim,
                             double theta, DType dtype, Device device = Device::cpu);
 

@@ -95,13 +95,13 @@ struct Head {
 
   // Room for the factors of a row of probabilities; none without dropout.
   int64_t factor_row() const {
-    return drops ? std::max(score_row(), draws_of_a_row * kDrawsOfABlock) : 0;
+    return drops ? std::max(score_row(), draws_of_a_row * kDropoutDraws) : 0;
   }
   // The factors of the probabilities of query i; any number behind the last of them.
   void load_factors(A* factors, int64_t i) const {
     dropout_factors(factors, draws, first_draw + static_cast<uint64_t>(i * draws_of_a_row),
                     draws_of_a_row);
-    std::fill(factors + draws_of_a_row * kDrawsOfABlock, factors + factor_row(), A(0));
+    std::fill(factors + draws_of_a_row * kDropoutDraws, factors + factor_row(), A(0));
   }
 
   int64_t n, queries, d, width, first, column;

@@ -1,12 +1,12 @@
 // The factors of dropout for a stretch of elements, in loops that the compiler vectorises.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/cpu/namespace.h"
 #include "kernels/dropout.h"
 
 namespace hrm::HRM_CPU {
-
-inline constexpr int64_t kDrawsOfABlock = 8;
 
 // factors[i], 0 or the scale, for the elements of `blocks` Philox blocks from block `first` on.
 template <class A>
@@ -24,12 +24,12 @@ void dropout_factors(A* factors, const DropoutDraws& draws, uint64_t first, int6
       words[2][b] = block.word[2];
       words[3][b] = block.word[3];
     }
-    A* out = factors + begin * kDrawsOfABlock;
+    A* out = factors + begin * kDropoutDraws;
     for (int64_t b = 0; b < count; ++b)
       for (int k = 0; k < 4; ++k) {
         const uint32_t word = words[k][b];
-        out[b * kDrawsOfABlock + 2 * k] = (word & 0xffffu) >= draws.threshold ? scale : A(0);
-        out[b * kDrawsOfABlock + 2 * k + 1] = (word >> 16) >= draws.threshold ? scale : A(0);
+        out[b * kDropoutDraws + 2 * k] = (word & 0xffffu) >= draws.threshold ? scale : A(0);
+        out[b * kDropoutDraws + 2 * k + 1] = (word >> 16) >= draws.threshold ? scale : A(0);
       }
   }
 }

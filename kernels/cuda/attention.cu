@@ -61,18 +61,19 @@ class Factors {
  public:
   __device__ explicit Factors(const AttentionShape& shape) {
     if (shape.dropout.p > 0) draws_ = dropout_draws(shape.dropout);
-    row_ = shape.draws_of_a_row();
+    blocks_of_a_row_ = shape.draws_of_a_row();
   }
   __device__ A of(int64_t row, int64_t j) const {
     if (draws_.threshold == 0) return 1;
-    const PhiloxBlock block = philox(draws_.seed, static_cast<uint64_t>(row * row_ + j / 8));
-    const bool kept = dropout_draw(block, static_cast<int>(j % 8)) >= draws_.threshold;
+    const PhiloxBlock block =
+        philox(draws_.seed, static_cast<uint64_t>(row * blocks_of_a_row_ + j / kDropoutDraws));
+    const bool kept = dropout_draw(block, static_cast<int>(j % kDropoutDraws)) >= draws_.threshold;
     return kept ? static_cast<A>(draws_.scale) : A(0);
   }
 
  private:
   DropoutDraws draws_{0, 0, 1};
-  int64_t row_;
+  int64_t blocks_of_a_row_;
 };
 
 // This warp's piece of the block's dynamic shared memory: `size` elements.

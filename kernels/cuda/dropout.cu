@@ -5,7 +5,7 @@ namespace hrm::cuda {
 namespace {
 
 constexpr int kBlock = 256;
-constexpr int kDraws = 8;  // elements of a thread: those of a Philox block
+constexpr int kDraws = static_cast<int>(kDropoutDraws);  // elements of a thread
 
 // whole: every operand is aligned to sixteen bytes, and the elements of a thread are read in packs.
 template <class T>
