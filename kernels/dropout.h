@@ -11,7 +11,7 @@
 namespace hrm {
 
 struct DropoutRule {
-  double p = 0;  // of being dropped, in [0, 1); rounded to 1 / 65536
+  double p = 0;  // of being dropped, in [0, 1); rounded down to a multiple of 1 / 65536
   uint64_t seed = 0;
   uint32_t call = 0;              // which dropout of the step this is, below 2^20
   const int32_t* step = nullptr;  // where the step's number stands, on the device; null: step 0
@@ -20,9 +20,9 @@ struct DropoutRule {
 // Draws of 16 bits that a Philox block gives.
 inline constexpr int64_t kDropoutDraws = 8;
 
-// Draws below this one drop their elements; 65536 would drop all.
+// Draws below this one drop their elements.
 HRM_HOST_DEVICE inline uint32_t dropout_threshold(double p) {
-  return static_cast<uint32_t>(p * 65536 + 0.5);
+  return static_cast<uint32_t>(p * 65536);
 }
 
 // What the elements of a call have in common. Element i is kept if draw i is not below the

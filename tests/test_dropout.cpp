@@ -86,7 +86,8 @@ TEST_CASE("dropout of attention's probabilities, fused and composed, on every de
       const double difference =
           largest_difference(both(attention(qkv, heads, nullptr, drop)),
                              both(attention_reference(qkv, heads, nullptr, drop)));
-      CHECK_MESSAGE(difference < (t == DType::bf16 ? 0.05 : 1e-10), seq, " ", t);
+      CAPTURE(difference);
+      CHECK(difference < (t == DType::bf16 ? 0.05 : 1e-10));
       // And something is dropped.
       const Tensor whole = attention(qkv, heads, nullptr);
       CHECK(largest_difference({attention(qkv, heads, nullptr, drop)}, {whole}) > 0.1);
@@ -126,7 +127,6 @@ TEST_CASE("dropout: bad settings get a line") {
   const Tensor x = zeros({2, 3});
   expect_error([&] { dropout(x, {1, 1}); }, "[dropout] p must be in [0, 1), got 1");
   expect_error([&] { dropout(x, {-0.1, 1}); }, "[dropout] p must be in [0, 1), got -0.1");
-  expect_error([&] { dropout(x, {0.999999, 1}); }, "[dropout] p must be in [0, 1), got ");
   expect_error(
       [&] {
         dropout(x, {0.5, 1}, zeros({3}));

@@ -15,8 +15,7 @@ Tensor drop_elements(const Tensor& x, const Dropout& drop, const Tensor& residua
 }  // namespace
 
 DropoutRule Dropout::rule() const {
-  HRM_CHECK(p >= 0 && p < 1 && dropout_threshold(p) < 65536, "[dropout] p must be in [0, 1), got ",
-            p);
+  HRM_CHECK(p >= 0 && p < 1, "[dropout] p must be in [0, 1), got ", p);
   HRM_CHECK(call < 1u << 20, "[dropout] a step has at most 2^20 calls, this is number ", call);
   HRM_CHECK(!step.defined() || (step.dtype() == DType::i32 && step.numel() == 1),
             "[dropout] the step must be i32(1), got ", step.dtype(), step.shape());

@@ -12,7 +12,7 @@ namespace hrm {
 // Which elements a dropout drops (Srivastava et al. 2014). A GPU reads the step where it stands, so
 // that a recorded step draws new masks each time it is replayed.
 struct Dropout {
-  double p = 0;  // of being dropped, in [0, 1), rounded to a multiple of 2^-16; 0: nothing is
+  double p = 0;  // of being dropped, in [0, 1), rounded down to 1 / 65536; 0: nothing is
   uint64_t seed = 0;
   Tensor step = {};   // i32 [1]; undefined: 0
   uint32_t call = 0;  // of this step

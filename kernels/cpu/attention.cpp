@@ -153,11 +153,10 @@ void forward_head(const Head<T, D>& head, void* out, void* stats, const void* qk
       if (head.drops) {
         head.load_factors(factors, i0 + i);
 #pragma omp simd
-        for (int64_t j = 0; j < row; ++j) s[j] = rounded<T>(s[j] * inverse * factors[j]);
-      } else {
-#pragma omp simd
-        for (int64_t j = 0; j < row; ++j) s[j] = rounded<T>(s[j] * inverse);
+        for (int64_t j = 0; j < row; ++j) s[j] *= factors[j];
       }
+#pragma omp simd
+      for (int64_t j = 0; j < row; ++j) s[j] = rounded<T>(s[j] * inverse);
       A* stat = static_cast<A*>(stats) + (i0 + i) * 2;
       stat[0] = largest;
       stat[1] = total;
@@ -222,11 +221,10 @@ void backward_head(const Head<T, D>& head, void* dqkv, const void* dout, const v
       // What weighed v.
       if (head.drops) {
 #pragma omp simd
-        for (int64_t j = 0; j < row; ++j) s[j] = rounded<T>(s[j] * factors[j]);
-      } else {
-#pragma omp simd
-        for (int64_t j = 0; j < row; ++j) s[j] = rounded<T>(s[j]);
+        for (int64_t j = 0; j < row; ++j) s[j] *= factors[j];
       }
+#pragma omp simd
+      for (int64_t j = 0; j < row; ++j) s[j] = rounded<T>(s[j]);
     }
     tile_product(dq + i0 * d, d, dp, row, 1, k_along, count, d, n, false);  // dq = ds k
     const auto add_transposed = [&](A* sum, const A* scores, const A* rows, A* panels) {

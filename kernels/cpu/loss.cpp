@@ -74,19 +74,31 @@ void cross_entropy_backward(LossType kind, DType t, void* dlogits, const void* d
   });
 }
 
+namespace {
+// run(weight), where weight(i) is that of element i.
+template <class T, class Run>
+void with_weights(const void* weight, const Run& run) {
+  using A = arithmetic<T>;
+  if (const T* all = static_cast<const T*>(weight))
+    run([all](int64_t i) { return static_cast<A>(all[i]); });
+  else
+    run([](int64_t) { return A(1); });
+}
+}  // namespace
+
 void bce_with_logits(DType t, void* loss, const void* logits, const void* target,
                      const void* weight, int64_t n, const Context&) {
   visit_float(t, [&]<class T>() {
     using A = arithmetic<T>;
     const T *xs = static_cast<const T*>(logits), *ys = static_cast<const T*>(target);
-    const T* weights = static_cast<const T*>(weight);
-    parallel_chunks(n, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const A x = static_cast<A>(xs[i]), y = static_cast<A>(ys[i]);
-        A value = std::max(x, A(0)) - x * y + std::log1p(std::exp(-std::abs(x)));
-        if (weights) value *= static_cast<A>(weights[i]);
-        static_cast<T*>(loss)[i] = static_cast<T>(value);
-      }
+    with_weights<T>(weight, [&](const auto& w) {
+      parallel_chunks(n, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const A x = static_cast<A>(xs[i]), y = static_cast<A>(ys[i]);
+          const A value = std::max(x, A(0)) - x * y + std::log1p(std::exp(-std::abs(x)));
+          static_cast<T*>(loss)[i] = static_cast<T>(value * w(i));
+        }
+      });
     });
   });
 }
@@ -96,14 +108,14 @@ void bce_with_logits_backward(DType t, void* dlogits, const void* dloss, const v
   visit_float(t, [&]<class T>() {
     using A = arithmetic<T>;
     const T *xs = static_cast<const T*>(logits), *ys = static_cast<const T*>(target);
-    const T* weights = static_cast<const T*>(weight);
-    parallel_chunks(n, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        A d = static_cast<A>(static_cast<const T*>(dloss)[i]);
-        if (weights) d *= static_cast<A>(weights[i]);
-        static_cast<T*>(dlogits)[i] =
-            static_cast<T>(d * (sigmoid(static_cast<A>(xs[i])) - static_cast<A>(ys[i])));
-      }
+    const T* ds = static_cast<const T*>(dloss);
+    with_weights<T>(weight, [&](const auto& w) {
+      parallel_chunks(n, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+          static_cast<T*>(dlogits)[i] =
+              static_cast<T>(static_cast<A>(ds[i]) * w(i) *
+                             (sigmoid(static_cast<A>(xs[i])) - static_cast<A>(ys[i])));
+      });
     });
   });
 }
