@@ -6,6 +6,7 @@
 #include "hrm/data/puzzle_dataset.h"
 #include "hrm/eval/evaluate.h"
 #include "hrm/tasks/maze_build.h"
+#include "hrm/tasks/maze_task.h"
 #include "hrm/tasks/open_dataset.h"
 #include "tests/support/support.h"
 
@@ -93,7 +94,7 @@ TEST_CASE("maze: without a start or a goal there is no path, and labels that are
     CHECK(solve_maze({2, cells}).length == -1);
     CHECK(check_maze({2, cells}, cells) == "the marked cells do not join S and G");
   }
-  const Augmentation turn = maze_augmentation(2);
+  const Augmentation turn = MazeTask(2).augmentation();
   Random random(1);
   for (int i = 0; i < 50; ++i) {
     std::array<int32_t, 4> inputs = {3, 2, 2, 4}, labels = {-100, 1, 2, -100};

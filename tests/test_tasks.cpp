@@ -1,5 +1,6 @@
 // Kinds of puzzles: what every one of the registry promises, and the queens.
 #include <algorithm>
+#include <bit>
 #include <set>
 
 #include "hrm/eval/evaluate.h"
@@ -99,7 +100,17 @@ TEST_CASE("every kind that is written as text reads, solves and checks its puzzl
       Tokens inputs = puzzle, labels = task->solution(puzzle);
       task->augmentation()(inputs.data(), labels.data(), i == 0, random);
       CHECK(task->check(inputs, labels) == "");
+      // Candidates go with their cell.
+      const Symmetry symmetry = task->symmetries()(random);
+      Tokens copy = puzzle;
+      symmetry.apply(copy.data());
+      for (size_t cell = 0; cell < copy.size(); ++cell)
+        CHECK(std::popcount(task->candidates(copy[cell])) ==
+              std::popcount(task->candidates(puzzle[symmetry.source[cell]])));
     }
+    const Tokens answer = task->solution(puzzle);
+    for (size_t cell = 0; cell < puzzle.size(); ++cell)
+      CHECK((task->candidates(puzzle[cell]) >> answer[cell] & 1) == 1);
   }
 }
 

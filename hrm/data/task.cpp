@@ -25,6 +25,24 @@ Tokens Task::solution(const Tokens&) const {
   detail::fail("[data] the kind ", kind(), " has no rules to solve a puzzle by");
 }
 
+void Symmetry::apply(int32_t* tokens) const {
+  const Tokens before(tokens, tokens + source.size());
+  for (size_t i = 0; i < source.size(); ++i) {
+    const int32_t t = before[source[i]];
+    tokens[i] = t < 0 ? t : token[t];
+  }
+}
+
+Augmentation Task::augmentation() const {
+  const auto draw = symmetries();
+  if (!draw) return nullptr;
+  return [draw](int32_t* inputs, int32_t* labels, bool, Random& random) {
+    const Symmetry symmetry = draw(random);
+    symmetry.apply(inputs);
+    symmetry.apply(labels);
+  };
+}
+
 Json Task::facts(const Tokens&) const { return Json::object(); }
 
 std::string Task::symmetry_class(const Tokens& inputs, const Tokens&) const {

@@ -24,6 +24,16 @@ using Tokens = std::vector<int32_t>;
 
 inline constexpr int kLargestSide = 1024;  // of a square puzzle
 
+// A symmetric copy of a puzzle: its cell i is cell source[i] of the puzzle, where token t has
+// become token[t].
+struct Symmetry {
+  std::vector<int> source;
+  Tokens token;
+
+  // Of inputs or labels, in place; a label that is not supervised stays.
+  void apply(int32_t* tokens) const;
+};
+
 // A symmetric copy of an example, in place. `first`: the first example drawn of its puzzle.
 using Augmentation =
     std::function<void(int32_t* inputs, int32_t* labels, bool first, Random& random)>;
@@ -76,9 +86,19 @@ class Task {
   // What else `hrm solve --json` tells of a puzzle.
   virtual Json facts(const Tokens& inputs) const;
 
+  // What a cell may hold in an answer, by its token in the puzzle: bit t of the result stands for
+  // token t, and a given has one bit. 0 if puzzles of this kind are not solved by striking out what
+  // a cell cannot hold (hrm/lattice).
+  virtual uint32_t candidates(int32_t) const { return 0; }
+  // Whether check() is so much easier than solving that a search may use it.
+  virtual bool checks_easily() const { return false; }
+
   // --- symmetries
-  // A random symmetric copy, for training; empty if there is none.
-  virtual Augmentation augmentation() const { return nullptr; }
+  // Draws one of the symmetries that each puzzle of the kind has; empty if there is none.
+  virtual std::function<Symmetry(Random&)> symmetries() const { return nullptr; }
+  // A random symmetric copy, for training: by symmetries(), unless the kind knows others. Empty if
+  // there is none.
+  virtual Augmentation augmentation() const;
   // The same text for symmetric puzzles: a split into training and test keeps them together.
   virtual std::string symmetry_class(const Tokens& inputs, const Tokens& labels) const;
   // Tokens from this one on may trade places with each other everywhere; -1: none may.

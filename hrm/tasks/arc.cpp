@@ -156,6 +156,16 @@ ArcGrid dihedral_transform(const ArcGrid& g, int id) {
   return out;
 }
 
+std::vector<int> dihedral_sources(int side, int id) {
+  std::vector<int> source(side * side);
+  for (int r = 0; r < side; ++r)
+    for (int c = 0; c < side; ++c) {
+      const auto [row, col] = moved(id, r, c, side, side);
+      source[row * side + col] = r * side + c;
+    }
+  return source;
+}
+
 ArcVariant ArcVariant::draw(const ArcKinds& kinds, Random& random) {
   std::array<uint8_t, 8> dihedrals = {0};
   int64_t count = 1;

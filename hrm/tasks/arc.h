@@ -69,6 +69,8 @@ struct ArcVariant {
 // Task and variant of a name; any other text is the name of a task.
 std::pair<std::string, ArcVariant> parse_variant_name(const std::string& name);
 ArcGrid dihedral_transform(const ArcGrid& grid, int id);
+// The same of a square of any side: cell i of the result is cell dihedral_sources(side, id)[i].
+std::vector<int> dihedral_sources(int side, int id);
 
 // `wanted` variants that differ from the task and from each other in at least one pair (the
 // official rule: at most 5 x wanted trials, so there may be fewer), behind the identity. They

@@ -149,17 +149,4 @@ std::vector<MazePuzzle> parse_maze_csv(const std::string& text, const std::strin
   return puzzles;
 }
 
-Augmentation maze_augmentation(int side) {
-  return [side](int32_t* inputs, int32_t* labels, bool, Random& random) {
-    const int id = static_cast<int>(random.below(8));
-    for (int32_t* tokens : {inputs, labels}) {
-      const ArcGrid grid{side, side, {tokens, tokens + side * side}};
-      const ArcGrid turned = dihedral_transform(grid, id);
-      // Signed again: a label that is not supervised is -100.
-      std::ranges::transform(turned.cells, tokens,
-                             [](uint8_t t) { return static_cast<int8_t>(t); });
-    }
-  };
-}
-
 }  // namespace hrm

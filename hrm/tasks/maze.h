@@ -51,7 +51,4 @@ struct MazePuzzle {
 // errors name `name` and the line.
 std::vector<MazePuzzle> parse_maze_csv(const std::string& text, const std::string& name);
 
-// One of the eight symmetries of the square.
-Augmentation maze_augmentation(int side);
-
 }  // namespace hrm

@@ -1,9 +1,11 @@
 #include "hrm/tasks/maze_task.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include <nlohmann/json.hpp>
 
+#include "hrm/tasks/arc.h"
 #include "hrm/tasks/maze.h"
 
 namespace hrm {
@@ -48,7 +50,19 @@ Json MazeTask::facts(const Tokens& inputs) const {
   return {{"shortest", solve_maze({side_, maze_cells(inputs)}).length}};
 }
 
-Augmentation MazeTask::augmentation() const { return maze_augmentation(side_); }
+uint32_t MazeTask::candidates(int32_t token) const {
+  constexpr int32_t kFree = 2, kPath = 5;
+  return token == kFree ? 1u << kFree | 1u << kPath : 1u << token;
+}
+
+std::function<Symmetry(Random&)> MazeTask::symmetries() const {
+  return [side = side_](Random& random) {
+    Symmetry symmetry = {dihedral_sources(side, static_cast<int>(random.below(8))),
+                         Tokens(kMazeVocab)};
+    std::iota(symmetry.token.begin(), symmetry.token.end(), 0);
+    return symmetry;
+  };
+}
 
 CellLook MazeTask::look(int32_t token) const {
   switch (token) {

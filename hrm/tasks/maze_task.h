@@ -26,7 +26,8 @@ class MazeTask : public Task {
   Tokens solution(const Tokens& inputs) const override;
   bool several_answers() const override { return true; }
   Json facts(const Tokens& inputs) const override;
-  Augmentation augmentation() const override;
+  uint32_t candidates(int32_t token) const override;
+  std::function<Symmetry(Random&)> symmetries() const override;
   Drawing drawing() const override { return Drawing::text; }
   CellLook look(int32_t token) const override;
 

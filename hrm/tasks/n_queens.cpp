@@ -67,16 +67,16 @@ Generator::Puzzle draw(int side, Random& random) {
 }
 
 // One of the eight symmetries of the square: three bits, for a transposition and two reflections.
-Tokens turned(const int32_t* tokens, int side, int id) {
-  Tokens out(side * side);
+Symmetry turned(int side, int id) {
+  Symmetry symmetry = {std::vector<int>(side * side), {0, kOpen, kQueen}};
   for (int row = 0; row < side; ++row)
     for (int col = 0; col < side; ++col) {
       int r = id & 1 ? col : row, c = id & 1 ? row : col;
       if (id & 2) r = side - 1 - r;
       if (id & 4) c = side - 1 - c;
-      out[row * side + col] = tokens[r * side + c];
+      symmetry.source[row * side + col] = r * side + c;
     }
-  return out;
+  return symmetry;
 }
 
 }  // namespace
@@ -171,17 +171,20 @@ Tokens NQueens::solution(const Tokens& inputs) const {
   return board_of(columns);
 }
 
-Augmentation NQueens::augmentation() const {
-  return [side = side_](int32_t* inputs, int32_t* labels, bool, Random& random) {
-    const auto id = static_cast<int>(random.below(8));
-    for (int32_t* tokens : {inputs, labels}) std::ranges::copy(turned(tokens, side, id), tokens);
-  };
+uint32_t NQueens::candidates(int32_t token) const {
+  return token == kQueen ? 1u << kQueen : 1u << kOpen | 1u << kQueen;
+}
+
+std::function<Symmetry(Random&)> NQueens::symmetries() const {
+  return [side = side_](Random& random) { return turned(side, static_cast<int>(random.below(8))); };
 }
 
 std::string NQueens::symmetry_class(const Tokens& inputs, const Tokens&) const {
   std::string smallest;
   for (int id = 0; id < 8; ++id) {
-    const std::string one = text(turned(inputs.data(), side_, id));
+    Tokens copy = inputs;
+    turned(side_, id).apply(copy.data());
+    const std::string one = text(copy);
     if (smallest.empty() || one < smallest) smallest = one;
   }
   return smallest;

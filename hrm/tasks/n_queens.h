@@ -29,7 +29,9 @@ class NQueens : public Task {
   std::string check(const Tokens& inputs, const Tokens& answer) const override;
   Tokens solution(const Tokens& inputs) const override;
   bool several_answers() const override { return true; }
-  Augmentation augmentation() const override;
+  uint32_t candidates(int32_t token) const override;
+  bool checks_easily() const override { return true; }
+  std::function<Symmetry(Random&)> symmetries() const override;
   std::string symmetry_class(const Tokens& inputs, const Tokens& labels) const override;
   Drawing drawing() const override { return Drawing::cells; }
   CellLook look(int32_t token) const override;

@@ -358,14 +358,6 @@ Grid SudokuTransform::apply(const Grid& grid) const {
   return result;
 }
 
-void SudokuTransform::apply_tokens(int32_t* tokens) const {
-  const std::vector<int32_t> old(tokens, tokens + source.size());
-  for (size_t i = 0; i < source.size(); ++i) {
-    const int32_t token = old[source[i]];
-    tokens[i] = token < 2 ? token : digit[token - 1] + 1;
-  }
-}
-
 std::string symmetry_class(const SudokuRules& rules, const Grid& puzzle, const Grid& solution) {
   if (rules.side > 6) return invariant_hash(rules, puzzle, solution);
   const int cells = rules.cells();

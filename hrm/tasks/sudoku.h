@@ -60,7 +60,6 @@ Grid remove_digits(const SudokuRules& rules, const Grid& solution, int givens, b
 struct SudokuTransform {
   static SudokuTransform draw(const SudokuRules& rules, Random& random);
   Grid apply(const Grid& grid) const;
-  void apply_tokens(int32_t* tokens) const;  // in place; tokens 0 and 1 stay
 
   std::vector<int> source;  // result cell i takes cell source[i]
   std::vector<int> digit;   // digit d becomes digit[d]; digit[0] = 0

@@ -77,11 +77,17 @@ Tokens SudokuTask::solution(const Tokens& inputs) const {
   return to_tokens(solution.grid);
 }
 
-Augmentation SudokuTask::augmentation() const {
-  return [rules = rules_](int32_t* inputs, int32_t* labels, bool, Random& random) {
-    const SudokuTransform transform = SudokuTransform::draw(rules, random);
-    transform.apply_tokens(inputs);
-    transform.apply_tokens(labels);
+uint32_t SudokuTask::candidates(int32_t token) const {
+  return token > 1 ? 1u << token : (1u << (rules_.side + 2)) - 4;
+}
+
+std::function<Symmetry(Random&)> SudokuTask::symmetries() const {
+  return [rules = rules_](Random& random) {
+    SudokuTransform transform = SudokuTransform::draw(rules, random);
+    Symmetry symmetry = {std::move(transform.source), {0, 1}};
+    for (int digit = 1; digit <= rules.side; ++digit)
+      symmetry.token.push_back(transform.digit[digit] + 1);
+    return symmetry;
   };
 }
 

@@ -25,7 +25,9 @@ class SudokuTask : public Task {
   bool has_rules() const override { return true; }
   std::string check(const Tokens& inputs, const Tokens& answer) const override;
   Tokens solution(const Tokens& inputs) const override;
-  Augmentation augmentation() const override;
+  uint32_t candidates(int32_t token) const override;
+  bool checks_easily() const override { return true; }
+  std::function<Symmetry(Random&)> symmetries() const override;
   std::string symmetry_class(const Tokens& inputs, const Tokens& labels) const override;
   int first_symbol() const override { return 2; }
   Drawing drawing() const override { return Drawing::cells; }
