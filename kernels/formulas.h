@@ -99,18 +99,24 @@ struct Silu {
   }
 };
 
+// P(normal <= x).
+template <class A>
+HRM_HOST_DEVICE inline A normal_cdf(A x) {
+  return A(0.5) * (A(1) + std::erf(x / std::numbers::sqrt2_v<A>));
+}
+
 // Hendrycks and Gimpel 2016, arXiv 1606.08415: the exact form, with erf.
 struct Gelu {
   static constexpr bool uses_output = false;
   template <class Math, class A>
   HRM_HOST_DEVICE static A apply(A x) {
-    return x * A(0.5) * (A(1) + std::erf(x / std::numbers::sqrt2_v<A>));
+    return x * Math::normal_cdf(x);
   }
   template <class Math, class A>
   HRM_HOST_DEVICE static A derivative(A x, A) {
     const A density =
         Math::exp(A(-0.5) * x * x) * std::numbers::inv_sqrtpi_v<A> / std::numbers::sqrt2_v<A>;
-    return A(0.5) * (A(1) + std::erf(x / std::numbers::sqrt2_v<A>)) + x * density;
+    return Math::normal_cdf(x) + x * density;
   }
 };
 

@@ -18,6 +18,10 @@ struct Math {
   static A sigmoid(A x) {
     return HRM_CPU::sigmoid(x);
   }
+  template <class A>
+  static A normal_cdf(A x) {
+    return HRM_CPU::normal_cdf(x);
+  }
 };
 
 // Offsets of the three operands at the start of a row (all dimensions but the last).
@@ -61,10 +65,37 @@ void map(T* y, const T* x, int64_t n, const F& f) {
 
 }  // namespace
 
+namespace {
+
+// GELU has loops of its own, which vectorise, and functions of their own, in which all that they
+// call is inlined.
+template <class T>
+[[gnu::noinline]] void gelu(T* y, const T* x, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i)
+    assign(y[i], unary_ops::Gelu::apply<Math>(static_cast<arithmetic<T>>(x[i])));
+}
+template <class T>
+[[gnu::noinline]] void gelu_backward(T* dx, const T* x, const T* dy, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const auto v = static_cast<arithmetic<T>>(x[i]);
+    assign(dx[i], static_cast<arithmetic<T>>(dy[i]) * unary_ops::Gelu::derivative<Math>(v, v));
+  }
+}
+
+}  // namespace
+
 void unary(UnaryOp op, DType t, void* y, const void* x, int64_t n, const Context&) {
   visit_float(t, [&]<class T>() {
     using A = arithmetic<T>;
-    map(static_cast<T*>(y), static_cast<const T*>(x), n, [op](A v) { return apply<Math>(op, v); });
+    T* out = static_cast<T*>(y);
+    const T* in = static_cast<const T*>(x);
+    if (op == UnaryOp::gelu)
+      parallel_chunks(
+          n, [&](int64_t begin, int64_t end) { gelu(out + begin, in + begin, end - begin); });
+    else
+      map(out, in, n, [op](A v) { return apply<Math>(op, v); });
   });
 }
 
@@ -76,6 +107,8 @@ void unary_backward(UnaryOp op, DType t, void* dx, const void* x, const void* y,
     const T* g = static_cast<const T*>(dy);
     T* out = static_cast<T*>(dx);
     parallel_chunks(n, [&](int64_t begin, int64_t end) {
+      if (op == UnaryOp::gelu)
+        return gelu_backward(out + begin, kept + begin, g + begin, end - begin);
       for (int64_t i = begin; i < end; ++i) {
         const A v = static_cast<A>(kept[i]);
         assign(out[i], static_cast<A>(g[i]) * derivative<Math>(op, v, v));

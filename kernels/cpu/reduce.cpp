@@ -42,11 +42,24 @@ void sum(DType t, void* y, const void* x, int64_t outer, int64_t reduced, int64_
       out[0] = store(chunked_sum(in, reduced, [](double v) { return v; }));
       return;
     }
-    parallel_for(outer * inner, reduced, [&](int64_t i) {
-      const T* column = in + i / inner * reduced * inner + i % inner;
-      double total = 0;
-      for (int64_t r = 0; r < reduced; ++r) total += static_cast<double>(column[r * inner]);
-      out[i] = store(total);
+    if (inner == 1) {
+      parallel_for(outer, reduced, [&](int64_t i) {
+        double total = 0;
+        for (int64_t r = 0; r < reduced; ++r) total += static_cast<double>(in[i * reduced + r]);
+        out[i] = store(total);
+      });
+      return;
+    }
+    // Columns side by side are summed side by side, each in the order of its rows.
+    constexpr int64_t kColumns = 32;
+    const int64_t blocks = (inner + kColumns - 1) / kColumns;
+    parallel_for(outer * blocks, reduced * std::min(inner, kColumns), [&](int64_t i) {
+      const int64_t first = i % blocks * kColumns, columns = std::min(kColumns, inner - first);
+      const T* from = in + i / blocks * reduced * inner + first;
+      double totals[kColumns] = {};
+      for (int64_t r = 0; r < reduced; ++r)
+        for (int64_t c = 0; c < columns; ++c) totals[c] += static_cast<double>(from[r * inner + c]);
+      for (int64_t c = 0; c < columns; ++c) out[i / blocks * inner + first + c] = store(totals[c]);
     });
   });
 }

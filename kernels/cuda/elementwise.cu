@@ -17,6 +17,10 @@ struct Math {
   __device__ static A sigmoid(A x) {
     return gpu::sigmoid(x);
   }
+  template <class A>
+  __device__ static A normal_cdf(A x) {
+    return unary_ops::normal_cdf(x);
+  }
 };
 
 // What happens to an element (or a pair); small values that travel with the launch.
