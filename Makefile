@@ -159,7 +159,7 @@ endif
 
 # Sources: every file in these folders; there is no list to keep ----------------------------------
 # The rooms of hrm/ that belong to the library, from the bottom up; hrm/cli is the program.
-HRM_ROOMS := support data tasks model eval train view lab
+HRM_ROOMS := support data tasks model lattice eval train view lab
 KERNEL_SRC := $(wildcard kernels/cpu/*.cpp)
 LIB_SRC := $(wildcard kernels/*.cpp kernels/cpu/*.cpp tensor/*.cpp autograd/*.cpp autograd/ops/*.cpp \
                       nn/*.cpp nn/optim/*.cpp hrm/*.cpp $(HRM_ROOMS:%=hrm/%/*.cpp)) \

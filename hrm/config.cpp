@@ -1,6 +1,7 @@
 #include "hrm/config.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <type_traits>
@@ -43,14 +44,6 @@ T parse(const std::string& key, const std::string& text) {
 }
 
 template <class T>
-Json to_value(const T& value) {
-  if constexpr (std::is_enum_v<T>)
-    return hrm::to_string(value);
-  else
-    return value;
-}
-
-template <class T>
 void from_value(const Members& json, const char* key, T& field) {
   if constexpr (std::is_enum_v<T>)
     field = parse<T>(key, json.text(key));
@@ -67,8 +60,7 @@ void from_value(const Members& json, const char* key, T& field) {
 std::vector<std::string> all_keys(const Config& config) {
   std::vector<std::string> keys;
   const auto collect = [&](const Setting& setting, const auto&) { keys.push_back(setting.name); };
-  config.model.fields(collect);
-  config.train.fields(collect);
+  config.groups([&](const char*, const auto& group) { group.fields(collect); });
   return keys;
 }
 
@@ -163,6 +155,61 @@ void TrainConfig::validate() const {
     reject("unroll_segments above 1 needs micro_batches 1, got ", micro_batches);
 }
 
+void LatticeConfig::validate() const {
+  fields([](const Setting& setting, const auto& value) { check_range(setting, value); });
+  if (bare_share + right_share > 1)
+    reject("lattice_bare_share and lattice_right_share must add up to at most 1, got ", bare_share,
+           " and ", right_share);
+}
+
+namespace {
+
+// What a lattice reads of the settings of HRM, and what it does not of those of a training.
+constexpr std::array kModelOfLattice = {"seq_len",    "vocab_size",    "num_puzzle_identifiers",
+                                        "refinement", "hidden_size",   "num_heads",
+                                        "expansion",  "pos_encodings", "rope",
+                                        "rope_theta", "dtype",         "halt_max_steps"};
+constexpr std::array kTrainNotOfLattice = {"unroll_segments", "depth_curriculum", "puzzle_emb_lr",
+                                           "puzzle_emb_weight_decay", "refill"};
+
+bool among(const auto& names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+// Raises an Error for the first setting of `group` that is not read, and not left alone either.
+template <class Group>
+void check_untouched(const Group& group, const auto& is_read, const char* refinement) {
+  std::vector<Json> defaults;
+  const Group untouched;
+  untouched.fields(
+      [&](const Setting&, const auto& value) { defaults.push_back(setting_value(value)); });
+  size_t at = 0;
+  group.fields([&](const Setting& setting, const auto& value) {
+    if (!is_read(setting.name) && Json(setting_value(value)) != defaults[at])
+      reject(setting.name, " is not a setting of refinement ", refinement,
+             ". HINT: leave it out, or choose a preset of the other refinement");
+    ++at;
+  });
+}
+
+}  // namespace
+
+void Config::validate() const {
+  model.validate();
+  train.validate();
+  lattice.validate();
+  if (!is_lattice())
+    return check_untouched(
+        lattice, [](const char*) { return false; }, "segments");
+  if (model.side() == 0)
+    reject("refinement lattice is for square boards, got seq_len ", model.seq_len,
+           ". HINT: a preset of HRM");
+  check_untouched(
+      model, [](const char* name) { return among(kModelOfLattice, name); }, "lattice");
+  check_untouched(
+      train, [](const char* name) { return !among(kTrainNotOfLattice, name); }, "lattice");
+}
+
 void Config::set(const std::string& key, const std::string& value) {
   bool found = false;
   const auto assign = [&](const Setting& setting, auto& field) {
@@ -170,8 +217,7 @@ void Config::set(const std::string& key, const std::string& value) {
     field = parse<std::decay_t<decltype(field)>>(key, value);
     found = true;
   };
-  model.fields(assign);
-  train.fields(assign);
+  groups([&](const char*, auto& group) { group.fields(assign); });
   if (!found) reject("unknown key '", key, "'", did_you_mean(key, all_keys(*this)));
 }
 
@@ -188,11 +234,12 @@ Json Config::to_json() const {
   if (!tasks.empty()) json["tasks"] = tasks;
   const auto write = [](Json& group) {
     return [&group](const Setting& setting, const auto& field) {
-      group[setting.name] = to_value(field);
+      group[setting.name] = setting_value(field);
     };
   };
-  model.fields(write(json["model"]));
-  train.fields(write(json["train"]));
+  groups([&](const char* name, const auto& group) {
+    if (is_lattice() || name != std::string_view("lattice")) group.fields(write(json[name]));
+  });
   return json;
 }
 
@@ -208,8 +255,10 @@ Config Config::from_json(const Json& top, const std::string& source) {
       config.tasks.push_back(task.get<std::string>());
     }
   try {
-    read_group(json.object("model"), config.model);
-    read_group(json.object("train"), config.train);
+    config.groups([&](const char* name, auto& group) {
+      if (json.has(name) || name != std::string_view("lattice"))
+        read_group(json.object(name), group);
+    });
     config.validate();
   } catch (const Error& error) {
     // A setting does not know where it came from.
@@ -223,10 +272,13 @@ Config Config::from_json(const Json& top, const std::string& source) {
 std::vector<Difference> differences(const Config& old_config, const Config& new_config) {
   std::vector<Difference> found;
   const Json before = old_config.to_json(), after = new_config.to_json();
-  for (const char* group : {"model", "train"})
+  for (const char* group : {"model", "train", "lattice"}) {
+    if (!after.contains(group)) continue;
+    const Json old = before.value(group, Json::object());
     for (const auto& [key, value] : after[group].items())
-      if (before[group][key] != value)
-        found.push_back({key, before[group][key].dump(), value.dump()});
+      if (!old.contains(key) || old[key] != value)
+        found.push_back({key, old.value(key, Json()).dump(), value.dump()});
+  }
   if (old_config.tasks != new_config.tasks)
     found.push_back({"tasks", Json(old_config.tasks).dump(), Json(new_config.tasks).dump()});
   return found;
@@ -237,9 +289,7 @@ bool may_change_on_resume(const std::string& key) {
   const auto look = [&](const Setting& setting, const auto&) {
     if (key == setting.name) may = setting.may_change_on_resume;
   };
-  const Config config;
-  config.model.fields(look);
-  config.train.fields(look);
+  Config().groups([&](const char*, const auto& group) { group.fields(look); });
   return may;
 }
 

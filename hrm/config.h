@@ -18,6 +18,10 @@
 
 namespace hrm {
 
+// What is refined, over and over. segments: the states of HRM, segment by segment, each trained by
+// itself (deep supervision); lattice: the tokens that each cell may still hold, of which a network
+// strikes out some in every round (lattice deduction, arXiv 2605.08605; hrm/lattice).
+enum class Refinement { segments, lattice };
 // Which networks the recurrence applies: HRM's H and L; TRM's one for both roles; the plain
 // Transformer, one application z_H = H(z_H + x) per segment.
 enum class Levels { two, shared, single };
@@ -42,6 +46,7 @@ struct EnumNames;
   struct EnumNames<E> {                                                 \
     static inline const std::vector<std::string> names = {__VA_ARGS__}; \
   };
+HRM_ENUM(Refinement, "segments", "lattice")
 HRM_ENUM(Levels, "two", "shared", "single")
 HRM_ENUM(PosEncoding, "rope", "learned", "none")
 HRM_ENUM(Rope, "flat", "grid")
@@ -73,6 +78,15 @@ std::vector<std::string> setting_values() {
   return names;
 }
 
+// The value of a setting in a file: an enum's is its name.
+template <class T>
+auto setting_value(const T& value) {
+  if constexpr (std::is_enum_v<T>)
+    return std::string(to_string(value));
+  else
+    return value;
+}
+
 // One row of the table of settings. The command line, config.json, `hrm info`, the checks of
 // validate() and those of a resumed run all follow from it; the default is the member's own.
 struct Setting {
@@ -94,6 +108,7 @@ struct ModelConfig {
   int64_t vocab_size = 11;
   int64_t num_puzzle_identifiers = 1;
   // Architecture.
+  Refinement refinement = Refinement::segments;
   Levels levels = Levels::two;
   int64_t hidden_size = 512;
   int64_t num_heads = 8;
@@ -156,6 +171,8 @@ void ModelConfig::settings(Self& m, Visit& f) {
   row("vocab_size", m.vocab_size, {2, 1 << 24}, "different tokens (from the data set)");
   row("num_puzzle_identifiers", m.num_puzzle_identifiers, {1, kMany},
       "rows of the puzzle table (from the data set)");
+  row("refinement", m.refinement, any,
+      "segments: states are refined (HRM); lattice: candidates of cells are struck out");
   row("levels", m.levels, any,
       "two: H and L networks (HRM); shared: one network for both (TRM); single: a Transformer");
   row("hidden_size", m.hidden_size, {1, 1 << 16}, "width of the states");
@@ -167,8 +184,10 @@ void ModelConfig::settings(Self& m, Visit& f) {
   row("H_cycles", m.H_cycles, {1, 100000}, "H updates in a segment");
   row("L_cycles", m.L_cycles, {0, 100000}, "L updates before each H update");
   row("expansion", m.expansion, {0.01, 1000},
-      "SwiGLU size: expansion * hidden_size * 2/3, rounded up to a multiple of 256");
-  row("pos_encodings", m.pos_encodings, any, "how positions are encoded");
+      "SwiGLU size: expansion * hidden_size * 2/3, rounded up to a multiple of 256 (lattice: "
+      "expansion * hidden_size)");
+  row("pos_encodings", m.pos_encodings, any,
+      "how positions are encoded (lattice: learned is one for the row and one for the column)");
   row("mlp_t", m.mlp_t, any, "an MLP over positions instead of attention (TRM)");
   row("puzzle_emb_ndim", m.puzzle_emb_ndim, {0, 1 << 20}, "size of a puzzle embedding; 0: none");
   row("puzzle_emb_len", m.puzzle_emb_len, {0, 1 << 16},
@@ -183,7 +202,8 @@ void ModelConfig::settings(Self& m, Visit& f) {
   row("dtype", m.dtype, any, "what activations are computed in");
   row("gradient", m.gradient, any, "gradient rule of the recurrence (listed below)");
   row("loss", m.loss, any, "loss of the answer");
-  row("halt_max_steps", m.halt_max_steps, {1, 100000}, "most segments for a puzzle");
+  row("halt_max_steps", m.halt_max_steps, {1, 100000},
+      "most segments for a puzzle (lattice: rounds)");
   row("act", m.act, any, "in training a puzzle may halt sooner; false: all of them take the most");
   row("halt_exploration_prob", m.halt_exploration_prob, {0, 1},
       "share of rows whose smallest number of segments is drawn");
@@ -292,16 +312,107 @@ void TrainConfig::settings(Self& t, Visit& f) {
   may_change("keep_checkpoints", t.keep_checkpoints, {1, 1000}, "checkpoints kept beside the best");
 }
 
+// Lattice deduction (arXiv 2605.08605), beside what it shares with the other models. The defaults
+// are the published recipe.
+struct LatticeConfig {
+  // Network.
+  int64_t loops = 16;
+  int64_t layers = 4;
+  double dropout = 0.1;
+  // Loss.
+  double alive_weight = 4;
+  double dead_weight = 0.5;
+  double symbol_loss = 1;
+  double conflict_loss = 0.1;
+  // A round, in training.
+  double remove_below = 0.1;
+  double conflict_above = 0.5;
+  double temperature = 1.5;
+  int64_t max_age = 100;
+  double bare_share = 0.2;
+  double right_share = 0.55;
+  // Solving.
+  int64_t chains = 64;
+  double solve_conflict_above = 0.6;
+  double solve_dropout = 0.05;
+
+  // As ModelConfig's.
+  void validate() const;
+  template <class Visit>
+  void fields(Visit&& f) {
+    settings(*this, f);
+  }
+  template <class Visit>
+  void fields(Visit&& f) const {
+    settings(*this, f);
+  }
+
+ private:
+  template <class Self, class Visit>
+  static void settings(Self& l, Visit& f);
+};
+
+template <class Self, class Visit>
+void LatticeConfig::settings(Self& l, Visit& f) {
+  constexpr Setting::Range share = {0, 1};
+  const auto fixed = [&f](const char* name, auto& member, Setting::Range range, const char* help) {
+    f(Setting{name, help, range, false}, member);
+  };
+  const auto may_change = [&f](const char* name, auto& member, Setting::Range range,
+                               const char* help) {
+    f(Setting{name, help, range, true}, member);
+  };
+  fixed("lattice_loops", l.loops, {1, 1000}, "times that the same layers are applied in a round");
+  fixed("lattice_layers", l.layers, {1, 100}, "layers of the network");
+  fixed("lattice_dropout", l.dropout, {0, 0.99}, "share of the activations dropped in training");
+  fixed("lattice_alive_weight", l.alive_weight, {0, 1e6},
+        "weight of a candidate that is right in the loss");
+  fixed("lattice_dead_weight", l.dead_weight, {0, 1e6},
+        "weight of a candidate that is wrong in the loss");
+  fixed("lattice_symbol_loss", l.symbol_loss, {0, 1e6},
+        "weight of the cross entropy of the open cells");
+  fixed("lattice_conflict_loss", l.conflict_loss, {0, 1e6},
+        "weight of the loss of the conflict head");
+  fixed("lattice_remove_below", l.remove_below, share,
+        "a candidate is struck out when its probability to be right is below this");
+  fixed("lattice_conflict_above", l.conflict_above, share,
+        "a state is given up in training when its probability of a conflict is above this");
+  fixed("lattice_temperature", l.temperature, {0.01, 1000},
+        "temperature of the draw when an open cell is guessed");
+  fixed("lattice_max_age", l.max_age, {1, 1000000}, "rounds after which a state is given up");
+  fixed("lattice_bare_share", l.bare_share, share, "share of new states that are the bare puzzle");
+  fixed("lattice_right_share", l.right_share, share,
+        "share with some cells filled in rightly; in the rest, some of them are wrong");
+  may_change("lattice_chains", l.chains, {1, 4096}, "attempts at a puzzle, side by side");
+  may_change("lattice_solve_conflict_above", l.solve_conflict_above, share,
+             "an attempt starts anew when its probability of a conflict is above this");
+  may_change("lattice_solve_dropout", l.solve_dropout, {0, 0.99},
+             "share of the activations dropped in solving, so that attempts differ");
+}
+
 struct Config {
   std::string preset;
   std::string data;                // folder of the data set
   std::vector<std::string> tasks;  // ARC: these of it alone; empty: all
   ModelConfig model;
   TrainConfig train;
+  LatticeConfig lattice;  // where model.refinement is lattice
 
-  void validate() const {
-    model.validate();
-    train.validate();
+  bool is_lattice() const { return model.refinement == Refinement::lattice; }
+  // As ModelConfig's; an Error also for a setting that this kind of refinement does not read.
+  void validate() const;
+  // visit(name, group) for the groups of settings, as config.json has them.
+  template <class Visit>
+  void groups(Visit&& visit) {
+    visit("model", model);
+    visit("train", train);
+    visit("lattice", lattice);
+  }
+  template <class Visit>
+  void groups(Visit&& visit) const {
+    visit("model", model);
+    visit("train", train);
+    visit("lattice", lattice);
   }
   // Sets one field by name from text ("hidden_size", "128"). Errors name the nearest key or the
   // values allowed.

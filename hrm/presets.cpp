@@ -27,6 +27,36 @@ Config sudoku(int64_t side, int64_t segments, int64_t batch, int64_t steps) {
   return c;
 }
 
+// Lattice deduction at a size that a laptop trains.
+Config lattice(int64_t side, int64_t loops, int64_t batch, int64_t steps) {
+  Config c;
+  ModelConfig& m = c.model;
+  m.refinement = Refinement::lattice;
+  m.seq_len = side * side;
+  m.vocab_size = side + 2;
+  m.hidden_size = 128;
+  m.num_heads = 4;
+  m.pos_encodings = PosEncoding::learned;
+  m.halt_max_steps = 32;
+  m.dtype = DType::bf16;
+  TrainConfig& t = c.train;
+  t.batch_size = batch;
+  t.total_steps = steps;
+  t.optimizer = OptimizerKind::adamw;
+  t.lr = 3e-3;
+  t.lr_min_ratio = 0.01;
+  t.lr_warmup_steps = 50;
+  t.clip_norm = 1;
+  t.eval_every = steps / 4;
+  t.final_eval_puzzles = 0;
+  t.eval_puzzles = 64;  // while little is learned yet, each of them takes all its rounds
+  LatticeConfig& l = c.lattice;
+  l.loops = loops;
+  l.dropout = l.solve_dropout = 0;  // so short a training does not overfit
+  l.chains = 4;
+  return c;
+}
+
 // The published recipe of Sudoku-Extreme.
 Config full_size() {
   Config c;
@@ -53,6 +83,16 @@ const std::vector<Preset>& preset_table() {
       {{"sudoku9", "9x9 Sudoku on easy generated puzzles, hidden 128: an hour with --dtype bf16",
         "sudoku", "sudoku --side 9", "data/sudoku9"},
        [] { return sudoku(9, 8, 64, 15000); }},
+      {{"lattice4", "4x4 Sudoku by lattice deduction, hidden 128, 4 layers: minutes on a laptop",
+        "sudoku", "sudoku --side 4", "data/sudoku4"},
+       [] { return lattice(4, 4, 64, 800); }},
+      {{"lattice6", "6x6 Sudoku by lattice deduction: minutes on a laptop", "sudoku",
+        "sudoku --side 6", "data/sudoku6"},
+       [] {
+         Config c = lattice(6, 4, 64, 1500);
+         c.model.halt_max_steps = 128;
+         return c;
+       }},
       {{"maze10", "10x10 mazes, hidden 64, 1+1 layers, an MLP over positions: minutes on a laptop",
         "maze", "maze --size 10 --min-path 9 --unique", "data/maze10"},
        [] {

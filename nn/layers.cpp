@@ -83,8 +83,12 @@ Attention::Attention(int64_t hidden, int64_t heads, const LayerOptions& options,
   add_module("o_proj", &o_proj);
 }
 
+Tensor Attention::mix(const Tensor& x, const RopeTables* tables, const Dropout& drop) const {
+  return attention(qkv_proj.forward(x), heads_, tables, drop);
+}
+
 Tensor Attention::forward(const Tensor& x, const RopeTables* tables, const Tensor& residual) const {
-  return o_proj.forward(attention(qkv_proj.forward(x), heads_, tables), residual);
+  return o_proj.forward(mix(x, tables), residual);
 }
 
 // The projection of x: keys and values of all positions, the query of the first; what lies between

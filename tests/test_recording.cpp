@@ -533,6 +533,8 @@ std::vector<Listed> layers() {
         [](const Tensor& x) {
           return an_attention().forward(constant({1, 2, 6}), nullptr, as_batch(x));
         }}},
+      {"Attention::mix(const Tensor& x, const RopeTables* tables, const Dropout& drop = {}) const",
+       recorded, one([](const Tensor& x) { return an_attention().mix(as_batch(x), nullptr); })},
       {"Attention::forward_first(const Tensor& x, const RopeTables* tables, const Tensor& residual "
        "= {}) const",
        recorded,

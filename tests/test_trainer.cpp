@@ -230,8 +230,8 @@ TEST_CASE("unrolled segments: a step counts the rows of each, and updates the pu
   s.trainer("unrolled")->run(callbacks);
   REQUIRE(lines.size() == 2);
   CHECK(lines[1].samples == 2 * 2 * 8);
-  CHECK(lines[1].finished == 2 * 8);  // of one step: every row halts after one segment
-  CHECK(lines[1].lm_loss == doctest::Approx(std::log(6)).epsilon(0.3));  // a mean over rows
+  CHECK(lines[1].mean("finished") == 2 * 8);  // of one step: every row halts after one segment
+  CHECK(lines[1].mean("lm_loss") == doctest::Approx(std::log(6)).epsilon(0.3));  // a mean over rows
   s.config.train.micro_batches = 2;
   expect_error([&] { s.config.validate(); }, "unroll_segments above 1 needs micro_batches 1");
 }

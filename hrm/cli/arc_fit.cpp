@@ -90,7 +90,7 @@ void train_to_end(Trainer& trainer, int64_t total_steps, bool progress) {
   TrainCallbacks callbacks;
   if (progress)
     callbacks.on_metrics = [&](const TrainMetrics& m) {
-      bar.update(m.step, fmt::format("loss {:.6f}", m.loss));
+      bar.update(m.step, fmt::format("loss {:.6f}", m.mean("loss")));
     };
   callbacks.stop = [] { return StopSignals::count() > 0; };
   trainer.run(callbacks);

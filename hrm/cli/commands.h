@@ -4,6 +4,7 @@
 
 #include "hrm/cli/command.h"
 #include "hrm/eval/evaluate.h"
+#include "hrm/lattice/lattice_model.h"
 
 namespace hrm {
 
@@ -74,10 +75,16 @@ struct LoadedRun {
   Config config;
   Path weights;          // the checkpoint folder that the weights came from
   std::string checksum;  // of the weights, as its state.json holds it
+  // One of the two, by the kind of refinement.
   std::unique_ptr<Model> model;
+  std::unique_ptr<LatticeModel> lattice;
   int64_t step = 0;
   std::vector<uint64_t> puzzle_names;  // of the rows of its puzzle table
+
+  Module& module() const { return lattice ? static_cast<Module&>(*lattice) : *model; }
 };
+LoadedRun load_any_run(const Path& run, const std::string& which, Device device = Device::cpu);
+// The same for commands that read segments: an Error for a run of another refinement.
 LoadedRun load_run(const Path& run, const std::string& which, Device device = Device::cpu);
 // A weight that is not finite makes every answer meaningless: an Error that names the file, the
 // tensor and the element, with a hint.

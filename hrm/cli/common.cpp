@@ -8,11 +8,13 @@
 
 #include "hrm/cli/commands.h"
 #include "hrm/cli/print.h"
+#include "hrm/lattice/candidates.h"
 #include "hrm/presets.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc_dataset.h"
 #include "hrm/tasks/open_dataset.h"
+#include "hrm/tasks/registry.h"
 #include "hrm/train/run_files.h"
 #include "hrm/train/trainer.h"
 #include "kernels/device.h"
@@ -113,8 +115,18 @@ void check_finite(const NamedTensors& tensors, const std::string& file, const ch
 }
 
 LoadedRun load_run(const Path& run, const std::string& which, Device device) {
+  HRM_CHECK(!read_config(run).is_lattice(), "[run] ", run.string(),
+            " holds a lattice, and this command is for models that run in segments. HINT: `hrm "
+            "eval` and `hrm solve` take both");
+  return load_any_run(run, which, device);
+}
+
+LoadedRun load_any_run(const Path& run, const std::string& which, Device device) {
   LoadedRun loaded;
   loaded.config = read_config(run);
+  const Json json = read_json(run / "config.json");
+  const std::shared_ptr<const Task> task =
+      task_of_run(Members(json, (run / "config.json").string()));
   const bool has_best = fs::exists(run / "best");
   if (which == "best" || (which.empty() && has_best)) {
     HRM_CHECK(has_best, "[run] ", run.string(),
@@ -130,9 +142,14 @@ LoadedRun load_run(const Path& run, const std::string& which, Device device) {
   const Checkpoint checkpoint = read_checkpoint(loaded.weights, true);
   check_finite(checkpoint.model, loaded.weights.string(),
                "the training diverged; --checkpoint names an earlier one");
-  loaded.model = std::make_unique<Model>(loaded.config.model, nullptr, device);
+  const ModelConfig& m = loaded.config.model;
+  if (loaded.config.is_lattice())
+    loaded.lattice = std::make_unique<LatticeModel>(
+        loaded.config, Domain::of(*task, m.seq_len, m.vocab_size).channels, nullptr, device);
+  else
+    loaded.model = std::make_unique<Model>(m, nullptr, device);
   try {
-    loaded.model->load_state_dict(checkpoint.model, kOfficialPrefix);
+    loaded.module().load_state_dict(checkpoint.model, kOfficialPrefix);
   } catch (const Error& error) {
     throw with_place(error, loaded.weights.string());
   }
@@ -166,7 +183,7 @@ PuzzleDataset open_data(LoadedRun& run, const std::string& data, const std::stri
 
 void arrange_puzzle_rows(LoadedRun& run, const PuzzleDataset& data) {
   const std::vector<uint64_t> names = data.puzzle_names();
-  if (run.puzzle_names.empty() || names.empty() || names == run.puzzle_names) return;
+  if (!run.model || run.puzzle_names.empty() || names.empty() || names == run.puzzle_names) return;
   const std::set<uint64_t> known(run.puzzle_names.begin(), run.puzzle_names.end());
   for (int64_t p = 0; p < data.num_puzzles(); ++p) {
     const int32_t id = data.read(data.puzzle(p).first).puzzle_id;

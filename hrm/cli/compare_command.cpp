@@ -56,19 +56,25 @@ std::string chart_of(const std::vector<Compared>& runs, const std::string& title
 // The settings in which the runs differ, one row each.
 std::string differences(const std::vector<Compared>& runs) {
   std::string rows;
-  const Json first = runs[0].config.to_json();
-  for (const char* group : {"model", "train"})
-    for (const auto& [key, value] : first[group].items()) {
+  std::vector<Json> settings;
+  settings.reserve(runs.size());
+  for (const Compared& run : runs) settings.push_back(run.config.to_json());
+  for (const char* group : {"model", "train", "lattice"}) {
+    const auto has_group = [&](const Json& json) { return json.contains(group); };
+    const auto first = std::ranges::find_if(settings, has_group);
+    if (first == settings.end()) continue;
+    const Json of_first = first->at(group);
+    for (const auto& [key, value] : of_first.items()) {
       std::vector<std::string> cells = {key};
       bool differs = false;
-      for (const Compared& run : runs) {
-        const Json json = run.config.to_json();
-        const Json& other = json[group][key];
+      for (const Json& json : settings) {
+        const Json other = has_group(json) ? json.at(group).value(key, Json()) : Json("-");
         differs |= other != value;
         cells.push_back(other.is_string() ? other.get<std::string>() : other.dump());
       }
       if (differs) rows += table_row(cells);
     }
+  }
   return rows;
 }
 
@@ -79,12 +85,16 @@ void compare(const std::vector<std::string>& folders, const Path& out) {
     names.push_back(run.name);
     head.push_back(run.name);
   }
+  // A lattice has no loss of tokens.
+  const bool tokens =
+      std::ranges::none_of(runs, [](const Compared& run) { return run.config.is_lattice(); });
   std::string body = series_legend(names) + "<div class=\"two\">";
   for (const auto& [x, label] :
        {std::pair{"samples", "training samples"}, {"elapsed", "seconds of training"}}) {
     const std::string by = std::string(", by ") + label;
     body += chart_of(runs, "Solved, held-out" + by, x, label, "exact_accuracy", true, true);
-    body += chart_of(runs, "Token loss" + by, x, label, "lm_loss", false, false);
+    body += chart_of(runs, (tokens ? "Token loss" : "Loss") + by, x, label,
+                     tokens ? "lm_loss" : "loss", false, false);
   }
   body += "</div><h2>Results</h2><div class=\"wide\"><table>" + table_row(head, true);
   std::FILE* text = text_beside(out);

@@ -1,15 +1,20 @@
 // hrm eval, report, info: what is done with a run.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include "hrm/cli/print.h"
 #include "hrm/cli/run_options.h"
 #include "hrm/eval/rollouts.h"
+#include "hrm/eval/solve_lattice.h"
 #include "hrm/gradient_rule.h"
+#include "hrm/lattice/candidates.h"
 #include "hrm/presets.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc_dataset.h"
+#include "hrm/tasks/registry.h"
+#include "hrm/tasks/sudoku_task.h"
 #include "hrm/train/run_files.h"
 #include "hrm/view/report.h"
 #include "kernels/instruction_sets.h"
@@ -52,7 +57,7 @@ void check_eval_options(const EvalSettings& s, bool seed_given, bool variants_gi
   HRM_CHECK(!several || noise || s.rollouts.relabel, "[eval] all ", s.rollouts.rollouts,
             " rollouts would be the same. HINT: --noise 0.3, or --relabel for Sudoku");
   HRM_CHECK(
-      !seed_given || noise || s.rollouts.relabel,
+      !seed_given || noise || s.rollouts.relabel || read_config(s.run).is_lattice(),
       "[eval] --seed is the seed of --noise and --relabel, and there is neither. HINT: add one "
       "of them, or leave out --seed");
   HRM_CHECK(s.options.halt_by != HaltBy::residual || s.options.threshold > 0,
@@ -62,9 +67,36 @@ void check_eval_options(const EvalSettings& s, bool seed_given, bool variants_gi
             "[eval] --variants needs the test split. HINT: leave out --split train");
 }
 
+void check_lattice_options(const EvalSettings& s) {
+  const std::pair<const char*, bool> of_segments[] = {{"--halt", s.options.halting},
+                                                      {"--noise", s.options.noise > 0},
+                                                      {"--rollouts", s.rollouts.rollouts > 1},
+                                                      {"--relabel", s.rollouts.relabel},
+                                                      {"--variants", s.variants > 0}};
+  for (const auto& [name, given] : of_segments)
+    HRM_CHECK(!given, "[eval] ", name,
+              " is of models that run in segments, and this run holds a lattice. HINT: leave it "
+              "out; --set of `hrm train` changes its chains, --segments its rounds");
+}
+
+// When the answers of a lattice came.
+void print_rounds(const EvalResult& r) {
+  print("\nrounds   solved   settled then\n");
+  const auto rounds = static_cast<int64_t>(r.exact_by_segment.size());
+  for (int64_t last = 1, from = 1; from <= rounds;
+       from = last + 1, last = std::min(rounds, 2 * last)) {
+    int64_t settled = 0;
+    for (int64_t i = from; i <= last; ++i) settled += r.halt_histogram[i];
+    print("{:>6}  {:>5.1f} %   {}\n", last, 100 * r.exact_by_segment[last - 1],
+          format_count(settled));
+    if (last == rounds) break;
+  }
+}
+
 void run_eval(const EvalSettings& s) {
   s.common.apply();
-  LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
+  LoadedRun run = load_any_run(s.run, s.checkpoint, s.common.device());
+  if (run.lattice) check_lattice_options(s);
   DataView view = view_of(run.config);
   if (s.split == "test") view.pool = s.variants;
   const PuzzleDataset data = open_data(run, s.data, s.split, view);
@@ -78,7 +110,8 @@ void run_eval(const EvalSettings& s) {
     Progress progress("eval", "puzzles", puzzles_of(s, data));
     EvalOptions options = s.options;
     options.on_progress = [&](int64_t done, int64_t) { progress.update(done); };
-    result = evaluate(*run.model, data, options);
+    result = run.lattice ? evaluate_lattice(*run.lattice, run.config, data, options)
+                         : evaluate(*run.model, data, options);
   }
   result.step = run.step;
   if (s.json) {
@@ -86,15 +119,24 @@ void run_eval(const EvalSettings& s) {
     return;
   }
   print("{}\n", describe(result));
+  if (run.lattice) return print_rounds(result);
   print("\nsegment   exact   tokens   q head halts here\n");
   for (size_t i = 0; i < result.exact_by_segment.size(); ++i)
     print("{:7}  {:>5.1f} %  {:>5.1f} %   {}\n", i + 1, 100 * result.exact_by_segment[i],
           100 * result.accuracy_by_segment[i], format_count(result.halt_histogram[i + 1]));
 }
 
-Json model_info(const Config& c) {
-  const Model model(c.model, nullptr);
+// `task`: what the model is for.
+Json model_info(const Config& c, const Task& task) {
   Json json = c.to_json();
+  if (c.is_lattice()) {
+    const Domain domain = Domain::of(task, c.model.seq_len, c.model.vocab_size);
+    json["parameters"] = LatticeModel(c, domain.channels, nullptr).parameter_count();
+    json["buffer_elements"] = 0;
+    json["updates_per_segment"] = c.lattice.loops * c.lattice.layers;
+    return json;
+  }
+  const Model model(c.model, nullptr);
   json["parameters"] = model.parameter_count();
   int64_t buffers = 0;
   for (const auto& [name, buffer] : model.named_buffers()) buffers += buffer->numel();
@@ -103,8 +145,17 @@ Json model_info(const Config& c) {
   return json;
 }
 
+// What the data is that a preset is made for.
+std::shared_ptr<const Task> task_of_preset(const std::string& name) {
+  const auto info = std::ranges::find(presets(), name, &PresetInfo::name);
+  if (info->task != "sudoku") return unknown_task();
+  return std::make_shared<SudokuTask>(
+      SudokuRules::of_side(static_cast<int>(preset(name).model.side())));
+}
+
 void print_settings(const Json& json) {
-  for (const char* group : {"model", "train"}) {
+  for (const char* group : {"model", "train", "lattice"}) {
+    if (!json.contains(group)) continue;
     print("\n{}\n", group);
     for (const auto& [key, value] : json[group].items())
       print("  {:<26} {}\n", key,
@@ -156,9 +207,7 @@ void list_presets() {
     print("  {:<23} {} {:<24} {}\n", setting.name, setting.may_change_on_resume ? '*' : ' ',
           as_text(value), about(setting, value));
   };
-  const Config defaults;
-  defaults.model.fields(show);
-  defaults.train.fields(show);
+  Config().groups([&](const char*, const auto& group) { group.fields(show); });
   print("\ngradient rules (--set gradient=RULE)\n");
   for (const GradientRuleInfo& rule : gradient_rules())
     print("  {:<23} {}\n", rule.form(), rule.help);
@@ -173,13 +222,11 @@ Json presets_and_settings() {
                {"settings", Json::array()}};
   for (const PresetInfo& p : presets())
     json["presets"].push_back({{"name", p.name}, {"description", p.description}});
-  const Config defaults;
-  const Json values = defaults.to_json();
   const auto lister = [&](const char* group) {
-    return [&json, &values, group](const Setting& setting, const auto& value) {
+    return [&json, group](const Setting& setting, const auto& value) {
       Json row = {{"group", group},
                   {"key", setting.name},
-                  {"default", values[group][setting.name]},
+                  {"default", setting_value(value)},
                   {"help", setting.help},
                   {"may_change_on_resume", setting.may_change_on_resume}};
       if (std::isfinite(setting.range.low)) row["low"] = setting.range.low;
@@ -188,8 +235,7 @@ Json presets_and_settings() {
       json["settings"].push_back(row);
     };
   };
-  defaults.model.fields(lister("model"));
-  defaults.train.fields(lister("train"));
+  Config().groups([&](const char* name, const auto& group) { group.fields(lister(name)); });
   for (const GradientRuleInfo& rule : gradient_rules())
     json["gradient_rules"].push_back({{"form", rule.form()}, {"help", rule.help}});
   return json;
@@ -204,10 +250,11 @@ void run_info(const std::string& run, const std::string& name, bool as_json) {
   Json json;
   if (!name.empty()) {
     config = preset(name);
-    json = model_info(config);
+    json = model_info(config, *task_of_preset(name));
   } else {
     config = read_config(run);
-    json = model_info(config);
+    const Json file = read_json(Path(run) / "config.json");
+    json = model_info(config, *task_of_run(Members(file, run + "/config.json")));
     const std::vector<Path> steps = list_checkpoints(run);
     json["checkpoints"] = Json::array();
     for (const Path& p : steps) json["checkpoints"].push_back(p.filename().string());
@@ -262,8 +309,10 @@ void add_eval_command(Command app) {
       .flag("--noise-every-segment", s->options.noise_every_segment,
             "Add the noise before every segment.")
       .needs(noise);
-  const Option seed = command.whole_number("--seed", s->options.seed, 0,
-                                           "The seed of --noise and --relabel (default 0).");
+  const Option seed =
+      command.whole_number("--seed", s->options.seed, 0,
+                           "The seed of --noise and --relabel, and of the chains of a lattice "
+                           "(default 0).");
   const Option rollouts = command.whole_number("--rollouts", s->rollouts.rollouts, 1, 1 << 20,
                                                "Solve every puzzle this many times.");
   command

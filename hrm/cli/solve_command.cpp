@@ -6,9 +6,11 @@
 
 #include "hrm/cli/print.h"
 #include "hrm/cli/run_options.h"
+#include "hrm/eval/solve_lattice.h"
 #include "hrm/support/input.h"
 #include "hrm/support/progress.h"
 #include "hrm/tasks/registry.h"
+#include "hrm/train/run_files.h"
 #include "hrm/train/run_folder.h"
 #include "hrm/view/puzzle_view.h"
 
@@ -60,27 +62,78 @@ std::shared_ptr<const Task> task_of_run(const Path& run) {
 
 // Loads the run and checks that its model is for this puzzle.
 LoadedRun run_for(const SolveSettings& s, const Task& task) {
-  LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
+  LoadedRun run = load_any_run(s.run, s.checkpoint, s.common.device());
   const ModelConfig& m = run.config.model;
-  HRM_CHECK(m.input_len() == m.seq_len && task.fits(m.seq_len, m.vocab_size),
-            "[solve] the model of ", s.run, " was trained on ", m.seq_len, " tokens of vocabulary ",
-            m.vocab_size, ", this puzzle has ", task.cells(), " cells (", task.kind(),
+  const bool one_puzzle = run.lattice || m.input_len() == m.seq_len;
+  HRM_CHECK(one_puzzle && task.fits(m.seq_len, m.vocab_size), "[solve] the model of ", s.run,
+            " was trained on ", m.seq_len, " tokens of vocabulary ", m.vocab_size,
+            ", this puzzle has ", task.cells(), " cells (", task.kind(),
             "). HINT: train a model for this kind and size");
   return run;
 }
 
-Json result_json(const PuzzleTrace& trace, const Task& task, const std::string& wrong) {
+// What every kind of model says of its answer.
+Json answer_json(const PuzzleTrace& trace, const Task& task, const std::string& wrong) {
   Json json = {{"puzzle", task.text(trace.inputs)},
                {"answer", task.text(trace.predictions.back())},
                {"solved", wrong.empty()},
                {"error", wrong}};
   json.update(task.facts(trace.inputs));
+  return json;
+}
+
+Json result_json(const PuzzleTrace& trace, const Task& task, const std::string& wrong) {
+  Json json = answer_json(trace, task, wrong);
   json["segments"] = Json::array();
   for (size_t i = 0; i < trace.predictions.size(); ++i)
     json["segments"].push_back({{task.noun(), task.text(trace.predictions[i])},
                                 {"q_halt", trace.q_halt[i]},
                                 {"q_continue", trace.q_continue[i]}});
   return json;
+}
+
+Json result_json(const LatticeSolution& solution, const Task& task, const std::string& wrong) {
+  Json json = answer_json(solution.trace, task, wrong);
+  json["settled"] = solution.settled;
+  json["chain"] = solution.chain + 1;
+  json["chains"] = solution.chains;
+  json["restarts"] = solution.restarts;
+  json["rounds"] = Json::array();
+  for (size_t i = 0; i < solution.trace.predictions.size(); ++i)
+    json["rounds"].push_back({{task.noun(), task.text(solution.trace.predictions[i])},
+                              {"note", solution.trace.notes[i]}});
+  return json;
+}
+
+// By lattice deduction. Returns "" or what is wrong with the answer.
+std::string solve_by_lattice(const SolveSettings& s, const LoadedRun& run, const Task& task,
+                             const Tokens& puzzle, const Tokens& solution) {
+  EvalOptions options = s.options;
+  LatticeSolution found;
+  {
+    const int64_t most = options.segments > 0 ? options.segments : run.config.model.halt_max_steps;
+    Progress progress("solve", "rounds", most);
+    options.on_progress = [&](int64_t done, int64_t) { progress.update(done); };
+    found = solve_lattice(*run.lattice, run.config, task, puzzle, options);
+  }
+  if (!task.several_answers()) found.trace.labels = solution;
+  const Tokens& answer = found.trace.predictions.back();
+  const int64_t rounds = found.rounds;
+  const std::string wrong =
+      found.settled ? task.check(puzzle, answer)
+                    : fmt::format(
+                          "no chain has settled all cells in {} rounds; --segments allows "
+                          "more",
+                          format_count(rounds));
+  if (s.json) {
+    print_json(result_json(found, task, wrong));
+    return wrong;
+  }
+  print("{}", trace_text(found.trace, task, use_colour(stdout)));
+  if (task.drawing() == Drawing::cells) print("\n{}\n", task.text(answer));
+  print("chain {} of {}, {} rounds; {} new starts of all chains\n", found.chain + 1, found.chains,
+        format_count(rounds), format_count(found.restarts));
+  return wrong;
 }
 
 // Exit status 3 if the answer is wrong.
@@ -91,6 +144,15 @@ void solve(const SolveSettings& s) {
   const Tokens puzzle = task->parse(text);
   const Tokens solution = task->solution(puzzle);
   const LoadedRun run = run_for(s, *task);
+  if (run.lattice) {
+    HRM_CHECK(!s.options.halting,
+              "[solve] --halt is of models with a Q head, and a lattice has none. HINT: leave it "
+              "out: it ends with the first answer");
+    const std::string wrong = solve_by_lattice(s, run, *task, puzzle, solution);
+    if (!s.json) print("{}\n", wrong.empty() ? "solved" : "not solved: " + wrong);
+    if (!wrong.empty()) throw ExitStatus{kExitNo};
+    return;
+  }
   PuzzleTrace trace = solve_one(*run.model, puzzle, 0, s.options);
   // Where there is one right answer alone, each cell is right or wrong.
   if (!task->several_answers()) trace.labels = solution;
@@ -109,7 +171,8 @@ void solve(const SolveSettings& s) {
 }  // namespace
 
 void add_solve_command(Command app) {
-  const Command command = app.command("solve", "Solve one puzzle, and show every segment.");
+  const Command command =
+      app.command("solve", "Solve one puzzle, and show every segment or round.");
   auto s = std::make_shared<SolveSettings>();
   command
       .text("puzzle", s->puzzle,
@@ -117,8 +180,15 @@ void add_solve_command(Command app) {
             "queens, 'Q' or '.'; or a file with one of them, - for the standard input.")
       .required();
   s->add(command);
+  const Option seed = command.whole_number("--seed", s->options.seed, 0,
+                                           "A lattice: the seed of its chains (default 0).");
   command.footer("The exit status is 3 if the answer is wrong, 1 for an error.");
-  command.action([s] { solve(*s); });
+  command.action([s, seed] {
+    HRM_CHECK(!seed.given() || read_config(s->run).is_lattice(),
+              "[solve] --seed is of the chains of a lattice, and this run has none. HINT: leave it "
+              "out");
+    solve(*s);
+  });
 }
 
 }  // namespace hrm

@@ -49,23 +49,26 @@ struct Settings {
   }
 };
 
+// Of the puzzle table; 0 without one.
+int64_t puzzle_rows(const Config& c) {
+  return c.is_lattice() || c.model.puzzle_emb_ndim == 0 ? 0 : c.model.num_puzzle_identifiers;
+}
+
 constexpr const char* kGoOn = "Go on with --resume";
 
 std::string status(const TrainMetrics& m) {
-  return fmt::format("loss {:.3f}  exact {:.1f} %  segments {:.2f}", m.loss, 100 * m.exact_accuracy,
-                     m.steps);
+  return fmt::format("loss {:.3f}  exact {:.1f} %  segments {:.2f}", m.mean("loss"),
+                     100 * m.mean("exact_accuracy"), m.mean("steps"));
 }
 
-void print_estimate(const Config& c, const Model& model, const Path& run) {
-  const Device device = model.H_init.device();
+void print_estimate(const Config& c, const Module& model, Device device, const Path& run) {
   const Estimate e = estimate(c, run, device);
   const double rows = static_cast<double>(c.train.step_rows() * c.train.total_steps);
   const std::string where = runtime::device_name(device);
   print(stderr,
         "{} parameters, {} puzzle rows; about {} of memory, {} of disk, {} for {} samples "
         "on {}\n",
-        format_count(model.parameter_count()),
-        format_count(c.model.puzzle_emb_ndim ? c.model.num_puzzle_identifiers : 0),
+        format_count(model.parameter_count()), format_count(puzzle_rows(c)),
         format_bytes(e.memory_bytes), format_bytes(e.disk_bytes), format_duration(e.seconds),
         format_count(static_cast<int64_t>(rows)), where);
 }
@@ -88,7 +91,7 @@ std::string where_the_time_went(const KernelTimes& before) {
 void train_with_progress(Trainer& trainer, RunFolder& folder, bool fresh, const char* go_on) {
   const TrainConfig& t = trainer.config().train;
   const int64_t total = t.total_steps * t.step_rows();
-  print_estimate(trainer.config(), trainer.model(), folder.path());
+  print_estimate(trainer.config(), trainer.module(), trainer.device(), folder.path());
   std::string farewell;
   const StopSignals signals(StopSignals::Second::ends_the_process);
   const auto before = kernel_times();
@@ -119,8 +122,7 @@ void train_with_progress(Trainer& trainer, RunFolder& folder, bool fresh, const 
                     ", or go on with --resume when more memory is free");
       // Nothing was trained: the folder is free for the same command with a smaller batch.
       folder.discard();
-      const Device device = trainer.model().H_init.device();
-      const int64_t batch = batch_after_failure(trainer.config(), folder.path(), device);
+      const int64_t batch = batch_after_failure(trainer.config(), folder.path(), trainer.device());
       throw Error(std::string(error.what()) +
                   (batch > 0 ? " (batch_size " + std::to_string(batch) + " should fit)" : "") +
                   ", or more micro_batches");
@@ -208,9 +210,12 @@ std::string real_name(const Path& folder) {
 
 // Starts from the weights of another run. Returns what config.json says of it.
 Json start_from(Trainer& trainer, const LoadedRun& start, const Path& run) {
-  const int64_t found = trainer.start_from(*start.model, start.puzzle_names);
-  print(stderr, "starts from {}; {} of {} puzzle rows found\n", start.weights.string(),
-        format_count(found), format_count(trainer.config().model.num_puzzle_identifiers - 1));
+  const int64_t found = trainer.start_from(start.module(), start.puzzle_names);
+  const int64_t rows = puzzle_rows(trainer.config());
+  print(stderr, "starts from {}{}\n", start.weights.string(),
+        rows ? fmt::format("; {} of {} puzzle rows found", format_count(found),
+                           format_count(trainer.config().model.num_puzzle_identifiers - 1))
+             : "");
   check_name(real_name(run));
   check_name(real_name(start.weights));
   return {{"run", real_name(run)},
@@ -254,7 +259,7 @@ void resume(Trainer& trainer, const Settings& s, const Path& run) {
           checkpoint, ". HINT: start anew in another --run folder");
     };
     if (!fs::exists(checkpoint)) gone();
-    const LoadedRun start = load_run(from, checkpoint);
+    const LoadedRun start = load_any_run(from, checkpoint);
     if (start.checksum != wanted) gone();
     start_from(trainer, start, from);
   }
@@ -336,7 +341,7 @@ void start_training(const Settings& s) {
   trainer.use_cuda_graph(!s.no_graph);
   Json init;
   if (!s.init.empty()) {
-    const LoadedRun start = load_run(s.init, s.checkpoint);
+    const LoadedRun start = load_any_run(s.init, s.checkpoint);
     try {
       init = start_from(trainer, start, s.init);
     } catch (const Error& error) {
@@ -367,14 +372,16 @@ void train(const Settings& s) {
 
 // --- demo ---------------------------------------------------------------------------------------
 
+// The presets that the demo can make data for; the last character is the side of the puzzle.
+const std::vector<std::string> kDemoPresets = {"sudoku4", "sudoku6", "sudoku9", "lattice4",
+                                               "lattice6"};
+
 SudokuBuild demo_data(const std::string& name, uint64_t seed) {
-  HRM_CHECK(name == "sudoku4" || name == "sudoku6" || name == "sudoku9",
-            "[demo] presets of the demo are sudoku4, sudoku6 and sudoku9, got '", name, "'");
   SudokuBuild build;
   build.seed = seed;
   build.rules = SudokuRules::of_side(name.back() - '0');
-  build.count = name == "sudoku6" ? 30000 : 20000;
-  if (name == "sudoku4") build.test_classes = 500;
+  build.count = build.rules.side == 6 ? 30000 : 20000;
+  if (build.rules.side == 4) build.test_classes = 500;
   return build;
 }
 
@@ -494,8 +501,9 @@ void add_demo_command(Command app) {
   const Command command =
       app.command("demo", "Make Sudoku puzzles, train on them, watch the model solve others.");
   auto s = std::make_shared<Settings>();
-  command.choice("--preset", s->preset, {"sudoku4", "sudoku6", "sudoku9"},
-                 "The size of the puzzles: sudoku4 (default), sudoku6 or sudoku9.");
+  command.choice("--preset", s->preset, kDemoPresets,
+                 "The size of the puzzles and the kind of model: sudoku4 (default), ..., or "
+                 "lattice4, ..., for lattice deduction.");
   s->add_common(command);
   command.footer("The same command goes on with the training, or shows the finished run.");
   command.action([s] { demo(*s); });

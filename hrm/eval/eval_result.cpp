@@ -36,8 +36,17 @@ PuzzleTrace trace_from_json(const Members& json) {
             trace.inputs.size());
   if (!trace.labels.empty())
     check_size(json.source(), "labels", trace.labels.size(), trace.inputs.size());
-  check_size(json.source(), "q_halt", trace.q_halt.size(), trace.predictions.size());
-  check_size(json.source(), "q_continue", trace.q_continue.size(), trace.predictions.size());
+  if (json.has("notes")) {
+    for (const Json& note : json.list("notes")) {
+      HRM_CHECK(note.is_string(), "[report] ", json.source(), ": 'notes' must hold text, got ",
+                brief(note));
+      trace.notes.push_back(note.get<std::string>());
+    }
+    check_size(json.source(), "notes", trace.notes.size(), trace.predictions.size());
+  }
+  const size_t chances = trace.notes.empty() ? trace.predictions.size() : 0;
+  check_size(json.source(), "q_halt", trace.q_halt.size(), chances);
+  check_size(json.source(), "q_continue", trace.q_continue.size(), chances);
   return trace;
 }
 
@@ -87,12 +96,14 @@ Json to_json(const EvalResult& r) {
   for (const CalibrationBin& bin : r.calibration)
     json["calibration"].push_back(
         {{"q_mean", bin.q_mean}, {"count", bin.count}, {"exact", bin.exact}});
-  for (const PuzzleTrace& trace : r.traces)
+  for (const PuzzleTrace& trace : r.traces) {
     json["traces"].push_back({{"inputs", trace.inputs},
                               {"labels", trace.labels},
                               {"predictions", trace.predictions},
                               {"q_halt", trace.q_halt},
                               {"q_continue", trace.q_continue}});
+    if (!trace.notes.empty()) json["traces"].back()["notes"] = trace.notes;
+  }
   return json;
 }
 

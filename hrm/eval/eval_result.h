@@ -24,6 +24,7 @@ struct PuzzleTrace {
   std::vector<int> inputs, labels;            // tokens; labels empty if the answer is not known
   std::vector<std::vector<int>> predictions;  // tokens after each segment
   std::vector<double> q_halt, q_continue;     // probabilities after each segment
+  std::vector<std::string> notes = {};        // of a lattice: what each round did, instead of them
 };
 
 struct EvalResult {

@@ -40,7 +40,7 @@ struct EvalOptions {
   // Gaussian noise on the states a puzzle starts from, or on those of every segment.
   double noise = 0;
   bool noise_every_segment = false;
-  uint64_t seed = 0;            // of the noise
+  uint64_t seed = 0;            // of the noise, or of a lattice's chains
   std::vector<int32_t> rename;  // token -> token, one to one, for inputs and answers; empty: none
   bool residuals = false;       // measure Answer::residual
   // A Q head that gives no number is an Error, unless this is set: a training goes on, its own

@@ -52,6 +52,7 @@ Json MazeTask::facts(const Tokens& inputs) const {
 
 uint32_t MazeTask::candidates(int32_t token) const {
   constexpr int32_t kFree = 2, kPath = 5;
+  if (token < 1 || token >= kMazeVocab) return 0;
   return token == kFree ? 1u << kFree | 1u << kPath : 1u << token;
 }
 

@@ -172,6 +172,7 @@ Tokens NQueens::solution(const Tokens& inputs) const {
 }
 
 uint32_t NQueens::candidates(int32_t token) const {
+  if (token != kOpen && token != kQueen) return 0;
   return token == kQueen ? 1u << kQueen : 1u << kOpen | 1u << kQueen;
 }
 

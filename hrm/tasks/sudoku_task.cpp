@@ -78,6 +78,7 @@ Tokens SudokuTask::solution(const Tokens& inputs) const {
 }
 
 uint32_t SudokuTask::candidates(int32_t token) const {
+  if (token < 1 || token > rules_.side + 1) return 0;
   return token > 1 ? 1u << token : (1u << (rules_.side + 2)) - 4;
 }
 

@@ -44,13 +44,35 @@ int64_t batch_within(double bytes, const Estimate& e, int64_t batch) {
   return static_cast<int64_t>(std::max(0.0, (bytes - e.fixed_bytes) / row));
 }
 
-}  // namespace
+// What a run is made of, in numbers and bytes.
+struct Amounts {
+  double weights = 0, table = 0;  // numbers that are trained; of the puzzle table
+  double row_bytes = 0;           // kept of a row until the backward pass is through
+  double carried_bytes = 0;       // kept of a row from step to step
+  double flops = 0;               // of a row in a step
+};
 
-Estimate estimate(const Config& config, const Path& run, Device device) {
+Amounts amounts_of_lattice(const Config& config) {
   const ModelConfig& m = config.model;
-  const TrainConfig& t = config.train;
+  const LatticeConfig& l = config.lattice;
+  const double d = m.hidden_size, inner = m.expansion * d, positions = 1 + m.seq_len;
+  const auto passes = static_cast<double>(l.layers * l.loops);
+  const double per_layer = 4 * d * d + 2 * d * inner;
+  Amounts p;
+  p.weights = static_cast<double>(l.layers) * per_layer + 3 * m.vocab_size * d;
+  // A layer keeps its input, two norms, qkv, what attention gives and the state between; up_proj
+  // and its GELU; with dropout what goes into each.
+  const double kept = 8 * d + 2 * inner + (l.dropout > 0 ? 2 * d + inner : 0);
+  p.row_bytes = positions * (size_of(m.dtype) * (passes * kept + 5 * l.loops * d) +
+                             8 * size_of(accumulate_type(m.dtype)) * l.loops * m.vocab_size);
+  // Forward, twice that backward, and the round.
+  p.flops = 4 * 2 * positions * (per_layer + 2 * positions * d) * passes;
+  return p;
+}
+
+Amounts amounts_of_segments(const Config& config) {
+  const ModelConfig& m = config.model;
   const double bytes = size_of(m.dtype);
-  const double master = size_of(accumulate_type(m.dtype));
   const double d = m.hidden_size;
   const double positions = m.prefix() + m.seq_len;
   const double inter = swiglu_size(m.hidden_size, m.expansion);
@@ -59,8 +81,36 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   const double first =
       m.mlp_t ? 3 * swiglu_size(m.prefix() + m.seq_len, m.expansion) * positions : 4 * d * d;
   const double per_layer = first + 3 * d * inter;
-  const double weights = (H + L) * per_layer + 2 * m.vocab_size * d;
-  const double table = m.num_puzzle_identifiers * m.puzzle_emb_ndim;
+  Amounts p;
+  p.weights = (H + L) * per_layer + 2 * m.vocab_size * d;
+  p.table = m.num_puzzle_identifiers * m.puzzle_emb_ndim;
+  // What a recorded update keeps per position and layer: qkv, attention out, two norms, the inputs
+  // of the projections, gate_up and its product.
+  const double kept = (m.mlp_t ? 3 * inter : 4 * d) + 3 * d + 3 * inter;
+  const auto updates = static_cast<double>(update_list(m).size());
+  const GradientCost gradient = make_gradient_strategy(m)->cost(updates);
+  const double layers = m.levels == Levels::two ? (H + L) / 2 : H + L;
+  p.row_bytes = positions * bytes * (gradient.recorded * layers * kept + 12 * d + 6 * inter);
+  p.carried_bytes = positions * d * bytes * 4;
+  // One segment forward, one more for the q target, twice the forward again for what is recorded:
+  // 16 module forwards for HRM. Attention is two products of positions^2 x hidden a layer.
+  const double attention = m.mlp_t ? 0 : 2 * positions * d;
+  const double segment = 2 * positions * (per_layer + attention) * layers * updates;
+  const bool target = m.continue_loss && m.halt_max_steps > 1;
+  p.flops = segment * (1 + (target ? 1 : 0) + 2 * gradient.products / updates);
+  return p;
+}
+
+}  // namespace
+
+Estimate estimate(const Config& config, const Path& run, Device device) {
+  const ModelConfig& m = config.model;
+  const TrainConfig& t = config.train;
+  const double bytes = size_of(m.dtype);
+  const double master = size_of(accumulate_type(m.dtype));
+  const Amounts amounts =
+      config.is_lattice() ? amounts_of_lattice(config) : amounts_of_segments(config);
+  const double weights = amounts.weights, table = amounts.table;
 
   Estimate e;
   const double copies = 4 + (t.ema > 0 ? 1 : 0);  // value, gradient, two moments, average
@@ -72,16 +122,8 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   if (::getrlimit(RLIMIT_AS, &addresses) == 0 && addresses.rlim_cur != RLIM_INFINITY)
     e.memory_bytes += 2 * weights * master + table * master;
   const double fixed = e.memory_bytes;
-  // What a recorded update keeps per position and layer: qkv, attention out, two norms, the inputs
-  // of the projections, gate_up and its product.
-  const double kept = (m.mlp_t ? 3 * inter : 4 * d) + 3 * d + 3 * inter;
   const double micro = static_cast<double>(t.step_rows()) / t.micro_batches;
-  const auto updates = static_cast<double>(update_list(m).size());
-  const GradientCost gradient = make_gradient_strategy(m)->cost(updates);
-  const double layers = m.levels == Levels::two ? (H + L) / 2 : H + L;
-  e.memory_bytes +=
-      micro * positions * bytes * (gradient.recorded * layers * kept + 12 * d + 6 * inter);
-  e.memory_bytes += t.batch_size * positions * d * bytes * 4;
+  e.memory_bytes += micro * amounts.row_bytes + t.batch_size * amounts.carried_bytes;
   e.available_bytes = runtime::memory_available(device);
   e.fixed_bytes = fixed;
   e.fitting_batch = batch_within(kSafeShare * e.available_bytes, e, t.batch_size);
@@ -90,12 +132,7 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   e.free_disk_bytes = free_disk_bytes(run, &e.disk);
   e.keeps_several = t.keep_checkpoints > 1;
 
-  // One segment forward, one more for the q target, twice the forward again for what is recorded:
-  // 16 module forwards for HRM. Attention is two products of positions^2 x hidden a layer.
-  const double attention = m.mlp_t ? 0 : 2 * positions * d;
-  const double segment = 2 * positions * (per_layer + attention) * layers * updates;
-  const bool target = m.continue_loss && m.halt_max_steps > 1;
-  e.flops_per_sample = segment * (1 + (target ? 1 : 0) + 2 * gradient.products / updates);
+  e.flops_per_sample = amounts.flops;
   e.seconds = e.flops_per_sample * (t.step_rows() * t.total_steps) / measured_flops(m, device);
   return e;
 }

@@ -1,71 +1,39 @@
 #include "hrm/train/metrics_window.h"
 
 #include <algorithm>
-#include <array>
 
 #include <nlohmann/json.hpp>
 
 #include "kernels/dispatch.h"
-#include "kernels/reduce.h"
+#include "kernels/elementwise.h"
 
 namespace hrm {
-namespace {
 
-// The sums in their order: first the losses of a segment, then the five counts of act_metrics.
-enum class Per { row, finished, window };  // what a sum is divided by
-struct Column {
-  double TrainMetrics::*value;
-  Per per;
-};
-constexpr std::array kColumns = {
-    Column{&TrainMetrics::loss, Per::row},
-    Column{&TrainMetrics::lm_loss, Per::row},
-    Column{&TrainMetrics::q_halt_loss, Per::row},
-    Column{&TrainMetrics::q_continue_loss, Per::row},
-    Column{&TrainMetrics::finished, Per::window},
-    Column{&TrainMetrics::accuracy, Per::finished},
-    Column{&TrainMetrics::exact_accuracy, Per::finished},
-    Column{&TrainMetrics::q_halt_accuracy, Per::finished},
-    Column{&TrainMetrics::steps, Per::finished},
-};
-constexpr int64_t kLosses = 4;
-constexpr auto kColumnCount = static_cast<int64_t>(kColumns.size());
-
-}  // namespace
-
-Json TrainMetrics::to_json() const {
-  return {{"step", step},
-          {"samples", samples},
-          {"loss", loss},
-          {"lm_loss", lm_loss},
-          {"q_halt_loss", q_halt_loss},
-          {"q_continue_loss", q_continue_loss},
-          {"finished", finished},
-          {"accuracy", accuracy},
-          {"exact_accuracy", exact_accuracy},
-          {"q_halt_accuracy", q_halt_accuracy},
-          {"steps", steps},
-          {"lr", lr},
-          {"samples_per_second", samples_per_second},
-          {"elapsed", elapsed}};
+double TrainMetrics::mean(std::string_view name) const {
+  for (const auto& [key, value] : means)
+    if (key == name) return value;
+  return 0;
 }
 
-MetricsWindow::MetricsWindow(Device device)
-    : sums_(zeros({kColumnCount}, DType::f64, device)),
-      values_({kColumnCount}, DType::f64, device) {}
+Json TrainMetrics::to_json() const {
+  Json json = {{"step", step}, {"samples", samples}};
+  for (const auto& [name, value] : means) json[name] = value;
+  json["lr"] = lr;
+  json["samples_per_second"] = samples_per_second;
+  json["elapsed"] = elapsed;
+  return json;
+}
 
-void MetricsWindow::add(const SegmentResult& part) {
-  const auto add_from = [&](int64_t column, const Tensor& values) {
-    if (!values.defined()) return;
-    const Tensor wide = values.detach().to(DType::f64);
-    HRM_DISPATCH(axpy, sums_.context(), DType::f64, sums_.data<double>() + column, wide.data(),
-                 wide.numel(), 1.0);
-  };
-  add_from(0, part.loss.total);
-  add_from(1, part.loss.lm);
-  add_from(2, part.loss.q_halt);
-  add_from(3, part.loss.q_continue);
-  add_from(kLosses, part.metrics);
+MetricsWindow::MetricsWindow(std::vector<MetricColumn> columns, Device device)
+    : columns_(std::move(columns)),
+      sums_(zeros({std::ssize(columns_)}, DType::f64, device)),
+      values_({std::ssize(columns_)}, DType::f64, device) {}
+
+void MetricsWindow::add(int64_t column, const Tensor& values) {
+  if (!values.defined()) return;
+  const Tensor wide = values.detach().to(DType::f64);
+  HRM_DISPATCH(axpy, sums_.context(), DType::f64, sums_.data<double>() + column, wide.data(),
+               wide.numel(), 1.0);
 }
 
 void MetricsWindow::start(const TrainMetrics& line, double rows) {
@@ -80,12 +48,16 @@ std::optional<TrainMetrics> MetricsWindow::finished_line(bool wait) {
   const double* sums = values_.wait().data<double>();
   TrainMetrics line = *pending_;
   pending_.reset();
-  const double finished = std::max(1.0, sums[kLosses]);
-  for (size_t i = 0; i < kColumns.size(); ++i) {
-    const double divisor = kColumns[i].per == Per::row        ? rows_
-                           : kColumns[i].per == Per::finished ? finished
-                                                              : 1;
-    line.*kColumns[i].value = sums[i] / divisor;
+  const auto is_count = [](const MetricColumn& c) {
+    return c.name == std::string_view("finished");
+  };
+  const auto count = std::ranges::find_if(columns_, is_count) - columns_.begin();
+  const double finished = std::max(1.0, sums[count]);
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    const double divisor = columns_[i].per == MetricColumn::Per::row        ? rows_
+                           : columns_[i].per == MetricColumn::Per::finished ? finished
+                                                                            : 1;
+    line.means.emplace_back(columns_[i].name, sums[i] / divisor);
   }
   return line;
 }

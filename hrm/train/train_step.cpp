@@ -13,20 +13,13 @@
 namespace hrm {
 namespace {
 
-AdamOptions adam_options(const TrainConfig& t) {
-  AdamOptions options;
-  options.kind = t.optimizer;
-  options.beta1 = t.beta1;
-  options.beta2 = t.beta2;
-  options.weight_decay = t.weight_decay;
-  options.clip_norm = t.clip_norm;
-  return options;
-}
-
 Model make_model(const Config& config, Device device) {
   Random random = Random(static_cast<uint64_t>(config.train.seed)).fork("weights");
   return Model(config.model, &random, device);
 }
+
+// The order of columns(); from kCounts on the five counts of act_metrics.
+enum Column : int64_t { kLoss, kTokenLoss, kQHaltLoss, kQContinueLoss, kCounts };
 
 std::vector<std::string> names_of_flags(const Model& model) {
   std::vector<std::string> names = {"the loss"};
@@ -62,6 +55,22 @@ TrainStep::TrainStep(const Config& config, const PuzzleDataset& train, Device de
   }
   Random unused(0);  // every step draws anew
   draws_ = Exploration::draw(config_.model, config_.train.step_rows(), unused, device);
+}
+
+const std::vector<MetricColumn>& TrainStep::columns() const {
+  using Per = MetricColumn::Per;
+  static const std::vector<MetricColumn> columns = {
+      {"loss", Per::row},
+      {"lm_loss", Per::row},
+      {"q_halt_loss", Per::row},
+      {"q_continue_loss", Per::row},
+      {"finished", Per::window},
+      {"accuracy", Per::finished},
+      {"exact_accuracy", Per::finished},
+      {"q_halt_accuracy", Per::finished},
+      {"steps", Per::finished},
+  };
+  return columns;
 }
 
 struct TrainStep::Recording {
@@ -164,7 +173,13 @@ void TrainStep::run_on_device(MetricsWindow& window) {
     }
   }
   apply_gradients(parts);
-  for (const SegmentResult& part : parts) window.add(part);
+  for (const SegmentResult& part : parts) {
+    window.add(kLoss, part.loss.total);
+    window.add(kTokenLoss, part.loss.lm);
+    window.add(kQHaltLoss, part.loss.q_halt);
+    window.add(kQContinueLoss, part.loss.q_continue);
+    window.add(kCounts, part.metrics);
+  }
 }
 
 // run_on_device as a CUDA graph. Two ordinary steps, so that every algorithm is chosen; then steps
@@ -241,6 +256,10 @@ void TrainStep::apply_gradients(const std::vector<SegmentResult>& parts) {
   adam_.update(rates_.sliced(0, 0, own), skip_);
   adam_.zero_grad();
   if (ema_) ema_->update(skip_);
+}
+
+EvalResult TrainStep::evaluate(const PuzzleDataset& test, const EvalOptions& options) const {
+  return hrm::evaluate(model_, test, options);
 }
 
 void TrainStep::swap_averages() {

@@ -3,7 +3,8 @@
 // step are recorded once and replayed. The host reads late whether a step was finite.
 //
 //     TrainStep step(config, train, Device::cpu);
-//     for (int64_t i = 1; i <= config.train.total_steps; ++i) step.run(i, metrics);
+//     MetricsWindow window(step.columns(), Device::cpu);
+//     for (int64_t i = 1; i <= config.train.total_steps; ++i) step.run(i, window);
 //     step.finish();
 #pragma once
 
@@ -14,7 +15,7 @@
 #include <vector>
 
 #include "hrm/model/segment.h"
-#include "hrm/train/metrics_window.h"
+#include "hrm/train/learner.h"
 #include "hrm/train/not_finite.h"
 #include "hrm/train/row_queue.h"
 #include "nn/optim/ema.h"
@@ -28,38 +29,34 @@ namespace hrm {
 // rounded up (progressive depth curriculum, arXiv 2511.08653, section 3.3).
 Cycles cycles_at(const Config& config, int64_t step);
 
-class TrainStep {
+class TrainStep : public Learner {
  public:
   // Random weights of config.train.seed. The data must fit config.model and outlive this object.
   TrainStep(const Config& config, const PuzzleDataset& train, Device device);
-  ~TrainStep();
+  ~TrainStep() override;
 
-  // Queues step number `step` (from 1), whose sums go to `window`: the same one at every call,
-  // since a recorded step keeps its address, and one that outlives this object's steps. On the CPU
-  // the step is done when this returns. Throws NotFinite for an earlier step (on a GPU with up to
-  // two steps' delay).
-  void run(int64_t step, MetricsWindow& window);
-  // Waits for all that is queued. Throws NotFinite.
-  void finish() { check_finished(0); }
+  // NotFinite comes on a GPU with up to two steps' delay. A recorded step keeps the address of the
+  // window.
+  void run(int64_t step, MetricsWindow& window) override;
+  void finish() override { check_finished(0); }
+  const std::vector<MetricColumn>& columns() const override;
+  double lr(int64_t step) const override { return schedule_(config_.train.lr, step); }
 
-  // On a GPU: record the launches of a step and replay them together (the default there).
-  void use_cuda_graph(bool on) { use_graph_ = on; }
-  bool replays() const;  // whether steps are replayed by now
-  Device device() const { return rates_.device(); }
-  // The learning rate of a step.
-  double lr(int64_t step) const { return schedule_(config_.train.lr, step); }
-
-  Model& model() { return model_; }
-  const Model& model() const { return model_; }
+  // The default on a GPU.
+  void use_cuda_graph(bool on) override { use_graph_ = on; }
+  bool replays() const override;
+  Device device() const override { return rates_.device(); }
+  Model& module() override { return model_; }
+  const Model& module() const override { return model_; }
   const Carry& carry() const { return carry_; }  // as the last step left it
-  // Exchanges the weights with their averages, if the run keeps any: for an evaluation, and back.
-  void swap_averages();
+  EvalResult evaluate(const PuzzleDataset& test, const EvalOptions& options) const override;
+  void swap_averages() override;
 
-  // What a checkpoint holds of it, beside the weights: tensors (moments, averages, carry), and
-  // members of state.json. restore() throws one line if they are of another model.
-  NamedTensors training_tensors() const;
-  void add_state(Json& state) const;
-  void restore(const NamedTensors& training, const Members& state, std::vector<std::string>& notes);
+  // Tensors: moments, averages, carry.
+  NamedTensors training_tensors() const override;
+  void add_state(Json& state) const override;
+  void restore(const NamedTensors& training, const Members& state,
+               std::vector<std::string>& notes) override;
 
  private:
   void queue_inputs(int64_t step);

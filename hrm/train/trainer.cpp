@@ -42,13 +42,26 @@ Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleD
       train_(train),
       test_(test),
       files_(std::move(run)),
-      step_(config, train, device),
-      window_(device),
-      puzzle_names_(step_.model().puzzle_emb ? train.puzzle_names() : std::vector<uint64_t>()),
+      learner_(make_learner(config, train, device)),
+      window_(learner_->columns(), device),
+      puzzle_names_(has_puzzle_table() ? train.puzzle_names() : std::vector<uint64_t>()),
       data_identity_(train.identity()),
       test_identity_(!test                                  ? ""
                      : test->examples().holds_both_splits() ? data_identity_
                                                             : test->identity()) {}
+
+const TrainStep& Trainer::by_segments() const {
+  const auto* step = dynamic_cast<const TrainStep*>(learner_.get());
+  HRM_CHECK(
+      step,
+      "[train] a lattice has no segments, and no gradient rules. HINT: a run or a preset of HRM");
+  return *step;
+}
+
+bool Trainer::has_puzzle_table() const {
+  return std::ranges::any_of(module().named_buffers(),
+                             [](const auto& b) { return b.first == "puzzle_emb.weights"; });
+}
 
 // What `action` returns; a step that was not finite becomes an Error with advice.
 template <class F>
@@ -61,14 +74,14 @@ auto Trainer::with_advice(const F& action) {
 }
 
 void Trainer::step() {
-  with_advice([&] { step_.run(steps_ + 1, window_); });
+  with_advice([&] { learner_->run(steps_ + 1, window_); });
   ++steps_;
   samples_ += config_.train.step_rows();
   ++window_steps_;
 }
 
 void Trainer::finish_steps() {
-  with_advice([&] { step_.finish(); });
+  with_advice([&] { learner_->finish(); });
 }
 
 void Trainer::save(const TrainCallbacks& callbacks) {
@@ -82,7 +95,7 @@ void Trainer::start_metrics() {
   TrainMetrics line;
   line.step = steps_;
   line.samples = samples_;
-  line.lr = step_.lr(steps_);
+  line.lr = learner_->lr(steps_);
   line.elapsed = elapsed_;
   const auto rows = static_cast<double>(window_steps_ * config_.train.step_rows());
   line.samples_per_second = rows / std::max(1e-9, elapsed_ - window_started_);
@@ -120,7 +133,7 @@ bool Trainer::keep_if_best(const EvalResult& result) {
   best_step_ = steps_;
   evaluations_since_best_ = 0;
   Checkpoint weights;
-  weights.model = step_.model().state_dict(kOfficialPrefix);
+  weights.model = module().state_dict(kOfficialPrefix);
   weights.puzzle_names = puzzle_names_;
   weights.state = {{"step", steps_}, {"exact_accuracy", best_}};
   files_.save_best(weights);
@@ -135,7 +148,7 @@ EvalResult Trainer::judge(const TrainCallbacks& callbacks, bool last) {
   options.traces = last ? 12 : 4;
   options.allow_nan = true;
   options.on_progress = callbacks.on_eval_progress;
-  EvalResult result = evaluate(step_.model(), *test_, options);
+  EvalResult result = learner_->evaluate(*test_, options);
   result.step = steps_;
   return result;
 }
@@ -161,7 +174,7 @@ TrainOutcome Trainer::evaluate_now(const TrainCallbacks& callbacks) {
   const TrainConfig& t = config_.train;
   const bool last = steps_ >= t.total_steps;
   if (callbacks.on_eval_start) callbacks.on_eval_start(steps_);
-  step_.swap_averages();
+  learner_->swap_averages();
   EvalResult result = judge(callbacks, last);
   const bool best = keep_if_best(result);
   recent_.push_back(result.exact_accuracy >= 0 ? result.exact_accuracy : 0);  // it may be NaN
@@ -169,7 +182,7 @@ TrainOutcome Trainer::evaluate_now(const TrainCallbacks& callbacks) {
   // An end that comes early has the evaluation of the planned one, too.
   const bool other_puzzles = t.final_eval_puzzles >= 0 && t.final_eval_puzzles != t.eval_puzzles;
   if (stopped_early() && other_puzzles) result = judge(callbacks, true);
-  step_.swap_averages();
+  learner_->swap_averages();
   write_evaluation(result);
   evaluation_due_ = false;
   write_checkpoint_state(checkpoint_path(files_.path(), steps_), state());

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "hrm/eval/evaluate.h"
+#include "hrm/train/learner.h"
 #include "hrm/train/metrics_window.h"
 #include "hrm/train/run_files.h"
 #include "hrm/train/train_step.h"
@@ -47,13 +48,13 @@ class Trainer {
   Trainer(const Config& config, const PuzzleDataset& train, const PuzzleDataset* test, Path run,
           Device device = Device::cpu);
 
-  // See TrainStep.
-  void use_cuda_graph(bool on) { step_.use_cuda_graph(on); }
-  bool replays() const { return step_.replays(); }
+  // See Learner.
+  void use_cuda_graph(bool on) { learner_->use_cuda_graph(on); }
+  bool replays() const { return learner_->replays(); }
   // Starts from the weights of another run, with the puzzle rows of the same name and the mean of
   // all for the others; tables without names are taken row by row. Returns how many were found.
   // run() then begins with a checkpoint, so that the run never depends on that other one again.
-  int64_t start_from(const Model& model, const std::vector<uint64_t>& names);
+  int64_t start_from(const Module& model, const std::vector<uint64_t>& names);
   // Goes on from the newest checkpoint of the run folder that is whole and cuts metrics.jsonl back
   // to it, with a line about what has changed. Throws if the checkpoint is of another data set, or
   // of a configuration that differs in more than may_change_on_resume allows.
@@ -75,15 +76,20 @@ class Trainer {
   // Why the last evaluations end the training where it is; "" if they do not. A run that is resumed
   // does not go on either, unless early_stop or early_stop_accuracy says otherwise now.
   std::string reason_to_stop() const;
-  const Model& model() const { return step_.model(); }
+  const Module& module() const { return learner_->module(); }
+  Device device() const { return learner_->device(); }
   const Config& config() const { return config_; }
   double elapsed() const { return elapsed_; }
-  const Carry& carry() const { return step_.carry(); }  // as the last step left it
+  // Of a refinement by segments: an Error for a lattice. The carry is as the last step left it.
+  const Model& model() const { return by_segments().module(); }
+  const Carry& carry() const { return by_segments().carry(); }
 
  private:
   template <class F>
   auto with_advice(const F& action);
   void finish_steps();
+  const TrainStep& by_segments() const;
+  bool has_puzzle_table() const;
   Json state() const;
   Checkpoint snapshot() const;
   void save(const TrainCallbacks& callbacks);
@@ -101,7 +107,7 @@ class Trainer {
   const PuzzleDataset& train_;
   const PuzzleDataset* test_;
   RunFiles files_;
-  TrainStep step_;
+  std::unique_ptr<Learner> learner_;
 
   int64_t steps_ = 0, samples_ = 0;
   double elapsed_ = 0;

@@ -21,15 +21,15 @@ Json Trainer::state() const {
                 {"data", data_identity_},
                 {"test_data", test_identity_},
                 {"config", config_.to_json()}};
-  step_.add_state(state);
+  learner_->add_state(state);
   return state;
 }
 
 Checkpoint Trainer::snapshot() const {
   Checkpoint c;
-  c.model = step_.model().state_dict(kOfficialPrefix);
+  c.model = module().state_dict(kOfficialPrefix);
   c.puzzle_names = puzzle_names_;
-  c.training = step_.training_tensors();
+  c.training = learner_->training_tensors();
   c.training.emplace_back("window", window_.sums());
   c.state = state();
   return c;
@@ -55,8 +55,8 @@ std::vector<Difference> Trainer::check_same_run(const Members& state) const {
 }
 
 void Trainer::restore(const Checkpoint& c, const Members& state, std::vector<std::string>& notes) {
-  step_.model().load_state_dict(c.model, kOfficialPrefix);
-  step_.restore(c.training, state, notes);
+  learner_->module().load_state_dict(c.model, kOfficialPrefix);
+  learner_->restore(c.training, state, notes);
   load_saved(c.training, "window", window_.sums());
   constexpr int64_t kMost = int64_t{1} << 50;  // they are still counted up, and multiplied
   constexpr double kLargest = std::numeric_limits<double>::max();
@@ -79,11 +79,10 @@ void Trainer::restore(const Checkpoint& c, const Members& state, std::vector<std
   files_.cut_metrics(state.integer("metrics_bytes", 0, kMost));
 }
 
-int64_t Trainer::start_from(const Model& model, const std::vector<uint64_t>& names) {
+int64_t Trainer::start_from(const Module& model, const std::vector<uint64_t>& names) {
   NamedTensors weights = model.state_dict(kOfficialPrefix);
   const std::string table = std::string(kOfficialPrefix) + "puzzle_emb.weights";
-  if (!step_.model().puzzle_emb)
-    std::erase_if(weights, [&](const auto& w) { return w.first == table; });
+  if (!has_puzzle_table()) std::erase_if(weights, [&](const auto& w) { return w.first == table; });
   int64_t found = 0;
   for (auto& [name, tensor] : weights) {
     if (name != table) continue;
@@ -99,7 +98,7 @@ int64_t Trainer::start_from(const Model& model, const std::vector<uint64_t>& nam
         "same puzzles, or with puzzle_emb_ndim=0");
     found = rows - 1;
   }
-  step_.model().load_state_dict(weights, kOfficialPrefix);
+  learner_->module().load_state_dict(weights, kOfficialPrefix);
   started_from_ = true;
   return found;
 }

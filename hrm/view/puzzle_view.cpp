@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include "hrm/support/text.h"
 #include "hrm/tasks/arc.h"
 #include "hrm/view/page.h"
 #include "hrm/view/picture.h"
@@ -98,6 +99,20 @@ std::string number_line(const char* name, const Tokens& tokens) {
   return line + "\n";
 }
 
+// A line for what each round of a lattice did, and its first and last state.
+std::string rounds_text(const PuzzleTrace& trace, const Task& task, bool colour, int width) {
+  std::string text;
+  for (size_t i = 0; i < trace.notes.size(); ++i)
+    text += fmt::format("round {}: {}\n", i + 1, printable(trace.notes[i]));
+  const Tokens& last = trace.predictions.back();
+  if (task.drawing() != Drawing::cells)
+    return text + "\n" + in_lines(task.text(last), task.layout(std::ssize(last)).columns);
+  return text + "\n" +
+         side_by_side({draw(trace.inputs, trace, task, colour, " givens", ""),
+                       draw(last, trace, task, colour, " settled", "")},
+                      width);
+}
+
 }  // namespace
 
 std::string trace_text(const PuzzleTrace& trace, const Task& task, bool colour, int width) {
@@ -105,6 +120,7 @@ std::string trace_text(const PuzzleTrace& trace, const Task& task, bool colour, 
   HRM_CHECK(!trace.inputs.empty() && (!task.cells() || std::ssize(trace.inputs) == task.cells()),
             "[draw] a puzzle of the kind ", task.kind(), " has ", task.cells(), " cells, got ",
             trace.inputs.size());
+  if (!trace.notes.empty()) return rounds_text(trace, task, colour, width);
   if (task.drawing() == Drawing::cells) {
     std::vector<Block> blocks = {draw(trace.inputs, trace, task, colour, " givens", "")};
     for (size_t s = 0; s < segments; ++s)

@@ -26,11 +26,13 @@ s.oninput=show;show();}
 
 std::string training_section(const MetricLines& metrics) {
   if (metrics.train.empty()) return "<p>No training steps are recorded yet.</p>";
-  const Curve loss = curve(metrics.train, "samples", "lm_loss");
+  // A lattice has no loss of tokens.
+  const bool tokens = metrics.train.back().contains("lm_loss");
+  const Curve loss = curve(metrics.train, "samples", tokens ? "lm_loss" : "loss");
   const double x_max = loss.empty() ? 1 : loss.back().x;
   double y_max = 0;
   for (const Point& p : loss) y_max = std::max(y_max, p.y);
-  Chart losses("Token loss per puzzle", x_max, y_max, "training samples", false);
+  Chart losses(tokens ? "Token loss per puzzle" : "Loss", x_max, y_max, "training samples", false);
   losses.x_ticks();
   losses.line(loss, "train");
   Chart accuracy("Puzzles solved exactly", x_max, 1, "training samples", true);
@@ -45,18 +47,44 @@ std::string training_section(const MetricLines& metrics) {
          "<i class=\"e\"></i>held-out puzzles</div>";
 }
 
-std::string segment_charts(const EvalResult& r) {
+// What one refinement of a puzzle is called, and how the report speaks of it.
+struct Words {
+  const char* unit;   // "segment"
+  const char* title;  // of the section
+  const char* about;  // what the section begins with
+  const char* exact;  // the titles of its charts
+  const char* histogram;
+};
+constexpr Words kSegmentWords = {
+    "segment", "Segment by segment",
+    "The model thinks in segments. Its q head learns when an answer is worth stopping for: q_halt "
+    "should be the chance that the answer is exactly right.",
+    "Solved exactly after each segment", "Where the q head says halt"};
+constexpr Words kRoundWords = {
+    "round", "Round by round",
+    "In each round the model strikes out what a cell cannot hold, and guesses a cell. A chain that "
+    "meets a conflict starts anew; the first that settles all cells gives the answer.",
+    "Solved exactly after each round", "Where the answer came"};
+
+// "segment 3, q_halt 98 %", or what a round did.
+std::string note_of(const PuzzleTrace& t, size_t s, const Words& words) {
+  if (!t.notes.empty()) return fmt::format("{} {}: {}", words.unit, s + 1, escape_html(t.notes[s]));
+  return fmt::format("{} {}, q_halt {:.0f} %", words.unit, s + 1, 100 * t.q_halt[s]);
+}
+
+std::string segment_charts(const EvalResult& r, const Words& words) {
   const auto segments = static_cast<double>(r.exact_by_segment.size());
-  const int every = r.exact_by_segment.size() > 16 ? 4 : 1;
-  Chart exact("Solved exactly after each segment", segments + 1, 1, "segment", true);
-  Chart halts("Where the q head says halt", segments + 1,
-              static_cast<double>(std::ranges::max(r.halt_histogram)), "segment", false);
+  const int every = r.exact_by_segment.size() > 16 ? static_cast<int>(segments + 7) / 8 : 1;
+  Chart exact(words.exact, segments + 1, 1, words.unit, true);
+  Chart halts(words.histogram, segments + 1,
+              static_cast<double>(std::ranges::max(r.halt_histogram)), words.unit, false);
   for (size_t s = 1; s <= r.exact_by_segment.size(); ++s) {
     const double share = r.exact_by_segment[s - 1];
     const auto x = static_cast<double>(s);
-    exact.bar(x, 0.66, share, fmt::format("segment {}: {:.1f} %", s, 100 * share));
+    exact.bar(x, 0.66, share, fmt::format("{} {}: {:.1f} %", words.unit, s, 100 * share));
     const int64_t count = s < r.halt_histogram.size() ? r.halt_histogram[s] : 0;
-    halts.bar(x, 0.66, static_cast<double>(count), fmt::format("segment {}: {} puzzles", s, count));
+    halts.bar(x, 0.66, static_cast<double>(count),
+              fmt::format("{} {}: {} puzzles", words.unit, s, count));
     if (s % every != 0) continue;
     exact.x_tick(x, std::to_string(s));
     halts.x_tick(x, std::to_string(s));
@@ -93,7 +121,7 @@ std::vector<const PuzzleTrace*> drawn_puzzles(const std::vector<PuzzleTrace>& tr
   return drawn;
 }
 
-std::string puzzle_card(const PuzzleTrace& t, const Task& task) {
+std::string puzzle_card(const PuzzleTrace& t, const Task& task, const Words& words) {
   const int side = square_side(std::ssize(t.inputs)) * 30;
   const bool solved = !t.predictions.empty() && is_solved(t, t.predictions.back(), task);
   std::string html =
@@ -104,13 +132,13 @@ std::string puzzle_card(const PuzzleTrace& t, const Task& task) {
   html += "<g class=\"frame\" data-note=\"givens\">" + grid_svg(t, t.inputs, task) + "</g>";
   for (size_t s = 0; s < t.predictions.size(); ++s) {
     const bool last = s + 1 == t.predictions.size();
-    html += fmt::format(R"(<g class="frame{}" data-note="segment {}, q_halt {:.0f} %">)",
-                        last ? " on" : "", s + 1, 100 * t.q_halt[s]) +
+    html += fmt::format(R"(<g class="frame{}" data-note="{}">)", last ? " on" : "",
+                        note_of(t, s, words)) +
             grid_svg(t, t.predictions[s], task) + "</g>";
   }
   return html + fmt::format(R"(</svg><input type="range" min="0" max="{}" value="{}" )"
-                            R"(aria-label="segment"></div>)",
-                            t.predictions.size(), t.predictions.size());
+                            R"(aria-label="{}"></div>)",
+                            t.predictions.size(), t.predictions.size(), words.unit);
 }
 
 // Segment strips: every state of a puzzle side by side, for print and at a glance.
@@ -131,33 +159,32 @@ std::string strip(const PuzzleTrace& t, const Task& task) {
   return svg + "</svg>";
 }
 
-std::string evaluation_section(const std::optional<EvalResult>& result, const Task& task) {
+std::string evaluation_section(const std::optional<EvalResult>& result, const Task& task,
+                               const Words& words) {
   if (!result)
     return "<p>There is no evaluation yet: it appears with the first one of the run.</p>";
   const EvalResult& r = *result;
   if (r.count == 0 || r.exact_by_segment.empty() || r.halt_histogram.empty())
     return "<p>The evaluation is empty.</p>";
   std::string html =
-      "<h2>Segment by segment</h2><p>The model thinks in segments. Its q head learns when an "
-      "answer "
-      "is worth stopping for: q_halt should be the chance that the answer is exactly right.</p>" +
-      segment_charts(r) + "<div class=\"two\">" + calibration_chart(r) + "</div>";
+      fmt::format("<h2>{}</h2><p>{}</p>", words.title, words.about) + segment_charts(r, words);
+  if (!r.calibration.empty()) html += "<div class=\"two\">" + calibration_chart(r) + "</div>";
   const std::vector<const PuzzleTrace*> drawn = drawn_puzzles(r.traces);
   if (drawn.size() < r.traces.size())
     html += "<p>Puzzles with too many cells or segments to be seen on a page are not drawn.</p>";
   if (drawn.empty()) return html;
   html +=
       "<h2>Puzzles being refined</h2><p>Givens are bold, right cells green, wrong ones marked. "
-      "Drag a slider to go through the segments.</p>";
-  if (drawn[0]->predictions.size() <= 8) html += strip(*drawn[0], task);
+      "Drag a slider to go through them.</p>";
+  if (drawn[0]->predictions.size() <= 8 && drawn[0]->notes.empty()) html += strip(*drawn[0], task);
   html += "<div class=\"puzzles\">";
-  for (const PuzzleTrace* t : drawn) html += puzzle_card(*t, task);
+  for (const PuzzleTrace* t : drawn) html += puzzle_card(*t, task, words);
   return html + "</div>";
 }
 
 std::string settings_section(const Members& config) {
   std::string html = "<h2>Settings</h2><div class=\"settings\"><table>";
-  for (const char* group : {"model", "train"})
+  for (const char* group : {"model", "train", "lattice"})
     if (config.has(group))
       for (const auto& [key, value] : config.object(group).json().items())
         html += "<tr><td>" + escape_html(key) + "</td><td><code>" +
@@ -196,11 +223,15 @@ std::string report_page(const Json& top, const std::string& source, const std::s
                   "training speed, samples");
   }
   const std::string preset = config.text("preset", "");
+  const bool lattice = config.has("lattice");
   return html_page((preset.empty() ? name : preset) + " - hrm report",
-                   "<p>A Hierarchical Reasoning Model, trained from random weights.</p>"
-                   "<div class=\"tiles\">" +
+                   std::string("<p>") +
+                       (lattice ? "Lattice deduction" : "A Hierarchical Reasoning Model") +
+                       ", trained from random weights.</p>"
+                       "<div class=\"tiles\">" +
                        tiles + "</div><h2>Training</h2>" + training_section(metrics) +
-                       evaluation_section(result, *task) + settings_section(config),
+                       evaluation_section(result, *task, lattice ? kRoundWords : kSegmentWords) +
+                       settings_section(config),
                    kScript);
 }
 

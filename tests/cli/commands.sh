@@ -187,6 +187,45 @@ status=$?
 report $? "solve a maze file ($status)"
 bad "maze: no goal" "has one G, got 0" bash -c "printf 'S   ' >g.txt; '$hrm' solve g.txt --run rm"
 
+# --- lattice deduction: another refinement, the same commands
+lattice=(--set hidden_size=16 --set num_heads=2 --set batch_size=8 --set lattice_loops=1
+         --set lattice_layers=1 --set lattice_chains=2 --set halt_max_steps=4 --set eval_every=0)
+ok "lattice: train" "run folder rl" "$hrm" train --preset lattice4 --data d4 --run rl --steps 6 \
+  "${lattice[@]}"
+ok "lattice: eval" "settled then" "$hrm" eval --run rl --max 10 --segments 8
+ok "lattice: eval as JSON" '"notes"' bash -c "cat rl/evaluation.json && '$hrm' eval --run rl --json"
+ok "lattice: info" "lattice_loops" "$hrm" info rl
+ok "lattice: report" "Round by round" bash -c "'$hrm' report rl && cat rl/report.html"
+ok "lattice: resume" "run folder rl" "$hrm" train --run rl --resume --steps 8
+ok "lattice: another run begins with its weights" "starts from rl/best" \
+  "$hrm" train --init rl --data d4 --run rl2 --steps 2
+ok "lattice: mazes" "run folder rlm" "$hrm" train --preset lattice4 --data dm --run rlm --steps 2 \
+  "${lattice[@]}"
+"$hrm" solve 1.34341221434321 --run rl >out 2>err
+status=$?
+last=$(tail -n 1 out)
+[[ $status == 0 && $last == solved || $status == 3 && $last == "not solved: "* ]] &&
+  grep -q "^round 1: " out && grep -q "^chain . of 2, " out
+report $? "lattice: solve shows its rounds ($status)"
+"$hrm" solve 1.34341221434321 --run rl --json >out 2>err
+grep -q '"restarts": ' out
+report $? "lattice: solve as JSON"
+bad "lattice: several solutions" "several solutions" "$hrm" solve ................ --run rl
+bad "lattice: another size" "this puzzle has 81 cells" "$hrm" solve \
+  53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79 --run rl
+bad "lattice: no Q head" "--halt is of models with a Q head" \
+  "$hrm" solve 1.34341221434321 --run rl --halt
+bad "lattice: eval with noise" "--noise is of models that run in segments" \
+  "$hrm" eval --run rl --noise 0.1
+bad "lattice: no gradient rules" "a lattice has no segments" "$hrm" lab gradients --run rl
+bad "lattice: no official weights" "holds a lattice" "$hrm" export rl --out rl.safetensors
+bad "lattice: ARC" "not solved by striking out" last_line \
+  "$hrm" train --preset lattice4 --data da --run x
+bad "lattice: a setting of segments" "H_cycles is not a setting of refinement lattice" \
+  "$hrm" train --preset lattice4 --data d4 --run x --set H_cycles=3
+bad "lattice: a setting of its own elsewhere" "is not a setting of refinement segments" \
+  "$hrm" train --preset sudoku4 --data d4 --run x --set lattice_loops=3
+
 # --- solving: the answer is checked
 "$hrm" solve 1.34341221434321 --run run >out 2>err
 status=$?

@@ -51,7 +51,7 @@ struct SmallRun {
 };
 
 // The sum of all differences of two models' weights.
-inline double weight_difference(const Model& a, const Model& b) {
+inline double weight_difference(const Module& a, const Module& b) {
   const NamedTensors x = a.state_dict(), y = b.state_dict();
   double sum = 0;
   for (size_t i = 0; i < x.size(); ++i) {
@@ -60,7 +60,7 @@ inline double weight_difference(const Model& a, const Model& b) {
   }
   return sum;
 }
-inline bool same_weights(const Model& a, const Model& b) { return weight_difference(a, b) == 0; }
+inline bool same_weights(const Module& a, const Module& b) { return weight_difference(a, b) == 0; }
 
 // The lines of metrics.jsonl without the members that depend on the clock.
 inline std::string without_times(const std::string& metrics) {

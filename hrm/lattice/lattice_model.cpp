@@ -1,0 +1,176 @@
+#include "hrm/lattice/lattice_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+
+#include "autograd/grad_mode.h"
+#include "autograd/ops/ops.h"
+
+namespace hrm {
+namespace {
+
+// Positions of a slice of predict(): few enough that the activations of a layer stay in a
+// second-level cache.
+constexpr int64_t kSlicePositions = 256;
+
+LayerOptions options_of(const ModelConfig& m, Random* random, Device device) {
+  return {m.dtype, device, random};
+}
+
+// x + dropout(layer(inner)): the product adds x itself where nothing is dropped.
+Tensor add_dropped(const Tensor& x, const Linear& layer, const Tensor& inner, Dropout& drop) {
+  if (drop.p == 0) return layer.forward(inner, x);
+  return dropout(layer.forward(inner), drop.next(), x);
+}
+
+}  // namespace
+
+PreNormLayer::PreNormLayer(int64_t hidden, int64_t heads, int64_t inner,
+                           const LayerOptions& options)
+    : attention_norm(hidden, options),
+      self_attn(hidden, heads, options, true),
+      mlp_norm(hidden, options),
+      up_proj(hidden, inner, true, options),
+      down_proj(inner, hidden, true, options) {
+  add_module("attention_norm", &attention_norm);
+  add_module("self_attn", &self_attn);
+  add_module("mlp_norm", &mlp_norm);
+  add_module("up_proj", &up_proj);
+  add_module("down_proj", &down_proj);
+}
+
+Tensor PreNormLayer::forward(const Tensor& x, const RopeTables* tables, Dropout& drop) const {
+  const Tensor mixed = self_attn.mix(attention_norm.forward(x), tables, drop.next());
+  const Tensor h = add_dropped(x, self_attn.o_proj, mixed, drop);
+  Tensor inner = gelu(up_proj.forward(mlp_norm.forward(h)));
+  if (drop.p > 0) inner = dropout(inner, drop.next());
+  return add_dropped(h, down_proj, inner, drop);
+}
+
+LatticeModel::LatticeModel(const Config& config, int64_t channels, Random* random, Device device)
+    : embed(channels, config.model.hidden_size, true, options_of(config.model, random, device)),
+      cls(1, config.model.hidden_size, 0.02, options_of(config.model, random, device)),
+      loop_norm(config.model.hidden_size, options_of(config.model, random, device)),
+      keep_head(config.model.hidden_size, channels, true, options_of(config.model, random, device)),
+      symbol_head(config.model.hidden_size, channels, true,
+                  options_of(config.model, random, device)),
+      conflict_head(config.model.hidden_size, 1, true, options_of(config.model, random, device)),
+      loops_(config.lattice.loops),
+      channels_(channels),
+      dtype_(config.model.dtype) {
+  const ModelConfig& m = config.model;
+  const LayerOptions options = options_of(m, random, device);
+  const int64_t side = m.side();
+  add_module("embed", &embed);
+  add_module("cls", &cls);
+  if (m.pos_encodings == PosEncoding::learned) {
+    add_module("row_emb", &row_emb.emplace(side, m.hidden_size, 0.02, options));
+    add_module("col_emb", &col_emb.emplace(side, m.hidden_size, 0.02, options));
+    std::vector<int32_t> rows, cols;
+    for (int64_t cell = 0; cell < m.seq_len; ++cell) {
+      rows.push_back(static_cast<int32_t>(cell / side));
+      cols.push_back(static_cast<int32_t>(cell % side));
+    }
+    row_ids_ = from_vector(rows, {m.seq_len}).to(device);
+    col_ids_ = from_vector(cols, {m.seq_len}).to(device);
+  }
+  const int64_t head_dim = m.hidden_size / m.num_heads;
+  const DType angles = accumulate_type(m.dtype);
+  if (m.pos_encodings == PosEncoding::rope)
+    rope_ = m.rope == Rope::grid
+                ? grid_rope_tables(1, side, side, head_dim, m.rope_theta, angles, device)
+                : rope_tables(1 + m.seq_len, head_dim, m.rope_theta, angles, device);
+  const auto inner =
+      std::max<int64_t>(1, std::lround(m.expansion * static_cast<double>(m.hidden_size)));
+  for (int64_t i = 0; i < config.lattice.layers; ++i) {
+    layers.push_back(std::make_unique<PreNormLayer>(m.hidden_size, m.num_heads, inner, options));
+    add_module("layers." + std::to_string(i), layers.back().get());
+  }
+  add_module("loop_norm", &loop_norm);
+  add_module("keep_head", &keep_head);
+  add_module("symbol_head", &symbol_head);
+  add_module("conflict_head", &conflict_head);
+}
+
+// What is added to the state in every loop, [1 + cells, hidden]; undefined without learned
+// positions.
+Tensor LatticeModel::positions() const {
+  if (!row_emb) return {};
+  const Tensor cells = row_emb->forward(row_ids_, 1) + col_emb->forward(col_ids_, 1);
+  return pad(cells, 0, 1, 0);
+}
+
+// visit(state) after every loop: [rows, 1 + cells, hidden].
+template <class Visit>
+void LatticeModel::loops(const Tensor& alive, Dropout& drop, const Visit& visit) const {
+  const int64_t rows = alive.size(0), cells = alive.size(1);
+  const Tensor h0 = embed.forward(alive.to(dtype_));
+  const Tensor first = cls.forward(zeros({rows, 1}, DType::i32, device()), 1);
+  const Tensor position = positions();
+  Tensor h = h0;
+  for (int64_t i = 0; i < loops_; ++i) {
+    if (i > 0) h = h + h0;
+    const Tensor state = concat({first, h}, 1);
+    Tensor out = position.defined() ? state + position : state;
+    for (const auto& layer : layers) out = layer->forward(out, rope_ ? &*rope_ : nullptr, drop);
+    const Tensor next = loop_norm.forward(state + out);
+    visit(i, next);
+    h = slice(next, 1, 1, 1 + cells);
+  }
+}
+
+LatticeHeads LatticeModel::heads(const Tensor& states) const {
+  const DType wide = accumulate_type(dtype_);
+  const Tensor cells = slice(states, 1, 1, states.size(1));
+  const Tensor conflict = conflict_head.forward(select(states, 1, 0));
+  return {cast(keep_head.forward(cells), wide), cast(symbol_head.forward(cells), wide),
+          cast(select(conflict, 1, 0), wide)};
+}
+
+LatticeHeads LatticeModel::forward(const Tensor& alive, Dropout drop) const {
+  Tensors states;
+  loops(alive, drop, [&](int64_t, const Tensor& state) { states.push_back(state); });
+  return heads(concat(states, 0));
+}
+
+LatticeHeads LatticeModel::predict(const Tensor& alive, const Dropout& drop) const {
+  const NoGradGuard no_grad;
+  prepare();
+  const auto last = [&](const Tensor& rows, Dropout own) {
+    LatticeHeads result;
+    loops(rows, own, [&](int64_t i, const Tensor& state) {
+      if (i + 1 == loops_) result = heads(state);
+    });
+    return result;
+  };
+  if (device() != Device::cpu) return last(alive, drop);
+
+  const int64_t rows = alive.size(0), cells = alive.size(1);
+  const int64_t slice_rows = std::max<int64_t>(1, kSlicePositions / (1 + cells));
+  const int64_t slices = (rows + slice_rows - 1) / slice_rows;
+  const DType wide = accumulate_type(dtype_);
+  LatticeHeads all = {empty({rows, cells, channels_}, wide), empty({rows, cells, channels_}, wide),
+                      empty({rows}, wide)};
+  std::exception_ptr error;
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < slices; ++i) {
+    try {
+      const NoGradGuard no_grad_here;  // the mode belongs to a thread
+      const int64_t begin = i * slice_rows, end = std::min(rows, begin + slice_rows);
+      Dropout own = drop;
+      own.seed = Random(drop.seed).fork(static_cast<uint64_t>(i)).seed();
+      const LatticeHeads part = last(alive.sliced(0, begin, end), own);
+      all.keep.sliced(0, begin, end).copy_from(part.keep);
+      all.symbol.sliced(0, begin, end).copy_from(part.symbol);
+      all.conflict.sliced(0, begin, end).copy_from(part.conflict);
+    } catch (...) {
+#pragma omp critical(hrm_lattice_error)
+      error = std::current_exception();
+    }
+  }
+  if (error) std::rethrow_exception(error);
+  return all;
+}
+
+}  // namespace hrm

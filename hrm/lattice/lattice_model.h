@@ -1,0 +1,70 @@
+// The network of lattice deduction (arXiv 2605.08605, section 3): a small pre-norm Transformer
+// whose layers are applied again and again, and which says of each candidate whether it is right.
+//
+//     const LatticeModel model(config, domain.channels, &random);
+//     const LatticeHeads heads = model.predict(to_tensor(domain, states), {});
+//     // heads.keep: [states, cells, channels], logits
+#pragma once
+
+#include "hrm/config.h"
+#include "nn/layers.h"
+
+namespace hrm {
+
+// Logits in the type of the masters.
+struct LatticeHeads {
+  Tensor keep;      // [rows, cells, channels]: the candidate is right
+  Tensor symbol;    // [rows, cells, channels]: what the cell holds, before the softmax
+  Tensor conflict;  // [rows]: some cell has lost its right token
+};
+
+// x + attention(norm(x)), then x + mlp(norm(x)) with GELU; all products have a bias. Dropout
+// follows the softmax, the GELU and both halves.
+class PreNormLayer : public Module {
+ public:
+  PreNormLayer(int64_t hidden, int64_t heads, int64_t inner, const LayerOptions& options);
+  // [rows, positions, hidden].
+  Tensor forward(const Tensor& x, const RopeTables* tables, Dropout& drop) const;
+
+  LayerNorm attention_norm;
+  Attention self_attn;
+  LayerNorm mlp_norm;
+  Linear up_proj, down_proj;
+};
+
+class LatticeModel : public Module {
+ public:
+  // Of the settings it reads the sizes, the positions and lattice_loops and lattice_layers. Weights
+  // are drawn from `random`; with a null pointer they are zeros, to be loaded.
+  LatticeModel(const Config& config, int64_t channels, Random* random, Device device = Device::cpu);
+
+  int64_t channels() const { return channels_; }
+  Device device() const { return cls.weight.value.device(); }
+  // What it says of states [rows, cells, channels] of 0 and 1 after each loop, the loops behind
+  // each other: rows * loops rows. For training.
+  LatticeHeads forward(const Tensor& alive, Dropout drop) const;
+  // The same after the last loop alone and without gradient. On the CPU the rows are cut into
+  // slices, and each thread takes its slices through all the loops; what is dropped does not depend
+  // on the number of threads.
+  LatticeHeads predict(const Tensor& alive, const Dropout& drop) const;
+
+  Linear embed;                               // channels -> hidden
+  Embedding cls;                              // one more position, before the cells
+  std::optional<Embedding> row_emb, col_emb;  // learned positions
+  std::vector<std::unique_ptr<PreNormLayer>> layers;
+  LayerNorm loop_norm;
+  Linear keep_head, symbol_head, conflict_head;
+
+ private:
+  Tensor positions() const;
+  template <class Visit>
+  void loops(const Tensor& alive, Dropout& drop, const Visit& visit) const;
+  LatticeHeads heads(const Tensor& states) const;
+
+  int64_t loops_, channels_;
+  DType dtype_;
+  std::optional<RopeTables> rope_;
+  Tensor row_ids_, col_ids_;  // of the cells
+};
+
+}  // namespace hrm

@@ -1,0 +1,68 @@
+// The states that a lattice network is trained on: a pool of puzzles on their way through its own
+// solver. A step trains on all of them, then moves each by one round; those that are done or lost
+// make room for new ones. (arXiv 2605.08605, section 4.)
+//
+//     Pool pool(train, domain, config);
+//     const LatticeTargets targets = pool.targets(step);   // train on these
+//     const PoolMoves moves = pool.advance(step, model.predict(pool.inputs(step), drop));
+#pragma once
+
+#include "hrm/data/puzzle_dataset.h"
+#include "hrm/lattice/lattice_loss.h"
+#include "hrm/lattice/solver_step.h"
+
+namespace hrm {
+
+// What a round did to the states.
+struct PoolMoves {
+  int64_t finished = 0;   // states that made room
+  int64_t solved = 0;     // of these, with the right answer
+  int64_t rounds = 0;     // of all that made room, how long they were in the pool
+  int64_t conflicts = 0;  // states of which it was said rightly whether they hold a conflict
+};
+
+class Pool {
+ public:
+  // batch_size states. Every draw follows from the seed, the step and the number of the state. The
+  // data and the task of the domain must outlive the pool.
+  Pool(const PuzzleDataset& data, const Domain& domain, const Config& config);
+
+  int64_t size() const { return std::ssize(states_); }
+  // The states of a step as symmetric copies, with what the network should say of them; cells whose
+  // symbol is asked for are counted in shares().
+  LatticeTargets targets(int64_t step);
+  LatticeShares shares() const { return shares_; }
+  // The same states as other symmetric copies, for the round: f32 [states, cells, channels].
+  Tensor inputs(int64_t step);
+  // Moves the states of inputs() by what the network says of them, and replaces those that are
+  // solved, that hold a conflict which was noticed, or that have been here for lattice_max_age
+  // rounds.
+  PoolMoves advance(int64_t step, const LatticeHeads& heads);
+
+  // "pool.alive" i32 [states, cells], "pool.example" and "pool.age" i32 [states].
+  NamedTensors tensors() const;
+  // Throws one line if they are of other data.
+  void load(const NamedTensors& saved);
+
+ private:
+  struct State {
+    int64_t example = 0;
+    int64_t age = 0;
+    Candidates start, alive;
+    Tokens answer;
+  };
+  State read(int64_t example) const;
+  State draw(Random& random) const;
+  void fill_in(State& state, double right_share, double wrong_share, Random& random) const;
+  Random stream(int64_t step, int64_t state, const char* use) const;
+  Symmetry symmetry(Random& random) const;
+
+  const PuzzleDataset& data_;
+  Domain domain_;
+  Config config_;
+  std::vector<State> states_;
+  std::vector<Symmetry> copies_;  // of inputs()
+  LatticeShares shares_;
+};
+
+}  // namespace hrm

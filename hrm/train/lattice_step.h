@@ -1,0 +1,50 @@
+// One optimizer step of lattice deduction: the gradient of the whole pool, the update of the
+// weights, and one round of every state by the new weights.
+//
+//     LatticeStep step(config, train, Device::cpu);
+//     MetricsWindow window(step.columns(), Device::cpu);
+//     for (int64_t i = 1; i <= config.train.total_steps; ++i) step.run(i, window);
+#pragma once
+
+#include <optional>
+
+#include "hrm/eval/solve_lattice.h"
+#include "hrm/train/lattice_pool.h"
+#include "hrm/train/learner.h"
+#include "nn/optim/adam.h"
+#include "nn/optim/ema.h"
+#include "nn/optim/schedule.h"
+
+namespace hrm {
+
+class LatticeStep : public Learner {
+ public:
+  LatticeStep(const Config& config, const PuzzleDataset& train, Device device);
+
+  void run(int64_t step, MetricsWindow& window) override;
+  const std::vector<MetricColumn>& columns() const override;
+  double lr(int64_t step) const override { return schedule_(config_.train.lr, step); }
+  Device device() const override { return model_.device(); }
+  LatticeModel& module() override { return model_; }
+  const LatticeModel& module() const override { return model_; }
+  const Pool& pool() const { return pool_; }
+  EvalResult evaluate(const PuzzleDataset& test, const EvalOptions& options) const override;
+  void swap_averages() override;
+  NamedTensors training_tensors() const override;
+  void restore(const NamedTensors& training, const Members& state,
+               std::vector<std::string>& notes) override;
+
+ private:
+  void learn(int64_t step, MetricsWindow& window);
+  void check_finite(int64_t step, const Tensor& loss) const;
+
+  Config config_;
+  Domain domain_;
+  LatticeModel model_;
+  Adam adam_;
+  std::optional<Ema> ema_;
+  Schedule schedule_;
+  Pool pool_;
+};
+
+}  // namespace hrm
