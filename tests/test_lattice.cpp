@@ -242,6 +242,37 @@ TEST_CASE("lattice: the last loop of forward is what predict says, on every devi
   }
 }
 
+TEST_CASE("lattice: two loops, written out") {
+  const Domain domain = sudoku4();
+  const Config config = tiny_lattice();
+  Random random(2);
+  const LatticeModel model(config, domain.channels, &random);
+  const Tensor alive = random_states(domain, 3, random);
+  const NoGradGuard no_grad;
+  std::vector<int32_t> rows, cols;
+  for (int32_t cell = 0; cell < 16; ++cell) {
+    rows.push_back(cell / 4);
+    cols.push_back(cell % 4);
+  }
+  const Tensor position = model.row_emb->forward(from_vector(rows, {16}), 1) +
+                          model.col_emb->forward(from_vector(cols, {16}), 1);
+  const Tensor first = model.cls.forward(zeros({3, 1}, DType::i32), 1);
+  const auto loop = [&](const Tensor& cells) {
+    Dropout none;
+    const Tensor in = concat({first, cells}, 1);
+    const Tensor out =
+        model.layers[0]->forward(concat({first, cells + position}, 1), nullptr, none);
+    return model.loop_norm.forward(in + out);
+  };
+  const Tensor h0 = model.embed.forward(alive);
+  const Tensor once = loop(h0), twice = loop(slice(once, 1, 1, 17) + h0);
+  const LatticeHeads heads = model.predict(alive, {});
+  CHECK(max_difference(heads.keep, model.keep_head.forward(slice(twice, 1, 1, 17))) < 1e-5);
+  CHECK(max_difference(heads.symbol, model.symbol_head.forward(slice(twice, 1, 1, 17))) < 1e-5);
+  const Tensor conflict = model.conflict_head.forward(select(twice, 1, 0));
+  CHECK(max_difference(heads.conflict, select(conflict, 1, 0)) < 1e-5);
+}
+
 TEST_CASE("lattice: what is dropped does not depend on the threads, and differs from row to row") {
   const Domain domain = sudoku4();
   const Config config = tiny_lattice();
