@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 #include <fmt/core.h>
@@ -62,10 +61,6 @@ class Solver {
     HRM_CHECK(domain_.channels == model.channels(), "[lattice] the model tells ", model.channels(),
               " tokens apart, and puzzles of the kind ", task.kind(), " have ", domain_.channels,
               ". HINT: train a model for this kind");
-    same_.source.resize(domain_.cells);
-    same_.token.resize(domain_.first + domain_.channels);
-    std::iota(same_.source.begin(), same_.source.end(), 0);
-    std::iota(same_.token.begin(), same_.token.end(), 0);
   }
 
   Attempt begin(int64_t number, const Tokens& puzzle, bool traced) const {
@@ -77,6 +72,8 @@ class Solver {
     attempt.traced = traced;
     return attempt;
   }
+  // An Error if a puzzle has a cell that can hold nothing: better now than when its turn comes.
+  void check(const Tokens& puzzle) const { domain_.start(puzzle); }
   bool done(const Attempt& a) const { return a.settled() || a.round == rounds_; }
   int64_t rounds() const { return rounds_; }
 
@@ -89,7 +86,7 @@ class Solver {
     for (const Attempt& a : attempts)
       for (size_t c = 0; c < a.chains.size(); ++c) {
         randoms.push_back(seed_.fork(a.number).fork(c).fork(a.round));
-        symmetries.push_back(draw ? draw(randoms.back()) : same_);
+        symmetries.push_back(draw ? draw(randoms.back()) : domain_.identity());
         copies.push_back(moved(symmetries.back(), a.chains[c].alive));
       }
     const Dropout drop = {
@@ -102,7 +99,6 @@ class Solver {
     const int64_t logits = domain_.cells * domain_.channels;
     int64_t row = 0;
     for (Attempt& a : attempts) {
-      const Candidates start = a.start;
       for (size_t c = 0; c < a.chains.size(); ++c, ++row) {
         const Verdict verdict = {keep.data<float>() + row * logits,
                                  symbol.data<float>() + row * logits, conflict.data<float>()[row]};
@@ -149,7 +145,6 @@ class Solver {
   const Config& config_;
   const Task& task_;
   Domain domain_;
-  Symmetry same_;
   Random seed_;
   int64_t rounds_, calls_ = 0;
 };
@@ -229,7 +224,7 @@ EvalResult evaluate_lattice(const LatticeModel& model, const Config& config,
   HRM_CHECK(total > 0, "[eval] the data set has no examples in this split");
   const double started = seconds_now();
   Solver solver(model, config, data.task(), options);
-  for (int64_t i = 0; i < total; ++i) solver.begin(i, data.read(i).inputs, false);  // or an Error
+  for (int64_t i = 0; i < total; ++i) solver.check(data.read(i).inputs);
   Judge judge(data, total, options.traces, solver.rounds());
   const int64_t at_once = std::max<int64_t>(1, options.batch_size / config.lattice.chains);
   std::vector<Attempt> attempts;

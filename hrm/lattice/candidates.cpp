@@ -1,6 +1,7 @@
 #include "hrm/lattice/candidates.h"
 
 #include <bit>
+#include <numeric>
 
 namespace hrm {
 namespace {
@@ -39,6 +40,13 @@ Candidates Domain::start(const Tokens& puzzle) const {
               puzzle[cell], ", which stands for nothing in a puzzle of the kind ", task->kind());
   }
   return alive;
+}
+
+Symmetry Domain::identity() const {
+  Symmetry same = {std::vector<int>(cells), Tokens(first + channels)};
+  std::iota(same.source.begin(), same.source.end(), 0);
+  std::iota(same.token.begin(), same.token.end(), 0);
+  return same;
 }
 
 void Domain::write(uint32_t candidates, float* channels_of_cell) const {

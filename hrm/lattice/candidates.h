@@ -27,6 +27,8 @@ struct Domain {
   static Domain of(const Task& task, int64_t seq_len, int64_t vocab_size);
   // The candidates of a puzzle before any deduction. An Error names a cell that can hold nothing.
   Candidates start(const Tokens& puzzle) const;
+  // The symmetry that leaves a puzzle as it is.
+  Symmetry identity() const;
   // Sets the channels of a cell to 1 where a candidate is alive and to 0 elsewhere.
   void write(uint32_t candidates, float* channels_of_cell) const;
 };

@@ -4,7 +4,6 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "hrm/train/checkpoint.h"
 
@@ -58,10 +57,7 @@ Random Pool::stream(int64_t step, int64_t state, const char* use) const {
 Symmetry Pool::symmetry(Random& random) const {
   if (const auto draw = domain_.task->symmetries(); draw && config_.train.augment)
     return draw(random);
-  Symmetry same = {std::vector<int>(domain_.cells), Tokens(domain_.first + domain_.channels)};
-  std::iota(same.source.begin(), same.source.end(), 0);
-  std::iota(same.token.begin(), same.token.end(), 0);
-  return same;
+  return domain_.identity();
 }
 
 // An example before any deduction.
