@@ -154,12 +154,12 @@ TEST_CASE("real puzzles: the hardest have one solution, the bad ones are refused
   const Path folder = data_dir() / "sudoku";
   if (!fs::exists(folder / "forum_hardest_train.txt")) SKIP("no puzzles in " << folder);
   const SudokuRules rules = SudokuRules::of_side(9);
-  const auto puzzles = read_sudoku_file(folder / "forum_hardest_train.txt", rules, 200);
+  const auto puzzles = read_sudoku({folder / "forum_hardest_train.txt"}, rules, 200);
   CHECK(puzzles.size() == 200);
   double guesses = 0;
   for (const SudokuPuzzle& p : puzzles) guesses += static_cast<double>(p.rating);
   CHECK(guesses / 200 > 20);
-  expect_error([&] { read_sudoku_file(folder / "not_unique.txt", rules); }, "several solutions");
+  expect_error([&] { read_sudoku({folder / "not_unique.txt"}, rules); }, "several solutions");
 }
 
 TEST_CASE("data sets: what was written is read, what is damaged is refused") {

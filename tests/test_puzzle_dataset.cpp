@@ -349,12 +349,69 @@ TEST_CASE("data sets: no test puzzles, stored copies, a random part of the train
   build = tiny_sudoku(4, 100, 100);
   expect_error([&] { build_sudoku(build, dir / "x"); }, "HINT: more puzzles or a smaller --test");
   write_text(dir / "easy.txt", "1234341221434321\n");
-  build.from = dir / "easy.txt";
+  build.from = {dir / "easy.txt"};
   expect_error([&] { build_sudoku(build, dir / "x"); },
                "[sudoku] all 1 puzzles were needed for the test split. HINT: more puzzles");
   build.min_rating = 1;
   expect_error([&] { build_sudoku(build, dir / "x"); }, "no puzzle has a rating of 1 or more");
   CHECK_FALSE(fs::exists(dir / "x"));
+}
+
+TEST_CASE("data sets: Sudoku from files and data sets, without the test puzzles of others") {
+  const TempDir dir;
+  SudokuBuild build = tiny_sudoku(4, 60, 20);
+  build.augment = 2;
+  build_sudoku(build, dir / "a");
+  build = tiny_sudoku(4, 60, 20);
+  build.seed = 7;
+  build_sudoku(build, dir / "b");
+  const auto puzzles = [&](const char* folder, const char* split) {
+    std::set<std::string> texts, classes;
+    const PuzzleDataset data = open_dataset(dir / folder, split);
+    for (int64_t i = 0; i < data.num_examples(); ++i) {
+      const Example e = data.read(i);
+      texts.insert(format_sudoku(from_tokens(e.inputs)));
+      classes.insert(data.task().symmetry_class(e.inputs, e.labels));
+    }
+    return std::pair{texts, classes};
+  };
+  // The training puzzles of `a` without their stored copies, and those of a file.
+  const SudokuRules rules = SudokuRules::of_side(4);
+  const std::vector<SudokuPuzzle> own = read_sudoku({dir / "a"}, rules);
+  CHECK(own.size() == 40);
+  std::string text;
+  std::set<std::string> expected;
+  for (const SudokuPuzzle& p : own) expected.insert(format_sudoku(p.puzzle));
+  for (const std::string& p : puzzles("b", "test").first) text += p + "\n";
+  write_text(dir / "b.txt", text);
+  CHECK(read_sudoku({dir / "a", dir / "b.txt"}, rules, 5).size() == 10);
+
+  SudokuBuild mixed = tiny_sudoku(4, 0, 0);
+  mixed.from = {dir / "a", dir / "b.txt"};
+  build_sudoku(mixed, dir / "mixed");
+  CHECK(std::ranges::includes(puzzles("mixed", "train").first, expected));
+  CHECK(puzzles("mixed", "train").first.size() > 40);
+  // 4x4 has so few classes that `a` has some of the test of `b`, too.
+  mixed.without = {dir / "b"};
+  const BuildSummary summary = build_sudoku(mixed, dir / "left");
+  CHECK(summary.dropped >= 20);
+  const std::set<std::string> left = puzzles("left", "train").second;
+  CHECK_FALSE(left.empty());
+  for (const std::string& known : puzzles("b", "test").second) CHECK_FALSE(left.contains(known));
+
+  mixed.from = {dir / "b.txt"};
+  expect_error([&] { build_sudoku(mixed, dir / "x"); },
+               "[sudoku] all 20 puzzles are symmetric to test puzzles of --without");
+  mixed.rules = SudokuRules::of_side(6);
+  mixed.from = {};
+  mixed.count = 5;
+  expect_error([&] { build_sudoku(mixed, dir / "x"); }, "is not a data set of 6x6 Sudoku puzzles");
+  write_text(dir / "t.csv", "inputs,labels\n1 2,2 1\n");
+  build_tokens_text(read_file(dir / "t.csv"), "t.csv", dir / "tokens", true);
+  expect_error([&] { read_sudoku({dir / "tokens"}, rules); },
+               "is not a data set of Sudoku puzzles");
+  expect_error([&] { read_sudoku({dir / "a"}, SudokuRules::of_side(9)); },
+               "the puzzle is 4x4, the data set 9x9");
 }
 
 TEST_CASE("tokens: files as spreadsheets and other programs write them") {

@@ -44,7 +44,8 @@ constexpr int64_t kMostPuzzles = 10000000;
 
 struct SudokuOptions {
   int side = 9;
-  std::string from, givens, out;
+  std::vector<std::string> from, without;
+  std::string givens, out;
   SudokuBuild build;
   bool json = false;
 };
@@ -61,7 +62,8 @@ void note_size(const SudokuBuild& build, const Path& out) {
 
 void make_sudoku(SudokuOptions o) {
   o.build.rules = SudokuRules::of_side(o.side);
-  o.build.from = o.from;
+  o.build.from.assign(o.from.begin(), o.from.end());
+  o.build.without.assign(o.without.begin(), o.without.end());
   if (!o.givens.empty()) {
     int low = 0, high = 0;
     char rest = 0;
@@ -282,18 +284,21 @@ void add_generated_command(Command data, const TaskKind& kind) {
 }
 
 void add_sudoku_command(Command data) {
-  const Command command = data.command("sudoku", "Sudoku puzzles, generated or from a file.");
+  const Command command = data.command("sudoku", "Sudoku puzzles, generated or from files.");
   auto o = std::make_shared<SudokuOptions>();
   o->build.count = -1;
   command.text("--out", o->out, "The folder to make.").required();
   command.choice("--side", o->side, {4, 6, 9}, "Cells in a row: 4, 6 or 9 (default 9).");
-  const Option from = command.text(
+  const Option from = command.texts(
       "--from", o->from,
-      "Read puzzles from this file: one on each line ('.' or 0 for an open cell), or CSV with "
-      "source,question,answer,rating; - is the standard input.");
-  command.whole_number(
-      "--count", o->build.count, 1, kMostPuzzles,
-      "Puzzles to generate (default 10000), or the most to read from a file (default all).");
+      "Read puzzles from these files: one on each line ('.' or 0 for an open cell), or CSV with "
+      "source,question,answer,rating; - is the standard input. A data set folder gives its "
+      "training puzzles.");
+  command.texts("--without", o->without,
+                "Leave out puzzles that are symmetric to a test puzzle of these data sets.");
+  command.whole_number("--count", o->build.count, 1, kMostPuzzles,
+                       "Puzzles to generate (default 10000), or the most to take of each --from "
+                       "(default all).");
   command
       .text("--givens", o->givens, "LOW-HIGH: how many cells of a generated puzzle are filled in.")
       .excludes(from);

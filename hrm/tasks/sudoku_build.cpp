@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_task.h"
 
 namespace hrm {
@@ -21,23 +22,48 @@ using Puzzles = std::vector<const SudokuPuzzle*>;
 // By symmetry class. The order of the classes is that of their names, the same on every machine.
 using Classes = std::map<std::string, Puzzles>;
 
-// Finds the class of each puzzle; leaves out those that are too easy or there already.
+// The classes of the test puzzles of data sets.
+std::set<std::string> test_classes(const std::vector<Path>& folders, const SudokuRules& rules) {
+  std::set<std::string> classes;
+  for (const Path& folder : folders) {
+    const PuzzleDataset data = open_dataset(folder, "test");
+    HRM_CHECK(data.task().kind() == "sudoku" && data.info().seq_len == rules.cells(), "[sudoku] ",
+              folder.string(), " is not a data set of ", rules.side, "x", rules.side,
+              " Sudoku puzzles. HINT: --without takes data sets of the same --side");
+    for (int64_t i = 0; i < data.num_examples(); ++i) {
+      const Example e = data.read(i);
+      classes.insert(data.task().symmetry_class(e.inputs, e.labels));
+    }
+  }
+  return classes;
+}
+
+// Finds the class of each puzzle; leaves out those that are too easy, there already or not wanted.
 Classes classes_of(std::vector<SudokuPuzzle>& puzzles, const SudokuBuild& build,
                    BuildSummary& summary) {
   Classes classes;
+  const std::set<std::string> unwanted = test_classes(build.without, build.rules);
   std::set<Grid> seen;
+  int64_t kept = 0;
   for (SudokuPuzzle& p : puzzles) {
     if (p.rating < build.min_rating || !seen.insert(p.puzzle).second) {
       ++summary.dropped;
       continue;
     }
     p.symmetry = symmetry_class(build.rules, p.puzzle, p.solution);
+    if (unwanted.contains(p.symmetry)) {
+      ++summary.dropped;
+      continue;
+    }
+    ++kept;
     classes[p.symmetry].push_back(&p);
     summary.mean_rating += static_cast<double>(p.rating);
   }
   HRM_CHECK(!seen.empty(), "[sudoku] no puzzle has a rating of ", build.min_rating,
             " or more. HINT: a lower --min-rating");
-  summary.mean_rating /= static_cast<double>(seen.size());
+  HRM_CHECK(!classes.empty(), "[sudoku] all ", seen.size(),
+            " puzzles are symmetric to test puzzles of --without. HINT: other puzzles");
+  summary.mean_rating /= static_cast<double>(kept);
   return classes;
 }
 
@@ -159,7 +185,7 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
   }
   std::vector<SudokuPuzzle> puzzles =
       build.from.empty() ? generate_sudoku(build)
-                         : read_sudoku_file(build.from, rules, build.count, build.on_progress);
+                         : read_sudoku(build.from, rules, build.count, build.on_progress);
   BuildSummary summary;
   const Classes classes = classes_of(puzzles, build, summary);
   Random random = Random(build.seed).fork("split");

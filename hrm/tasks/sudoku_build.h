@@ -16,10 +16,11 @@ namespace hrm {
 
 struct SudokuBuild {
   SudokuRules rules;
-  // Where puzzles come from: a file (one puzzle a line, or CSV source,question,answer,rating), or,
-  // if empty, the generator.
-  Path from;
-  int64_t count = 10000;                // puzzles to generate, or the most to import (0: all)
+  // Where puzzles come from: files and data sets (read_sudoku), or, if empty, the generator.
+  std::vector<Path> from;
+  // Data sets: puzzles that are symmetric to one of their test puzzles are left out.
+  std::vector<Path> without;
+  int64_t count = 10000;  // puzzles to generate, or the most to take of each source (0: all)
   int givens_low = 0, givens_high = 0;  // of generated puzzles, drawn uniformly; 0: by side
   bool minimal = false;                 // remove digits until none can go
   int64_t min_rating = 0;

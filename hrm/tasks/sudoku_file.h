@@ -1,7 +1,8 @@
 // Lists of Sudoku puzzles: one puzzle a line, or CSV with the header
-// source,question,answer,rating (the form of Sudoku-Extreme).
+// source,question,answer,rating (the form of Sudoku-Extreme); or the training puzzles of a data
+// set.
 //
-//     for (const SudokuPuzzle& p : read_sudoku_file("mine.csv", SudokuRules::of_side(9))) ...
+//     for (const SudokuPuzzle& p : read_sudoku({"mine.csv"}, SudokuRules::of_side(9))) ...
 #pragma once
 
 #include <string>
@@ -19,15 +20,14 @@ struct SudokuPuzzle {
   std::string symmetry;
 };
 
-// The puzzles of a file, each with its one solution; the first `most` of them, or all (0). Errors
-// name the file and the line: a puzzle of another side, without a solution, with several, or with
-// an answer that is not its solution.
-std::vector<SudokuPuzzle> read_sudoku_file(const Path& file, const SudokuRules& rules,
-                                           int64_t most = 0,
-                                           const ProgressCallback& on_progress = {});
-// The same from memory; errors name `name`.
+// The puzzles of files, and the training puzzles of data set folders (of each symmetric copies only
+// the first), each with its one solution; the first `most` of every source, or all (0). Errors name
+// the file and the line: a puzzle of another side, without a solution, with several, or with an
+// answer that is not its solution.
+std::vector<SudokuPuzzle> read_sudoku(const std::vector<Path>& sources, const SudokuRules& rules,
+                                      int64_t most = 0, const ProgressCallback& on_progress = {});
+// The same of one file in memory; errors name `name`.
 std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const std::string& name,
-                                            const SudokuRules& rules, int64_t most = 0,
-                                            const ProgressCallback& on_progress = {});
+                                            const SudokuRules& rules);
 
 }  // namespace hrm
