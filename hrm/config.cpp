@@ -129,13 +129,13 @@ void ModelConfig::validate() const {
   if (prefix() * hidden_size < puzzle_emb_ndim)
     reject("puzzle_emb_len ", puzzle_emb_len, " is too short for puzzle_emb_ndim ", puzzle_emb_ndim,
            " at hidden_size ", hidden_size);
-  if (pos_encodings == PosEncoding::rope && !mlp_t && hidden_size / num_heads % 2 != 0)
+  if (has_rope(pos_encodings) && !mlp_t && hidden_size / num_heads % 2 != 0)
     reject("rope needs an even head size, got hidden_size / num_heads = ", hidden_size / num_heads,
            ". HINT: change num_heads or pos_encodings");
   if (rope == Rope::grid) {
-    const bool in_blocks = pos_encodings == PosEncoding::rope && !mlp_t;
+    const bool in_blocks = has_rope(pos_encodings) && !mlp_t;
     if (!in_blocks && conditioning != Conditioning::context)
-      reject("rope grid needs attention with pos_encodings rope. HINT: rope=flat");
+      reject("rope grid needs attention and pos_encodings with rope. HINT: rope=flat");
     if (side() == 0)
       reject("rope grid is for square boards, got seq_len ", seq_len, ". HINT: rope=flat");
     if (hidden_size / num_heads % 4 != 0)

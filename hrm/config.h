@@ -25,13 +25,24 @@ enum class Refinement { segments, lattice };
 // Which networks the recurrence applies: HRM's H and L; TRM's one for both roles; the plain
 // Transformer, one application z_H = H(z_H + x) per segment.
 enum class Levels { two, shared, single };
-enum class PosEncoding { rope, learned, none };
+// learned_and_rope: angles, and positions added to the input as well; angles alone say how far
+// apart two cells are, but not where they are.
+enum class PosEncoding { rope, learned, none, learned_and_rope };
+constexpr bool has_learned_positions(PosEncoding p) {
+  return p == PosEncoding::learned || p == PosEncoding::learned_and_rope;
+}
+constexpr bool has_rope(PosEncoding p) {
+  return p == PosEncoding::rope || p == PosEncoding::learned_and_rope;
+}
 // Whether rotary angles follow the number of a position, as in HRM, or the row and column of a
 // cell.
 enum class Rope { flat, grid };
 // reference: a halted slot b takes row b of the incoming batch and the other incoming rows are
 // dropped (official); only_halted: rows are drawn for the free slots alone.
 enum class Refill { reference, only_halted };
+// Where a lattice reads that a candidate is lost which was right. cls: from the extra token
+// (published); max: from the cell, or the token, that says so most surely, which is learned sooner.
+enum class ConflictHead { cls, max };
 // What tells the model which puzzle it sees. variant: a row of the puzzle table for each variant of
 // each task (official); task: a row for each task, an embedding of the dihedral transform and one
 // of each colour's new colour, so that other variants can be asked for; context: an encoding of the
@@ -48,9 +59,10 @@ struct EnumNames;
   };
 HRM_ENUM(Refinement, "segments", "lattice")
 HRM_ENUM(Levels, "two", "shared", "single")
-HRM_ENUM(PosEncoding, "rope", "learned", "none")
+HRM_ENUM(PosEncoding, "rope", "learned", "none", "learned_and_rope")
 HRM_ENUM(Rope, "flat", "grid")
 HRM_ENUM(Refill, "reference", "only_halted")
+HRM_ENUM(ConflictHead, "cls", "max")
 HRM_ENUM(Conditioning, "variant", "task", "context", "blank")
 HRM_ENUM(QHead, "halt_and_continue", "halt_only")
 HRM_ENUM(LossType, "softmax_cross_entropy", "stablemax_cross_entropy")
@@ -319,6 +331,7 @@ struct LatticeConfig {
   int64_t loops = 16;
   int64_t layers = 4;
   double dropout = 0.1;
+  ConflictHead conflict_head = ConflictHead::cls;
   // Loss.
   double alive_weight = 4;
   double dead_weight = 0.5;
@@ -354,6 +367,7 @@ struct LatticeConfig {
 
 template <class Self, class Visit>
 void LatticeConfig::settings(Self& l, Visit& f) {
+  constexpr Setting::Range any;
   constexpr Setting::Range share = {0, 1};
   const auto fixed = [&f](const char* name, auto& member, Setting::Range range, const char* help) {
     f(Setting{name, help, range, false}, member);
@@ -365,6 +379,8 @@ void LatticeConfig::settings(Self& l, Visit& f) {
   fixed("lattice_loops", l.loops, {1, 1000}, "times that the same layers are applied in a round");
   fixed("lattice_layers", l.layers, {1, 100}, "layers of the network");
   fixed("lattice_dropout", l.dropout, {0, 0.99}, "share of the activations dropped in training");
+  fixed("lattice_conflict_head", l.conflict_head, any,
+        "where a conflict is read: cls: an extra token; max: the cell that shows it most");
   fixed("lattice_alive_weight", l.alive_weight, {0, 1e6},
         "weight of a candidate that is right in the loss");
   fixed("lattice_dead_weight", l.dead_weight, {0, 1e6},

@@ -36,7 +36,8 @@ Config lattice(int64_t side, int64_t loops, int64_t batch, int64_t steps) {
   m.vocab_size = side + 2;
   m.hidden_size = 128;
   m.num_heads = 4;
-  m.pos_encodings = PosEncoding::learned;
+  m.pos_encodings = PosEncoding::learned_and_rope;
+  m.rope = Rope::grid;
   m.halt_max_steps = 32;
   m.dtype = DType::bf16;
   TrainConfig& t = c.train;
@@ -53,6 +54,8 @@ Config lattice(int64_t side, int64_t loops, int64_t batch, int64_t steps) {
   LatticeConfig& l = c.lattice;
   l.loops = loops;
   l.dropout = l.solve_dropout = 0;  // so short a training does not overfit
+  l.conflict_head = ConflictHead::max;
+  l.conflict_loss = 1;
   l.chains = 4;
   return c;
 }

@@ -214,7 +214,8 @@ TEST_CASE("lattice: the last loop of forward is what predict says, on every devi
   const Domain domain = sudoku4();
   for (const auto& [positions, rope] : {std::pair{PosEncoding::learned, Rope::flat},
                                         {PosEncoding::none, Rope::flat},
-                                        {PosEncoding::rope, Rope::grid}}) {
+                                        {PosEncoding::rope, Rope::grid},
+                                        {PosEncoding::learned_and_rope, Rope::grid}}) {
     Config config = tiny_lattice();
     config.model.pos_encodings = positions;
     config.model.rope = rope;
@@ -244,7 +245,10 @@ TEST_CASE("lattice: the last loop of forward is what predict says, on every devi
 
 TEST_CASE("lattice: two loops, written out") {
   const Domain domain = sudoku4();
-  const Config config = tiny_lattice();
+  Config config = tiny_lattice();
+  config.model.pos_encodings = PosEncoding::learned;
+  config.model.rope = Rope::flat;
+  config.lattice.conflict_head = ConflictHead::cls;
   Random random(2);
   const LatticeModel model(config, domain.channels, &random);
   const Tensor alive = random_states(domain, 3, random);
@@ -269,8 +273,15 @@ TEST_CASE("lattice: two loops, written out") {
   const LatticeHeads heads = model.predict(alive, {});
   CHECK(max_difference(heads.keep, model.keep_head.forward(slice(twice, 1, 1, 17))) < 1e-5);
   CHECK(max_difference(heads.symbol, model.symbol_head.forward(slice(twice, 1, 1, 17))) < 1e-5);
-  const Tensor conflict = model.conflict_head.forward(select(twice, 1, 0));
+  const Tensor conflict = select(model.conflict_head.forward(twice), 2, 0);
   CHECK(max_difference(heads.conflict, select(conflict, 1, 0)) < 1e-5);
+
+  // The same weights, read where a conflict shows most.
+  Config other = config;
+  other.lattice.conflict_head = ConflictHead::max;
+  LatticeModel most(other, domain.channels, nullptr);
+  most.load_state_dict(model.state_dict(kOfficialPrefix), kOfficialPrefix);
+  CHECK(max_difference(most.predict(alive, {}).conflict, max(conflict, 1)) < 1e-5);
 }
 
 TEST_CASE("lattice: what is dropped does not depend on the threads, and differs from row to row") {

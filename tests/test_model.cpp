@@ -199,7 +199,7 @@ TEST_CASE("the recurrence is a list of updates") {
 
 TEST_CASE("variants run, train every parameter, and count their parameters") {
   for (const char* name : {"two", "shared", "single"})
-    for (const char* pos : {"rope", "learned", "none"})
+    for (const char* pos : {"rope", "learned", "none", "learned_and_rope"})
       for (const bool mlp_t : {false, true}) {
         Config config;
         config.model = tiny();
@@ -314,7 +314,7 @@ TEST_CASE("settings out of range or at odds with each other are refused in one l
   expect_error([&] { c.validate(); }, "rope grid needs a head size that is a multiple of 4");
   c.num_heads = 2;
   c.validate();
-  const char* no_rope = "rope grid needs attention with pos_encodings rope. HINT: rope=flat";
+  const char* no_rope = "rope grid needs attention and pos_encodings with rope. HINT: rope=flat";
   c.pos_encodings = PosEncoding::none;
   expect_error([&] { c.validate(); }, no_rope);
   c.pos_encodings = PosEncoding::rope;

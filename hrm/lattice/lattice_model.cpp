@@ -58,13 +58,14 @@ LatticeModel::LatticeModel(const Config& config, int64_t channels, Random* rando
       conflict_head(config.model.hidden_size, 1, true, options_of(config.model, random, device)),
       loops_(config.lattice.loops),
       channels_(channels),
+      conflict_from_(config.lattice.conflict_head),
       dtype_(config.model.dtype) {
   const ModelConfig& m = config.model;
   const LayerOptions options = options_of(m, random, device);
   const int64_t side = m.side();
   add_module("embed", &embed);
   add_module("cls", &cls);
-  if (m.pos_encodings == PosEncoding::learned) {
+  if (has_learned_positions(m.pos_encodings)) {
     add_module("row_emb", &row_emb.emplace(side, m.hidden_size, 0.02, options));
     add_module("col_emb", &col_emb.emplace(side, m.hidden_size, 0.02, options));
     std::vector<int32_t> rows, cols;
@@ -77,7 +78,7 @@ LatticeModel::LatticeModel(const Config& config, int64_t channels, Random* rando
   }
   const int64_t head_dim = m.hidden_size / m.num_heads;
   const DType angles = accumulate_type(m.dtype);
-  if (m.pos_encodings == PosEncoding::rope)
+  if (has_rope(m.pos_encodings))
     rope_ = m.rope == Rope::grid
                 ? grid_rope_tables(1, side, side, head_dim, m.rope_theta, angles, device)
                 : rope_tables(1 + m.seq_len, head_dim, m.rope_theta, angles, device);
@@ -120,12 +121,18 @@ void LatticeModel::loops(const Tensor& alive, Dropout& drop, const Visit& visit)
   }
 }
 
+// [rows] of the states [rows, 1 + cells, hidden].
+Tensor LatticeModel::conflict(const Tensor& states) const {
+  if (conflict_from_ == ConflictHead::max)
+    return max(select(conflict_head.forward(states), 2, 0), 1);
+  return select(conflict_head.forward(select(states, 1, 0)), 1, 0);
+}
+
 LatticeHeads LatticeModel::heads(const Tensor& states) const {
   const DType wide = accumulate_type(dtype_);
   const Tensor cells = slice(states, 1, 1, states.size(1));
-  const Tensor conflict = conflict_head.forward(select(states, 1, 0));
   return {cast(keep_head.forward(cells), wide), cast(symbol_head.forward(cells), wide),
-          cast(select(conflict, 1, 0), wide)};
+          cast(conflict(states), wide)};
 }
 
 LatticeHeads LatticeModel::forward(const Tensor& alive, Dropout drop) const {

@@ -59,9 +59,11 @@ class LatticeModel : public Module {
   Tensor positions() const;
   template <class Visit>
   void loops(const Tensor& alive, Dropout& drop, const Visit& visit) const;
+  Tensor conflict(const Tensor& states) const;
   LatticeHeads heads(const Tensor& states) const;
 
   int64_t loops_, channels_;
+  ConflictHead conflict_from_;
   DType dtype_;
   std::optional<RopeTables> rope_;
   Tensor row_ids_, col_ids_;  // of the cells

@@ -105,11 +105,11 @@ Model::Model(const ModelConfig& config, Random* random, Device device)
     add_module("dihedral_emb", &dihedral_emb.emplace(8, config_.puzzle_emb_ndim, std, options));
     add_module("colour_emb", &colour_emb.emplace(81, config_.puzzle_emb_ndim, std, options));
   }
-  if (config_.pos_encodings == PosEncoding::learned) {
+  if (has_learned_positions(config_.pos_encodings)) {
     add_module("embed_pos", &embed_pos.emplace(positions(), hidden, 1 / root(hidden), options));
     position_ids_ = arange(positions()).to(device);
   }
-  if (config_.pos_encodings == PosEncoding::rope && !config_.mlp_t)
+  if (has_rope(config_.pos_encodings) && !config_.mlp_t)
     rope_ = rotary_tables(config_, config_.prefix(), device);
 
   const BlockOptions block{
