@@ -153,6 +153,8 @@ void TrainConfig::validate() const {
     reject("micro_batches must be at most batch_size ", batch_size, ", got ", micro_batches);
   if (unroll_segments > 1 && micro_batches > 1)
     reject("unroll_segments above 1 needs micro_batches 1, got ", micro_batches);
+  if (unroll_segments > 1 && late_start_share > 0)
+    reject("late_start_share needs unroll_segments 1, got ", unroll_segments);
 }
 
 void LatticeConfig::validate() const {
@@ -169,7 +171,8 @@ constexpr std::array kModelOfLattice = {"seq_len",    "vocab_size",    "num_puzz
                                         "refinement", "hidden_size",   "num_heads",
                                         "expansion",  "pos_encodings", "rope",
                                         "rope_theta", "dtype",         "halt_max_steps"};
-constexpr std::array kTrainNotOfLattice = {"unroll_segments", "depth_curriculum", "puzzle_emb_lr",
+constexpr std::array kTrainNotOfLattice = {"unroll_segments",         "late_start_share",
+                                           "late_start_updates",      "puzzle_emb_lr",
                                            "puzzle_emb_weight_decay", "refill"};
 
 bool among(const auto& names, std::string_view name) {

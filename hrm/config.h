@@ -230,6 +230,8 @@ struct TrainConfig {
   int64_t micro_batches = 1;
   int64_t unroll_segments = 1;
   bool depth_curriculum = false;
+  double late_start_share = 0;
+  int64_t late_start_updates = 512;
   int64_t total_steps = 1000;
   OptimizerKind optimizer = OptimizerKind::adam_atan2;
   double lr = 1e-4;
@@ -289,8 +291,15 @@ void TrainConfig::settings(Self& t, Visit& f) {
         "slices that a step is computed in, to save memory; their gradients add up");
   fixed("unroll_segments", t.unroll_segments, {1, 1000},
         "segments in a step, not detached from each other; their mean loss counts");
-  fixed("depth_curriculum", t.depth_curriculum, any,
-        "a third of the cycles for the first 30 % of the steps, two thirds for the next (CGAR)");
+  fixed(
+      "depth_curriculum", t.depth_curriculum, any,
+      "a third of the cycles (lattice: loops) for the first 30 % of the steps, two thirds for the "
+      "next (CGAR)");
+  fixed("late_start_share", t.late_start_share, {0, 1},
+        "share of the steps that first run the states ahead without gradient, so that late states "
+        "are trained, too");
+  fixed("late_start_updates", t.late_start_updates, {32, 1 << 20},
+        "most updates that such a step runs ahead; 32 are the fewest");
   may_change("total_steps", t.total_steps, {1, kMany}, "steps of the whole run");
   fixed("optimizer", t.optimizer, any, "update rule of the weights");
   may_change("lr", t.lr, {0, 1e3}, "learning rate");

@@ -492,6 +492,24 @@ TEST_CASE("lattice: a training that is cut goes on bit for bit, pool included") 
   expect_error([&] { whole->model(); }, "a lattice has no segments");
 }
 
+TEST_CASE("lattice: depth curriculum: a third of the loops at first, and all of them at the end") {
+  SmallLattice s;
+  s.config.train.total_steps = 10;
+  Config one = s.config;
+  one.lattice.loops = 1;
+  s.config.lattice.loops = 3;
+  s.config.train.depth_curriculum = true;
+  s.config.validate();
+  LatticeStep grows(s.config, *s.train, Device::cpu), shallow(one, *s.train, Device::cpu);
+  MetricsWindow window(grows.columns(), Device::cpu), other(shallow.columns(), Device::cpu);
+  for (int64_t step = 1; step <= 4; ++step) {
+    grows.run(step, window);
+    shallow.run(step, other);
+    CHECK(same_weights(grows.module(), shallow.module()) == (step <= 3));
+    CHECK(grows.module().loops() == 3);
+  }
+}
+
 TEST_CASE("lattice: a training gives the same weights on every device, but for rounding") {
   SmallLattice s;
   s.config.model.dtype = DType::f64;

@@ -291,6 +291,45 @@ TEST_CASE("depth curriculum: the cycles of each step, and a run that is resumed 
   CHECK(resumed.model().recurrence().updates.size() == update_list(s.config.model).size());
 }
 
+TEST_CASE("late starts: states run ahead uncounted, and a run that is resumed draws the same") {
+  SmallRun s;
+  const auto early = s.trainer("early");
+  s.config.train.late_start_share = 0.5;
+  s.config.train.late_start_updates = 64;
+  const auto whole = s.trainer("whole"), cut = s.trainer("cut");
+  early->run({});
+  whole->run({});
+  CHECK_FALSE(same_weights(early->model(), whole->model()));
+  int64_t steps = 0;
+  TrainCallbacks stop;
+  stop.stop = [&] { return ++steps >= 6; };
+  cut->run(stop);
+  CHECK(cut->steps_done() < 12);
+  Trainer resumed(s.config, *s.train, s.test.get(), s.dir / "cut");
+  resumed.resume();
+  resumed.run({});
+  CHECK(same_weights(resumed.model(), whole->model()));
+  s.config.train.unroll_segments = 2;
+  expect_error([&] { s.config.validate(); }, "late_start_share needs unroll_segments 1, got 2");
+}
+
+TEST_CASE("late starts: to run ahead is to evaluate segments, on every device") {
+  const SmallRun s;
+  for (const Device device : devices()) {
+    Random random(3);
+    const Model model(s.config.model, &random, device);
+    const Batch batch = eval_batch(*s.test, 0, 8);
+    Carry ahead = initial_carry(model, 8), steps = initial_carry(model, 8);
+    begin_segment(model, ahead, batch, Refill::reference);
+    begin_segment(model, steps, batch, Refill::reference);
+    run_ahead(model, ahead, 3);
+    for (int i = 0; i < 3; ++i) eval_segment(model, steps, 100);
+    CHECK(ahead.state.z_H.to_vector() == steps.state.z_H.to_vector());
+    CHECK(ahead.state.z_L.to_vector() == steps.state.z_L.to_vector());
+    CHECK(ahead.steps.to_vector() == std::vector<double>(8, 1));
+  }
+}
+
 #if HRM_WITH_CUDA
 TEST_CASE("cuda: a recorded step gives the bits of its launches") {
   for (const char* refill : {"only_halted", "reference"}) {

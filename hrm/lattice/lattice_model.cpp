@@ -104,7 +104,7 @@ Tensor LatticeModel::positions() const {
 
 // visit(state) after every loop: [rows, 1 + cells, hidden].
 template <class Visit>
-void LatticeModel::loops(const Tensor& alive, Dropout& drop, const Visit& visit) const {
+void LatticeModel::run_loops(const Tensor& alive, Dropout& drop, const Visit& visit) const {
   const int64_t rows = alive.size(0), cells = alive.size(1);
   const Tensor h0 = embed.forward(alive.to(dtype_));
   const Tensor first = cls.forward(zeros({rows, 1}, DType::i32, device()), 1);
@@ -137,7 +137,7 @@ LatticeHeads LatticeModel::heads(const Tensor& states) const {
 
 LatticeHeads LatticeModel::forward(const Tensor& alive, Dropout drop) const {
   Tensors states;
-  loops(alive, drop, [&](int64_t, const Tensor& state) { states.push_back(state); });
+  run_loops(alive, drop, [&](int64_t, const Tensor& state) { states.push_back(state); });
   return heads(concat(states, 0));
 }
 
@@ -146,7 +146,7 @@ LatticeHeads LatticeModel::predict(const Tensor& alive, const Dropout& drop) con
   prepare();
   const auto last = [&](const Tensor& rows, Dropout own) {
     LatticeHeads result;
-    loops(rows, own, [&](int64_t i, const Tensor& state) {
+    run_loops(rows, own, [&](int64_t i, const Tensor& state) {
       if (i + 1 == loops_) result = heads(state);
     });
     return result;

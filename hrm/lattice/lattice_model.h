@@ -39,6 +39,9 @@ class LatticeModel : public Module {
   LatticeModel(const Config& config, int64_t channels, Random* random, Device device = Device::cpu);
 
   int64_t channels() const { return channels_; }
+  // Times that the layers are applied from now on; the model starts with lattice_loops.
+  int64_t loops() const { return loops_; }
+  void set_loops(int64_t loops) { loops_ = loops; }
   Device device() const { return cls.weight.value.device(); }
   // What it says of states [rows, cells, channels] of 0 and 1 after each loop, the loops behind
   // each other: rows * loops rows. For training.
@@ -58,7 +61,7 @@ class LatticeModel : public Module {
  private:
   Tensor positions() const;
   template <class Visit>
-  void loops(const Tensor& alive, Dropout& drop, const Visit& visit) const;
+  void run_loops(const Tensor& alive, Dropout& drop, const Visit& visit) const;
   Tensor conflict(const Tensor& states) const;
   LatticeHeads heads(const Tensor& states) const;
 

@@ -182,6 +182,16 @@ Tensor target_q(const Model& model, const Carry& carry, const State& state, cons
   return target;
 }
 
+void run_ahead(const Model& model, Carry& carry, int64_t segments) {
+  const NoGradGuard no_grad;
+  Tensor puzzle_rows;
+  if (model.puzzle_emb) puzzle_rows = model.puzzle_emb->rows(carry.puzzle_ids, false);
+  const Tensor x = model.input_embeddings(carry.inputs, puzzle_rows);
+  State state = carry.state;
+  for (int64_t i = 0; i < segments; ++i) state = model.segment(state, x);
+  store_state(carry, state);
+}
+
 SegmentResult train_segment(const Model& model, Carry& carry, const Exploration& exploration,
                             double loss_scale) {
   Carry now = carry;

@@ -100,6 +100,8 @@ struct SegmentResult {
   Tensor puzzle_rows;  // the leaf whose .grad belongs to puzzle_ids; may be undefined
   Tensor puzzle_ids;   // i32 [batch], the carry's in this segment
 };
+// Runs every slot ahead by so many segments, without gradient and without counting them.
+void run_ahead(const Model& model, Carry& carry, int64_t segments);
 // Training: forward under the model's gradient strategy, halting with exploration, the target of
 // q_continue from one more segment without gradient, and backward of loss.total * loss_scale into
 // .grad of every parameter.

@@ -14,6 +14,21 @@ LatticeModel make_model(const Config& config, const Domain& domain, Device devic
   return LatticeModel(config, domain.channels, &random, device);
 }
 
+// Evaluations see the model at its full depth.
+class AtDepth {
+ public:
+  AtDepth(LatticeModel& model, int64_t loops) : model_(model), whole_(model.loops()) {
+    model_.set_loops(loops);
+  }
+  ~AtDepth() { model_.set_loops(whole_); }
+  AtDepth(const AtDepth&) = delete;
+  AtDepth& operator=(const AtDepth&) = delete;
+
+ private:
+  LatticeModel& model_;
+  int64_t whole_;
+};
+
 // The order of columns().
 enum Column : int64_t { kLoss, kKeepLoss, kSymbolLoss, kConflictLoss, kMoves };
 
@@ -42,6 +57,7 @@ const std::vector<MetricColumn>& LatticeStep::columns() const {
 }
 
 void LatticeStep::run(int64_t step, MetricsWindow& window) {
+  const AtDepth at_depth(model_, depth_at(config_.train, step, config_.lattice.loops));
   learn(step, window);
   const LatticeHeads heads = model_.predict(pool_.inputs(step).to(device()), {});
   const PoolMoves moves = pool_.advance(step, heads);

@@ -5,6 +5,13 @@
 
 namespace hrm {
 
+int64_t depth_at(const TrainConfig& train, int64_t step, int64_t whole) {
+  const double done = static_cast<double>(step - 1) / static_cast<double>(train.total_steps);
+  if (!train.depth_curriculum || done >= 0.6) return whole;
+  const int64_t thirds = done < 0.3 ? 1 : 2;
+  return (whole * thirds + 2) / 3;
+}
+
 AdamOptions adam_options(const TrainConfig& t) {
   AdamOptions options;
   options.kind = t.optimizer;

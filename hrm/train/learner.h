@@ -53,6 +53,11 @@ class Learner {
   virtual bool replays() const { return false; }  // whether steps are replayed by now
 };
 
+// The share of a depth of `whole` that step number `step` (from 1) trains: all of it, or with
+// train.depth_curriculum a third in the first 30 % of the steps and two thirds in the next 30 %,
+// rounded up (progressive depth curriculum, arXiv 2511.08653, section 3.3).
+int64_t depth_at(const TrainConfig& train, int64_t step, int64_t whole);
+
 AdamOptions adam_options(const TrainConfig& train);
 // Of the model that the configuration describes, with random weights of its seed. The data must fit
 // the configuration and outlive the learner.

@@ -1,6 +1,7 @@
 #include "hrm/train/train_step.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
@@ -102,11 +103,8 @@ void TrainStep::check_finished(size_t under_way) {
 }
 
 Cycles cycles_at(const Config& config, int64_t step) {
-  const Cycles all{config.model.H_cycles, config.model.L_cycles};
-  const double done = static_cast<double>(step - 1) / static_cast<double>(config.train.total_steps);
-  if (!config.train.depth_curriculum || done >= 0.6) return all;
-  const int64_t thirds = done < 0.3 ? 1 : 2;
-  return {(all.H * thirds + 2) / 3, (all.L * thirds + 2) / 3};
+  return {depth_at(config.train, step, config.model.H_cycles),
+          depth_at(config.train, step, config.model.L_cycles)};
 }
 
 namespace {
@@ -130,10 +128,11 @@ void TrainStep::run(int64_t step, MetricsWindow& window) {
   if (recording_ && recording_->cycles != cycles) recording_.reset();
   const AtDepth at_depth(model_, cycles);
   queue_inputs(step);
-  if (use_graph_ && runtime::can_record(device()))
+  const int64_t ahead = late_segments(step);
+  if (ahead == 0 && use_graph_ && runtime::can_record(device()))
     replay(window, cycles);
   else
-    run_on_device(window);
+    run_on_device(window, ahead);
 
   Readback flags = std::move(idle_.back());
   idle_.pop_back();
@@ -155,8 +154,21 @@ void TrainStep::queue_inputs(int64_t step) {
   wait_for_uploads(device());
 }
 
-// All that a step does on the device: no host value changes from one to the next.
-void TrainStep::run_on_device(MetricsWindow& window) {
+// Segments that this step runs the states ahead, drawn evenly on a logarithmic scale; mostly 0.
+int64_t TrainStep::late_segments(int64_t step) const {
+  constexpr double kFewest = 32;  // updates
+  const TrainConfig& t = config_.train;
+  Random draw =
+      Random(static_cast<uint64_t>(t.seed)).fork("late").fork(static_cast<uint64_t>(step));
+  if (draw.uniform() >= t.late_start_share) return 0;
+  const double most = static_cast<double>(t.late_start_updates) / kFewest;
+  const double updates = kFewest * std::pow(most, draw.uniform());
+  return std::max<int64_t>(
+      1, std::lround(updates / static_cast<double>(update_list(config_.model).size())));
+}
+
+// All that a step does on the device: but for `ahead`, no host value changes from one to the next.
+void TrainStep::run_on_device(MetricsWindow& window, int64_t ahead) {
   const TrainConfig& t = config_.train;
   const double scale = 1.0 / static_cast<double>(t.step_rows());
   std::vector<SegmentResult> parts;
@@ -165,6 +177,7 @@ void TrainStep::run_on_device(MetricsWindow& window) {
         train_segments(model_, carry_, queue_.rows(), t.refill, draws_, t.unroll_segments, scale);
   } else {
     begin_segment(model_, carry_, queue_.rows(), t.refill);
+    if (ahead > 0) run_ahead(model_, carry_, ahead);
     for (int64_t i = 0; i < t.micro_batches; ++i) {
       const int64_t begin = i * t.batch_size / t.micro_batches;
       const int64_t end = (i + 1) * t.batch_size / t.micro_batches;

@@ -24,9 +24,7 @@
 
 namespace hrm {
 
-// The cycles that step number `step` (from 1) trains: those of the configuration, or with its
-// depth_curriculum a third of them in the first 30 % of the steps and two thirds in the next 30 %,
-// rounded up (progressive depth curriculum, arXiv 2511.08653, section 3.3).
+// The cycles that step number `step` (from 1) trains, see depth_at.
 Cycles cycles_at(const Config& config, int64_t step);
 
 class TrainStep : public Learner {
@@ -60,7 +58,8 @@ class TrainStep : public Learner {
 
  private:
   void queue_inputs(int64_t step);
-  void run_on_device(MetricsWindow& window);
+  int64_t late_segments(int64_t step) const;
+  void run_on_device(MetricsWindow& window, int64_t ahead = 0);
   void replay(MetricsWindow& window, const Cycles& cycles);
   void record(MetricsWindow& window);
   void launch_from_now_on(MetricsWindow& window);
