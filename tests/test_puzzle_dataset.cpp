@@ -399,13 +399,25 @@ TEST_CASE("data sets: Sudoku from files and data sets, without the test puzzles 
   CHECK_FALSE(left.empty());
   for (const std::string& known : puzzles("b", "test").second) CHECK_FALSE(left.contains(known));
 
+  // A data set of another program: a group without a puzzle, and a puzzle without an example.
+  fs::create_directories(dir / "odd");
+  fs::copy(dir / "b", dir / "odd", fs::copy_options::recursive);
+  const auto boundaries = [&](const char* name, const std::vector<int32_t>& values) {
+    write_npy(dir / "odd" / "train" / (std::string("all__") + name + "_indices.npy"),
+              from_vector(values, {std::ssize(values)}));
+  };
+  boundaries("puzzle", {0, 5, 5, 40});
+  boundaries("group", {0, 1, 1, 3, 3});
+  write_npy(dir / "odd" / "train" / "all__puzzle_identifiers.npy", zeros({3}, DType::i32));
+  CHECK(read_sudoku({dir / "odd"}, rules).size() == 2);
+
   mixed.from = {dir / "b.txt"};
   expect_error([&] { build_sudoku(mixed, dir / "x"); },
                "[sudoku] all 20 puzzles are symmetric to test puzzles of --without");
   mixed.rules = SudokuRules::of_side(6);
   mixed.from = {};
   mixed.count = 5;
-  expect_error([&] { build_sudoku(mixed, dir / "x"); }, "is not a data set of 6x6 Sudoku puzzles");
+  expect_error([&] { build_sudoku(mixed, dir / "x"); }, "the puzzle is 4x4, the data set 6x6");
   write_text(dir / "t.csv", "inputs,labels\n1 2,2 1\n");
   build_tokens_text(read_file(dir / "t.csv"), "t.csv", dir / "tokens", true);
   expect_error([&] { read_sudoku({dir / "tokens"}, rules); },

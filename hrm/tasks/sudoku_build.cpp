@@ -4,7 +4,6 @@
 #include <map>
 #include <set>
 
-#include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_task.h"
 
 namespace hrm {
@@ -25,24 +24,15 @@ using Classes = std::map<std::string, Puzzles>;
 // The classes of the test puzzles of data sets.
 std::set<std::string> test_classes(const std::vector<Path>& folders, const SudokuRules& rules) {
   std::set<std::string> classes;
-  for (const Path& folder : folders) {
-    const PuzzleDataset data = open_dataset(folder, "test");
-    HRM_CHECK(data.task().kind() == "sudoku" && data.info().seq_len == rules.cells(), "[sudoku] ",
-              folder.string(), " is not a data set of ", rules.side, "x", rules.side,
-              " Sudoku puzzles. HINT: --without takes data sets of the same --side");
-    for (int64_t i = 0; i < data.num_examples(); ++i) {
-      const Example e = data.read(i);
-      classes.insert(data.task().symmetry_class(e.inputs, e.labels));
-    }
-  }
+  for (const SudokuPuzzle& p : read_sudoku_tests(folders, rules))
+    classes.insert(symmetry_class(rules, p.puzzle, p.solution));
   return classes;
 }
 
 // Finds the class of each puzzle; leaves out those that are too easy, there already or not wanted.
 Classes classes_of(std::vector<SudokuPuzzle>& puzzles, const SudokuBuild& build,
-                   BuildSummary& summary) {
+                   const std::set<std::string>& unwanted, BuildSummary& summary) {
   Classes classes;
-  const std::set<std::string> unwanted = test_classes(build.without, build.rules);
   std::set<Grid> seen;
   int64_t kept = 0;
   for (SudokuPuzzle& p : puzzles) {
@@ -183,11 +173,12 @@ BuildSummary build_sudoku(const SudokuBuild& build, const Path& out) {
     const auto train = static_cast<double>(build.count - build.test_count);
     check_size(train * (1 + copies), info.seq_len, out, kSmallerSudoku);
   }
+  const std::set<std::string> unwanted = test_classes(build.without, rules);
   std::vector<SudokuPuzzle> puzzles =
       build.from.empty() ? generate_sudoku(build)
                          : read_sudoku(build.from, rules, build.count, build.on_progress);
   BuildSummary summary;
-  const Classes classes = classes_of(puzzles, build, summary);
+  const Classes classes = classes_of(puzzles, build, unwanted, summary);
   Random random = Random(build.seed).fork("split");
   const Split split = choose_puzzles(classes, build, random, summary);
   check_size(static_cast<double>(std::ssize(split.train)) * (1 + copies), info.seq_len, out,

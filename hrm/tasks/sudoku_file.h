@@ -26,7 +26,10 @@ struct SudokuPuzzle {
 // answer that is not its solution.
 std::vector<SudokuPuzzle> read_sudoku(const std::vector<Path>& sources, const SudokuRules& rules,
                                       int64_t most = 0, const ProgressCallback& on_progress = {});
-// The same of one file in memory; errors name `name`.
+// The test puzzles of data sets, as read_sudoku.
+std::vector<SudokuPuzzle> read_sudoku_tests(const std::vector<Path>& folders,
+                                            const SudokuRules& rules);
+// The puzzles of one file in memory, as read_sudoku; errors name `name`.
 std::vector<SudokuPuzzle> parse_sudoku_file(const std::string& text, const std::string& name,
                                             const SudokuRules& rules);
 
