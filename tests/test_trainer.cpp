@@ -355,6 +355,22 @@ TEST_CASE("cuda: a recorded step gives the bits of its launches") {
   }
 }
 
+TEST_CASE("cuda: late steps are launched between recorded ones, with the same bits") {
+  SmallRun s;
+  s.config.train.total_steps = 30;
+  s.config.train.late_start_share = 0.3;
+  s.config.train.late_start_updates = 40;
+  s.config.train.micro_batches = 2;
+  const auto graph = s.trainer("graph", Device::cuda), plain = s.trainer("plain", Device::cuda);
+  plain->use_cuda_graph(false);
+  for (int i = 0; i < 30; ++i) {
+    graph->step();
+    plain->step();
+  }
+  CHECK(graph->replays());
+  CHECK(same_weights(graph->model(), plain->model()));
+}
+
 TEST_CASE("cuda: a step of another depth gets a recorded step of its own") {
   SmallRun s;
   s.config.train.depth_curriculum = true;

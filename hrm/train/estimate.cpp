@@ -3,11 +3,13 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/matmul.h"
 #include "hrm/model/gradient_strategy.h"
 #include "hrm/support/progress.h"
+#include "hrm/train/learner.h"
 #include "kernels/device.h"
 #include "nn/layers.h"
 
@@ -70,6 +72,26 @@ Amounts amounts_of_lattice(const Config& config) {
   return p;
 }
 
+// Updates that an average step runs ahead: the mean of a draw that is even on a logarithmic scale.
+double late_updates(const TrainConfig& t) {
+  constexpr double kFewest = 32;
+  const auto most = static_cast<double>(t.late_start_updates);
+  const double mean = most > kFewest ? (most - kFewest) / std::log(most / kFewest) : kFewest;
+  return t.late_start_share * mean;
+}
+
+// The share of the whole depth that an average step computes.
+double mean_depth(const Config& config) {
+  constexpr int64_t kParts = 10;  // depth_at changes at tenths
+  TrainConfig parts = config.train;
+  parts.total_steps = kParts;
+  const int64_t whole = config.is_lattice() ? config.lattice.loops : config.model.L_cycles;
+  double sum = 0;
+  for (int64_t step = 1; step <= kParts; ++step)
+    sum += static_cast<double>(depth_at(parts, step, whole));
+  return whole > 0 ? sum / static_cast<double>(kParts * whole) : 1;
+}
+
 Amounts amounts_of_segments(const Config& config) {
   const ModelConfig& m = config.model;
   const double bytes = size_of(m.dtype);
@@ -97,7 +119,8 @@ Amounts amounts_of_segments(const Config& config) {
   const double attention = m.mlp_t ? 0 : 2 * positions * d;
   const double segment = 2 * positions * (per_layer + attention) * layers * updates;
   const bool target = m.continue_loss && m.halt_max_steps > 1;
-  p.flops = segment * (1 + (target ? 1 : 0) + 2 * gradient.products / updates);
+  p.flops = segment * (1 + (target ? 1 : 0) + 2 * gradient.products / updates +
+                       late_updates(config.train) / updates);
   return p;
 }
 
@@ -133,7 +156,8 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   e.keeps_several = t.keep_checkpoints > 1;
 
   e.flops_per_sample = amounts.flops;
-  e.seconds = e.flops_per_sample * (t.step_rows() * t.total_steps) / measured_flops(m, device);
+  e.seconds = mean_depth(config) * e.flops_per_sample * (t.step_rows() * t.total_steps) /
+              measured_flops(m, device);
   return e;
 }
 

@@ -145,7 +145,7 @@ Tensor Pool::inputs(int64_t step) {
 
 PoolMoves Pool::advance(int64_t step, const LatticeHeads& heads) {
   const LatticeConfig& l = config_.lattice;
-  const SolverRule rule = {l.remove_below, l.conflict_above, l.temperature};
+  const SolverRule rule = {l.remove_below, l.conflict_above, l.temperature, Guess::random};
   const Tensor keep = heads.keep.to(DType::f32).to(Device::cpu);
   const Tensor symbol = heads.symbol.to(DType::f32).to(Device::cpu);
   const Tensor conflict = heads.conflict.to(DType::f32).to(Device::cpu);

@@ -128,11 +128,12 @@ void TrainStep::run(int64_t step, MetricsWindow& window) {
   if (recording_ && recording_->cycles != cycles) recording_.reset();
   const AtDepth at_depth(model_, cycles);
   queue_inputs(step);
-  const int64_t ahead = late_segments(step);
-  if (ahead == 0 && use_graph_ && runtime::can_record(device()))
+  if (const int64_t ahead = late_segments(step, cycles); ahead > 0)
+    run_late(window, ahead);
+  else if (use_graph_ && runtime::can_record(device()))
     replay(window, cycles);
   else
-    run_on_device(window, ahead);
+    run_on_device(window);
 
   Readback flags = std::move(idle_.back());
   idle_.pop_back();
@@ -155,16 +156,23 @@ void TrainStep::queue_inputs(int64_t step) {
 }
 
 // Segments that this step runs the states ahead, drawn evenly on a logarithmic scale; mostly 0.
-int64_t TrainStep::late_segments(int64_t step) const {
+int64_t TrainStep::late_segments(int64_t step, const Cycles& cycles) const {
   constexpr double kFewest = 32;  // updates
   const TrainConfig& t = config_.train;
   Random draw =
       Random(static_cast<uint64_t>(t.seed)).fork("late").fork(static_cast<uint64_t>(step));
   if (draw.uniform() >= t.late_start_share) return 0;
-  const double most = static_cast<double>(t.late_start_updates) / kFewest;
-  const double updates = kFewest * std::pow(most, draw.uniform());
-  return std::max<int64_t>(
-      1, std::lround(updates / static_cast<double>(update_list(config_.model).size())));
+  const auto segment = static_cast<double>(update_list(config_.model.levels, cycles).size());
+  const auto most = static_cast<double>(t.late_start_updates);
+  const double updates = kFewest * std::pow(most / kFewest, draw.uniform());
+  return std::max<int64_t>(1, std::lround(std::min(updates / segment, std::floor(most / segment))));
+}
+
+// Such a step is launched, in the memory of the recorded one, if there is one.
+void TrainStep::run_late(MetricsWindow& window, int64_t ahead) {
+  std::optional<PrivateCache::Use> own;
+  if (replays()) own.emplace(recording_->memory);
+  run_on_device(window, ahead);
 }
 
 // All that a step does on the device: but for `ahead`, no host value changes from one to the next.
@@ -177,11 +185,11 @@ void TrainStep::run_on_device(MetricsWindow& window, int64_t ahead) {
         train_segments(model_, carry_, queue_.rows(), t.refill, draws_, t.unroll_segments, scale);
   } else {
     begin_segment(model_, carry_, queue_.rows(), t.refill);
-    if (ahead > 0) run_ahead(model_, carry_, ahead);
     for (int64_t i = 0; i < t.micro_batches; ++i) {
       const int64_t begin = i * t.batch_size / t.micro_batches;
       const int64_t end = (i + 1) * t.batch_size / t.micro_batches;
       Carry slice = carry_.rows(begin, end);
+      if (ahead > 0) run_ahead(model_, slice, ahead);
       parts.push_back(train_segment(model_, slice, draws_.rows(begin, end), scale));
     }
   }

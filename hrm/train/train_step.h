@@ -58,7 +58,8 @@ class TrainStep : public Learner {
 
  private:
   void queue_inputs(int64_t step);
-  int64_t late_segments(int64_t step) const;
+  int64_t late_segments(int64_t step, const Cycles& cycles) const;
+  void run_late(MetricsWindow& window, int64_t ahead);
   void run_on_device(MetricsWindow& window, int64_t ahead = 0);
   void replay(MetricsWindow& window, const Cycles& cycles);
   void record(MetricsWindow& window);
