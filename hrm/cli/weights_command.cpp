@@ -47,7 +47,7 @@ void adopt_shapes(ModelConfig& m, const NamedTensors& tensors) {
   if (!table) m.puzzle_emb_len = 0;
   if (const Tensor* p =
           find(tensors, std::string(kOfficialPrefix) + "embed_pos.embedding_weight")) {
-    m.pos_encodings = PosEncoding::learned;
+    if (!has_learned_positions(m.pos_encodings)) m.pos_encodings = PosEncoding::learned;
     m.seq_len = p->size(0) - m.prefix();
   }
 }
@@ -58,9 +58,12 @@ void note_preset(const Config& config, const std::vector<std::string>& overrides
                  bool length_told) {
   const Json model = config.to_json()["model"];
   std::string text;
-  for (const char* key :
-       {"seq_len", "num_heads", "H_cycles", "L_cycles", "halt_max_steps", "q_head"}) {
+  for (const char* key : {"seq_len", "num_heads", "pos_encodings", "H_cycles", "L_cycles",
+                          "halt_max_steps", "q_head"}) {
     if (length_told && key == std::string("seq_len")) continue;
+    // A table of positions may stand alone or beside angles.
+    if (!has_learned_positions(config.model.pos_encodings) && key == std::string("pos_encodings"))
+      continue;
     const bool given = std::ranges::any_of(overrides, [&](const std::string& item) {
       return item.starts_with(std::string(key) + "=");
     });
