@@ -256,7 +256,7 @@ endif
 parity: $(PARITY)
 bench-build: $(BENCH) $(LADDER) $(CUDA_LADDER)
 
-run: deps  ## install what is missing, build, train the demo model (PRESET=sudoku4|sudoku6)
+run: deps  ## install what is missing, build, train a model (PRESET=sudoku4|lattice6|maze10|...)
 	@$(MAKE) hrm
 	$(HRM) demo --preset $(PRESET) $(ARGS)
 

@@ -62,7 +62,11 @@ HRM_ENUM(Levels, "two", "shared", "single")
 HRM_ENUM(PosEncoding, "rope", "learned", "none", "learned_and_rope")
 HRM_ENUM(Rope, "flat", "grid")
 HRM_ENUM(Refill, "reference", "only_halted")
+// Which open cell a lattice guesses when it solves: any (published), or the one whose most likely
+// token is the most likely of all.
+enum class Guess { random, surest };
 HRM_ENUM(ConflictHead, "cls", "max")
+HRM_ENUM(Guess, "random", "surest")
 HRM_ENUM(Conditioning, "variant", "task", "context", "blank")
 HRM_ENUM(QHead, "halt_and_continue", "halt_only")
 HRM_ENUM(LossType, "softmax_cross_entropy", "stablemax_cross_entropy")
@@ -199,7 +203,8 @@ void ModelConfig::settings(Self& m, Visit& f) {
       "SwiGLU size: expansion * hidden_size * 2/3, rounded up to a multiple of 256 (lattice: "
       "expansion * hidden_size)");
   row("pos_encodings", m.pos_encodings, any,
-      "how positions are encoded (lattice: learned is one for the row and one for the column)");
+      "how positions are encoded; for a lattice, learned is one vector for the row, one for the "
+      "column");
   row("mlp_t", m.mlp_t, any, "an MLP over positions instead of attention (TRM)");
   row("puzzle_emb_ndim", m.puzzle_emb_ndim, {0, 1 << 20}, "size of a puzzle embedding; 0: none");
   row("puzzle_emb_len", m.puzzle_emb_len, {0, 1 << 16},
@@ -355,6 +360,7 @@ struct LatticeConfig {
   double right_share = 0.55;
   // Solving.
   int64_t chains = 64;
+  Guess solve_guess = Guess::random;
   double solve_conflict_above = 0.6;
   double solve_dropout = 0.05;
 
@@ -389,7 +395,7 @@ void LatticeConfig::settings(Self& l, Visit& f) {
   fixed("lattice_layers", l.layers, {1, 100}, "layers of the network");
   fixed("lattice_dropout", l.dropout, {0, 0.99}, "share of the activations dropped in training");
   fixed("lattice_conflict_head", l.conflict_head, any,
-        "where a conflict is read: cls: an extra token; max: the cell that shows it most");
+        "where a conflict is read: cls: an extra token; max: the cell or token that shows it most");
   fixed("lattice_alive_weight", l.alive_weight, {0, 1e6},
         "weight of a candidate that is right in the loss");
   fixed("lattice_dead_weight", l.dead_weight, {0, 1e6},
@@ -409,6 +415,8 @@ void LatticeConfig::settings(Self& l, Visit& f) {
   fixed("lattice_right_share", l.right_share, share,
         "share with some cells filled in rightly; in the rest, some of them are wrong");
   may_change("lattice_chains", l.chains, {1, 4096}, "attempts at a puzzle, side by side");
+  may_change("lattice_solve_guess", l.solve_guess, any,
+             "the open cell that an attempt guesses: random: any; surest: the one it is surest of");
   may_change("lattice_solve_conflict_above", l.solve_conflict_above, share,
              "an attempt starts anew when its probability of a conflict is above this");
   may_change("lattice_solve_dropout", l.solve_dropout, {0, 0.99},

@@ -38,6 +38,7 @@ Config lattice(int64_t side, int64_t loops, int64_t batch, int64_t steps) {
   m.num_heads = 4;
   m.pos_encodings = PosEncoding::learned_and_rope;
   m.rope = Rope::grid;
+  m.rope_theta = 10;  // boards are small
   m.halt_max_steps = 32;
   m.dtype = DType::bf16;
   TrainConfig& t = c.train;
@@ -56,6 +57,7 @@ Config lattice(int64_t side, int64_t loops, int64_t batch, int64_t steps) {
   l.dropout = l.solve_dropout = 0;  // so short a training does not overfit
   l.conflict_head = ConflictHead::max;
   l.conflict_loss = 1;
+  l.solve_guess = Guess::surest;
   l.chains = 4;
   return c;
 }
@@ -88,12 +90,44 @@ const std::vector<Preset>& preset_table() {
        [] { return sudoku(9, 8, 64, 15000); }},
       {{"lattice4", "4x4 Sudoku by lattice deduction, hidden 128, 4 layers: minutes on a laptop",
         "sudoku", "sudoku --side 4", "data/sudoku4"},
-       [] { return lattice(4, 4, 64, 800); }},
+       [] { return lattice(4, 4, 64, 200); }},
       {{"lattice6", "6x6 Sudoku by lattice deduction: minutes on a laptop", "sudoku",
         "sudoku --side 6", "data/sudoku6"},
+       [] { return lattice(6, 4, 64, 400); }},
+      {{"lattice9", "hard 9x9 Sudoku by lattice deduction: an hour or two on a laptop", "sudoku",
+        "sudoku --side 9 --minimal", "data/sudoku9-minimal"},
        [] {
-         Config c = lattice(6, 4, 64, 1500);
-         c.model.halt_max_steps = 128;
+         Config c = lattice(9, 4, 64, 5600);
+         c.model.halt_max_steps = 200;
+         c.train.lr_warmup_steps = 100;
+         c.train.depth_curriculum = true;
+         c.train.eval_every = 0;  // thousands of rounds while little is learned
+         c.train.final_eval_puzzles = 200;
+         return c;
+       }},
+      {{"lattice-maze", "10x10 mazes by lattice deduction: minutes on a laptop", "maze",
+        "maze --size 10 --min-path 9 --unique", "data/maze10"},
+       [] {
+         Config c = lattice(10, 4, 64, 500);
+         c.model.vocab_size = 6;
+         return c;
+       }},
+      {{"lattice-maze30", "30x30 mazes by lattice deduction, the published recipe: for a GPU",
+        "maze", "maze --size 30", "data/maze30"},
+       [] {
+         Config c = lattice(30, 16, 192, 20000);
+         ModelConfig& m = c.model;
+         m.vocab_size = 6;
+         m.hidden_size = 192;
+         m.pos_encodings = PosEncoding::rope;
+         m.rope_theta = 10000;
+         m.halt_max_steps = 1000;
+         c.train.lr_warmup_steps = 2000;
+         c.train.eval_every = 2000;
+         c.lattice = {};
+         c.lattice.remove_below = 0.5;
+         c.lattice.solve_conflict_above = 0.53;
+         c.lattice.solve_dropout = 0;
          return c;
        }},
       {{"maze10", "10x10 mazes, hidden 64, 1+1 layers, an MLP over positions: minutes on a laptop",

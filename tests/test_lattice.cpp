@@ -210,6 +210,33 @@ TEST_CASE("lattice: guesses go to open cells alike, and follow the softmax among
     CHECK(tokens[token] == doctest::Approx(cells[2] * share).epsilon(0.12));
 }
 
+TEST_CASE("lattice: the surest guess is for the cell whose most likely candidate is most likely") {
+  const Domain domain = sudoku4();
+  const Candidates start = domain.start(kSudoku4.parse("12.434..21..43.1"));
+  const std::vector<float> keep(64, 9);
+  std::vector<float> symbol(64, 0);
+  symbol[2 * 4 + 1] = 2;   // a little sure
+  symbol[6 * 4 + 2] = 9;   // very sure
+  symbol[0 * 4 + 3] = 99;  // a given
+  const SolverRule rule = {.temperature = 0.01, .guess = Guess::surest};
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    Random random(seed);
+    Candidates alive = start;
+    const Verdict verdict = {keep.data(), symbol.data(), -9};
+    Move move = solver_step(domain, start, alive, verdict, rule, random);
+    CHECK(move.cell == 6);
+    CHECK(move.token == domain.first + 2);
+    move = solver_step(domain, start, alive, verdict, rule, random);
+    CHECK(move.cell == 2);
+  }
+  // Only candidates that are alive count: without the likely one, cell 6 is no surer than others.
+  Candidates alive = start;
+  alive[6] &= ~(1u << (domain.first + 2));
+  Random random(1);
+  CHECK(solver_step(domain, start, alive, {keep.data(), symbol.data(), -9}, rule, random).cell ==
+        2);
+}
+
 TEST_CASE("lattice: the last loop of forward is what predict says, on every device") {
   const Domain domain = sudoku4();
   for (const auto& [positions, rope] : {std::pair{PosEncoding::learned, Rope::flat},
@@ -241,6 +268,12 @@ TEST_CASE("lattice: the last loop of forward is what predict says, on every devi
       CHECK((spread > 1e-4) == (positions != PosEncoding::none));
     }
   }
+}
+
+TEST_CASE("lattice: the presets have the published sizes") {
+  const Config maze = preset("lattice-maze30"), sudoku = preset("lattice9");
+  CHECK(LatticeModel(maze, 5, nullptr).parameter_count() == doctest::Approx(1.8e6).epsilon(0.02));
+  CHECK(LatticeModel(sudoku, 9, nullptr).parameter_count() == doctest::Approx(0.8e6).epsilon(0.02));
 }
 
 TEST_CASE("lattice: two loops, written out") {

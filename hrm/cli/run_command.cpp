@@ -13,6 +13,7 @@
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc_dataset.h"
+#include "hrm/tasks/maze_task.h"
 #include "hrm/tasks/registry.h"
 #include "hrm/tasks/sudoku_task.h"
 #include "hrm/train/run_files.h"
@@ -148,9 +149,10 @@ Json model_info(const Config& c, const Task& task) {
 // What the data is that a preset is made for.
 std::shared_ptr<const Task> task_of_preset(const std::string& name) {
   const auto info = std::ranges::find(presets(), name, &PresetInfo::name);
-  if (info->task != "sudoku") return unknown_task();
-  return std::make_shared<SudokuTask>(
-      SudokuRules::of_side(static_cast<int>(preset(name).model.side())));
+  const auto side = static_cast<int>(preset(name).model.side());
+  if (info->task == "sudoku") return std::make_shared<SudokuTask>(SudokuRules::of_side(side));
+  if (info->task == "maze") return std::make_shared<MazeTask>(side);
+  return unknown_task();
 }
 
 void print_settings(const Json& json) {

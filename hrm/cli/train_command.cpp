@@ -1,4 +1,5 @@
 // hrm train, hrm demo.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -8,6 +9,7 @@
 #include "hrm/support/progress.h"
 #include "hrm/support/stop_signals.h"
 #include "hrm/support/text.h"
+#include "hrm/tasks/maze_build.h"
 #include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/sudoku_build.h"
 #include "hrm/train/estimate.h"
@@ -372,17 +374,59 @@ void train(const Settings& s) {
 
 // --- demo ---------------------------------------------------------------------------------------
 
-// The presets that the demo can make data for; the last character is the side of the puzzle.
-const std::vector<std::string> kDemoPresets = {"sudoku4", "sudoku6", "sudoku9", "lattice4",
-                                               "lattice6"};
+// The presets that the demo can make data for and that a laptop trains: those of small boards.
+std::vector<std::string> demo_presets() {
+  constexpr int64_t kMostCells = 100;
+  std::vector<std::string> names;
+  for (const PresetInfo& p : presets())
+    if ((p.task == "sudoku" || p.task == "maze") && preset(p.name).model.seq_len <= kMostCells)
+      names.push_back(p.name);
+  return names;
+}
 
-SudokuBuild demo_data(const std::string& name, uint64_t seed) {
+SudokuBuild demo_sudoku(const Config& config) {
   SudokuBuild build;
-  build.seed = seed;
-  build.rules = SudokuRules::of_side(name.back() - '0');
+  build.seed = static_cast<uint64_t>(config.train.seed);
+  build.rules = SudokuRules::of_side(static_cast<int>(config.model.side()));
   build.count = build.rules.side == 6 ? 30000 : 20000;
   if (build.rules.side == 4) build.test_classes = 500;
+  // A lattice is for puzzles that need guesses.
+  build.minimal = build.rules.side == 9 && config.is_lattice();
   return build;
+}
+
+void make_demo_sudoku(const Config& config, const Path& folder) {
+  SudokuBuild build = demo_sudoku(config);
+  print("Making {} Sudoku puzzles of size {}x{}, each with one solution.\n",
+        format_count(build.count), build.rules.side, build.rules.side);
+  std::fflush(stdout);
+  Progress bar("make", "puzzles");
+  build.on_progress = bar.callback();
+  const BuildSummary summary = build_sudoku(build, folder);
+  bar.finish();
+  print(
+      "Training: {} puzzles from {} symmetry classes. Held out: {} puzzles from {} other "
+      "classes, so that no test puzzle is a turned or relabelled training puzzle.\n",
+      format_count(summary.train), format_count(summary.train_classes), format_count(summary.test),
+      format_count(summary.test_classes));
+}
+
+void make_demo_mazes(const Config& config, const Path& folder) {
+  MazeBuild build;
+  build.seed = static_cast<uint64_t>(config.train.seed);
+  build.side = static_cast<int>(config.model.side());
+  build.count = 20000;
+  build.min_path = 9;
+  build.unique = true;
+  print("Making {} mazes of size {}x{}, each with one shortest path.\n", format_count(build.count),
+        build.side, build.side);
+  std::fflush(stdout);
+  Progress bar("make", "mazes");
+  build.on_progress = bar.callback();
+  const MazeSummary summary = build_maze(build, folder);
+  bar.finish();
+  print("Training: {} mazes. Held out: {} others.\n", format_count(summary.train),
+        format_count(summary.test));
 }
 
 // runs/demo-NAME, or the first free name behind it if that holds another configuration.
@@ -410,21 +454,6 @@ Config demo_config(const Settings& s) {
   return config;
 }
 
-void make_demo_data(SudokuBuild build, const Path& folder) {
-  print("Making {} Sudoku puzzles of size {}x{}, each with one solution.\n",
-        format_count(build.count), build.rules.side, build.rules.side);
-  std::fflush(stdout);
-  Progress bar("make", "puzzles");
-  build.on_progress = bar.callback();
-  const BuildSummary summary = build_sudoku(build, folder);
-  bar.finish();
-  print(
-      "Training: {} puzzles from {} symmetry classes. Held out: {} puzzles from {} other "
-      "classes, so that no test puzzle is a turned or relabelled training puzzle.\n",
-      format_count(summary.train), format_count(summary.train_classes), format_count(summary.test),
-      format_count(summary.test_classes));
-}
-
 void show_demo_result(const Path& run, const Task& task) {
   const Path file = run / "evaluation.json";
   const EvalResult result = eval_result_from_json(read_json(file), file.string());
@@ -440,9 +469,6 @@ void demo(Settings s) {
   s.common.apply();
   if (s.preset.empty()) s.preset = "sudoku4";
   Config config = demo_config(s);
-  const SudokuBuild build = demo_data(s.preset, static_cast<uint64_t>(config.train.seed));
-  config.model.seq_len = build.rules.cells();
-  config.model.vocab_size = build.rules.side + 2;
   config.validate();
   const Path run = s.run.empty() ? demo_folder(s.preset, config) : Path(s.run);
   config.data = (run / "data").string();
@@ -453,7 +479,9 @@ void demo(Settings s) {
                    ", not ", d.new_value, ". HINT: choose another --run folder");
   check_fits(estimate(config, run, s.common.device()));
 
-  if (!fs::exists(config.data)) make_demo_data(build, config.data);
+  const auto info = std::ranges::find(presets(), s.preset, &PresetInfo::name);
+  if (!fs::exists(config.data))
+    (info->task == "maze" ? make_demo_mazes : make_demo_sudoku)(config, config.data);
   const PuzzleDataset train_data = open_dataset(config.data, "train");
   const PuzzleDataset test_data = open_dataset(config.data, "test");
   Trainer trainer(config, train_data, &test_data, run, s.common.device());
@@ -499,11 +527,11 @@ void add_train_command(Command app) {
 
 void add_demo_command(Command app) {
   const Command command =
-      app.command("demo", "Make Sudoku puzzles, train on them, watch the model solve others.");
+      app.command("demo", "Make puzzles, train on them, watch the model solve others.");
   auto s = std::make_shared<Settings>();
-  command.choice("--preset", s->preset, kDemoPresets,
-                 "The size of the puzzles and the kind of model: sudoku4 (default), ..., or "
-                 "lattice4, ..., for lattice deduction.");
+  command.choice("--preset", s->preset, demo_presets(),
+                 "The size of the puzzles and the kind of model: sudoku4 (default), ..., maze10, "
+                 "or lattice4, ..., for lattice deduction.");
   s->add_common(command);
   command.footer("The same command goes on with the training, or shows the finished run.");
   command.action([s] { demo(*s); });

@@ -120,7 +120,7 @@ class Solver {
       chain.notes.clear();
     }
     const SolverRule rule = {config_.lattice.remove_below, config_.lattice.solve_conflict_above,
-                             config_.lattice.temperature};
+                             config_.lattice.temperature, config_.lattice.solve_guess};
     Move move = solver_step(domain_, moved(symmetry, a.start), copy, verdict, rule, random);
     chain.alive = moved_back(symmetry, copy);
     if (move.cell >= 0) {

@@ -34,7 +34,8 @@ class PreNormLayer : public Module {
 
 class LatticeModel : public Module {
  public:
-  // Of the settings it reads the sizes, the positions and lattice_loops and lattice_layers. Weights
+  // Of the settings it reads the sizes, the positions, lattice_loops, lattice_layers and
+  // lattice_conflict_head. Weights
   // are drawn from `random`; with a null pointer they are zeros, to be loaded.
   LatticeModel(const Config& config, int64_t channels, Random* random, Device device = Device::cpu);
 

@@ -26,6 +26,16 @@ int64_t strike_out(const Domain& domain, const Candidates& start, Candidates& al
   return removed;
 }
 
+// The probability of the most likely of the cell's candidates, by softmax(logits) among them.
+double sureness(const Domain& domain, uint32_t candidates, const float* logits) {
+  double largest = -std::numeric_limits<double>::infinity(), sum = 0;
+  for (uint32_t rest = candidates; rest != 0; rest &= rest - 1)
+    largest = std::max<double>(largest, logits[std::countr_zero(rest) - domain.first]);
+  for (uint32_t rest = candidates; rest != 0; rest &= rest - 1)
+    sum += std::exp(logits[std::countr_zero(rest) - domain.first] - largest);
+  return 1 / sum;
+}
+
 // One of the cell's candidates, with probabilities softmax(logits / temperature) among them.
 int32_t draw_token(const Domain& domain, uint32_t candidates, const float* logits,
                    double temperature, Random& random) {
@@ -69,9 +79,12 @@ Move solver_step(const Domain& domain, const Candidates& start, Candidates& aliv
     return move;
   }
   move.kind = Move::Kind::guessed;
+  const auto logits = [&](int64_t cell) { return verdict.symbol + cell * domain.channels; };
   move.cell = open[random.below(std::ssize(open))];
-  move.token = draw_token(domain, alive[move.cell], verdict.symbol + move.cell * domain.channels,
-                          rule.temperature, random);
+  if (rule.guess == Guess::surest)
+    move.cell = *std::ranges::max_element(
+        open, {}, [&](int64_t cell) { return sureness(domain, alive[cell], logits(cell)); });
+  move.token = draw_token(domain, alive[move.cell], logits(move.cell), rule.temperature, random);
   alive[move.cell] = uint32_t{1} << move.token;
   return move;
 }

@@ -6,6 +6,7 @@
 //     if (move.kind == Move::Kind::solved) show(settled_tokens(alive, puzzle));
 #pragma once
 
+#include "hrm/config.h"
 #include "hrm/lattice/candidates.h"
 
 namespace hrm {
@@ -14,6 +15,7 @@ struct SolverRule {
   double remove_below = 0.1;    // probability that a candidate is right
   double conflict_above = 0.5;  // probability that a cell has lost its right token
   double temperature = 1.5;     // of the softmax that a guess is drawn from
+  Guess guess = Guess::random;  // the open cell that it is for
 };
 
 // What a network says of one state, as logits: [cells, channels] twice, and one number.
@@ -25,7 +27,7 @@ struct Verdict {
 
 struct Move {
   // conflict: a cell has no candidate left, or the network says so; solved: all cells have one;
-  // guessed: an open cell, drawn with equal chances, has been given one of its candidates.
+  // guessed: an open cell has been given one of its candidates.
   enum class Kind { conflict, solved, guessed };
   Kind kind = Kind::conflict;
   int64_t removed = 0;  // candidates struck out, without those of the guess

@@ -60,6 +60,17 @@ ok "preset as JSON" '"parameters": 5028866' "$hrm" info --preset trm-5m --json
 ok "data sudoku" "training and 40 test" "$hrm" data sudoku --side 4 --count 400 --test 40 --out d4
 ok "data sudoku 9, minimal" '"test": 2' "$hrm" data sudoku --count 10 --test 2 --minimal --out d9 --json
 ok "data show" "example 0" "$hrm" data show d4
+"$hrm" data sudoku --side 4 --count 100 --test 20 --seed 5 --out d4b >/dev/null 2>&1
+train_of() {  # WORDS...: puzzles for training
+  "$hrm" data sudoku --side 4 --test 0 --json --replace --out d4c "$@" 2>/dev/null |
+    sed -n 's/^ *"train": \([0-9]*\),$/\1/p'
+}
+one=$(train_of --from d4) both=$(train_of --from d4 d4b)
+left=$(train_of --from d4 d4b --without d4b)
+((one > 0 && both > one && left < both && left > 0))
+report $? "data sudoku from data sets, without the test puzzles of one ($one, $both, $left)"
+bad "data sudoku without another kind" "the puzzle is 4x4, the data set 9x9" \
+  "$hrm" data sudoku --count 10 --test 2 --without d4 --out z
 ok train "run folder run" "$hrm" train --preset sudoku4 --data d4 --run run --steps 10 "${tiny[@]}"
 ok "train: report" "" test -s run/report.html
 ok "train: no temporary files" "" bash -c '[[ -z $(find run -name "*.tmp") ]]'
@@ -81,6 +92,8 @@ for p in trm-5m transformer-27m; do
 done
 ok demo "Held-out test" "$hrm" demo --steps 3 "${tiny[@]}"
 ok "demo again" "finished: its results again" "$hrm" demo --steps 3 "${tiny[@]}"
+ok "demo of mazes" "Held out: 1,000 others" "$hrm" demo --preset maze10 --steps 1 "${tiny[@]}" \
+  --set final_eval_puzzles=8
 ok "demo of another configuration" "demo-sudoku4-2" "$hrm" demo --steps 2 "${tiny[@]}"
 
 ok "train with unrolled segments" "run folder ru" "$hrm" train --data d4 --run ru --steps 3 \
@@ -567,7 +580,6 @@ ok "lab: a line of results that was cut off is made again" "" bash -c "
   truncate -s -9 both/one/results.jsonl && '$hrm' lab run one.json --out both &&
   [[ \$(wc -l <both/one/results.jsonl) == 4 ]]"
 # Results that cannot be stored: long files of results, on a disk that is full behind them.
-last_line() { "$@" 2>lines; local status=$?; tail -n 1 lines >&2; return $status; }
 full() { bash -c 'trap "" XFSZ; ulimit -f 1000; exec "$@"' _ "$@"; }
 long_line="{\"x\": \"$(head -c 1100000 /dev/zero | tr '\0' x)\"}"
 mkdir changed
