@@ -94,7 +94,7 @@ const std::vector<Preset>& preset_table() {
       {{"lattice6", "6x6 Sudoku by lattice deduction: minutes on a laptop", "sudoku",
         "sudoku --side 6", "data/sudoku6"},
        [] { return lattice(6, 4, 64, 400); }},
-      {{"lattice9", "hard 9x9 Sudoku by lattice deduction: an hour or two on a laptop", "sudoku",
+      {{"lattice9", "hard 9x9 Sudoku by lattice deduction: an experiment of hours", "sudoku",
         "sudoku --side 9 --minimal", "data/sudoku9-minimal"},
        [] {
          Config c = lattice(9, 4, 64, 5600);
@@ -105,7 +105,7 @@ const std::vector<Preset>& preset_table() {
          c.train.final_eval_puzzles = 200;
          return c;
        }},
-      {{"lattice-maze", "10x10 mazes by lattice deduction: minutes on a laptop", "maze",
+      {{"lattice-maze", "10x10 mazes by lattice deduction: an experiment", "maze",
         "maze --size 10 --min-path 9 --unique", "data/maze10"},
        [] {
          Config c = lattice(10, 4, 64, 500);
