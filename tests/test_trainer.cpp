@@ -318,15 +318,15 @@ TEST_CASE("late starts: to run ahead is to evaluate segments, on every device") 
   for (const Device device : devices()) {
     Random random(3);
     const Model model(s.config.model, &random, device);
-    const Batch batch = eval_batch(*s.test, 0, 8);
-    Carry ahead = initial_carry(model, 8), steps = initial_carry(model, 8);
+    const Batch batch = eval_batch(*s.test, 0, 2);
+    Carry ahead = initial_carry(model, 2), steps = initial_carry(model, 2);
     begin_segment(model, ahead, batch, Refill::reference);
     begin_segment(model, steps, batch, Refill::reference);
     run_ahead(model, ahead, 3);
     for (int i = 0; i < 3; ++i) eval_segment(model, steps, 100);
     CHECK(ahead.state.z_H.to_vector() == steps.state.z_H.to_vector());
     CHECK(ahead.state.z_L.to_vector() == steps.state.z_L.to_vector());
-    CHECK(ahead.steps.to_vector() == std::vector<double>(8, 1));
+    CHECK(ahead.steps.to_vector() == std::vector<double>(2, 1));
   }
 }
 
@@ -356,14 +356,15 @@ TEST_CASE("cuda: a recorded step gives the bits of its launches") {
 }
 
 TEST_CASE("cuda: late steps are launched between recorded ones, with the same bits") {
-  SmallRun s;
-  s.config.train.total_steps = 30;
-  s.config.train.late_start_share = 0.3;
-  s.config.train.late_start_updates = 40;
+  SmallRun s(8);  // few rows: the emulated device is slow
+  s.config.train.batch_size = 2;
+  s.config.train.total_steps = 16;
+  s.config.train.late_start_share = 0.2;
+  s.config.train.late_start_updates = 32;
   s.config.train.micro_batches = 2;
   const auto graph = s.trainer("graph", Device::cuda), plain = s.trainer("plain", Device::cuda);
   plain->use_cuda_graph(false);
-  for (int i = 0; i < 30; ++i) {
+  for (int i = 0; i < 16; ++i) {
     graph->step();
     plain->step();
   }
