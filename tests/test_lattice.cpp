@@ -270,6 +270,32 @@ TEST_CASE("lattice: the last loop of forward is what predict says, on every devi
   }
 }
 
+TEST_CASE("lattice: learned positions beside angles are both of them") {
+  const Domain domain = sudoku4();
+  Config config = tiny_lattice();
+  config.model.rope = Rope::grid;
+  Random random(2);
+  const auto with = [&](PosEncoding positions) {
+    config.model.pos_encodings = positions;
+    return std::make_unique<LatticeModel>(config, domain.channels, &random);
+  };
+  const auto both = with(PosEncoding::learned_and_rope), angles = with(PosEncoding::rope);
+  const auto learned = with(PosEncoding::learned);
+  const Tensor alive = random_states(domain, 3, random);
+  const auto keep = [&](const LatticeModel& model) { return model.predict(alive, {}).keep; };
+  learned->load_state_dict(both->state_dict());
+  CHECK(max_difference(keep(*both), keep(*learned)) > 1e-3);
+  // Without its learned vectors it is a model with angles alone.
+  const auto weights = both->named_parameters();
+  for (const auto& [name, p] : angles->named_parameters())
+    for (const auto& [other, value] : weights)
+      if (other == name) p->value.detach().copy_from(value->value.detach());
+  CHECK(max_difference(keep(*both), keep(*angles)) > 1e-3);
+  both->row_emb->weight.value.detach().copy_from(zeros(both->row_emb->weight.value.shape()));
+  both->col_emb->weight.value.detach().copy_from(zeros(both->col_emb->weight.value.shape()));
+  CHECK(max_difference(keep(*both), keep(*angles)) < 1e-5);
+}
+
 TEST_CASE("lattice: the presets have the published sizes") {
   const Config maze = preset("lattice-maze30"), sudoku = preset("lattice9");
   CHECK(LatticeModel(maze, 5, nullptr).parameter_count() == doctest::Approx(1.8e6).epsilon(0.02));
@@ -497,17 +523,10 @@ TEST_CASE("lattice: states leave the pool when they are solved, refuted or old")
 
 TEST_CASE("lattice: a training that is cut goes on bit for bit, pool included") {
   const SmallLattice s;
-  const auto whole = s.trainer("whole"), cut = s.trainer("cut");
+  const auto whole = s.trainer("whole");
   whole->run({});
-  TrainCallbacks stop;
-  int64_t lines = 0;
-  stop.stop = [&] { return ++lines >= 9; };
-  cut->run(stop);
-  REQUIRE(cut->steps_done() < 12);
-  Trainer resumed(s.config, *s.train, s.test.get(), s.dir / "cut");
-  resumed.resume();
-  resumed.run({});
-  CHECK(same_weights(resumed.module(), whole->module()));
+  const auto resumed = cut_and_resumed(s, "cut", 9);
+  CHECK(same_weights(resumed->module(), whole->module()));
   CHECK(without_times(read_file(s.dir / "cut" / "metrics.jsonl")) ==
         without_times(read_file(s.dir / "whole" / "metrics.jsonl")));
   const auto training = [&](const char* run) {

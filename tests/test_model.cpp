@@ -221,6 +221,14 @@ TEST_CASE("variants run, train every parameter, and count their parameters") {
   c.rope = Rope::grid;
   CHECK(Problem(c).loss().item() != flat);
   CHECK(c.prefix() == 0);
+  // Angles beside learned positions change what the same weights say.
+  c.pos_encodings = PosEncoding::learned;
+  c.rope = Rope::flat;
+  const Problem learned(c);
+  c.pos_encodings = PosEncoding::learned_and_rope;
+  const Problem both(c);
+  both.model->load_state_dict(learned.model->state_dict());
+  CHECK(both.loss().item() != learned.loss().item());
   CHECK(Model(preset("hrm-27m").model, nullptr).parameter_count() == 27275266);
   CHECK(Model(preset("trm-5m").model, nullptr).parameter_count() == 5028866);
   CHECK(Model(preset("transformer-27m").model, nullptr).parameter_count() == 27144194);

@@ -275,20 +275,13 @@ TEST_CASE("depth curriculum: the cycles of each step, and a run that is resumed 
   s.config.model.gradient = "last_cycle";
   const auto deep = s.trainer("deep");
   s.config.train.depth_curriculum = true;
-  const auto whole = s.trainer("whole"), cut = s.trainer("cut");
+  const auto whole = s.trainer("whole");
   deep->run({});
   whole->run({});
   CHECK_FALSE(same_weights(deep->model(), whole->model()));
-  int64_t steps = 0;
-  TrainCallbacks stop;
-  stop.stop = [&] { return ++steps >= 2; };
-  cut->run(stop);
-  CHECK(cut->steps_done() < 4);
-  Trainer resumed(s.config, *s.train, s.test.get(), s.dir / "cut");
-  resumed.resume();
-  resumed.run({});
-  CHECK(same_weights(resumed.model(), whole->model()));
-  CHECK(resumed.model().recurrence().updates.size() == update_list(s.config.model).size());
+  const auto resumed = cut_and_resumed(s, "cut", 2);
+  CHECK(same_weights(resumed->model(), whole->model()));
+  CHECK(resumed->model().recurrence().updates.size() == update_list(s.config.model).size());
 }
 
 TEST_CASE("late starts: states run ahead uncounted, and a run that is resumed draws the same") {
@@ -296,19 +289,11 @@ TEST_CASE("late starts: states run ahead uncounted, and a run that is resumed dr
   const auto early = s.trainer("early");
   s.config.train.late_start_share = 0.5;
   s.config.train.late_start_updates = 64;
-  const auto whole = s.trainer("whole"), cut = s.trainer("cut");
+  const auto whole = s.trainer("whole");
   early->run({});
   whole->run({});
   CHECK_FALSE(same_weights(early->model(), whole->model()));
-  int64_t steps = 0;
-  TrainCallbacks stop;
-  stop.stop = [&] { return ++steps >= 6; };
-  cut->run(stop);
-  CHECK(cut->steps_done() < 12);
-  Trainer resumed(s.config, *s.train, s.test.get(), s.dir / "cut");
-  resumed.resume();
-  resumed.run({});
-  CHECK(same_weights(resumed.model(), whole->model()));
+  CHECK(same_weights(cut_and_resumed(s, "cut", 6)->model(), whole->model()));
   s.config.train.unroll_segments = 2;
   expect_error([&] { s.config.validate(); }, "late_start_share needs unroll_segments 1, got 2");
 }

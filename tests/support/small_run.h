@@ -62,6 +62,21 @@ inline double weight_difference(const Module& a, const Module& b) {
 }
 inline bool same_weights(const Module& a, const Module& b) { return weight_difference(a, b) == 0; }
 
+// Trains in folder `name`, is asked to stop at that line of metrics, and goes on in another
+// Trainer.
+inline std::unique_ptr<Trainer> cut_and_resumed(const SmallRun& s, const std::string& name,
+                                                int64_t line) {
+  TrainCallbacks stop;
+  stop.stop = [&line] { return --line <= 0; };
+  const auto cut = s.trainer(name);
+  cut->run(stop);
+  CHECK(cut->steps_done() < s.config.train.total_steps);
+  auto resumed = std::make_unique<Trainer>(s.config, *s.train, s.test.get(), s.dir / name);
+  resumed->resume();
+  resumed->run({});
+  return resumed;
+}
+
 // The lines of metrics.jsonl without the members that depend on the clock.
 inline std::string without_times(const std::string& metrics) {
   std::string out;
