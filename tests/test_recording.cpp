@@ -11,6 +11,7 @@
 #include "autograd/grad_mode.h"
 #include "autograd/gradcheck.h"
 #include "autograd/ops/ops.h"
+#include "nn/halting.h"
 #include "nn/layers.h"
 #include "tests/support/support.h"
 
@@ -550,6 +551,18 @@ std::vector<Listed> layers() {
         }}},
       {"Block::forward(const Tensor& h, const RopeTables* tables) const", recorded,
        one([](const Tensor& x) { return a_block().forward(as_batch(x), nullptr); })},
+      {"act_step(ActState& state, const Tensor& h, bool is_last, double epsilon = 0.01)", recorded,
+       one([](const Tensor& x) {
+         ActState state = act_begin({2, 6}, DType::f64);
+         act_step(state, sigmoid(x) * 0.4, false);
+         return act_step(state, sigmoid(x), true);
+       })},
+      {"weighted_sum(const Tensors& weights, const Tensors& y)",
+       recorded,
+       {[](const Tensor& x) {
+          return weighted_sum({x}, {constant({2, 6, 3})});
+        },
+        [](const Tensor& x) { return weighted_sum({constant({2})}, {x}); }}},
       {"Block::forward_first(const Tensor& h, const RopeTables* tables) const", recorded,
        one([](const Tensor& x) { return a_block().forward_first(as_batch(x), nullptr); })},
   };
