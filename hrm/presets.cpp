@@ -158,6 +158,18 @@ const std::vector<Preset>& preset_table() {
          c.train.lr = 2e-3;
          return c;
        }},
+      {{"parity", "the parity of 16 signs, for rules of halting; hidden 64, 1+1 layers: a minute",
+        "parity", "parity --side 4 --count 20000", "data/parity4"},
+       [] {
+         Config c = sudoku(4, 8, 64, 2000);
+         ModelConfig& m = c.model;
+         m.vocab_size = 4;
+         m.hidden_size = m.puzzle_emb_ndim = 64;
+         m.H_layers = m.L_layers = 1;
+         m.continue_loss = false;
+         c.train.ema = 0.99;
+         return c;
+       }},
       {{"arc-task", "one ARC task, or a few, on a small canvas: hidden 128, 1+1 layers", "arc",
         "arc --from ARC-AGI/data", "data/arc"},
        [] {

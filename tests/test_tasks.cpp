@@ -31,6 +31,7 @@ const std::vector<KindCase>& cases() {
        ""},
       {{{"task", "maze"}, {"side", 3}}, 6, "S #  ## G", ""},
       {{{"task", "n_queens"}, {"side", 4}}, 3, "..Q.............", "..Q.Q......Q.Q.."},
+      {{{"task", "parity"}, {"side", 3}}, 4, "+o..+o+..", "++++oo+++"},
       {{{"task", "arc"}, {"side", 3}}, 12, "", ""},
       {{{"task", "tokens"}}, 5, "", ""},
   };
@@ -96,7 +97,7 @@ TEST_CASE("every kind that is written as text reads, solves and checks its puzzl
     // Symmetric copies of a puzzle have symmetric answers, and are of one class where there are
     // classes.
     Random random(1);
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < 20 && task->symmetries(); ++i) {
       Tokens inputs = puzzle, labels = task->solution(puzzle);
       task->augmentation()(inputs.data(), labels.data(), i == 0, random);
       CHECK(task->check(inputs, labels) == "");
@@ -109,8 +110,46 @@ TEST_CASE("every kind that is written as text reads, solves and checks its puzzl
               std::popcount(task->candidates(puzzle[symmetry.source[cell]])));
     }
     const Tokens answer = task->solution(puzzle);
-    for (size_t cell = 0; cell < puzzle.size(); ++cell)
+    for (size_t cell = 0; cell < puzzle.size() && task->candidates(puzzle[cell]); ++cell)
       CHECK((task->candidates(puzzle[cell]) >> answer[cell] & 1) == 1);
+  }
+}
+
+TEST_CASE("parity: every cell says whether the number of +1 up to it is odd") {
+  const auto task = make_task({{"task", "parity"}, {"side", 3}}, "here");
+  const auto solved = [&](const char* board) {
+    return task->text(task->solution(task->parse(board)));
+  };
+  CHECK(solved("+oooooooo") == "+++++++++");
+  CHECK(solved("+o.+.....") == "+++oooooo");
+  CHECK(solved("ooooooooo") == "ooooooooo");
+  const Tokens board = task->parse("+o.\n...\r\n.++\n");
+  CHECK(task->check(board, task->parse("+++++++o+")) == "");
+  CHECK(task->check(board, task->parse("+++++++++")) ==
+        "cell 8 must be 'o': the number of +1 up to it is 2");
+  expect_error([&] { task->parse("+o.x....."); }, "cell 4 must be '+', 'o' or '.', got x");
+  expect_error([&] { task->parse("+o."); }, "a board of side 3 has 9 cells, got 3");
+  expect_error([] { make_task({{"task", "parity"}, {"side", 1}}, "t.json"); }, "t.json: 'side'");
+  // A board of dots alone may be another puzzle's.
+  CHECK(task_of_text("................", *unknown_task())->kind() != "parity");
+  CHECK(task_of_text("+...............", *unknown_task())->kind() == "parity");
+}
+
+TEST_CASE("parity: generated boards of every size, half of them odd") {
+  const Generator generator =
+      *std::ranges::find(task_kinds(), std::string("parity"), &TaskKind::name)->generator;
+  Random random(2);
+  for (const int side : {generator.smallest, 3, generator.largest}) {
+    const auto task = generator.task(side);
+    int odd = 0;
+    constexpr int kBoards = 200;
+    for (int i = 0; i < kBoards; ++i) {
+      const Generator::Puzzle puzzle = generator.draw(side, random);
+      CHECK(task->check(puzzle.inputs, puzzle.labels) == "");
+      odd += task->text(puzzle.labels).back() == '+';
+    }
+    CHECK(odd > kBoards / 4);
+    CHECK(odd < kBoards * 3 / 4);
   }
 }
 

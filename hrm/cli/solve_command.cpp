@@ -22,9 +22,8 @@ struct SolveSettings : RunOptions {
   std::string puzzle;
 };
 
-// Whether a person meant a file: a path, or a name that ends like .txt (a board of queens may end
-// in
-// ".Q").
+// Whether a person meant a file: a path, or a name that ends like .txt. (A board of queens may end
+// in ".Q".)
 bool looks_like_file(const std::string& given) {
   const std::string ending = Path(given).extension();
   return given.find('/') != std::string::npos ||
@@ -177,7 +176,8 @@ void add_solve_command(Command app) {
   command
       .text("puzzle", s->puzzle,
             "A Sudoku of 16, 36 or 81 characters, '.' or 0 for an open cell; a maze; a board of "
-            "queens, 'Q' or '.'; or a file with one of them, - for the standard input.")
+            "queens, 'Q' or '.'; a board of signs, '+', 'o' or '.'; or a file with one of them, - "
+            "for the standard input.")
       .required();
   s->add(command);
   const Option seed = command.whole_number("--seed", s->options.seed, 0,

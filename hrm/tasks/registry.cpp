@@ -6,6 +6,7 @@
 #include "hrm/tasks/arc_grids.h"
 #include "hrm/tasks/maze_task.h"
 #include "hrm/tasks/n_queens.h"
+#include "hrm/tasks/parity.h"
 #include "hrm/tasks/sudoku_task.h"
 #include "hrm/tasks/tokens_task.h"
 
@@ -17,6 +18,8 @@ const std::vector<TaskKind>& task_kinds() {
       {"maze", "square mazes", MazeTask::make, MazeTask::recognise},
       {"n_queens", "queens that do not attack each other", NQueens::make, NQueens::recognise,
        NQueens::generator()},
+      {"parity", "boards of +1, -1 and 0: is the number of +1 odd?", Parity::make,
+       Parity::recognise, Parity::generator()},
       {"arc", "grids of colours", ArcGrids::make},
       {"tokens", "any other task: no rules, no symmetries", TokensTask::make},
   };

@@ -703,7 +703,7 @@ bad "a misspelt option that is required" "there is no option --runs. HINT: did y
   "$hrm" eval --runs run
 bad "a misspelt option with its value" "did you mean --segments?" "$hrm" eval --run run --segmens=2
 bad "a word too many" "[eval] takes no further argument 'run'" "$hrm" eval run --run run
-bad "a group without a command" "[data] needs a command: sudoku, n_queens, maze, arc, tokens or show. HINT: hrm data --help" \
+bad "a group without a command" "[data] needs a command: sudoku, n_queens, parity, maze, arc, tokens or show. HINT: hrm data --help" \
   "$hrm" data
 bad "the help that is named exists" "HINT: hrm data sudoku --help" "$hrm" data sudoku --side 4
 bad "an option without its value" "[eval] --run needs a value" "$hrm" eval --run
