@@ -111,6 +111,11 @@ int64_t ModelConfig::input_len() const {
   return seq_len + extra_inputs(conditioning, context_pairs, seq_len);
 }
 
+double ModelConfig::halt_threshold() const {
+  if (halting == Halting::act) return 1 - act_epsilon;
+  return halting == Halting::ponder ? ponder_threshold : halt_confidence;
+}
+
 void ModelConfig::validate() const {
   fields([](const Setting& setting, const auto& value) { check_range(setting, value); });
   if (num_heads > hidden_size)
@@ -144,6 +149,10 @@ void ModelConfig::validate() const {
   }
   if (continue_loss && q_head == QHead::halt_only)
     reject("continue_loss needs q_head halt_and_continue");
+  if (act_per_position && (halting != Halting::act || prefix() > 0))
+    reject("act_per_position needs halting act and puzzle_emb_ndim 0");
+  if (halting == Halting::act && halt_max_steps < 2)
+    reject("halting act needs halt_max_steps 2 or more, got ", halt_max_steps);
   parse_gradient_rule(gradient);
 }
 
@@ -181,7 +190,8 @@ bool among(const auto& names, std::string_view name) {
 
 // Raises an Error for the first setting of `group` that is not read, and not left alone either.
 template <class Group>
-void check_untouched(const Group& group, const auto& is_read, const char* refinement) {
+void check_untouched(const Group& group, const auto& is_read, const std::string& choice,
+                     const char* hint) {
   std::vector<Json> defaults;
   const Group untouched;
   untouched.fields(
@@ -189,10 +199,40 @@ void check_untouched(const Group& group, const auto& is_read, const char* refine
   size_t at = 0;
   group.fields([&](const Setting& setting, const auto& value) {
     if (!is_read(setting.name) && Json(setting_value(value)) != defaults[at])
-      reject(setting.name, " is not a setting of refinement ", refinement,
-             ". HINT: leave it out, or choose a preset of the other refinement");
+      reject(setting.name, " is not a setting of ", choice, ". HINT: leave it out, or ", hint);
     ++at;
   });
+}
+
+// Whether a rule of halting reads a setting of the model; those that are of no rule are read.
+bool read_by(Halting halting, std::string_view name) {
+  if (name == "act") return halting == Halting::q_learning || halting == Halting::confidence;
+  if (name.starts_with("act_")) return halting == Halting::act;
+  if (name.starts_with("ponder_")) return halting == Halting::ponder;
+  if (name == "halt_confidence") return halting == Halting::confidence;
+  return true;
+}
+
+// What a rule of halting asks of the other settings.
+void check_halting(const Config& config) {
+  const ModelConfig& m = config.model;
+  const TrainConfig& t = config.train;
+  check_untouched(
+      m, [&](const char* name) { return read_by(m.halting, name); },
+      "halting " + std::string(to_string(m.halting)), "choose the rule that it belongs to");
+  const bool whole = t.unroll_segments == m.halt_max_steps;
+  if (m.halting == Halting::act && !whole)
+    reject("halting act weighs all segments of a puzzle in one step: unroll_segments must be ",
+           "halt_max_steps ", m.halt_max_steps, ", got ", t.unroll_segments);
+  if (m.halting == Halting::ponder && !whole && t.unroll_segments != 1)
+    reject("halting ponder weighs all segments of a puzzle in one step, or each by itself: ",
+           "unroll_segments must be halt_max_steps ", m.halt_max_steps, " or 1, got ",
+           t.unroll_segments);
+  const bool counts = m.halting == Halting::ponder || m.step_signal || m.input_once;
+  if (t.late_start_share > 0 && counts)
+    reject("late_start_share needs a model that does not count its segments, got halting ",
+           to_string(m.halting), ", step_signal ", m.step_signal ? "true" : "false",
+           ", input_once ", m.input_once ? "true" : "false");
 }
 
 }  // namespace
@@ -201,16 +241,21 @@ void Config::validate() const {
   model.validate();
   train.validate();
   lattice.validate();
-  if (!is_lattice())
+  if (!is_lattice()) {
+    check_halting(*this);
     return check_untouched(
-        lattice, [](const char*) { return false; }, "segments");
+        lattice, [](const char*) { return false; }, "refinement segments",
+        "choose a preset of the other refinement");
+  }
   if (model.side() == 0)
     reject("refinement lattice is for square boards, got seq_len ", model.seq_len,
            ". HINT: a preset of HRM");
   check_untouched(
-      model, [](const char* name) { return among(kModelOfLattice, name); }, "lattice");
+      model, [](const char* name) { return among(kModelOfLattice, name); }, "refinement lattice",
+      "choose a preset of the other refinement");
   check_untouched(
-      train, [](const char* name) { return !among(kTrainNotOfLattice, name); }, "lattice");
+      train, [](const char* name) { return !among(kTrainNotOfLattice, name); },
+      "refinement lattice", "choose a preset of the other refinement");
 }
 
 void Config::set(const std::string& key, const std::string& value) {

@@ -40,6 +40,11 @@ enum class Rope { flat, grid };
 // reference: a halted slot b takes row b of the incoming batch and the other incoming rows are
 // dropped (official); only_halted: rows are drawn for the free slots alone.
 enum class Refill { reference, only_halted };
+// When a puzzle has had enough segments. q_learning: by the Q head (HRM, TRM); fixed: after the
+// most; confidence: when the least sure cell is sure enough, without a head; act: Graves' adaptive
+// computation time, the answer is a weighted mean over the segments; ponder: PonderNet, the loss
+// is.
+enum class Halting { q_learning, fixed, confidence, act, ponder };
 // Where a lattice reads that a candidate is lost which was right. cls: from the extra token
 // (published); max: from the cell, or the token, that says so most surely, which is learned sooner.
 enum class ConflictHead { cls, max };
@@ -65,6 +70,7 @@ HRM_ENUM(Refill, "reference", "only_halted")
 // Which open cell a lattice guesses when it solves: any (published), or the one whose most likely
 // token is the most likely of all.
 enum class Guess { random, surest };
+HRM_ENUM(Halting, "q_learning", "fixed", "confidence", "act", "ponder")
 HRM_ENUM(ConflictHead, "cls", "max")
 HRM_ENUM(Guess, "random", "surest")
 HRM_ENUM(Conditioning, "variant", "task", "context", "blank")
@@ -147,11 +153,23 @@ struct ModelConfig {
   std::string gradient = "one_step";
   LossType loss = LossType::stablemax_cross_entropy;
   int64_t halt_max_steps = 16;
+  Halting halting = Halting::q_learning;
   bool act = true;
   double halt_exploration_prob = 0.1;
   QHead q_head = QHead::halt_and_continue;
   bool continue_loss = true;
+  double halt_confidence = 0.9;
+  double act_epsilon = 0.01;
+  double act_cost = 0.01;
+  bool act_per_position = false;
+  double ponder_cost = 0.01;
+  double ponder_prior = 0.2;
+  double ponder_threshold = 0.5;
+  bool step_signal = false;
+  bool input_once = false;
 
+  // Where act, ponder and confidence say that a puzzle is done: SegmentResult::done is above it.
+  double halt_threshold() const;
   // Tokens of an input row: seq_len, and what conditions it (see extra_inputs).
   int64_t input_len() const;
   // Positions of the puzzle prefix: puzzle_emb_len, or ceil(puzzle_emb_ndim / hidden_size).
@@ -221,13 +239,34 @@ void ModelConfig::settings(Self& m, Visit& f) {
   row("loss", m.loss, any, "loss of the answer");
   row("halt_max_steps", m.halt_max_steps, {1, 100000},
       "most segments for a puzzle (lattice: rounds)");
-  row("act", m.act, any, "in training a puzzle may halt sooner; false: all of them take the most");
+  row("halting", m.halting, any,
+      "q_learning: by the Q head (HRM); fixed: after the most segments; confidence: when all cells "
+      "are sure; act: Graves' mean of answers; ponder: PonderNet");
+  row("act", m.act, any,
+      "q_learning, confidence: in training a puzzle may halt sooner; false: all take the most");
   row("halt_exploration_prob", m.halt_exploration_prob, {0, 1},
       "share of rows whose smallest number of segments is drawn");
   row("q_head", m.q_head, any,
       "halt_and_continue: halts when q_halt > q_continue; halt_only: when q_halt > 0 (TRM)");
   row("continue_loss", m.continue_loss, any,
       "train q_continue, on the q values of the next segment (HRM)");
+  row("halt_confidence", m.halt_confidence, {0, 1},
+      "confidence: the probability of the most likely token that every cell must pass");
+  row("act_epsilon", m.act_epsilon, {1e-6, 0.5},
+      "act: a puzzle halts when its halting probabilities add up to 1 minus this");
+  row("act_cost", m.act_cost, {0, 1e6}, "act: weight of the segments taken in the loss (tau)");
+  row("act_per_position", m.act_per_position, any,
+      "act: every position halts by itself, and keeps its state then (Universal Transformer)");
+  row("ponder_cost", m.ponder_cost, {0, 1e6},
+      "ponder: weight of the divergence in the loss (beta)");
+  row("ponder_prior", m.ponder_prior, {1e-6, 1 - 1e-6},
+      "ponder: probability to halt after a segment in the geometric prior (lambda_p)");
+  row("ponder_threshold", m.ponder_threshold, {0, 1},
+      "ponder: a puzzle is done when it would have halted by now with this probability");
+  row("step_signal", m.step_signal, any,
+      "add a signal of the segment's number to the input (Universal Transformer)");
+  row("input_once", m.input_once, any,
+      "the tokens enter in the first segment alone (Universal Transformer)");
 }
 
 struct TrainConfig {

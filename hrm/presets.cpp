@@ -130,6 +130,23 @@ const std::vector<Preset>& preset_table() {
          c.lattice.solve_dropout = 0;
          return c;
        }},
+      {{"ut", "Universal Transformer on 4x4 Sudoku: one block, every cell halts by itself (ACT)",
+        "sudoku", "sudoku --side 4", "data/sudoku4"},
+       [] {
+         Config c = sudoku(4, 8, 64, 2000);
+         ModelConfig& m = c.model;
+         m.levels = Levels::single;
+         m.H_layers = m.H_cycles = 1;
+         m.L_layers = m.L_cycles = 0;
+         m.pos_encodings = PosEncoding::learned;
+         m.puzzle_emb_ndim = 0;
+         m.gradient = "full_bptt";
+         m.halting = Halting::act;
+         m.act_per_position = m.step_signal = m.input_once = true;
+         m.continue_loss = false;
+         c.train.unroll_segments = m.halt_max_steps;
+         return c;
+       }},
       {{"maze10", "10x10 mazes, hidden 64, 1+1 layers, an MLP over positions: minutes on a laptop",
         "maze", "maze --size 10 --min-path 9 --unique", "data/maze10"},
        [] {
@@ -166,7 +183,6 @@ const std::vector<Preset>& preset_table() {
          m.vocab_size = 4;
          m.hidden_size = m.puzzle_emb_ndim = 64;
          m.H_layers = m.L_layers = 1;
-         m.continue_loss = false;
          c.train.ema = 0.99;
          return c;
        }},

@@ -369,6 +369,12 @@ TEST_CASE("evaluation: what tells a row to leave") {
   CHECK(oracle.mean_steps < 6);
   CHECK(by(HaltBy::residual, 1e9).mean_steps == 1);
   CHECK(by(HaltBy::residual, 0).mean_steps == 6);
+  CHECK(by(HaltBy::confidence, 1).mean_steps == 6);
+  CHECK(by(HaltBy::confidence, 0).mean_steps == 1);
+  const EvalResult repeated = by(HaltBy::repeat, 0);
+  CHECK(repeated.halt_histogram[1] == 0);  // nothing stands before the first
+  CHECK(repeated.mean_steps >= 2);
+  CHECK(repeated.mean_steps < 6);
   CHECK(by(HaltBy::q, 1e9).mean_steps == 6);
   CHECK(by(HaltBy::q, -1e9).mean_steps == 1);
   CHECK(fixed.solved.size() == 30);

@@ -340,6 +340,30 @@ TEST_CASE("cuda: a recorded step gives the bits of its launches") {
   }
 }
 
+TEST_CASE("cuda: a recorded step of every rule of halting gives the bits of its launches") {
+  for (const auto& [rule, unroll] :
+       {std::pair{"fixed", 1}, {"confidence", 1}, {"ponder", 1}, {"ponder", 2}, {"act", 2}}) {
+    CAPTURE(std::string(rule));
+    SmallRun s(8);  // few rows: the emulated device is slow
+    s.config.set("halting", rule);
+    s.config.model.halt_max_steps = 2;
+    s.config.model.step_signal = s.config.model.input_once = true;
+    s.config.train.batch_size = 2;
+    s.config.train.unroll_segments = unroll;
+    if (rule == std::string("act")) {
+      s.config.model.puzzle_emb_ndim = 0;
+      s.config.model.act_per_position = true;
+    }
+    const auto graph = s.trainer("graph", Device::cuda), plain = s.trainer("plain", Device::cuda);
+    plain->use_cuda_graph(false);
+    for (int i = 0; i < 7; ++i) {
+      graph->step();
+      plain->step();
+    }
+    CHECK(same_weights(graph->model(), plain->model()));
+  }
+}
+
 TEST_CASE("cuda: late steps are launched between recorded ones, with the same bits") {
   SmallRun s(8);  // few rows: the emulated device is slow
   s.config.train.batch_size = 2;
@@ -748,7 +772,7 @@ TEST_CASE("the report holds what happened, and says what is missing") {
   write_report(run);
   const std::string html = read_file(run / "report.html");
   for (const char* part :
-       {"<h2>Training</h2>", "Solved exactly after each segment", "Where the q head says halt",
+       {"<h2>Training</h2>", "Solved exactly after each segment", "Where the rule says halt",
         "Solved exactly against q_halt", "hrm &lt;b&gt;&amp;", "30</b>", "Puzzles being refined"})
     CHECK_MESSAGE(html.find(part) != std::string::npos, part);
   size_t charts = 0;

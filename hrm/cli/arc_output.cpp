@@ -17,6 +17,7 @@ std::string share(double x) { return fmt::format("{:>5.1f} %", 100 * x); }
 
 std::vector<TaskOutcome> vote_on(const Model& model, const PuzzleDataset& data, EvalOptions options,
                                  bool progress) {
+  check_halting(model.config(), options);
   const ArcIndex* index = arc_examples(data);
   std::optional<OfficialArc> official;
   if (!index) index = &official.emplace(data);

@@ -47,7 +47,8 @@ inline constexpr const char* kDataHelp =
     "The data set folder (default: the one that the run was trained on).";
 inline constexpr const char* kSegmentsHelp =
     "The most segments a puzzle gets (default: as in training; more or fewer work, too).";
-inline constexpr const char* kHaltHelp = "Stop a puzzle early, when the model's Q head says so.";
+inline constexpr const char* kHaltHelp =
+    "Stop a puzzle early, when the model's rule of halting says so.";
 inline constexpr const char* kBatchHelp = "Puzzles that are computed at once.";
 inline constexpr const char* kTasksHelp = "Files of ARC tasks, or folders, searched to any depth.";
 inline constexpr const char* kSetHelp = "Change any setting; `hrm info` lists them.";

@@ -46,6 +46,7 @@ Config configuration(const Settings& s) {
   if (s.batch > 0) config.set("batch_size", std::to_string(s.batch));
   if (!s.data.empty()) config.data = s.data;
   config.validate();
+  check_measurable(config.model);
   for (const std::string& rule : s.rules) check_rule(rule, config.model);
   return config;
 }

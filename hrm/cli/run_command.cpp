@@ -64,6 +64,14 @@ void check_eval_options(const EvalSettings& s, bool seed_given, bool variants_gi
   HRM_CHECK(s.options.halt_by != HaltBy::residual || s.options.threshold > 0,
             "[eval] --halt-by residual needs a --halt-threshold above 0, since z_H always moves. "
             "HINT: --halt-threshold 0.05");
+  HRM_CHECK(
+      s.options.halt_by != HaltBy::confidence || s.options.threshold > 0,
+      "[eval] --halt-by confidence needs a --halt-threshold above 0, since every cell is more "
+      "than 0 sure. HINT: --halt-threshold 0.9");
+  const bool compares = s.options.halt_by != HaltBy::repeat && s.options.halt_by != HaltBy::oracle;
+  HRM_CHECK(compares || s.options.threshold == 0,
+            "[eval] --halt-threshold has no effect on --halt-by ", to_string(s.options.halt_by),
+            ". HINT: leave it out");
   HRM_CHECK(!variants_given || s.split == "test",
             "[eval] --variants needs the test split. HINT: leave out --split train");
 }
@@ -97,7 +105,10 @@ void print_rounds(const EvalResult& r) {
 void run_eval(const EvalSettings& s) {
   s.common.apply();
   LoadedRun run = load_any_run(s.run, s.checkpoint, s.common.device());
-  if (run.lattice) check_lattice_options(s);
+  if (run.lattice)
+    check_lattice_options(s);
+  else
+    check_halting(run.config.model, s.options);
   DataView view = view_of(run.config);
   if (s.split == "test") view.pool = s.variants;
   const PuzzleDataset data = open_data(run, s.data, s.split, view);
@@ -121,7 +132,7 @@ void run_eval(const EvalSettings& s) {
   }
   print("{}\n", describe(result));
   if (run.lattice) return print_rounds(result);
-  print("\nsegment   exact   tokens   q head halts here\n");
+  print("\nsegment   exact   tokens   halt here\n");
   for (size_t i = 0; i < result.exact_by_segment.size(); ++i)
     print("{:7}  {:>5.1f} %  {:>5.1f} %   {}\n", i + 1, 100 * result.exact_by_segment[i],
           100 * result.accuracy_by_segment[i], format_count(result.halt_histogram[i + 1]));
@@ -300,9 +311,12 @@ void add_eval_command(Command app) {
                        "Evaluate only this many puzzles, from the first on (default: all).");
   command.whole_number("--batch", s->options.batch_size, 1, 1 << 20, kBatchHelp);
   command
-      .named("--halt-by", s->options.halt_by,
-             "What --halt goes by: q, the Q head (default); residual, a puzzle stops when z_H "
-             "moved by less than --halt-threshold of its norm; oracle, when the answer is right.")
+      .named(
+          "--halt-by", s->options.halt_by,
+          "What --halt goes by: q, the model's own rule (default); residual, a puzzle stops when "
+          "z_H moved by less than --halt-threshold of its norm; confidence, when its least sure "
+          "cell is surer than --halt-threshold; repeat, when its answer stays; oracle, when it "
+          "is right.")
       .needs(halt);
   const Option noise = command.number(
       "--noise", s->options.noise, 0,

@@ -10,7 +10,8 @@ Option RunOptions::add(Command command) {
   command
       .finite_number("--halt-threshold", options.threshold,
                      "Stop when the logit q_halt exceeds q_continue by more than this (default 0; "
-                     "halt-only models compare q_halt with it).")
+                     "halt-only models compare q_halt with it; other rules of halting, how far "
+                     "above their own threshold).")
       .needs(halt);
   command.flag("--json", json, "Print JSON.");
   common.add(command);

@@ -1,4 +1,5 @@
 // hrm solve: one puzzle of any kind that can be written as text, segment by segment.
+#include <algorithm>
 #include <cctype>
 #include <cstdio>
 
@@ -22,9 +23,12 @@ struct SolveSettings : RunOptions {
   std::string puzzle;
 };
 
-// Whether a person meant a file: a path, or a name that ends like .txt. (A board of queens may end
-// in ".Q".)
+// Whether a person meant a file: what is no puzzle of any kind, and a path or a name that ends like
+// .txt. (A board of queens of a wrong size may end in ".Q".)
 bool looks_like_file(const std::string& given) {
+  const bool is_puzzle = std::ranges::any_of(
+      task_kinds(), [&](const TaskKind& kind) { return kind.recognise && kind.recognise(given); });
+  if (is_puzzle) return false;
   const std::string ending = Path(given).extension();
   return given.find('/') != std::string::npos ||
          (ending.size() > 2 && std::isalpha(static_cast<unsigned char>(ending[1])));

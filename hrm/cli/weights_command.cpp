@@ -59,7 +59,7 @@ void note_preset(const Config& config, const std::vector<std::string>& overrides
   const Json model = config.to_json()["model"];
   std::string text;
   for (const char* key : {"seq_len", "num_heads", "pos_encodings", "H_cycles", "L_cycles",
-                          "halt_max_steps", "q_head"}) {
+                          "halt_max_steps", "halting", "q_head"}) {
     if (length_told && key == std::string("seq_len")) continue;
     // A table of positions may stand alone or beside angles.
     if (!has_learned_positions(config.model.pos_encodings) && key == std::string("pos_encodings"))

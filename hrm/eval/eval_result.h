@@ -12,7 +12,8 @@
 
 namespace hrm {
 
-// Rows whose final q_halt probability fell into one tenth of [0, 1].
+// Rows whose final q_halt probability (of rules without q values, their confidence) fell into one
+// tenth of [0, 1].
 struct CalibrationBin {
   double q_mean = 0;  // mean probability
   int64_t count = 0;
@@ -23,8 +24,10 @@ struct CalibrationBin {
 struct PuzzleTrace {
   std::vector<int> inputs, labels;            // tokens; labels empty if the answer is not known
   std::vector<std::vector<int>> predictions;  // tokens after each segment
-  std::vector<double> q_halt, q_continue;     // probabilities after each segment
-  std::vector<std::string> notes = {};        // of a lattice: what each round did, instead of them
+  // Probabilities after each segment. Of rules of halting without q values, q_halt is
+  // SegmentResult::done (halting fixed: the confidence), and q_continue the rest to 1.
+  std::vector<double> q_halt, q_continue;
+  std::vector<std::string> notes = {};  // of a lattice: what each round did, instead of them
 };
 
 struct EvalResult {
@@ -39,7 +42,7 @@ struct EvalResult {
   double seconds = 0;
   std::string solved;  // by example, '1': solved exactly
   std::vector<double> exact_by_segment, accuracy_by_segment;
-  std::vector<int64_t> halt_histogram;  // [s]: puzzles for which the q head said halt first at s
+  std::vector<int64_t> halt_histogram;  // [s]: puzzles that the rule halted first at s
   std::vector<CalibrationBin> calibration;
   std::vector<PuzzleTrace> traces;
 };

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
-#include "hrm/model/segment.h"
+#include "hrm/model/halting_rules.h"
 #include "hrm/support/clock.h"
 
 namespace hrm {
@@ -15,30 +16,55 @@ constexpr int kCalibrationBins = 10;
 
 double probability(double logit) { return 1 / (1 + std::exp(-logit)); }
 
+// Its inverse, finite.
+double logit(double probability) {
+  constexpr double kLeast = 1e-9;
+  const double p = std::clamp(probability, kLeast, 1 - kLeast);
+  return std::log(p / (1 - p));
+}
+
 // One puzzle on its way through the segments.
 struct Row {
   int64_t example = -1;   // -1: an empty slot
-  int64_t halt_step = 0;  // first segment at which the q head said halt, 0: not yet
+  int64_t halt_step = 0;  // first segment at which the rule said halt, 0: not yet
   std::vector<bool> exact;
   std::vector<double> accuracy;
+  std::vector<int> last;  // the answer of the segment before, for HaltBy::repeat
 };
 
 // Host copies of what a segment says about each row.
 struct SegmentView {
-  explicit SegmentView(const SegmentResult& r)
+  SegmentView(const ModelConfig& config, const EvalOptions& options, const SegmentResult& r)
       : labelled(r.loss.labelled.to_vector()),
         correct(r.loss.correct.to_vector()),
-        q_halt(r.outputs.q.halt.to_vector()),
+        head(r.outputs.q.halt.to_vector()),
+        q_halt(head),
         q_continue(r.outputs.q.continue_.to_vector()),
-        predictions(r.loss.predictions.to(Device::cpu)) {}
+        sure(head),
+        predictions(r.loss.predictions.to(Device::cpu)) {
+    const bool q_learning = config.halting == Halting::q_learning;
+    if (!q_learning || options.halt_by == HaltBy::confidence)
+      confidence = hrm::confidence(config, r.outputs.logits).to_vector();
+    if (q_learning) return;
+    if (r.done.defined()) done = r.done.to_vector();
+    for (size_t b = 0; b < head.size(); ++b) {
+      sure[b] = logit(confidence[b]);
+      q_halt[b] = done.empty() ? sure[b] : logit(done[b]);
+      q_continue[b] = -q_halt[b];
+    }
+  }
   // The tokens predicted in row b.
   std::vector<int> predicted(int64_t b) const {
     const int64_t seq = predictions.size(1);
     const int32_t* row = predictions.data<int32_t>() + b * seq;
     return {row, row + seq};
   }
-  std::vector<double> labelled, correct, q_halt, q_continue;
-  Tensor predictions;  // i32 [batch, seq]
+  std::vector<double> labelled, correct;
+  std::vector<double> head;                // q_halt of the Q head, whatever the rule
+  std::vector<double> q_halt, q_continue;  // as in PuzzleTrace, but logits
+  std::vector<double> sure;                // as Answer::q_halt
+  std::vector<double> done, confidence;    // probabilities; empty where nobody asks for them
+  Tensor predictions;                      // i32 [batch, seq]
   std::vector<double> residual;
 };
 
@@ -59,6 +85,8 @@ void check_number(double q_halt) {
 }
 
 double halt_margin(const ModelConfig& config, const SegmentView& view, int64_t b) {
+  if (!view.done.empty()) return view.done[b] - config.halt_threshold();
+  if (config.halting == Halting::fixed) return -std::numeric_limits<double>::infinity();
   return config.q_head == QHead::halt_only ? view.q_halt[b] : view.q_halt[b] - view.q_continue[b];
 }
 
@@ -69,6 +97,7 @@ class Evaluation {
     segments_ = options.segments > 0 ? options.segments : model.config().halt_max_steps;
     total_ = data.num_examples();
     if (options.max_puzzles > 0) total_ = std::min(total_, options.max_puzzles);
+    check_halting(model.config(), options);
     HRM_CHECK(total_ > 0, "[eval] the data set has no examples in this split");
     result_.exact_by_segment.assign(segments_, 0);
     result_.accuracy_by_segment.assign(segments_, 0);
@@ -93,17 +122,17 @@ class Evaluation {
       if (options_.noise > 0) disturb(carry.state);
       const bool residuals = options_.residuals || options_.halt_by == HaltBy::residual;
       const Tensor before = residuals ? carry.state.z_H.clone() : Tensor();
-      SegmentView view(eval_segment(model_, carry, segments_));
+      SegmentView view(model_.config(), options_, eval_segment(model_, carry, segments_));
       if (residuals) view.residual = change(before, carry.state.z_H);
       const Tensor flags = carry.halted.to(Device::cpu);
       uint8_t* halted = flags.data<uint8_t>();
       for (int64_t b = 0; b < carry.batch(); ++b) {
         if (rows_[b].example < 0) continue;  // an empty slot, halted already
-        if (!options_.allow_nan) check_number(view.q_halt[b]);
+        if (!options_.allow_nan) check_number(view.head[b]);
         halted[b] = observe(b, view);
         if (!halted[b]) continue;
         answer(rows_[b].example, b, view);
-        finish(rows_[b], view.q_halt[b]);
+        finish(rows_[b], view.sure[b]);
         rows_[b].example = -1;
         ++done;
       }
@@ -123,7 +152,7 @@ class Evaluation {
     for (Row& row : rows_) {
       if (row.example >= 0) continue;
       ++empty_slots;
-      if (next < total_) row = Row{next++, 0, {}, {}};
+      if (next < total_) row = Row{next++, 0, {}, {}, {}};
     }
     // A row for every halted slot, since each takes one: the next examples, then padding.
     const int64_t start = next > first ? first : data_.num_examples();
@@ -156,6 +185,7 @@ class Evaluation {
     const auto step = static_cast<int64_t>(row.exact.size());
     if (row.halt_step == 0 && (wants_to_halt(row, b, view) || step == segments_))
       row.halt_step = step;
+    if (options_.halt_by == HaltBy::repeat) row.last = view.predicted(b);
     if (row.example < static_cast<int64_t>(result_.traces.size()))
       trace(result_.traces[row.example], b, view);
     return step == segments_ || (options_.halting && row.halt_step > 0);
@@ -165,6 +195,10 @@ class Evaluation {
     switch (options_.halt_by) {
       case HaltBy::residual:
         return view.residual[b] < options_.threshold;
+      case HaltBy::confidence:
+        return view.confidence[b] > options_.threshold;
+      case HaltBy::repeat:
+        return view.predicted(b) == row.last;
       case HaltBy::oracle:
         return row.exact.back();
       default:
@@ -180,7 +214,7 @@ class Evaluation {
     if (!back_.empty())
       for (int& token : tokens) token = back_[token];
     if (options_.on_answer)
-      options_.on_answer({example, tokens, view.q_halt[b],
+      options_.on_answer({example, tokens, view.sure[b],
                           view.residual.empty() ? 0 : view.residual[b], rows_[b].exact.back()});
     if (!by_rules) return;
     const Example puzzle = data_.read(example);
@@ -264,6 +298,14 @@ class Evaluation {
 
 }  // namespace
 
+void check_halting(const ModelConfig& config, const EvalOptions& options) {
+  const bool no_rule = config.halting == Halting::fixed && options.halt_by == HaltBy::q;
+  HRM_CHECK(
+      !options.halting || !no_rule,
+      "[eval] this model was trained with halting fixed, so it has no rule to stop a puzzle by. "
+      "HINT: leave out --halt; or hrm eval --halt --halt-by confidence --halt-threshold 0.9");
+}
+
 EvalResult evaluate(const Model& model, const PuzzleDataset& data, const EvalOptions& options) {
   return Evaluation(model, data, options).run();
 }
@@ -273,6 +315,7 @@ PuzzleTrace solve_one(const Model& model, const std::vector<int>& inputs, int32_
   const int64_t seq = model.config().seq_len, input_len = model.config().input_len();
   HRM_CHECK(static_cast<int64_t>(inputs.size()) == input_len, "[solve] the model takes ", input_len,
             " tokens, got ", inputs.size());
+  check_halting(model.config(), options);
   const NoGradGuard no_grad;
   Batch batch;
   batch.inputs = from_vector(std::vector<int32_t>(inputs.begin(), inputs.end()), {1, input_len});
@@ -285,8 +328,8 @@ PuzzleTrace solve_one(const Model& model, const std::vector<int>& inputs, int32_
   Carry carry = initial_carry(model, 1);
   for (int64_t s = 0; s < segments; ++s) {
     begin_segment(model, carry, batch, Refill::reference);
-    const SegmentView view(eval_segment(model, carry, segments));
-    check_number(view.q_halt[0]);
+    const SegmentView view(model.config(), options, eval_segment(model, carry, segments));
+    check_number(view.head[0]);
     trace.predictions.push_back(view.predicted(0));
     trace.q_halt.push_back(probability(view.q_halt[0]));
     trace.q_continue.push_back(probability(view.q_continue[0]));

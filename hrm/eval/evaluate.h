@@ -2,7 +2,7 @@
 // real halting.
 //
 //     EvalOptions options;
-//     options.halting = true;   // a puzzle leaves when the Q head says so
+//     options.halting = true;   // a puzzle leaves when the rule of halting says so
 //     const EvalResult result = evaluate(model, test, options);
 #pragma once
 
@@ -14,17 +14,20 @@
 
 namespace hrm {
 
-// What tells a row to leave: q_halt above q_continue by the threshold (halt-only models: above it);
-// z_H changed by less than the threshold, as |z_H' - z_H| / |z_H'|; its answer is right (an oracle:
-// what the best rule could save).
-enum class HaltBy { q, residual, oracle };
-HRM_ENUM(HaltBy, "q", "residual", "oracle")
+// What tells a row to leave. q: the model's own rule (ModelConfig::halting), that is q_halt above
+// q_continue by the threshold (halt-only models: q_halt above it), or for another rule
+// SegmentResult::done above the rule's own threshold by this one. residual: z_H changed by less
+// than the threshold, as |z_H' - z_H| / |z_H'|. confidence: the least sure cell gives its most
+// likely token a probability above the threshold (SE-RRM). repeat: its answer is that of the
+// segment before. oracle: its answer is right (what the best rule could save).
+enum class HaltBy { q, residual, confidence, repeat, oracle };
+HRM_ENUM(HaltBy, "q", "residual", "confidence", "repeat", "oracle")
 
 // The last segment of an example.
 struct Answer {
   int64_t example = 0;
   std::vector<int> tokens;
-  double q_halt = 0;    // logit
+  double q_halt = 0;    // logit; of rules without q values that of confidence()
   double residual = 0;  // with EvalOptions::residuals
   bool exact = false;
 };
@@ -50,8 +53,12 @@ struct EvalOptions {
   std::function<void(const Answer&)> on_answer;  // every example's last prediction
 };
 
+// An Error if the options ask for a rule of halting that the model does not have; evaluate and
+// solve_one call it.
+void check_halting(const ModelConfig& config, const EvalOptions& options);
+
 // exact_by_segment[s] counts a row that left earlier with its final answer. halt_histogram[s] is
-// where the q head said halt first (or the last segment), also when rows do not leave there.
+// where the rule said halt first (or the last segment), also when rows do not leave there.
 EvalResult evaluate(const Model& model, const PuzzleDataset& data, const EvalOptions& options);
 
 // One puzzle: all segments (or until halting), with predictions and q values of each.

@@ -108,6 +108,7 @@ SpectralRadius spectral_radius(const Equilibrium::Product& product, const Tensor
 BiasMeter::BiasMeter(const Model& model, const Carry& carry, int repeats)
     : model_(model), carry_(carry), repeats_(repeats) {
   const ModelConfig& c = model.config();
+  check_measurable(c);
   for (const auto& [name, p] : model.named_parameters()) {
     weights_.push_back(p->value);
     groups_.push_back(group_of(name));
@@ -183,6 +184,15 @@ RuleBias BiasMeter::measure(const std::string& name, const GradientStrategy& rul
 RuleBias BiasMeter::measure(const std::string& rule) {
   if (const int64_t segments = unrolled_segments(rule)) return measure_unrolled(rule, segments);
   return measure(rule, *rule_named(rule, model_.config()));
+}
+
+void check_measurable(const ModelConfig& config) {
+  HRM_CHECK(config.halting == Halting::q_learning, "[lab] gradients are measured for halting ",
+            "q_learning, got halting ", to_string(config.halting),
+            ". HINT: a preset or a run with that rule");
+  HRM_CHECK(!config.step_signal && !config.input_once,
+            "[lab] gradients are measured for inputs that are the same in all segments. HINT: a "
+            "preset or a run with step_signal and input_once false");
 }
 
 void check_rule(const std::string& rule, const ModelConfig& config) {

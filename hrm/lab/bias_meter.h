@@ -97,7 +97,8 @@ struct BiasReport {
   std::string to_text() const;  // a table of the rules, then the rest
 };
 const std::vector<std::string>& default_rules();
-// An Error unless BiasMeter::measure knows the rule.
+// An Error unless BiasMeter can measure such a model, or unless BiasMeter::measure knows the rule.
+void check_measurable(const ModelConfig& config);
 void check_rule(const std::string& rule, const ModelConfig& config);
 BiasReport measure_bias(const Model& model, const Carry& carry,
                         const std::vector<std::string>& rules,

@@ -71,11 +71,46 @@ Tensor ContextEncoder::forward(const Tensor& context) const {
   return to_prefix.forward(mean(reshape(pairs, {batch, pairs_, pairs.size(1)}), 1));
 }
 
+namespace {
+
+// Segments with a signal of their own.
+constexpr int64_t kStepSignals = 1024;
+
+// Where q_halt and q_continue start, for every state. q_learning: halting is learned from "never"
+// (official q_head start); act: a puzzle takes two segments; ponder: halting as in the prior, and
+// q_continue is an estimated loss.
+std::pair<double, double> first_q_values(const ModelConfig& config) {
+  switch (config.halting) {
+    case Halting::act:
+      return {1, 1};
+    case Halting::ponder:
+      return {std::log(config.ponder_prior) - std::log1p(-config.ponder_prior), 0};
+    default:
+      return {-5, -5};
+  }
+}
+
+// Row t - 1 for number t: sin(t / 10000^(2 i / hidden)) and cos of the same, side by side
+// (Vaswani et al., arXiv 1706.03762, section 3.5).
+Tensor sinusoids(int64_t rows, int64_t hidden) {
+  Tensor table = empty({rows, hidden});
+  for (int64_t t = 1; t <= rows; ++t)
+    for (int64_t i = 0; i < hidden; ++i) {
+      const auto pair = static_cast<double>(i / 2 * 2);
+      const double angle =
+          static_cast<double>(t) / std::pow(10000, pair / static_cast<double>(hidden));
+      table.data<float>()[(t - 1) * hidden + i] =
+          static_cast<float>(i % 2 == 0 ? std::sin(angle) : std::cos(angle));
+    }
+  return table;
+}
+
+}  // namespace
+
 Model::Model(const ModelConfig& config, Random* random, Device device)
     : embed_tokens(config.vocab_size, config.hidden_size, 1 / root(config.hidden_size),
                    layer_options(config, random, device)),
       lm_head(config.hidden_size, config.vocab_size, false, layer_options(config, random, device)),
-      // Starts at q = -5 for every state: halting is learned from "never" (official q_head start).
       q_head(config.hidden_size, 2, true, layer_options(config, nullptr, device)),
       config_(config),
       cycles_{config.H_cycles, config.L_cycles} {
@@ -84,7 +119,8 @@ Model::Model(const ModelConfig& config, Random* random, Device device)
   const LayerOptions options = layer_options(config_, random, device);
   const int64_t hidden = config_.hidden_size;
   if (random) {
-    q_head.bias.value.fill(-5);
+    const auto [halt, go_on] = first_q_values(config_);
+    q_head.bias.value.copy_from(from_vector<double>({halt, go_on}, {2}));
     q_head.bias.refresh();
   }
   const auto initial = [&] { return initial_weight({hidden}, 1, options).to(config_.dtype); };
@@ -111,6 +147,9 @@ Model::Model(const ModelConfig& config, Random* random, Device device)
   }
   if (has_rope(config_.pos_encodings) && !config_.mlp_t)
     rope_ = rotary_tables(config_, config_.prefix(), device);
+
+  if (config_.step_signal)
+    step_signals_ = sinusoids(kStepSignals, hidden).to(config_.dtype).to(device);
 
   const BlockOptions block{
       hidden,       config_.num_heads, positions(), config_.expansion, config_.rms_norm_eps,
@@ -166,8 +205,31 @@ Tensor Model::input_embeddings(const Tensor& inputs, const Tensor& puzzle_rows) 
     const Tensor padded = pad(rows, 1, 0, prefix * config_.hidden_size - config_.puzzle_emb_ndim);
     x = concat({reshape(padded, {batch, prefix, config_.hidden_size}), x}, 1);
   }
-  if (learned) x = x + embed_pos->forward(position_ids_, scale);
+  if (learned) x = x + learned_positions();
   return x;
+}
+
+Tensor Model::learned_positions() const {
+  return embed_pos->forward(position_ids_, root(config_.hidden_size) * 0.707106781);
+}
+
+Tensor Model::segment_input(const Tensor& x, const Tensor& segments, int32_t ahead) const {
+  if (!config_.input_once && !config_.step_signal) return x;
+  Tensor input = x;
+  const int64_t batch = segments.size(0);
+  const DType wide = accumulate_type(x.dtype());
+  const Tensor number = affine(segments.to(wide), 1, ahead);
+  if (config_.input_once) {
+    const Tensor later = embed_pos ? learned_positions() : full({}, 0, x.dtype(), x.device());
+    input = where(compare(CompareOp::gt, number, 1).view({batch, 1, 1}), later, input);
+  }
+  if (config_.step_signal) {
+    // The last signal stands for all later ones.
+    const Tensor last = full({}, -static_cast<double>(kStepSignals), wide, x.device());
+    const Tensor row = affine(maximum(-number, last), -1, -1).to(DType::i32);
+    input = input + reshape(embedding(step_signals_, row), {batch, 1, config_.hidden_size});
+  }
+  return input;
 }
 
 State Model::initial_state(int64_t batch) const {
@@ -216,6 +278,11 @@ State Model::segment(const State& state, const Tensor& x) const {
 QValues Model::q_values(const Tensor& z_H) const {
   const Tensor q = cast(q_head.forward(select(z_H, 1, 0)), accumulate_type(config_.dtype));
   return {select(q, 1, 0), select(q, 1, 1)};
+}
+
+Tensor Model::halt_logits(const Tensor& z_H) const {
+  const Tensor cells = slice(z_H, 1, config_.prefix(), positions());
+  return select(cast(q_head.forward(cells), accumulate_type(config_.dtype)), 2, 0);
 }
 
 QValues Model::next_q_values(const State& state, const Tensor& x) const {

@@ -63,6 +63,9 @@ class Model : public Module {
   // puzzle_emb_ndim] from SparseEmbedding::rows, undefined without a puzzle table. -> [batch,
   // positions, hidden].
   Tensor input_embeddings(const Tensor& inputs, const Tensor& puzzle_rows) const;
+  // What goes into the segment of each row, from x of input_embeddings and i32 [batch] segments,
+  // counted from 1 (`ahead` more): x itself, unless step_signal or input_once is set.
+  Tensor segment_input(const Tensor& x, const Tensor& segments, int32_t ahead = 0) const;
   // H_init and L_init repeated over rows and positions.
   State initial_state(int64_t batch) const;
   // A segment runs the cycles of the configuration, unless others are set.
@@ -71,6 +74,8 @@ class Model : public Module {
   // One segment under the strategy of the configuration.
   State segment(const State& state, const Tensor& x) const;
   QValues q_values(const Tensor& z_H) const;  // from position 0
+  // q_halt of every cell, [batch, seq], for act_per_position.
+  Tensor halt_logits(const Tensor& z_H) const;
   // q_values after one more segment, without gradient. What they do not depend on is left out: in
   // the last layer, all that follows attention is computed for one position.
   QValues next_q_values(const State& state, const Tensor& x) const;
@@ -92,11 +97,13 @@ class Model : public Module {
  private:
   const ReasoningModule& network(Level level) const;
   Tensor puzzle_embedding(const Tensor& inputs, const Tensor& puzzle_rows) const;
+  Tensor learned_positions() const;
 
   ModelConfig config_;
   Cycles cycles_;
   std::optional<RopeTables> rope_;
   Tensor position_ids_;  // 0, 1, 2, ... for learned positions
+  Tensor step_signals_;  // [kStepSignals, hidden]: of segment number 1, 2, ...
   std::unique_ptr<GradientStrategy> strategy_;
 };
 

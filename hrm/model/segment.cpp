@@ -1,8 +1,11 @@
 #include "hrm/model/segment.h"
 
+#include <optional>
+
 #include "autograd/engine.h"
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
+#include "hrm/model/halting_rules.h"
 #include "kernels/act.h"
 #include "kernels/embedding.h"
 
@@ -35,38 +38,76 @@ void decide_halting(Carry& carry, const QValues& q, const Exploration& explorati
   carry.halted.storage().bump_version();
 }
 
-Tensor metrics(const Carry& carry, const LossTerms& loss, const Tensor& q_halt) {
-  Tensor sums = empty({5}, DType::f64, q_halt.device());
-  const Tensor halt = q_halt.contiguous();
+Tensor metrics(const Carry& carry, const LossTerms& loss, const Tensor& says_done) {
+  Tensor sums = empty({5}, DType::f64, says_done.device());
+  const Tensor halt = says_done.contiguous(), taken = segments_taken(carry);
   HRM_DISPATCH(act_metrics, sums.context(), sums.data<double>(), carry.halted.data<uint8_t>(),
-               carry.steps.data<int32_t>(), loss.labelled.data<int32_t>(),
-               loss.correct.data<int32_t>(), halt.dtype(), halt.data(), carry.batch());
+               taken.data<int32_t>(), loss.labelled.data<int32_t>(), loss.correct.data<int32_t>(),
+               halt.dtype(), halt.data(), carry.batch());
   return sums;
 }
 
-// Writes the new states where the carry keeps its own (they may be slices of a larger carry).
-void store_state(Carry& carry, const State& state) {
-  carry.state.z_H.copy_from(state.z_H.detach());
-  if (carry.state.z_L.defined()) carry.state.z_L.copy_from(state.z_L.detach());
+// Writes what is new where the carry keeps its own (it may be a slice of a larger carry).
+void store(Carry& carry, const Carry& now) {
+  Tensors values;
+  now.fields([&](const char*, const Tensor& t) { values.push_back(t.detach()); });
+  carry.fields([&, i = 0](const char*, Tensor& t) mutable {
+    const Tensor& value = values[i++];
+    if (value.data() != t.data()) t.copy_from(value);
+  });
+}
+
+enum class Mode {
+  evaluation,
+  alone,          // a training segment by itself
+  among_others,   // one of several with one backward pass
+  last_of_others  // behind which none comes
+};
+
+// What decides whether a row halts: its q values, or how far it is above the rule's threshold.
+QValues verdict(const ModelConfig& config, const SegmentResult& result) {
+  if (!result.done.defined()) return result.outputs.q;
+  return {result.done - config.halt_threshold(), zeros_like(result.done)};
+}
+
+// Whether a row may halt before the last segment of a training.
+bool halts_early(const ModelConfig& config) {
+  const bool may = config.halting == Halting::q_learning || config.halting == Halting::confidence;
+  return may && config.act;
 }
 
 // A segment without its backward; the new state, with its history, is carry.state.
 SegmentResult forward_segment(const Model& model, Carry& carry, const Exploration& exploration,
-                              bool training, int64_t max_steps) {
+                              Mode mode, int64_t max_steps) {
   const ModelConfig& config = model.config();
-  const HaltRule rule{config.q_head, static_cast<int32_t>(max_steps), training && config.act,
-                      config.halt_exploration_prob};
+  const bool training = mode != Mode::evaluation;
   SegmentResult result;
   result.puzzle_ids = carry.puzzle_ids;
   if (model.puzzle_emb) result.puzzle_rows = model.puzzle_emb->rows(carry.puzzle_ids, training);
   const Tensor x = model.input_embeddings(carry.inputs, result.puzzle_rows);
-  carry.state = model.segment(carry.state, x);
+  const State before = carry.state;
+  carry.state = model.segment(before, model.segment_input(x, carry.steps));
+  keep_halted_positions(config, carry, before);
   result.outputs = model.heads(carry.state.z_H);
-  decide_halting(carry, result.outputs.q, exploration, rule);
-  if (training && config.continue_loss && config.halt_max_steps > 1)
-    result.target_q = target_q(model, carry, carry.state.detach(), x);
-  result.loss = loss_terms(config, result.outputs, carry.labels, result.target_q);
-  result.metrics = metrics(carry, result.loss, result.outputs.q.halt);
+  const Tensor log_left = carry.log_left;
+  apply_rule(model, carry, mode == Mode::last_of_others, result);
+  const QValues says = verdict(config, result);
+  decide_halting(carry, says, exploration,
+                 {config.q_head, static_cast<int32_t>(max_steps), training && halts_early(config),
+                  config.halt_exploration_prob});
+  const auto x_next = [&] { return model.segment_input(x, carry.steps, 1); };
+  const bool q_learning = config.halting == Halting::q_learning;
+  if (training && q_learning && config.continue_loss && config.halt_max_steps > 1)
+    result.target_q = target_q(model, carry, carry.state.detach(), x_next());
+  {
+    std::optional<NoGradGuard> no_grad;
+    // Of ACT the last answer alone is trained.
+    if (config.halting == Halting::act && mode == Mode::among_others) no_grad.emplace();
+    result.loss = loss_terms(config, result.outputs, carry.labels, result.target_q);
+  }
+  if (mode == Mode::alone && config.halting == Halting::ponder)
+    weigh_segment(model, carry, log_left, x_next(), result);
+  result.metrics = metrics(carry, result.loss, says.halt);
   return result;
 }
 
@@ -100,6 +141,7 @@ Carry initial_carry(const Model& model, int64_t batch) {
   carry.inputs = zeros({batch, model.config().input_len()}, DType::i32, device);
   carry.labels = full({batch, model.config().seq_len}, kIgnoreLabel, DType::i32, device);
   carry.puzzle_ids = zeros({batch}, DType::i32, device);
+  begin_halting(model, carry);
   return carry;
 }
 
@@ -122,6 +164,7 @@ void begin_segment(const Model& model, Carry& carry, const Rows& rows, Refill re
   take_rows(carry.puzzle_ids, rows.puzzle_ids, source);
   reset_state(carry.state.z_H, model.H_init, carry.halted);
   reset_state(carry.state.z_L, model.L_init, carry.halted);
+  reset_halting(carry);
   HRM_DISPATCH(act_advance, carry.steps.context(), carry.steps.data<int32_t>(),
                carry.halted.data<uint8_t>(), batch);
 }
@@ -160,7 +203,13 @@ LossTerms loss_terms(const ModelConfig& config, const Outputs& outputs, const Te
   const Tensor token_loss = cross_entropy(config.loss, outputs.logits, dense);  // (B, S)
   const Tensor one = ones({}, DType::i32, labels.device());
   const Tensor divisor = maximum(terms.labelled, one).view({batch, 1}).to(token_loss.dtype());
-  terms.lm = sum(token_loss / divisor);
+  const Tensor weighted = token_loss / divisor;
+  terms.lm = sum(weighted);
+  if (config.halting == Halting::ponder) terms.rows = sum(weighted, 1);
+  if (config.halting != Halting::q_learning) {
+    terms.total = terms.lm;
+    return terms;
+  }
   terms.q_halt = sum(bce_with_logits(outputs.q.halt, terms.exact));
   Tensor q = terms.q_halt;
   if (target.defined()) {
@@ -187,18 +236,20 @@ void run_ahead(const Model& model, Carry& carry, int64_t segments) {
   Tensor puzzle_rows;
   if (model.puzzle_emb) puzzle_rows = model.puzzle_emb->rows(carry.puzzle_ids, false);
   const Tensor x = model.input_embeddings(carry.inputs, puzzle_rows);
-  State state = carry.state;
-  for (int64_t i = 0; i < segments; ++i) state = model.segment(state, x);
-  store_state(carry, state);
+  Carry now = carry;
+  for (int64_t i = 0; i < segments; ++i) now.state = model.segment(now.state, x);
+  store(carry, now);
 }
 
 SegmentResult train_segment(const Model& model, Carry& carry, const Exploration& exploration,
                             double loss_scale) {
+  HRM_CHECK(model.config().halting != Halting::act,
+            "[segment] halting act weighs all segments of a puzzle together. HINT: train_segments");
   Carry now = carry;
   SegmentResult result =
-      forward_segment(model, now, exploration, true, model.config().halt_max_steps);
+      forward_segment(model, now, exploration, Mode::alone, model.config().halt_max_steps);
   backward(result.loss.total * loss_scale);
-  store_state(carry, now.state);  // after backward: strategies save the state they started from
+  store(carry, now);  // after backward: strategies save the state they started from
   return result;
 }
 
@@ -206,6 +257,11 @@ std::vector<SegmentResult> train_segments(const Model& model, Carry& carry, cons
                                           Refill refill, const Exploration& exploration,
                                           int64_t count, double loss_scale) {
   const int64_t batch = carry.batch(), max_steps = model.config().halt_max_steps;
+  const Halting halting = model.config().halting;
+  const bool weighs = halting == Halting::act || halting == Halting::ponder;
+  HRM_CHECK(!weighs || count == max_steps, "[segment] halting ", to_string(halting),
+            " weighs all segments of a puzzle: they must be halt_max_steps ", max_steps, ", got ",
+            count);
   std::vector<SegmentResult> parts;
   Carry now = carry;
   Tensor total;
@@ -214,13 +270,16 @@ std::vector<SegmentResult> train_segments(const Model& model, Carry& carry, cons
     now.fields([](const char*, Tensor& t) { t = is_floating(t.dtype()) ? t : t.clone(); });
     begin_segment(model, now, rows, refill);
     const Exploration draws = exploration.rows(i * batch, (i + 1) * batch);
-    parts.push_back(forward_segment(model, now, draws, true, max_steps));
-    total = i > 0 ? total + parts[i].loss.total : parts[i].loss.total;
+    const Mode mode = i + 1 < count ? Mode::among_others : Mode::last_of_others;
+    parts.push_back(forward_segment(model, now, draws, mode, max_steps));
+    if (!weighs) total = i > 0 ? total + parts[i].loss.total : parts[i].loss.total;
+  }
+  if (weighs) {
+    weigh_segments(model.config(), now, parts);
+    total = parts.back().loss.total;
   }
   backward(total * loss_scale);
-  Tensors end;
-  now.fields([&](const char*, Tensor& t) { end.push_back(t.detach()); });
-  carry.fields([&, i = 0](const char*, Tensor& t) mutable { t.copy_from(end[i++]); });
+  store(carry, now);
   return parts;
 }
 
@@ -228,8 +287,8 @@ SegmentResult eval_segment(const Model& model, Carry& carry, int64_t max_steps) 
   const NoGradGuard no_grad;
   if (max_steps == 0) max_steps = model.config().halt_max_steps;
   Carry now = carry;
-  SegmentResult result = forward_segment(model, now, {}, false, max_steps);
-  store_state(carry, now.state);
+  SegmentResult result = forward_segment(model, now, {}, Mode::evaluation, max_steps);
+  store(carry, now);
   return result;
 }
 

@@ -11,6 +11,7 @@
 
 #include "hrm/data/sampler.h"
 #include "hrm/model/model.h"
+#include "nn/halting.h"
 #include "tensor/random.h"
 
 namespace hrm {
@@ -23,6 +24,11 @@ struct Carry {
   Tensor inputs;      // i32 [batch, input_len]
   Tensor labels;      // i32 [batch, seq]
   Tensor puzzle_ids;  // i32 [batch]
+  // What the rule of halting remembers; undefined for rules that remember nothing.
+  ActState act;  // of halting act: [batch], or [batch, seq] if every position halts by itself
+  Tensor mixed;  // of halting act: the answer so far, weighted logits [batch, seq, vocab]
+  // Of halting ponder: log of the probability not to have halted by now, [batch].
+  Tensor log_left;
 
   int64_t batch() const { return steps.size(0); }
   // visit(name, tensor) for all of it that is defined.
@@ -49,6 +55,14 @@ struct Carry {
     visit("inputs", self.inputs);
     visit("labels", self.labels);
     visit("puzzle_ids", self.puzzle_ids);
+    if (self.mixed.defined()) {
+      visit("act.used", self.act.used);
+      visit("act.running", self.act.running);
+      visit("act.steps", self.act.steps);
+      visit("act.cost", self.act.cost);
+      visit("act.mixed", self.mixed);
+    }
+    if (self.log_left.defined()) visit("ponder.log_left", self.log_left);
   }
 };
 
@@ -81,8 +95,11 @@ struct Exploration {
 
 // The losses of one segment, as sums over the batch, and what was right.
 struct LossTerms {
-  Tensor total;                   // lm + (q_halt + q_continue) / 2, scalar
-  Tensor lm, q_halt, q_continue;  // scalars; q_continue undefined without a target
+  // lm + (q_halt + q_continue) / 2, scalar. With halting act and ponder lm + q_halt, which is the
+  // cost of the segments, and for ponder one segment at a time q_continue / 2.
+  Tensor total;
+  Tensor lm, q_halt, q_continue;  // scalars; undefined where the rule of halting has no such loss
+  Tensor rows;                    // lm of each row, [batch]; halting ponder only
   Tensor predictions;             // i32 [batch, seq]
   Tensor labelled, correct;       // i32 [batch]
   Tensor exact;                   // [batch], 1 where every labelled token is right
@@ -95,6 +112,11 @@ LossTerms loss_terms(const ModelConfig& config, const Outputs& outputs, const Te
 struct SegmentResult {
   Outputs outputs;
   Tensor target_q;
+  // How far a row is, in [0, 1]: its confidence, or the probability that it has halted by now. It
+  // is done above ModelConfig::halt_threshold. Undefined for q_learning, whose q values are in
+  // `outputs`, and for fixed. With halting act outputs.logits are the answer if the row stopped
+  // here. [batch].
+  Tensor done;
   LossTerms loss;
   Tensor metrics;      // f64 [5], see act_metrics
   Tensor puzzle_rows;  // the leaf whose .grad belongs to puzzle_ids; may be undefined
@@ -104,12 +126,14 @@ struct SegmentResult {
 void run_ahead(const Model& model, Carry& carry, int64_t segments);
 // Training: forward under the model's gradient strategy, halting with exploration, the target of
 // q_continue from one more segment without gradient, and backward of loss.total * loss_scale into
-// .grad of every parameter.
+// .grad of every parameter. Not for halting act, whose segments count together.
 SegmentResult train_segment(const Model& model, Carry& carry, const Exploration& exploration,
                             double loss_scale);
 // `count` training segments, each begun by begin_segment, with nothing detached between them, and
 // backward of the sum of their losses * loss_scale: a rule that records a whole segment reaches the
-// earlier ones too, as far back as a slot's first. exploration: [count * batch].
+// earlier ones too, as far back as a slot's first. exploration: [count * batch]. With halting act
+// and ponder `count` must be halt_max_steps, all slots must start, and the loss is that of the
+// segments' weighted answer, or the weighted sum of their losses, in the last result.
 std::vector<SegmentResult> train_segments(const Model& model, Carry& carry, const Rows& rows,
                                           Refill refill, const Exploration& exploration,
                                           int64_t count, double loss_scale);

@@ -118,7 +118,9 @@ Amounts amounts_of_segments(const Config& config) {
   // 16 module forwards for HRM. Attention is two products of positions^2 x hidden a layer.
   const double attention = m.mlp_t ? 0 : 2 * positions * d;
   const double segment = 2 * positions * (per_layer + attention) * layers * updates;
-  const bool target = m.continue_loss && m.halt_max_steps > 1;
+  const bool q_target = m.halting == Halting::q_learning && m.continue_loss && m.halt_max_steps > 1;
+  const bool value = m.halting == Halting::ponder && config.train.unroll_segments == 1;
+  const bool target = q_target || value;
   p.flops = segment * (1 + (target ? 1 : 0) + 2 * gradient.products / updates +
                        late_updates(config.train) / updates);
   return p;

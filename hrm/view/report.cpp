@@ -57,9 +57,10 @@ struct Words {
 };
 constexpr Words kSegmentWords = {
     "segment", "Segment by segment",
-    "The model thinks in segments. Its q head learns when an answer is worth stopping for: q_halt "
-    "should be the chance that the answer is exactly right.",
-    "Solved exactly after each segment", "Where the q head says halt"};
+    "The model thinks in segments. After each one its rule of halting says whether that was "
+    "enough: "
+    "of a Q head, q_halt should be the chance that the answer is exactly right.",
+    "Solved exactly after each segment", "Where the rule says halt"};
 constexpr Words kRoundWords = {
     "round", "Round by round",
     "In each round the model strikes out what a cell cannot hold, and guesses a cell. A chain that "

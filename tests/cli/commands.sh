@@ -279,6 +279,49 @@ bad "queens: too many puzzles" "different puzzles found. HINT: a smaller --count
   --side 6 --count 100000 --out z
 bad "queens: side" "--side must be" "$hrm" data n_queens --side 5 --out z
 
+# --- parity, and the rules of halting
+ok "data parity" "150 training and 50 test examples" "$hrm" data parity --count 200 \
+  --test 50 --out dpar
+ok "data parity names its preset" "hrm train --preset parity --data dpar" "$hrm" data parity \
+  --count 200 --test 50 --out dpar --replace
+window=(--set halt_max_steps=3 --set unroll_segments=3)
+ok "train by ACT" "run folder r_act" "$hrm" train --preset parity --data dpar --run r_act --steps 3 \
+  "${tiny[@]}" "${window[@]}" --set halting=act
+ok "resume by ACT" "run folder r_act" "$hrm" train --resume --run r_act --steps 6
+ok "train by PonderNet" "run folder r_pon" "$hrm" train --preset parity --data dpar --run r_pon \
+  --steps 3 "${tiny[@]}" --set halting=ponder
+ok "train for a fixed number of segments" "run folder r_fix" "$hrm" train --preset parity \
+  --data dpar --run r_fix --steps 3 "${tiny[@]}" --set halting=fixed
+ok "a Universal Transformer" "run folder r_ut" "$hrm" train --preset ut --data d4 --run r_ut --steps 3 \
+  --set hidden_size=16 --set num_heads=2 --set batch_size=4 --set halt_max_steps=2 \
+  --set unroll_segments=2
+for run in r_act r_pon r_ut; do
+  ok "eval --halt of $run" "segments each" "$hrm" eval --run $run --halt
+  ok "report of $run" "$run/report.html" "$hrm" report $run
+done
+"$hrm" solve "+.o.+.oo+..ooooo" --run r_act --halt >out 2>err
+status=$?
+((status == 0 || status == 3)) && grep -q 'seg. 1' out
+report $? "solve a board of signs ($status)"
+bad "halting: a threshold of nothing" "HINT: leave it out" "$hrm" eval --run r_act --halt \
+  --halt-by repeat --halt-threshold 1
+bad "halting: a setting of another rule" "ponder_cost is not a setting of halting q_learning" \
+  "$hrm" train --preset parity --data dpar --run x --set ponder_cost=1
+bad "parity: a wrong character" "cell 3 must be '+', 'o' or '.', got x" "$hrm" solve "..x............." \
+  --run r_act
+bad "halting: no rule to stop by" "HINT: leave out --halt" "$hrm" eval --run r_fix --halt
+ok "halting: its hint" "50 puzzles" "$hrm" eval --run r_fix --halt --halt-by confidence \
+  --halt-threshold 0.9
+bad "halting: ACT needs whole windows" "unroll_segments must be halt_max_steps 8, got 1" \
+  "$hrm" train --preset parity --data dpar --run x --set halting=act
+bad "halting: PonderNet between the two" "unroll_segments must be halt_max_steps 8 or 1, got 2" \
+  "$hrm" train --preset parity --data dpar --run x --set halting=ponder --set unroll_segments=2
+bad "halting: of a lattice" "halting is not a setting of refinement lattice" \
+  "$hrm" train --preset lattice4 --data d4 --run x --set halting=act
+bad "gradients of another rule" "for halting q_learning" "$hrm" lab gradients --run r_act
+bad "halting: an unknown rule" "halting must be" "$hrm" train --preset parity --data dpar --run x \
+  --set halting=luck
+
 # --- the laboratory: experiments, gradients, runs side by side
 cat >lab.json <<'END'
 {"title": "Loops", "question": "?", "data": {"s": "sudoku --side 4 --count 200 --test 20"}, "train": "--preset sudoku4",
@@ -344,6 +387,10 @@ ok "eval: the oracle" "40 puzzles" "$hrm" eval --run run --halt --halt-by oracle
 bad "eval: the residual without a threshold" "HINT: --halt-threshold 0.05" \
   "$hrm" eval --run run --halt --halt-by residual
 ok "eval: its hint" "40 puzzles" "$hrm" eval --run run --halt --halt-by residual --halt-threshold 0.05
+bad "eval: confidence without a threshold" "HINT: --halt-threshold 0.9" \
+  "$hrm" eval --run run --halt --halt-by confidence
+ok "eval: its hint" "40 puzzles" "$hrm" eval --run run --halt --halt-by confidence --halt-threshold 0.9
+ok "eval: an answer that stays" "40 puzzles" "$hrm" eval --run run --halt --halt-by repeat
 bad "eval: an unknown rule" "--halt-by" "$hrm" eval --run run --halt --halt-by luck
 bad "eval: relabelling is for Sudoku" "this data set is arc" \
   "$hrm" eval --run ra --data da --rollouts 2 --relabel
