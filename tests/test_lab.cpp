@@ -237,6 +237,11 @@ TEST_CASE("experiment: the words of a file write nowhere but below --out") {
   refused(evaluate({{"run", "eval {x}"}, {"x", {"--run /any"}}}),
           "evaluate: test: an experiment may not pass --run");
   refused(Json{{"set", {{"--run", "/any"}}}}, "[config] unknown key '--run'");
+  // Kinds with a generator are known by their row of the registry.
+  refused(data("parity --json"), "data: d: an experiment may not pass --json to `hrm data parity`");
+  Json generated = Json::parse(kFile);
+  generated["data"] = {{"d", "parity --side 4 --count 20 --test 5 --seed 3"}};
+  CHECK_NOTHROW(read_experiment(write(dir, generated.dump()), {}));
   // Numbers may be negative, and a file's name becomes a folder.
   const Path file = write(dir, kFile);
   CHECK_NOTHROW(read_experiment(file, {}));

@@ -10,6 +10,7 @@
 #include "hrm/presets.h"
 #include "hrm/support/json.h"
 #include "hrm/support/text.h"
+#include "hrm/tasks/registry.h"
 
 namespace hrm::lab {
 namespace fs = std::filesystem;
@@ -37,7 +38,7 @@ void replace_all(std::string& text, const std::string& what, const std::string& 
 
 // What an experiment may pass to which command. Not among it is what the lab passes itself, and
 // what writes anywhere else than below --out: a file may come from a stranger.
-const std::map<std::string, Words> kAllowed = {
+const std::map<std::string, Words> kCommands = {
     {"data sudoku",
      {"--side", "--from", "--count", "--givens", "--minimal", "--min-rating", "--test",
       "--subsample-train", "--augment", "--seed"}},
@@ -57,6 +58,18 @@ const std::map<std::string, Words> kAllowed = {
     {"arc predict",
      {"--checkpoint", "--data", "--variants", "--kinds", "--seed", "--segments", "--halt",
       "--batch", "--task", "--shuffle", "--device", "--tf32"}}};
+
+// The same with `data KIND` of every kind of puzzle that a generator draws.
+const std::map<std::string, Words>& allowed_commands() {
+  static const std::map<std::string, Words> all = [] {
+    std::map<std::string, Words> commands = kCommands;
+    for (const TaskKind& kind : task_kinds())
+      if (kind.generator)
+        commands["data " + std::string(kind.name)] = {"--side", "--count", "--test", "--seed"};
+    return commands;
+  }();
+  return all;
+}
 
 // Reads one file; every error names it.
 class Reader {
@@ -311,10 +324,10 @@ class Reader {
   void check_words(const Words& words, const std::string& where) const {
     const bool two = words.size() > 1 && (words[0] == "data" || words[0] == "arc");
     const std::string command = words[0] + (two ? " " + words[1] : "");
-    const auto allowed = kAllowed.find(command);
+    const auto allowed = allowed_commands().find(command);
     Words commands;
-    for (const auto& [name, options] : kAllowed) commands.push_back(name);
-    check(allowed != kAllowed.end(), where, "an experiment may not run `hrm ", command,
+    for (const auto& [name, options] : allowed_commands()) commands.push_back(name);
+    check(allowed != allowed_commands().end(), where, "an experiment may not run `hrm ", command,
           "`. HINT: it may run ", join(commands, ", "));
     for (const std::string& w : words) {
       const std::string& option = w;
