@@ -89,7 +89,10 @@ void make_sudoku(SudokuOptions o) {
   const BuildSummary summary = build_sudoku(o.build, o.out);
   bar.finish();
   if (writing) writing->finish();
-  print_summary(summary, o.out, o.side == 4 ? "sudoku4" : (o.side == 6 ? "sudoku6" : "hrm-27m"),
+  // Puzzles from files are hard ones, as a rule.
+  const bool easy = o.from.empty() && !o.build.minimal;
+  const char* preset_of_9 = easy ? "sudoku9" : "hrm-27m";
+  print_summary(summary, o.out, o.side == 4 ? "sudoku4" : (o.side == 6 ? "sudoku6" : preset_of_9),
                 o.json);
 }
 

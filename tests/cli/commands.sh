@@ -279,6 +279,9 @@ bad "queens: too many puzzles" "different puzzles found. HINT: a smaller --count
   --side 6 --count 100000 --out z
 bad "queens: side" "--side must be" "$hrm" data n_queens --side 5 --out z
 
+ok "data sudoku 9x9 names its preset" "hrm train --preset sudoku9 --data d9easy" "$hrm" data sudoku \
+  --side 9 --count 20 --test 5 --out d9easy
+
 # --- parity, and the rules of halting
 ok "data parity" "150 training and 50 test examples" "$hrm" data parity --count 200 \
   --test 50 --out dpar
