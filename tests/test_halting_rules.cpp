@@ -20,6 +20,12 @@ namespace {
 
 constexpr int64_t kSegments = 3;
 
+struct Case {
+  const char* rule;
+  bool per_position = false;
+  bool alone = false;  // one segment at a time
+};
+
 // A run whose puzzles all take part in whole windows, where the rule asks for it.
 struct RuleRun : SmallRun {
   explicit RuleRun(const char* halting, bool per_position = false, bool alone = false)
@@ -73,14 +79,14 @@ struct Window {
 }  // namespace
 
 TEST_CASE("halting rules: runs are cut and resumed to the same bits") {
-  for (const auto& [rule, per_position, alone] : {std::tuple{"fixed", false, false},
-                                                  {"confidence", false, false},
-                                                  {"act", false, false},
-                                                  {"act", true, false},
-                                                  {"ponder", false, false},
-                                                  {"ponder", false, true}}) {
-    CAPTURE(std::string(rule));
-    const RuleRun s(rule, per_position, alone);
+  for (const Case& c : {Case{"fixed", false, false},
+                        {"confidence", false, false},
+                        {"act", false, false},
+                        {"act", true, false},
+                        {"ponder", false, false},
+                        {"ponder", false, true}}) {
+    CAPTURE(std::string(c.rule));
+    const RuleRun s(c.rule, c.per_position, c.alone);
     const auto whole = s.trainer("whole"), cut = s.trainer("cut");
     whole->run({});
     int64_t lines = 0;
@@ -127,10 +133,9 @@ TEST_CASE(
 }
 
 TEST_CASE("halting act, ponder: gradients of a window are those of differences") {
-  for (const auto& [rule, per_position] :
-       {std::pair{"act", false}, {"act", true}, {"ponder", false}}) {
-    CAPTURE(std::string(rule));
-    RuleRun s(rule, per_position);
+  for (const Case& c : {Case{"act", false}, {"act", true}, {"ponder", false}}) {
+    CAPTURE(std::string(c.rule));
+    RuleRun s(c.rule, c.per_position);
     s.config.model.gradient = "full_bptt";
     s.config.model.act_cost = 0.2;
     s.config.model.ponder_cost = 0.3;
@@ -384,15 +389,15 @@ TEST_CASE("halting ponder, confidence: micro-batches give the gradient of the wh
 
 TEST_CASE("halting rules: bf16 trains and evaluates, on every device") {
   for (const Device device : devices())
-    for (const auto& [rule, per_position, alone] : {std::tuple{"confidence", false, true},
-                                                    {"act", true, false},
-                                                    {"ponder", false, false},
-                                                    {"ponder", false, true}}) {
-      CAPTURE(std::string(rule));
-      RuleRun s(rule, per_position, alone);
+    for (const Case& c : {Case{"confidence", false, true},
+                          {"act", true, false},
+                          {"ponder", false, false},
+                          {"ponder", false, true}}) {
+      CAPTURE(std::string(c.rule));
+      RuleRun s(c.rule, c.per_position, c.alone);
       s.config.model.dtype = DType::bf16;
       s.config.train.batch_size = 2;
-      const auto trainer = s.trainer(std::string(rule) + (alone ? "1" : ""), device);
+      const auto trainer = s.trainer(std::string(c.rule) + (c.alone ? "1" : ""), device);
       for (int i = 0; i < 2; ++i) trainer->step();
       EvalOptions options;
       options.max_puzzles = 2;

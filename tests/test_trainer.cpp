@@ -341,16 +341,20 @@ TEST_CASE("cuda: a recorded step gives the bits of its launches") {
 }
 
 TEST_CASE("cuda: a recorded step of every rule of halting gives the bits of its launches") {
-  for (const auto& [rule, unroll] :
-       {std::pair{"fixed", 1}, {"confidence", 1}, {"ponder", 1}, {"ponder", 2}, {"act", 2}}) {
-    CAPTURE(std::string(rule));
+  struct Case {
+    const char* rule;
+    int64_t unroll;
+  };
+  for (const Case& c :
+       {Case{"fixed", 1}, {"confidence", 1}, {"ponder", 1}, {"ponder", 2}, {"act", 2}}) {
+    CAPTURE(std::string(c.rule));
     SmallRun s(8);  // few rows: the emulated device is slow
-    s.config.set("halting", rule);
+    s.config.set("halting", c.rule);
     s.config.model.halt_max_steps = 2;
     s.config.model.step_signal = s.config.model.input_once = true;
     s.config.train.batch_size = 2;
-    s.config.train.unroll_segments = unroll;
-    if (rule == std::string("act")) {
+    s.config.train.unroll_segments = c.unroll;
+    if (c.rule == std::string("act")) {
       s.config.model.puzzle_emb_ndim = 0;
       s.config.model.act_per_position = true;
     }
