@@ -372,6 +372,21 @@ TEST_CASE("halting ponder: what is estimated to come behind the next segment cou
   CHECK(w.model->q_head.bias.value.grad().to_vector()[0] == doctest::Approx(kSegments * slope));
 }
 
+TEST_CASE("halting ponder: the next puzzle of a slot has not halted yet, on every device") {
+  for (const Device device : devices()) {
+    const RuleRun s("ponder", false, true);
+    Window w(s, device);
+    Carry carry = initial_carry(*w.model, 4);
+    for (int64_t n = 0; n <= kSegments; ++n) {
+      begin_segment(*w.model, carry, w.batch, Refill::reference);
+      const SegmentResult one = train_segment(*w.model, carry, {}, 1);
+      if (n % kSegments != 0) continue;
+      const double first = one.outputs.q.halt.to_vector()[0];
+      CHECK(one.done.to_vector()[0] == doctest::Approx(1 / (1 + std::exp(-first))));
+    }
+  }
+}
+
 TEST_CASE("halting ponder, confidence: micro-batches give the gradient of the whole batch") {
   for (const char* rule : {"ponder", "confidence"}) {
     CAPTURE(std::string(rule));
@@ -424,7 +439,21 @@ TEST_CASE("halting rules: a segment reads the input of its number, and so does t
     state = w.model->segment(state, w.model->segment_input(x, number(n)));
     CHECK(worst(carry.state.z_H, state.z_H) == 0);
   }
-  CHECK(worst(w.model->segment_input(x, number(2), 1), w.model->segment_input(x, number(3))) == 0);
+  const Tensor third = w.model->segment_input(x, number(3));
+  CHECK(worst(w.model->segment_input(x, number(2), 1), third) == 0);
+  // The target of q in segment 1 is read from segment 2.
+  carry = initial_carry(*w.model, 4);
+  begin_segment(*w.model, carry, w.batch, Refill::reference);
+  SegmentResult one;
+  {
+    const GradModeGuard record(true);
+    one = train_segment(*w.model, carry, {}, 1);
+  }
+  const auto target = [&](int32_t n) {
+    return target_q(*w.model, carry, carry.state, w.model->segment_input(x, number(n)));
+  };
+  CHECK(worst(one.target_q, target(2)) < 1e-12);
+  CHECK(worst(one.target_q, target(1)) > 1e-6);
 }
 
 TEST_CASE("halting rules: settings that do not fit are refused") {
