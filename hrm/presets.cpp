@@ -173,16 +173,12 @@ const std::vector<Preset>& preset_table() {
       {{"maze10", "10x10 mazes, hidden 64, 1+1 layers, an MLP over positions: minutes on a laptop",
         "maze", "maze --size 10 --min-path 9 --unique", "data/maze10"},
        [] {
-         Config c = sudoku(10, 4, 32, 2500);
-         ModelConfig& m = c.model;
-         m.vocab_size = 6;
-         m.hidden_size = m.puzzle_emb_ndim = 64;
-         m.H_layers = m.L_layers = 1;
-         // The best of a few settings tried for a short time; see docs/arc.md.
-         m.mlp_t = true;
-         m.continue_loss = false;
-         c.train.lr = 2e-3;
-         c.train.lr_warmup_steps = 20;
+         Config c = deep(10, 8, 32, 2400);
+         c.model.vocab_size = 6;
+         c.model.hidden_size = 64;
+         c.model.mlp_t = true;                       // attention has learned nothing here so far
+         c.model.pos_encodings = PosEncoding::none;  // the MLP has weights for each position
+         c.model.rope = Rope::flat;
          return c;
        }},
       {{"queens8",
