@@ -14,7 +14,6 @@
 #include "hrm/support/json.h"
 #include "kernels/act.h"
 #include "kernels/loss.h"
-#include "nn/optim/adam.h"
 
 namespace hrm {
 
@@ -25,6 +24,8 @@ enum class Refinement { segments, lattice };
 // Which networks the recurrence applies: HRM's H and L; TRM's one for both roles; the plain
 // Transformer, one application z_H = H(z_H + x) per segment.
 enum class Levels { two, shared, single };
+// The update rule of the weights. muon is for the matrices of the layers; the rest goes by adamw.
+enum class OptimizerKind { adam_atan2, adamw, muon };
 // learned_and_rope: angles, and positions added to the input as well; angles alone say how far
 // apart two cells are, but not where they are.
 enum class PosEncoding { rope, learned, none, learned_and_rope };
@@ -76,7 +77,7 @@ HRM_ENUM(Guess, "random", "surest")
 HRM_ENUM(Conditioning, "variant", "task", "context", "blank")
 HRM_ENUM(QHead, "halt_and_continue", "halt_only")
 HRM_ENUM(LossType, "softmax_cross_entropy", "stablemax_cross_entropy")
-HRM_ENUM(OptimizerKind, "adam_atan2", "adamw")
+HRM_ENUM(OptimizerKind, "adam_atan2", "adamw", "muon")
 HRM_ENUM(DType, "f32", "bf16", "f64", "i32", "u8")
 
 template <class E>
@@ -283,6 +284,7 @@ struct TrainConfig {
   int64_t lr_warmup_steps = 2000;
   double beta1 = 0.9;
   double beta2 = 0.95;
+  double momentum = 0.95;
   double weight_decay = 0.1;
   double puzzle_emb_lr = 1e-2;
   double puzzle_emb_weight_decay = 0.1;
@@ -345,13 +347,15 @@ void TrainConfig::settings(Self& t, Visit& f) {
   fixed("late_start_updates", t.late_start_updates, {32, 1 << 20},
         "most updates that such a step runs ahead; 32 are the fewest");
   may_change("total_steps", t.total_steps, {1, kMany}, "steps of the whole run");
-  fixed("optimizer", t.optimizer, any, "update rule of the weights");
+  fixed("optimizer", t.optimizer, any,
+        "update rule of the weights; muon: for the matrices of the layers, and adamw for the rest");
   may_change("lr", t.lr, {0, 1e3}, "learning rate");
   may_change("lr_min_ratio", t.lr_min_ratio, {0, 1},
              "the cosine schedule ends at lr times this; 1: constant");
   fixed("lr_warmup_steps", t.lr_warmup_steps, {0, kMany}, "steps of linear warm-up");
   fixed("beta1", t.beta1, below_one, "decay of the first moment");
   fixed("beta2", t.beta2, below_one, "decay of the second moment");
+  fixed("momentum", t.momentum, below_one, "muon: decay of the average gradient");
   may_change("weight_decay", t.weight_decay, {0, 1e3}, "decoupled weight decay");
   may_change("puzzle_emb_lr", t.puzzle_emb_lr, {0, 1e3}, "learning rate of the puzzle table");
   fixed("puzzle_emb_weight_decay", t.puzzle_emb_weight_decay, {0, 1e3},

@@ -13,10 +13,10 @@ namespace hrm {
 //   p *= 1 - lr wd;  m = lerp(m, g, 1 - beta1);  v = beta2 v + (1 - beta2) g^2
 //   p -= lr / (1 - beta1^t) atan2(m, sqrt(v) / sqrt(1 - beta2^t))
 // AdamW (Loshchilov & Hutter 2019): same moments, p -= lr mhat / (sqrt(vhat) + eps).
-enum class OptimizerKind { adam_atan2, adamw };
+enum class AdamKind { adam_atan2, adamw };
 
 struct AdamRule {
-  OptimizerKind kind = OptimizerKind::adam_atan2;
+  AdamKind kind = AdamKind::adam_atan2;
   double beta1 = 0.9, beta2 = 0.95;
   double eps = 0;  // adamw only
 };
@@ -37,6 +37,16 @@ struct AdamTensor {
 // (clipping; null is 1).
 HRM_KERNEL(adam, (DType t, const AdamTensor* tensors, int64_t count, const AdamRule& rule,
                   const double* gradient_scale, const int32_t* skip, const Context&))
+// What Muon does to a matrix of n elements before and after it is orthogonalized (nn/optim/muon.h):
+//   m = lerp(m, g, 1 - momentum);  ahead = lerp(g, m, momentum)
+//   p = p rates[0] - rates[1] direction;  copy (bf16, or null) = p
+// g is multiplied by *gradient_scale first. rates: f64 [kMuonRates] on the device: 1 - lr wd; the
+// length of the step. m and p stay when *skip != 0.
+inline constexpr int kMuonRates = 2;
+HRM_KERNEL(muon_momentum, (DType t, void* m, void* ahead, const void* g, int64_t n, double momentum,
+                           const double* gradient_scale, const int32_t* skip, const Context&))
+HRM_KERNEL(muon_update, (DType t, void* p, bfloat16* copy, const void* direction, int64_t n,
+                         const double* rates, const int32_t* skip, const Context&))
 // Sparse SignSGD on the rows of a table: for every distinct id in ids[batch], with
 // g = sum of grad[i, :] over equal ids: row = row (1 - lr wd) - lr sign(g), sign(0) = 0.
 // Rows whose id does not occur are untouched. table: [rows, dim], grad: [batch, dim], both of t;

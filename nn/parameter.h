@@ -20,6 +20,11 @@ struct Parameter {
   void refresh() {
     if (copy.defined()) copy.copy_from(value.detach());
   }
+  // Tells those who keep something made from the values, such as a packed weight.
+  void changed() {
+    value.storage().bump_version();
+    if (copy.defined()) copy.storage().bump_version();
+  }
   // A trainable parameter of compute type `dtype` with these initial values.
   static Parameter make(const Tensor& initial, DType dtype) {
     Parameter p;

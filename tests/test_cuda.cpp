@@ -612,7 +612,7 @@ TEST_CASE("cuda: embedding gradients, small tables and large") {
 TEST_CASE("cuda: optimizers") {
   Random random(6);
   for (const DType t : {DType::f32, DType::f64})
-    for (const OptimizerKind kind : {OptimizerKind::adam_atan2, OptimizerKind::adamw}) {
+    for (const AdamKind kind : {AdamKind::adam_atan2, AdamKind::adamw}) {
       // More tensors than travel with one launch.
       std::vector<Tensor> p(70), m(70), v(70), g(70), copy(70);
       std::vector<Tensor*> outputs;
@@ -651,6 +651,30 @@ TEST_CASE("cuda: optimizers") {
       Tensor untouched = p[5].clone();
       CHECK(cpu_against_cuda(update, {&p[5]}) == 0);
       CHECK(p[5].to_vector() == before);
+    }
+}
+
+TEST_CASE("cuda: the kernels of Muon") {
+  Random random(9);
+  for (const DType t : {DType::f32, DType::f64})
+    for (const int64_t n : kSizes) {
+      Tensor m = random.normal({n}, 1, t), ahead = zeros({n}, t), g = random.normal({n}, 1, t);
+      Tensor p = random.normal({n}, 1, t), copy = zeros({n}, DType::bf16);
+      Tensor rates = from_vector<double>({0.9, 0.3}, {kMuonRates});
+      Tensor scale = full({1}, 0.7, DType::f64), skip = zeros({1}, DType::i32);
+      const auto update = [&, t = t, n = n](const Context& context, const Place& at) {
+        HRM_DISPATCH(muon_momentum, context, t, at(m).data(), at(ahead).data(), at(g).data(), n,
+                     0.95, at(scale).data<double>(), at(skip).data<int32_t>());
+        HRM_DISPATCH(muon_update, context, t, at(p).data(), at(copy).data<bfloat16>(),
+                     at(ahead).data(), n, at(rates).data<double>(), at(skip).data<int32_t>());
+      };
+      CHECK(cpu_against_cuda(update, {&m, &ahead, &p}) < (t == DType::f32 ? 1e-6 : 1e-14));
+      CHECK(cpu_against_cuda(update, {&copy}) < 8e-3);  // one bf16 rounding
+      skip.fill(1);
+      const auto before = p.to_vector(), average = m.to_vector();
+      CHECK(cpu_against_cuda(update, {&m, &p}) == 0);
+      CHECK(p.to_vector() == before);
+      CHECK(m.to_vector() == average);
     }
 }
 

@@ -13,6 +13,7 @@
 #include "autograd/ops/ops.h"
 #include "nn/halting.h"
 #include "nn/layers.h"
+#include "nn/optim/muon.h"
 #include "tests/support/support.h"
 
 using namespace hrm;
@@ -446,6 +447,8 @@ std::vector<Listed> products_and_norms() {
       {"layer_norm_reference(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps "
        "= 1e-5)",
        recorded, of_layer_norm(layer_norm_reference)},
+      {"orthogonalized(const Tensor& g)", recorded,
+       one([](const Tensor& x) { return orthogonalized(x); })},
       {"rms_norm(const Tensor& h, double eps = 1e-5)", recorded,
        one([](const Tensor& x) { return rms_norm(x); })},
       {"rms_norm_reference(const Tensor& h, double eps = 1e-5)", recorded,

@@ -18,7 +18,6 @@
 #include "hrm/view/metrics.h"
 #include "hrm/view/report.h"
 #include "nn/optim/schedule.h"
-#include "nn/optim/sign_sgd.h"
 #include "tests/support/small_run.h"
 #ifdef HRM_EMULATE
 #include "kernels/cuda/emulate/emulate.h"
@@ -28,18 +27,17 @@ using namespace hrm;
 using namespace hrm::test;
 TEST_CASE("a run that is killed and resumed ends with the same bits, on every device") {
   for (const Device device : devices())
-    for (const auto& [dtype, refill, unroll] : {std::tuple{"f32", "only_halted", "1"},
-                                                {"bf16", "only_halted", "1"},
-                                                {"f32", "reference", "1"},
-                                                {"f32", "only_halted", "2"},
-                                                {"f32", "reference", "3"}}) {
+    for (const std::vector<std::string>& settings : std::vector<std::vector<std::string>>{
+             {"refill=only_halted"},
+             {"refill=only_halted", "dtype=bf16"},
+             {"refill=reference"},
+             {"refill=only_halted", "unroll_segments=2", "gradient=full_bptt"},
+             {"refill=reference", "unroll_segments=3"},
+             {"refill=only_halted", "optimizer=muon", "dtype=bf16"}}) {
       SmallRun s(8);  // few rows: the emulated device is slow
       s.config.train.batch_size = 4;
       s.config.train.eval_puzzles = 4;
-      s.config.set("dtype", dtype);
-      s.config.set("refill", refill);
-      s.config.set("unroll_segments", unroll);
-      if (*unroll == '2') s.config.set("gradient", "full_bptt");
+      for (const std::string& setting : settings) s.config.set_from(setting);
       const auto whole = s.trainer("whole", device);
       whole->run({});
       // Killed after step 9: the newest checkpoint is that of step 8, metrics are further on.
@@ -67,17 +65,20 @@ TEST_CASE("a run that is killed and resumed ends with the same bits, on every de
 }
 
 TEST_CASE("one, two and three threads train the same bits") {
-  const SmallRun s;
-  const int before = omp_get_max_threads();
-  std::vector<std::unique_ptr<Trainer>> runs;
-  for (const int threads : {1, 2, 3}) {
-    omp_set_num_threads(threads);
-    runs.push_back(s.trainer("threads" + std::to_string(threads)));
-    for (int i = 0; i < 5; ++i) runs.back()->step();
+  for (const char* optimizer : {"adam_atan2", "muon"}) {
+    SmallRun s;
+    s.config.set("optimizer", optimizer);
+    const int before = omp_get_max_threads();
+    std::vector<std::unique_ptr<Trainer>> runs;
+    for (const int threads : {1, 2, 3}) {
+      omp_set_num_threads(threads);
+      runs.push_back(s.trainer("threads" + std::to_string(threads)));
+      for (int i = 0; i < 5; ++i) runs.back()->step();
+    }
+    omp_set_num_threads(before);
+    CHECK(same_weights(runs[0]->model(), runs[1]->model()));
+    CHECK(same_weights(runs[0]->model(), runs[2]->model()));
   }
-  omp_set_num_threads(before);
-  CHECK(same_weights(runs[0]->model(), runs[1]->model()));
-  CHECK(same_weights(runs[0]->model(), runs[2]->model()));
 }
 
 TEST_CASE("micro-batches give the step of the whole batch") {
@@ -685,60 +686,6 @@ TEST_CASE("an empty split, a puzzle of another size, a place in the data that ca
   resumed.prepare();
   CHECK(resumed.rows().inputs.sliced(0, 0, 4).to_vector() ==
         whole.next(8).inputs.sliced(0, 3, 7).to_vector());
-}
-
-TEST_CASE("EMA weights are used for evaluation and put back") {
-  SmallRun s;
-  Random random(1);
-  Parameter p = Parameter::make(ones({3}), DType::f32);
-  Ema ema({{"p", &p}}, 0.5);
-  p.value.fill(3);
-  ema.update();
-  ema.swap();
-  CHECK(p.value.to_vector()[0] == 2);
-  ema.swap();
-  CHECK(p.value.to_vector()[0] == 3);
-}
-
-TEST_CASE("clipping rescales the joint gradient norm; AdamW follows its formula") {
-  Parameter a = Parameter::make(zeros({1}, DType::f64), DType::f64), b = a;
-  b = Parameter::make(zeros({1}, DType::f64), DType::f64);
-  AdamOptions options;
-  options.kind = OptimizerKind::adamw;
-  options.beta1 = options.beta2 = 0;
-  options.eps = 1;
-  options.weight_decay = 0;
-  options.clip_norm = 5;
-  Adam adam({{"a", &a}, {"b", &b}}, options);
-  a.value.set_grad(full({1}, 30, DType::f64));
-  b.value.set_grad(full({1}, 40, DType::f64));
-  adam.step(1);  // clipped to 3 and 4; step = g / (|g| + 1)
-  CHECK(a.value.item() == doctest::Approx(-0.75));
-  CHECK(b.value.item() == doctest::Approx(-0.8));
-}
-
-TEST_CASE("gradients and saved states of other weights are refused by the optimizers") {
-  Parameter p = Parameter::make(ones({3}), DType::f32);
-  Adam adam({{"p", &p}}, {});
-  Ema ema({{"p", &p}}, 0.5);
-  NamedTensors moments = adam.state_dict(), averages = ema.state_dict();
-  const auto refused = [&](const std::string& what) {
-    expect_error([&] { adam.load_state_dict(moments); },
-                 "[optimizer] the checkpoint has no '" + what + ". HINT: is it a checkpoint of");
-    expect_error([&] { ema.load_state_dict(averages); },
-                 "[ema] the checkpoint has no 'ema.p' of shape (3). HINT: is it a checkpoint of");
-  };
-  moments[0].second = averages[0].second = zeros({4});
-  refused("exp_avg.p' of shape (3)");
-  moments = adam.state_dict();
-  moments.pop_back();
-  averages.pop_back();
-  refused("t.p' of shape (1)");
-  SparseEmbedding table(5, 4, 0, {});
-  const Tensor ids = from_vector<int32_t>({1, 2}, {2});
-  for (const Tensor& gradient : {zeros({3, 4}), zeros({2, 4}, DType::f64)})
-    expect_error([&] { sign_sgd_step(table, gradient, ids, 1, 0); },
-                 "[sign_sgd] gradient must be f32 [batch, dim] = (2, 4), got f");
 }
 
 TEST_CASE("a run that does not fit is refused before it starts") {

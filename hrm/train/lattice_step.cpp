@@ -38,7 +38,7 @@ LatticeStep::LatticeStep(const Config& config, const PuzzleDataset& train, Devic
     : config_(config),
       domain_(Domain::of(train.task(), config.model.seq_len, config.model.vocab_size)),
       model_(make_model(config, domain_, device)),
-      adam_(model_.named_parameters(kOfficialPrefix), adam_options(config.train)),
+      optimizer_(make_optimizer(model_, config.train)),
       schedule_{config.train.lr_warmup_steps, config.train.total_steps, config.train.lr_min_ratio},
       pool_(train, domain_, config) {
   if (config_.train.ema > 0)
@@ -91,8 +91,8 @@ void LatticeStep::learn(int64_t step, MetricsWindow& window) {
       window.add(column++, affine(term->detach(), states));
   }
   check_finite(step, {});
-  adam_.step(lr(step));
-  adam_.zero_grad();
+  optimizer_->step(lr(step));
+  optimizer_->zero_grad();
   if (ema_) ema_->update();
 }
 
@@ -121,7 +121,7 @@ void LatticeStep::swap_averages() {
 }
 
 NamedTensors LatticeStep::training_tensors() const {
-  NamedTensors tensors = adam_.state_dict();
+  NamedTensors tensors = optimizer_->state_dict();
   if (ema_)
     for (const auto& entry : ema_->state_dict()) tensors.push_back(entry);
   for (const auto& entry : pool_.tensors()) tensors.push_back(entry);
@@ -129,7 +129,7 @@ NamedTensors LatticeStep::training_tensors() const {
 }
 
 void LatticeStep::restore(const NamedTensors& training, const Members&, std::vector<std::string>&) {
-  adam_.load_state_dict(training);
+  optimizer_->load_state_dict(training);
   if (ema_) ema_->load_state_dict(training);
   pool_.load(training);
 }

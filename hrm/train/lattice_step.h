@@ -11,7 +11,6 @@
 #include "hrm/eval/solve_lattice.h"
 #include "hrm/train/lattice_pool.h"
 #include "hrm/train/learner.h"
-#include "nn/optim/adam.h"
 #include "nn/optim/ema.h"
 #include "nn/optim/schedule.h"
 
@@ -41,7 +40,7 @@ class LatticeStep : public Learner {
   Config config_;
   Domain domain_;
   LatticeModel model_;
-  Adam adam_;
+  std::unique_ptr<Optimizer> optimizer_;
   std::optional<Ema> ema_;
   Schedule schedule_;
   Pool pool_;

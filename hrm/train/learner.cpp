@@ -2,6 +2,7 @@
 
 #include "hrm/train/lattice_step.h"
 #include "hrm/train/train_step.h"
+#include "nn/optim/muon.h"
 
 namespace hrm {
 
@@ -12,14 +13,22 @@ int64_t depth_at(const TrainConfig& train, int64_t step, int64_t whole) {
   return (whole * thirds + 2) / 3;
 }
 
-AdamOptions adam_options(const TrainConfig& t) {
-  AdamOptions options;
-  options.kind = t.optimizer;
-  options.beta1 = t.beta1;
-  options.beta2 = t.beta2;
-  options.weight_decay = t.weight_decay;
-  options.clip_norm = t.clip_norm;
-  return options;
+std::unique_ptr<Optimizer> make_optimizer(const Module& model, const TrainConfig& t) {
+  const NamedParameters all = model.named_parameters(kOfficialPrefix);
+  if (t.optimizer != OptimizerKind::muon) {
+    const auto kind = t.optimizer == OptimizerKind::adamw ? AdamKind::adamw : AdamKind::adam_atan2;
+    return std::make_unique<Adam>(
+        all, AdamOptions{kind, t.beta1, t.beta2, t.weight_decay, AdamOptions{}.eps, t.clip_norm});
+  }
+  // Not those that map tokens to states or states to logits.
+  NamedParameters matrices, others;
+  for (const auto& [name, p] : all) {
+    const bool inside = p->value.ndim() == 2 && name.find(".layers.") != std::string::npos;
+    (inside ? matrices : others).emplace_back(name, p);
+  }
+  return std::make_unique<Muon>(
+      matrices, others,
+      MuonOptions{t.momentum, t.weight_decay, t.clip_norm, t.beta1, t.beta2, MuonOptions{}.eps});
 }
 
 std::unique_ptr<Learner> make_learner(const Config& config, const PuzzleDataset& train,

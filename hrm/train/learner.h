@@ -14,7 +14,7 @@
 
 #include "hrm/eval/evaluate.h"
 #include "hrm/train/metrics_window.h"
-#include "nn/optim/adam.h"
+#include "nn/optim/optimizer.h"
 
 namespace hrm {
 
@@ -58,7 +58,8 @@ class Learner {
 // rounded up (progressive depth curriculum, arXiv 2511.08653, section 3.3).
 int64_t depth_at(const TrainConfig& train, int64_t step, int64_t whole);
 
-AdamOptions adam_options(const TrainConfig& train);
+// Of all parameters of a model.
+std::unique_ptr<Optimizer> make_optimizer(const Module& model, const TrainConfig& train);
 // Of the model that the configuration describes, with random weights of its seed. The data must fit
 // the configuration and outlive the learner.
 std::unique_ptr<Learner> make_learner(const Config& config, const PuzzleDataset& train,

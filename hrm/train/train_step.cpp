@@ -37,7 +37,7 @@ TrainStep::TrainStep(const Config& config, const PuzzleDataset& train, Device de
       model_(make_model(config, device)),
       sampler_(train, static_cast<uint64_t>(config.train.seed),
                config.train.augment ? train.task().augmentation() : nullptr),
-      adam_(model_.named_parameters(kOfficialPrefix), adam_options(config.train)),
+      optimizer_(make_optimizer(model_, config.train)),
       schedule_{config.train.lr_warmup_steps, config.train.total_steps, config.train.lr_min_ratio},
       exploration_(Random(static_cast<uint64_t>(config.train.seed)).fork("exploration")),
       carry_(initial_carry(model_, config.train.batch_size)),
@@ -47,7 +47,7 @@ TrainStep::TrainStep(const Config& config, const PuzzleDataset& train, Device de
       steps_ahead_(device == Device::cpu ? 1 : 2),
       queue_(sampler_, config.train.step_rows(), config.model, static_cast<int64_t>(steps_ahead_),
              flags_.sliced(0, flags_.numel() - 1, flags_.numel())),
-      rates_(zeros({adam_.rates_size() + 2}, DType::f64, device)) {
+      rates_(zeros({optimizer_->rates_size() + 2}, DType::f64, device)) {
   if (config_.train.ema > 0)
     ema_.emplace(model_.named_parameters(kOfficialPrefix), config_.train.ema);
   for (size_t i = 0; i <= steps_ahead_; ++i) {
@@ -145,7 +145,7 @@ void TrainStep::run(int64_t step, MetricsWindow& window) {
 void TrainStep::queue_inputs(int64_t step) {
   const TrainConfig& t = config_.train;
   Tensor& host_rates = host_rates_[static_cast<size_t>(step) % host_rates_.size()];
-  std::vector<double> rates = adam_.rates(schedule_(t.lr, step));
+  std::vector<double> rates = optimizer_->rates(schedule_(t.lr, step));
   const double table_lr = schedule_(t.puzzle_emb_lr, step);
   rates.insert(rates.end(), {1 - table_lr * t.puzzle_emb_weight_decay, table_lr});
   std::copy(rates.begin(), rates.end(), host_rates.data<double>());
@@ -212,7 +212,7 @@ void TrainStep::replay(MetricsWindow& window, const Cycles& cycles) {
   Recording& r = *recording_;
   if (r.launches.recorded()) {
     r.launches.replay();
-    return adam_.advance();
+    return optimizer_->advance();
   }
   if (r.settled) return record(window);
   if (++r.steps <= kOrdinary) return run_on_device(window);
@@ -226,13 +226,13 @@ void TrainStep::replay(MetricsWindow& window, const Cycles& cycles) {
 
 // Records the step and runs it. If that fails, nothing of it has run, and it is launched instead.
 void TrainStep::record(MetricsWindow& window) {
-  const Adam before = adam_;  // what it has counted; the moments are shared
+  std::unique_ptr<Optimizer> before = optimizer_->clone();  // with what it has counted
   try {
     const PrivateCache::Use own(recording_->memory);
     recording_->launches.record([&] { run_on_device(window); });
   } catch (const Error&) {
-    adam_ = before;
-    adam_.zero_grad();
+    optimizer_ = std::move(before);
+    optimizer_->zero_grad();
     return launch_from_now_on(window);
   }
   recording_->launches.replay();
@@ -270,12 +270,12 @@ void TrainStep::apply_gradients(const std::vector<SegmentResult>& parts) {
   raise_flags(parts, puzzle_grad);
 
   // The order of the official step: puzzle rows first, then the weights.
-  const int64_t own = adam_.rates_size();
+  const int64_t own = optimizer_->rates_size();
   if (puzzle_grad.defined())
     sign_sgd_update(*model_.puzzle_emb, puzzle_grad, concat(puzzle_ids, 0),
                     rates_.sliced(0, own, own + 2), skip_);
-  adam_.update(rates_.sliced(0, 0, own), skip_);
-  adam_.zero_grad();
+  optimizer_->update(rates_.sliced(0, 0, own), skip_);
+  optimizer_->zero_grad();
   if (ema_) ema_->update(skip_);
 }
 
@@ -288,7 +288,7 @@ void TrainStep::swap_averages() {
 }
 
 NamedTensors TrainStep::training_tensors() const {
-  NamedTensors tensors = adam_.state_dict();
+  NamedTensors tensors = optimizer_->state_dict();
   if (ema_)
     for (const auto& entry : ema_->state_dict()) tensors.push_back(entry);
   carry_.fields(
@@ -304,7 +304,7 @@ void TrainStep::add_state(Json& state) const {
 
 void TrainStep::restore(const NamedTensors& training, const Members& state,
                         std::vector<std::string>& notes) {
-  adam_.load_state_dict(training);
+  optimizer_->load_state_dict(training);
   if (ema_) ema_->load_state_dict(training);
   carry_.fields(
       [&](const std::string& name, Tensor& t) { load_saved(training, "carry." + name, t); });

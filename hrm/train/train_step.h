@@ -71,7 +71,7 @@ class TrainStep : public Learner {
   Config config_;
   Model model_;
   TrainSampler sampler_;
-  Adam adam_;
+  std::unique_ptr<Optimizer> optimizer_;
   std::optional<Ema> ema_;
   Schedule schedule_;
   Random exploration_;

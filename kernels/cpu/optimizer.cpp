@@ -43,11 +43,51 @@ void adam(DType t, const AdamTensor* tensors, int64_t count, const AdamRule& rul
     const A scale = gradient_scale ? static_cast<A>(*gradient_scale) : A(1);
     const A eps = static_cast<A>(rule.eps);
     for (int64_t i = 0; i < count; ++i) {
-      if (rule.kind == OptimizerKind::adam_atan2)
+      if (rule.kind == AdamKind::adam_atan2)
         adam_update<A>(tensors[i], rule, scale, [](A m, A root) { return fast_atan2(m, root); });
       else
         adam_update<A>(tensors[i], rule, scale, [eps](A m, A root) { return m / (root + eps); });
     }
+  };
+  if (t == DType::f64) return run.operator()<double>();
+  run.operator()<float>();
+}
+
+void muon_momentum(DType t, void* m, void* ahead, const void* g, int64_t n, double momentum,
+                   const double* gradient_scale, const int32_t* skip, const Context&) {
+  HRM_CHECK(t != DType::bf16, "[muon] master weights must be f32 or f64, got ", t);
+  const bool stays = skip && *skip;
+  const auto run = [&]<class A>() {
+    const A scale = gradient_scale ? static_cast<A>(*gradient_scale) : A(1);
+    const A keep = static_cast<A>(momentum), take = static_cast<A>(1 - momentum);
+    A *average = static_cast<A*>(m), *next = static_cast<A*>(ahead);
+    const A* gradient = static_cast<const A*>(g);
+    parallel_chunks(n, [&](int64_t begin, int64_t end) {
+#pragma omp simd
+      for (int64_t i = begin; i < end; ++i) {
+        const A scaled = gradient[i] * scale, moved = keep * average[i] + take * scaled;
+        next[i] = keep * moved + take * scaled;
+        average[i] = stays ? average[i] : moved;
+      }
+    });
+  };
+  if (t == DType::f64) return run.operator()<double>();
+  run.operator()<float>();
+}
+
+void muon_update(DType t, void* p, bfloat16* copy, const void* direction, int64_t n,
+                 const double* rates, const int32_t* skip, const Context&) {
+  if (skip && *skip) return;
+  const auto run = [&]<class A>() {
+    const A decay = static_cast<A>(rates[0]), rate = static_cast<A>(rates[1]);
+    A* weight = static_cast<A*>(p);
+    const A* towards = static_cast<const A*>(direction);
+    parallel_chunks(n, [&](int64_t begin, int64_t end) {
+#pragma omp simd
+      for (int64_t i = begin; i < end; ++i) weight[i] = weight[i] * decay - rate * towards[i];
+      if (copy)
+        for (int64_t i = begin; i < end; ++i) assign(copy[i], weight[i]);
+    });
   };
   if (t == DType::f64) return run.operator()<double>();
   run.operator()<float>();

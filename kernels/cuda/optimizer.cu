@@ -49,11 +49,34 @@ __global__ void __launch_bounds__(kBlock)
     item.m[i] = m;
     item.v[i] = v;
     const A root = gpu::square_root(v) * correction;
-    const A direction =
-        rule.kind == OptimizerKind::adam_atan2 ? fast_atan2(m, root) : m / (root + eps);
+    const A direction = rule.kind == AdamKind::adam_atan2 ? fast_atan2(m, root) : m / (root + eps);
     const A p = item.p[i] * decay - rate * direction;
     item.p[i] = p;
     if (item.copy) gpu::store(item.copy[i], p);
+  }
+}
+
+template <class A>
+__global__ void muon_momentum_kernel(A* m, A* ahead, const A* g, int64_t n, A momentum, A take,
+                                     const double* gradient_scale, const int32_t* skip) {
+  const bool stays = skip && *skip;
+  const A scale = gradient_scale ? static_cast<A>(*gradient_scale) : A(1);
+  for (int64_t i = gpu::first(); i < n; i += gpu::stride()) {
+    const A scaled = g[i] * scale, moved = momentum * m[i] + take * scaled;
+    ahead[i] = momentum * moved + take * scaled;
+    if (!stays) m[i] = moved;
+  }
+}
+
+template <class A>
+__global__ void muon_update_kernel(A* p, bfloat16* copy, const A* direction, int64_t n,
+                                   const double* rates, const int32_t* skip) {
+  if (skip && *skip) return;
+  const A decay = static_cast<A>(rates[0]), rate = static_cast<A>(rates[1]);
+  for (int64_t i = gpu::first(); i < n; i += gpu::stride()) {
+    const A moved = p[i] * decay - rate * direction[i];
+    p[i] = moved;
+    if (copy) gpu::store(copy[i], moved);
   }
 }
 
@@ -137,6 +160,32 @@ void adam(DType t, const AdamTensor* tensors, int64_t count, const AdamRule& rul
       gpu::launch<adam_kernel<A>>(dim3(static_cast<unsigned>(blocks)), dim3(kBlock), 0, context,
                                   list, rule, gradient_scale, skip);
     }
+  };
+  if (t == DType::f64) return run.template operator()<double>();
+  run.template operator()<float>();
+}
+
+void muon_momentum(DType t, void* m, void* ahead, const void* g, int64_t n, double momentum,
+                   const double* gradient_scale, const int32_t* skip, const Context& context) {
+  HRM_CHECK(t != DType::bf16, "[muon] master weights must be f32 or f64, got ", t);
+  if (n == 0) return;
+  const auto run = [&]<class A>() {
+    gpu::launch<muon_momentum_kernel<A>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context,
+                                         static_cast<A*>(m), static_cast<A*>(ahead),
+                                         static_cast<const A*>(g), n, static_cast<A>(momentum),
+                                         static_cast<A>(1 - momentum), gradient_scale, skip);
+  };
+  if (t == DType::f64) return run.template operator()<double>();
+  run.template operator()<float>();
+}
+
+void muon_update(DType t, void* p, bfloat16* copy, const void* direction, int64_t n,
+                 const double* rates, const int32_t* skip, const Context& context) {
+  if (n == 0) return;
+  const auto run = [&]<class A>() {
+    gpu::launch<muon_update_kernel<A>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context,
+                                       static_cast<A*>(p), copy, static_cast<const A*>(direction),
+                                       n, rates, skip);
   };
   if (t == DType::f64) return run.template operator()<double>();
   run.template operator()<float>();

@@ -2,34 +2,12 @@
 
 #include <cmath>
 
-#include "kernels/reduce.h"
-
 namespace hrm {
 
-Adam::Adam(const std::vector<std::pair<std::string, Parameter*>>& parameters,
-           const AdamOptions& options)
-    : options_(options) {
+Adam::Adam(const NamedParameters& parameters, const AdamOptions& options)
+    : Optimizer(parameters, options.clip_norm), options_(options) {
   for (const auto& [name, p] : parameters)
     moments_.push_back({name, p, zeros_like(p->value), zeros_like(p->value)});
-}
-
-Tensor Adam::clip_factor() {
-  if (options_.clip_norm <= 0) return {};
-  Tensor total, factor;
-  for (const Moments& moments : moments_) {
-    const Tensor g = moments.parameter->value.grad();
-    if (!g.defined()) continue;
-    if (!total.defined()) {
-      total = zeros({}, DType::f64, g.device());
-      factor = ones({}, DType::f64, g.device());
-    }
-    HRM_DISPATCH(add_sum_of_squares, g.context(), g.dtype(), total.data<double>(), g.data(),
-                 g.numel());
-  }
-  if (total.defined())
-    HRM_DISPATCH(clip_scale, total.context(), factor.data<double>(), total.data<double>(),
-                 options_.clip_norm);
-  return factor;
 }
 
 std::vector<double> Adam::rates(double lr) const {
@@ -43,8 +21,7 @@ std::vector<double> Adam::rates(double lr) const {
   return all;
 }
 
-void Adam::update(const Tensor& rates, const Tensor& skip) {
-  const Tensor factor = clip_factor();
+void Adam::apply(const Tensor& rates, const Tensor& gradient_scale, const Tensor& skip) {
   std::vector<AdamTensor> tensors;
   for (size_t i = 0; i < moments_.size(); ++i) {
     Moments& moments = moments_[i];
@@ -61,27 +38,16 @@ void Adam::update(const Tensor& rates, const Tensor& skip) {
   HRM_DISPATCH(adam, first.context(), first.dtype(), tensors.data(),
                static_cast<int64_t>(tensors.size()),
                AdamRule{options_.kind, options_.beta1, options_.beta2, options_.eps},
-               factor.defined() ? factor.data<double>() : nullptr,
+               gradient_scale.defined() ? gradient_scale.data<double>() : nullptr,
                skip.defined() ? skip.data<int32_t>() : nullptr);
-  advance();
 }
 
 void Adam::advance() {
   for (Moments& moments : moments_) {
     if (!moments.active) continue;
     ++moments.t;
-    moments.parameter->value.storage().bump_version();
-    if (moments.parameter->copy.defined()) moments.parameter->copy.storage().bump_version();
+    moments.parameter->changed();
   }
-}
-
-void Adam::step(double lr, const Tensor& skip) {
-  if (moments_.empty()) return;
-  update(from_vector(rates(lr), {rates_size()}).to(moments_[0].parameter->value.device()), skip);
-}
-
-void Adam::zero_grad() {
-  for (Moments& moments : moments_) moments.parameter->value.set_grad({});
 }
 
 NamedTensors Adam::state_dict() const {
@@ -97,10 +63,7 @@ NamedTensors Adam::state_dict() const {
 
 void Adam::load_state_dict(const NamedTensors& state) {
   const auto get = [&](const std::string& name, const Shape& shape) {
-    const Tensor* t = find(state, name);
-    HRM_CHECK(t && t->shape() == shape, "[optimizer] the checkpoint has no '", name, "' of shape ",
-              shape, ". HINT: is it a checkpoint of another model?");
-    return *t;
+    return saved_by_optimizer(state, name, shape);
   };
   for (Moments& moments : moments_) {
     moments.exp_avg.copy_from(get("exp_avg." + moments.name, moments.exp_avg.shape()));

@@ -9,7 +9,7 @@
 
 #include "autograd/engine.h"
 #include "autograd/grad_mode.h"
-#include "kernels/optimizer.h"
+#include "nn/optim/adam.h"
 #include "nn/optim/sign_sgd.h"
 #include "tests/parity/checks.h"
 

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "nn/optim/adam.h"
 #include "nn/optim/ema.h"
 #include "nn/optim/schedule.h"
 #include "nn/optim/sign_sgd.h"

@@ -214,6 +214,7 @@ TEST_CASE("every kind of step is one that a GPU accepts") {
                                   "micro_batches=2",
                                   "batch_size=1",
                                   "optimizer=adamw",
+                                  "optimizer=muon",
                                   "clip_norm=1",
                                   "ema=0.99"};
   for (const std::string& setting : settings) {

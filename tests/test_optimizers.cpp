@@ -1,0 +1,203 @@
+// Optimizers: Adam and Muon by their formulas, averages, what they refuse.
+#include <cmath>
+#include <limits>
+
+#include <eigen3/Eigen/Dense>
+
+#include "autograd/ops/ops.h"
+#include "nn/optim/ema.h"
+#include "nn/optim/muon.h"
+#include "nn/optim/sign_sgd.h"
+#include "tests/support/support.h"
+
+using namespace hrm;
+using namespace hrm::test;
+namespace {
+
+Eigen::MatrixXd to_eigen(const Tensor& t) {
+  const std::vector<double> values = t.to_vector();
+  using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  return Eigen::Map<const RowMajor>(values.data(), t.size(0), t.size(1));
+}
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  return (to_eigen(a.to(DType::f64)) - to_eigen(b.to(DType::f64))).cwiseAbs().maxCoeff();
+}
+
+// A matrix and a vector, with gradients; and Muon for them.
+struct MuonCase {
+  explicit MuonCase(const MuonOptions& options, DType dtype = DType::f64,
+                    Device device = Device::cpu)
+      : matrix(Parameter::make(Random(1).normal({6, 4}, 1).to(device), dtype)),
+        vector(Parameter::make(Random(2).normal({5}, 1).to(device), dtype)),
+        muon({{"matrix", &matrix}}, {{"vector", &vector}}, options) {}
+
+  void set_gradients(uint64_t seed) {
+    Random random(seed);
+    for (Parameter* p : {&matrix, &vector})
+      p->value.set_grad(random.normal(p->value.shape(), 1, p->value.dtype()).to(p->value.device()));
+  }
+
+  Parameter matrix, vector;
+  Muon muon;
+};
+
+}  // namespace
+
+TEST_CASE("EMA weights are used for evaluation and put back") {
+  Parameter p = Parameter::make(ones({3}), DType::f32);
+  Ema ema({{"p", &p}}, 0.5);
+  p.value.fill(3);
+  ema.update();
+  ema.swap();
+  CHECK(p.value.to_vector()[0] == 2);
+  ema.swap();
+  CHECK(p.value.to_vector()[0] == 3);
+}
+
+TEST_CASE("clipping rescales the joint gradient norm; AdamW follows its formula") {
+  Parameter a = Parameter::make(zeros({1}, DType::f64), DType::f64), b = a;
+  b = Parameter::make(zeros({1}, DType::f64), DType::f64);
+  AdamOptions options;
+  options.kind = AdamKind::adamw;
+  options.beta1 = options.beta2 = 0;
+  options.eps = 1;
+  options.weight_decay = 0;
+  options.clip_norm = 5;
+  Adam adam({{"a", &a}, {"b", &b}}, options);
+  a.value.set_grad(full({1}, 30, DType::f64));
+  b.value.set_grad(full({1}, 40, DType::f64));
+  adam.step(1);  // clipped to 3 and 4; step = g / (|g| + 1)
+  CHECK(a.value.item() == doctest::Approx(-0.75));
+  CHECK(b.value.item() == doctest::Approx(-0.8));
+}
+
+TEST_CASE("gradients and saved states of other weights are refused by the optimizers") {
+  Parameter p = Parameter::make(ones({3}), DType::f32);
+  Adam adam({{"p", &p}}, {});
+  Ema ema({{"p", &p}}, 0.5);
+  NamedTensors moments = adam.state_dict(), averages = ema.state_dict();
+  const auto refused = [&](const std::string& what) {
+    expect_error([&] { adam.load_state_dict(moments); },
+                 "[optimizer] the checkpoint has no '" + what + ". HINT: is it a checkpoint of");
+    expect_error([&] { ema.load_state_dict(averages); },
+                 "[ema] the checkpoint has no 'ema.p' of shape (3). HINT: is it a checkpoint of");
+  };
+  moments[0].second = averages[0].second = zeros({4});
+  refused("exp_avg.p' of shape (3)");
+  moments = adam.state_dict();
+  moments.pop_back();
+  averages.pop_back();
+  refused("t.p' of shape (1)");
+  SparseEmbedding table(5, 4, 0, {});
+  const Tensor ids = from_vector<int32_t>({1, 2}, {2});
+  for (const Tensor& gradient : {zeros({3, 4}), zeros({2, 4}, DType::f64)})
+    expect_error([&] { sign_sgd_step(table, gradient, ids, 1, 0); },
+                 "[sign_sgd] gradient must be f32 [batch, dim] = (2, 4), got f");
+}
+
+TEST_CASE("an orthogonalized matrix keeps its singular vectors, on every device") {
+  Random random(3);
+  for (const Device device : devices())
+    for (const Shape& shape : {Shape{8, 8}, Shape{5, 20}, Shape{20, 5}, Shape{1, 7}}) {
+      CAPTURE(shape);
+      for (const DType t : {DType::f64, DType::f32}) {
+        const Tensor g = random.normal(shape, 3, t);
+        const Eigen::MatrixXd result = to_eigen(orthogonalized(g.to(device)).to(Device::cpu));
+        const Eigen::JacobiSVD<Eigen::MatrixXd> svd(to_eigen(g),
+                                                    Eigen::ComputeThinU | Eigen::ComputeThinV);
+        const Eigen::MatrixXd inner = svd.matrixU().transpose() * result * svd.matrixV();
+        CHECK(inner.diagonal().minCoeff() > 0.68);
+        CHECK(inner.diagonal().maxCoeff() < 1.21);
+        const double rest =
+            (result - svd.matrixU() * inner.diagonal().asDiagonal() * svd.matrixV().transpose())
+                .norm();
+        CHECK(rest < (t == DType::f64 ? 1e-12 : 1e-4));
+      }
+    }
+  // Singular values down to 0.0023 of the norm, about as far as the declaration promises; without
+  // any there is no direction.
+  Tensor diagonal = zeros({40, 40}, DType::f64);
+  for (int64_t i = 0; i < 40; ++i)
+    diagonal.data<double>()[i * 41] = std::pow(10, -2.4 * static_cast<double>(i) / 39);
+  const Eigen::MatrixXd result = to_eigen(orthogonalized(diagonal));
+  CHECK(result.diagonal().minCoeff() > 0.68);
+  CHECK(result.diagonal().maxCoeff() < 1.21);
+  CHECK(to_eigen(orthogonalized(zeros({3, 3}))).norm() == 0);
+}
+
+TEST_CASE("Muon follows its formula, and AdamW has the rest") {
+  const MuonOptions options = {.momentum = 0.8, .weight_decay = 0.25};
+  MuonCase c(options);
+  Parameter alone = Parameter::make(c.vector.value, DType::f64);
+  Adam adam({{"alone", &alone}}, {.kind = AdamKind::adamw, .weight_decay = 0.25});
+  Tensor want = c.matrix.value.detach().clone(), momentum = zeros({6, 4}, DType::f64);
+  for (const uint64_t step : {10, 11, 12}) {
+    c.set_gradients(step);
+    alone.value.set_grad(c.vector.value.grad());
+    const Tensor g = c.matrix.value.grad();
+    c.muon.step(0.1);
+    adam.step(0.1);
+    momentum = affine(momentum, 0.8) + affine(g, 0.2);
+    const Tensor ahead = affine(momentum, 0.8) + affine(g, 0.2);
+    want = affine(want, 1 - 0.1 * 0.25) - affine(orthogonalized(ahead), 0.1 * 0.2 * std::sqrt(6));
+  }
+  CHECK(largest_difference(c.matrix.value.detach(), want) < 1e-14);
+  CHECK(largest_difference(find(c.muon.state_dict(), "momentum.matrix")->detach(), momentum) <
+        1e-14);
+  CHECK(c.vector.value.to_vector() == alone.value.to_vector());
+}
+
+TEST_CASE("Muon: a step that is skipped changes nothing, clipping is joint, on every device") {
+  for (const Device device : devices()) {
+    MuonCase c({.clip_norm = 2}, DType::bf16, device);
+    CHECK(c.matrix.copy.dtype() == DType::bf16);
+    const Tensor matrix = c.matrix.value.detach().clone(), copy = c.matrix.copy.clone();
+    const Tensor vector = c.vector.value.detach().clone();
+    for (Parameter* p : {&c.matrix, &c.vector})
+      p->value.set_grad(
+          full(p->value.shape(), std::numeric_limits<double>::quiet_NaN(), DType::f32, device));
+    c.muon.step(0.1, ones({1}, DType::i32, device));
+    const auto momentum = [&] { return *find(c.muon.state_dict(), "momentum.matrix"); };
+    CHECK(c.matrix.value.to_vector() == matrix.to_vector());
+    CHECK(c.matrix.copy.to_vector() == copy.to_vector());
+    CHECK(c.vector.value.to_vector() == vector.to_vector());
+    CHECK(momentum().to_vector() == std::vector<double>(24, 0));
+    c.matrix.value.set_grad(full({6, 4}, 3, DType::f32, device));
+    c.vector.value.set_grad(full({5}, 4, DType::f32, device));
+    c.muon.step(0.1, zeros({1}, DType::i32, device));
+    const double norm = std::sqrt(24 * 9 + 5 * 16);
+    CHECK(momentum().to_vector()[7] == doctest::Approx(0.05 * 3 * 2 / norm));
+    CHECK(c.matrix.copy.to_vector() == c.matrix.value.detach().to(DType::bf16).to_vector());
+    CHECK(c.matrix.copy.to_vector() != copy.to_vector());
+  }
+}
+
+TEST_CASE("Muon: saved states, parameters without a gradient, what it refuses") {
+  MuonCase c({}), other({});
+  c.set_gradients(20);
+  c.muon.step(0.1);
+  other.matrix.value.detach().copy_from(c.matrix.value.detach());
+  other.vector.value.detach().copy_from(c.vector.value.detach());
+  other.muon.load_state_dict(c.muon.state_dict());
+  for (MuonCase* one : {&c, &other}) {
+    one->set_gradients(21);
+    one->muon.step(0.1);
+  }
+  CHECK(c.matrix.value.to_vector() == other.matrix.value.to_vector());
+  CHECK(c.vector.value.to_vector() == other.vector.value.to_vector());
+
+  c.muon.zero_grad();
+  c.muon.step(0.1);
+  CHECK(c.matrix.value.to_vector() == other.matrix.value.to_vector());
+
+  NamedTensors state = c.muon.state_dict();
+  state.pop_back();
+  expect_error([&] { c.muon.load_state_dict(state); },
+               "[optimizer] the checkpoint has no 'momentum.matrix' of shape (6, 4)");
+  expect_error(
+      [&] {
+        Muon({{"bias", &c.vector}}, {}, {});
+      },
+      "[muon] bias must have two dimensions, got (5)");
+}
