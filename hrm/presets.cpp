@@ -120,8 +120,11 @@ const std::vector<Preset>& preset_table() {
       {{"lattice9", "hard 9x9 Sudoku by lattice deduction: an experiment of hours", "sudoku",
         "sudoku --side 9 --minimal", "data/sudoku9-minimal"},
        [] {
-         Config c = lattice(9, 4, 64, 5600);
+         Config c = lattice(9, 4, 128, 7000);
          c.model.halt_max_steps = 200;
+         c.train.optimizer = OptimizerKind::muon;
+         c.train.lr = 1e-2;
+         c.train.clip_norm = 0;  // a step of Muon does not depend on the size of the gradient
          c.train.lr_warmup_steps = 100;
          c.train.depth_curriculum = true;
          c.train.eval_every = 0;  // thousands of rounds while little is learned
