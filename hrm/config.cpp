@@ -162,6 +162,8 @@ void TrainConfig::validate() const {
     reject("micro_batches must be at most batch_size ", batch_size, ", got ", micro_batches);
   if (unroll_segments > 1 && micro_batches > 1)
     reject("unroll_segments above 1 needs micro_batches 1, got ", micro_batches);
+  if (optimizer != OptimizerKind::muon && momentum != TrainConfig().momentum)
+    reject("momentum is a setting of optimizer=muon alone. HINT: leave it out");
   if (unroll_segments > 1 && late_start_share > 0)
     reject("late_start_share needs unroll_segments 1, got ", unroll_segments);
 }

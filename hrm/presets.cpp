@@ -124,7 +124,7 @@ const std::vector<Preset>& preset_table() {
          c.model.halt_max_steps = 200;
          c.train.optimizer = OptimizerKind::muon;
          c.train.lr = 1e-2;
-         c.train.clip_norm = 0;  // a step of Muon does not depend on the size of the gradient
+         c.train.clip_norm = 0;  // Muon does not see a common factor
          c.train.lr_warmup_steps = 100;
          c.train.depth_curriculum = true;
          c.train.eval_every = 0;  // thousands of rounds while little is learned
@@ -179,7 +179,7 @@ const std::vector<Preset>& preset_table() {
          Config c = deep(10, 8, 32, 2400);
          c.model.vocab_size = 6;
          c.model.hidden_size = 64;
-         c.model.mlp_t = true;                       // attention has learned nothing here so far
+         c.model.mlp_t = true;                       // attention: nothing after 500 steps
          c.model.pos_encodings = PosEncoding::none;  // the MLP has weights for each position
          c.model.rope = Rope::flat;
          return c;

@@ -1,6 +1,6 @@
-// Parameter updates. One call updates the master weights, their moments and, where there is one,
-// the bf16 copy. All of them do nothing when *skip != 0 (the NaN guard; skip may be null) so that
-// the host never has to read a flag inside a step.
+// Parameter updates: of the master weights (f32 or f64), their moments and, where there is one, the
+// bf16 copy. Weights, copies, moments and averages stay when *skip != 0 (the NaN guard; skip may be
+// null), so that the host never has to read a flag inside a step.
 //
 //     cpu::ema_update(DType::f32, shadow, p, n, 0.999, skip, context);   // an average of p
 #pragma once
@@ -40,8 +40,8 @@ HRM_KERNEL(adam, (DType t, const AdamTensor* tensors, int64_t count, const AdamR
 // What Muon does to a matrix of n elements before and after it is orthogonalized (nn/optim/muon.h):
 //   m = lerp(m, g, 1 - momentum);  ahead = lerp(g, m, momentum)
 //   p = p rates[0] - rates[1] direction;  copy (bf16, or null) = p
-// g is multiplied by *gradient_scale first. rates: f64 [kMuonRates] on the device: 1 - lr wd; the
-// length of the step. m and p stay when *skip != 0.
+// g is multiplied by *gradient_scale first (null is 1). rates: f64 [kMuonRates] on the device:
+// 1 - lr wd; the length of the step. `ahead` is written whatever *skip says.
 inline constexpr int kMuonRates = 2;
 HRM_KERNEL(muon_momentum, (DType t, void* m, void* ahead, const void* g, int64_t n, double momentum,
                            const double* gradient_scale, const int32_t* skip, const Context&))

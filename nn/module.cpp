@@ -22,9 +22,8 @@ void Module::walk(const std::string& prefix,
   for (const auto& [name, child] : children_) child->walk(prefix + name + ".", leaves, visit);
 }
 
-std::vector<std::pair<std::string, Parameter*>> Module::named_parameters(
-    const std::string& prefix) const {
-  std::vector<std::pair<std::string, Parameter*>> all;
+NamedParameters Module::named_parameters(const std::string& prefix) const {
+  NamedParameters all;
   walk<Parameter>(prefix, &Module::parameters_,
                   [&](const std::string& name, Parameter* p) { all.emplace_back(name, p); });
   return all;

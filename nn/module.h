@@ -20,6 +20,8 @@
 
 namespace hrm {
 
+using NamedParameters = std::vector<std::pair<std::string, Parameter*>>;
+
 class Module {
  public:
   Module() = default;
@@ -28,8 +30,7 @@ class Module {
   Module& operator=(const Module&) = delete;
 
   // Depth first, in order of registration; names joined by dots ("layers.0.mlp.down_proj.weight").
-  std::vector<std::pair<std::string, Parameter*>> named_parameters(
-      const std::string& prefix = "") const;
+  NamedParameters named_parameters(const std::string& prefix = "") const;
   // Tensors that are saved but not trained by the optimizer (initial states, the puzzle table).
   std::vector<std::pair<std::string, Tensor*>> named_buffers(const std::string& prefix = "") const;
   // Parameters and buffers, sharing memory with the module.
@@ -54,7 +55,7 @@ class Module {
             const std::vector<std::pair<std::string, Leaf*>> Module::*leaves,
             const Visit& visit) const;
 
-  std::vector<std::pair<std::string, Parameter*>> parameters_;
+  NamedParameters parameters_;
   std::vector<std::pair<std::string, Tensor*>> buffers_;
   std::vector<std::pair<std::string, Module*>> children_;
 };

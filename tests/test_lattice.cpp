@@ -526,7 +526,8 @@ TEST_CASE("lattice: states leave the pool when they are solved, refuted or old")
 }
 
 TEST_CASE("lattice: a training that is cut goes on bit for bit, pool included") {
-  const SmallLattice s;
+  SmallLattice s;
+  s.config.train.optimizer = OptimizerKind::muon;
   const auto whole = s.trainer("whole");
   whole->run({});
   const auto resumed = cut_and_resumed(s, "cut", 9);
@@ -572,6 +573,7 @@ TEST_CASE("lattice: a training gives the same weights on every device, but for r
   s.config.train.total_steps = 4;
   s.config.train.eval_every = 0;
   s.config.train.eval_puzzles = 2;
+  s.config.train.optimizer = OptimizerKind::muon;
   const auto on_cpu = s.trainer("cpu");
   on_cpu->run({});
   for (const Device device : devices()) {

@@ -303,6 +303,7 @@ TEST_CASE("settings out of range or at odds with each other are refused in one l
   rejects("levels", "three", "levels must be one of two, shared, single, got 'three'");
   rejects("dtype", "u8", "dtype must be one of f32, bf16, f64");
   rejects("puzzle_emb_len", "-1", "puzzle_emb_len must be in 0..");
+  rejects("momentum", "0.9", "momentum is a setting of optimizer=muon alone");
   rejects("lr", "fast", "lr must be a number, got 'fast'");
   rejects("mlp_t", "maybe", "mlp_t must be true or false");
   rejects("hiden_size", "3", "did you mean 'hidden_size'?");

@@ -6,6 +6,7 @@
 //     for (int64_t i = 1; i <= config.train.total_steps; ++i) step.run(i, window);
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "hrm/eval/solve_lattice.h"

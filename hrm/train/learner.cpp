@@ -20,10 +20,12 @@ std::unique_ptr<Optimizer> make_optimizer(const Module& model, const TrainConfig
     return std::make_unique<Adam>(
         all, AdamOptions{kind, t.beta1, t.beta2, t.weight_decay, AdamOptions{}.eps, t.clip_norm});
   }
-  // Not those that map tokens to states or states to logits.
+  // Embeddings and heads are matrices, too, but map tokens to states or states to logits.
   NamedParameters matrices, others;
   for (const auto& [name, p] : all) {
-    const bool inside = p->value.ndim() == 2 && name.find(".layers.") != std::string::npos;
+    const bool in_layer = name.find(".layers.") != std::string::npos ||
+                          name.find(".block.") != std::string::npos;  // of the context encoder
+    const bool inside = p->value.ndim() == 2 && in_layer;
     (inside ? matrices : others).emplace_back(name, p);
   }
   return std::make_unique<Muon>(

@@ -36,7 +36,7 @@ std::string advice(const NotFinite& failure, const Config& config, const Path& r
          << ". HINT: a lower rate may help: `hrm train --run " << name << " --resume " << rate.str()
          << "`";
     // The steps of adam_atan2 do not depend on the size of the gradient.
-    if (t.optimizer == OptimizerKind::adamw) text << ", or --set clip_norm=1";
+    if (t.optimizer != OptimizerKind::adam_atan2) text << ", or --set clip_norm=1";
   }
   return text.str();
 }

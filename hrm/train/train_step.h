@@ -94,8 +94,8 @@ class TrainStep : public Learner {
   std::optional<NotFinite> failure_;
   RowQueue queue_;
 
-  // The rates of Adam, then those of the puzzle table: on the device, and the host's copies of the
-  // steps that may be under way.
+  // The rates of the optimizer, then those of the puzzle table: on the device, and the host's
+  // copies of the steps that may be under way.
   Tensor rates_;
   std::vector<Tensor> host_rates_;
 

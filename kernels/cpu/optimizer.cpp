@@ -77,6 +77,7 @@ void muon_momentum(DType t, void* m, void* ahead, const void* g, int64_t n, doub
 
 void muon_update(DType t, void* p, bfloat16* copy, const void* direction, int64_t n,
                  const double* rates, const int32_t* skip, const Context&) {
+  HRM_CHECK(t != DType::bf16, "[muon] master weights must be f32 or f64, got ", t);
   if (skip && *skip) return;
   const auto run = [&]<class A>() {
     const A decay = static_cast<A>(rates[0]), rate = static_cast<A>(rates[1]);

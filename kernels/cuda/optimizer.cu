@@ -181,6 +181,7 @@ void muon_momentum(DType t, void* m, void* ahead, const void* g, int64_t n, doub
 
 void muon_update(DType t, void* p, bfloat16* copy, const void* direction, int64_t n,
                  const double* rates, const int32_t* skip, const Context& context) {
+  HRM_CHECK(t != DType::bf16, "[muon] master weights must be f32 or f64, got ", t);
   if (n == 0) return;
   const auto run = [&]<class A>() {
     gpu::launch<muon_update_kernel<A>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context,

@@ -5,8 +5,7 @@
 
 namespace hrm {
 
-Ema::Ema(const std::vector<std::pair<std::string, Parameter*>>& parameters, double rate)
-    : rate_(rate) {
+Ema::Ema(const NamedParameters& parameters, double rate) : rate_(rate) {
   for (const auto& [name, p] : parameters)
     averages_.push_back({name, p, p->value.detach().clone()});
 }

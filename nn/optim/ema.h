@@ -13,7 +13,7 @@ class Ema {
  public:
   // shadow = (1 - rate) * value + rate * shadow, starting from the values at construction. Buffers
   // are not averaged.
-  Ema(const std::vector<std::pair<std::string, Parameter*>>& parameters, double rate);
+  Ema(const NamedParameters& parameters, double rate);
 
   void update(const Tensor& skip = {});
   // Exchanges the averages with the live values: once to evaluate, once more to go on training.

@@ -88,10 +88,12 @@ void Muon::load_state_dict(const NamedTensors& state) {
 }
 
 Tensor orthogonalized(const Tensor& g) {
-  // Of x -> a x + b x^3 + c x^5, which moves every singular value in (0, 1] towards 1: chosen for a
-  // steep start, not for the end to be exact.
+  // Of x -> a x + b x^3 + c x^5, which raises small singular values fast and keeps the large ones
+  // near 1.
   constexpr double a = 3.4445, b = -4.7750, c = 2.0315;
   constexpr int kIterations = 5;
+  HRM_CHECK(g.ndim() == 2 && (g.dtype() == DType::f32 || g.dtype() == DType::f64),
+            "[orthogonalized] g must be f32 or f64 [rows, cols], got ", g.dtype(), " ", g.shape());
   const bool tall = g.size(0) > g.size(1);
   Tensor x = g / affine(sqrt(sum(g * g)), 1, 1e-7);
   for (int i = 0; i < kIterations; ++i) {

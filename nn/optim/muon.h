@@ -18,11 +18,13 @@ struct MuonOptions {
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
 };
 
-// The step of a matrix W [rows, cols] with gradient G is
+// The step of a matrix W [rows, cols] whose gradient, after clipping, is G:
 //   M = momentum M + (1 - momentum) G;   U = momentum M + (1 - momentum) G   (Nesterov)
 //   W = (1 - lr wd) W - lr 0.2 sqrt(max(rows, cols)) orthogonalized(U)
 // The factor makes its entries about as large as those of an AdamW step (arXiv 2502.16982,
-// equation 4), so that both share one learning rate.
+// equation 4), so that both share one learning rate. Unlike the published Muon, U is orthogonalized
+// in f32 (f64 models: f64), and weights that lie in one matrix, as those of q, k and v do,
+// together.
 class Muon : public Optimizer {
  public:
   // The matrices have two dimensions. Those that map tokens to states or states to logits belong to
@@ -53,7 +55,7 @@ class Muon : public Optimizer {
 
 // About the nearest matrix to g [rows, cols] whose singular values are all equal to 1: five
 // Newton-Schulz iterations, after which those that were at least 0.002 of the norm of g lie between
-// 0.68 and 1.21. f32 or f64.
+// 0.68 and 1.21. f32 or f64, of a norm well above 1e-7.
 Tensor orthogonalized(const Tensor& g);
 
 }  // namespace hrm

@@ -14,8 +14,6 @@
 
 namespace hrm {
 
-using NamedParameters = std::vector<std::pair<std::string, Parameter*>>;
-
 // A parameter without a gradient is left alone, decay and step count included.
 class Optimizer {
  public:
