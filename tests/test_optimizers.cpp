@@ -5,6 +5,8 @@
 #include <eigen3/Eigen/Dense>
 
 #include "autograd/ops/ops.h"
+#include "hrm/presets.h"
+#include "hrm/train/learner.h"
 #include "nn/optim/ema.h"
 #include "nn/optim/muon.h"
 #include "nn/optim/sign_sgd.h"
@@ -233,4 +235,31 @@ TEST_CASE("Muon: saved states, parameters without a gradient, what it refuses") 
         Muon({{"bias", &c.vector}}, {}, {});
       },
       "[muon] bias must have two dimensions, got (5)");
+  expect_error(
+      [] {
+        orthogonalized(ones({2, 2, 2}));
+      },
+      "[orthogonalized] g must be f32 or f64 [rows, cols], got f32 (2, 2, 2)");
+  expect_error([] { orthogonalized(ones({2, 2}, DType::bf16)); }, "got bf16 (2, 2)");
+}
+
+TEST_CASE("optimizer=muon is for the matrices of the layers") {
+  Config config = preset("sudoku4");
+  config.set("optimizer", "muon");
+  config.set("conditioning", "context");
+  Random random(5);
+  const Model model(config.model, &random);
+  const NamedTensors state = make_optimizer(model, config.train)->state_dict();
+  const auto has = [&](const std::string& name) { return find(state, name) != nullptr; };
+  for (const std::string name :
+       {"H_level.layers.0.self_attn.qkv_proj.weight", "L_level.layers.1.mlp.down_proj.weight",
+        "context.block.mlp.gate_up_proj.weight"}) {
+    CHECK_MESSAGE(has("momentum.model.inner." + name), name);
+    CHECK_MESSAGE(!has("exp_avg.model.inner." + name), name);
+  }
+  for (const std::string name : {"lm_head.weight", "q_head.weight", "q_head.bias",
+                                 "embed_tokens.embedding_weight", "context.to_prefix.weight"}) {
+    CHECK_MESSAGE(has("exp_avg.model.inner." + name), name);
+    CHECK_MESSAGE(!has("momentum.model.inner." + name), name);
+  }
 }
