@@ -525,6 +525,39 @@ TEST_CASE("lattice: states leave the pool when they are solved, refuted or old")
   CHECK(static_cast<double>(alarms.conflicts) == lost);
 }
 
+TEST_CASE(
+    "lattice: a round follows the pass for the gradient, or one of its own with new weights") {
+  SmallLattice s;
+  s.config.train.lr = 0.1;
+  s.config.train.lr_warmup_steps = 0;
+  s.config.lattice.dropout = 0;
+  s.config.lattice.remove_below = 0.5;  // so that the logits of an untrained network matter
+  const Domain domain = Domain::of(s.train->task(), 16, 6);
+  // The candidates of the states after the round of a step.
+  const auto moved_by = [&](const LatticeModel& model, const NamedTensors& states, int64_t step) {
+    Pool pool(*s.train, domain, s.config);
+    pool.load(states);
+    Tensor alive = pool.targets(step).alive;
+    if (!s.config.lattice.reuse_pass) alive = pool.inputs(step);
+    pool.advance(step, model.predict(alive, {}));
+    return pool.tensors()[0].second.to_vector();
+  };
+  for (const bool reuse : {true, false}) {
+    s.config.lattice.reuse_pass = reuse;
+    LatticeStep learner(s.config, *s.train, Device::cpu);
+    MetricsWindow window(learner.columns(), Device::cpu);
+    for (int64_t step = 1; step <= 3; ++step) {
+      const NamedTensors states = learner.pool().tensors();
+      const auto by_old_weights = moved_by(learner.module(), states, step);
+      learner.run(step, window);
+      const auto by_new_weights = moved_by(learner.module(), states, step);
+      CHECK(by_old_weights != by_new_weights);
+      CHECK(learner.pool().tensors()[0].second.to_vector() ==
+            (reuse ? by_old_weights : by_new_weights));
+    }
+  }
+}
+
 TEST_CASE("lattice: a training that is cut goes on bit for bit, pool included") {
   SmallLattice s;
   s.config.train.optimizer = OptimizerKind::muon;

@@ -32,11 +32,12 @@ class Pool {
   // symbol is asked for are counted in shares().
   LatticeTargets targets(int64_t step);
   LatticeShares shares() const { return shares_; }
-  // The same states as other symmetric copies, for the round: f32 [states, cells, channels].
+  // The same states as other symmetric copies, for a pass of the round's own: f32 [states, cells,
+  // channels].
   Tensor inputs(int64_t step);
-  // Moves the states of inputs() by what the network says of them, and replaces those that are
-  // solved, that hold a conflict which was noticed, or that have been here for lattice_max_age
-  // rounds.
+  // Moves the states by what the network says of the copies of the last call, be it targets() or
+  // inputs(), and replaces those that are solved, that hold a conflict which was noticed, or that
+  // have been here for lattice_max_age rounds.
   PoolMoves advance(int64_t step, const LatticeHeads& heads);
 
   // "pool.alive" i32 [states, cells], "pool.example" and "pool.age" i32 [states].
@@ -61,7 +62,7 @@ class Pool {
   Domain domain_;
   Config config_;
   std::vector<State> states_;
-  std::vector<Symmetry> copies_;  // of inputs()
+  std::vector<Symmetry> copies_;  // of the last targets() or inputs()
   LatticeShares shares_;
 };
 

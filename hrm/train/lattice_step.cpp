@@ -58,8 +58,9 @@ const std::vector<MetricColumn>& LatticeStep::columns() const {
 
 void LatticeStep::run(int64_t step, MetricsWindow& window) {
   const AtDepth at_depth(model_, depth_at(config_.train, step, config_.lattice.loops));
-  learn(step, window);
-  const LatticeHeads heads = model_.predict(pool_.inputs(step).to(device()), {});
+  const LatticeHeads said = learn(step, window);
+  const LatticeHeads heads =
+      config_.lattice.reuse_pass ? said : model_.predict(pool_.inputs(step).to(device()), {});
   const PoolMoves moves = pool_.advance(step, heads);
   const auto number = [](int64_t n) { return static_cast<double>(n); };
   window.add(kMoves, from_values({number(moves.finished), number(moves.solved),
@@ -68,32 +69,41 @@ void LatticeStep::run(int64_t step, MetricsWindow& window) {
                          .to(device()));
 }
 
-// The gradient of all states, in slices that fit the memory, and the update.
-void LatticeStep::learn(int64_t step, MetricsWindow& window) {
+// The gradient of all states, in slices that fit the memory, and the update. Returns what the
+// network said of the states before it.
+LatticeHeads LatticeStep::learn(int64_t step, MetricsWindow& window) {
   const TrainConfig& t = config_.train;
   const LatticeTargets targets = pool_.targets(step);
   const Random masks = Random(static_cast<uint64_t>(t.seed)).fork("dropout");
   Dropout drop = {.p = config_.lattice.dropout,
                   .step = full({1}, static_cast<double>(step), DType::i32, device())};
   const auto states = static_cast<double>(pool_.size());
+  Tensors keep, symbol, conflict;
   for (int64_t i = 0; i < t.micro_batches; ++i) {
     const LatticeTargets part =
         targets.rows(i * t.batch_size / t.micro_batches, (i + 1) * t.batch_size / t.micro_batches)
             .to(device());
     drop.seed = masks.fork(static_cast<uint64_t>(i)).seed();
-    const LatticeLoss loss =
-        lattice_loss(model_.forward(part.alive, drop), part, pool_.shares(), config_.lattice);
+    const LatticeHeads heads = model_.forward(part.alive, drop);
+    const LatticeLoss loss = lattice_loss(heads, part, pool_.shares(), config_.lattice);
     check_finite(step, loss.total);
     backward(loss.total);
     // Sums over the rows, of which a line of metrics makes means.
     int64_t column = kLoss;
     for (const Tensor* term : {&loss.total, &loss.keep, &loss.symbol, &loss.conflict})
       window.add(column++, affine(term->detach(), states));
+    const auto after_last_loop = [&](const Tensor& all) {
+      return all.detach().sliced(0, all.size(0) - part.alive.size(0), all.size(0));
+    };
+    keep.push_back(after_last_loop(heads.keep));
+    symbol.push_back(after_last_loop(heads.symbol));
+    conflict.push_back(after_last_loop(heads.conflict));
   }
   check_finite(step, {});
   optimizer_->step(lr(step));
   optimizer_->zero_grad();
   if (ema_) ema_->update();
+  return {concat(keep, 0), concat(symbol, 0), concat(conflict, 0)};
 }
 
 // Throws if `loss`, or without one any gradient, is not finite.

@@ -1,5 +1,6 @@
 // One optimizer step of lattice deduction: the gradient of the whole pool, the update of the
-// weights, and one round of every state by the new weights.
+// weights, and one round of every state: by the new weights, or by what the old ones said in the
+// pass for the gradient (lattice_reuse_pass).
 //
 //     LatticeStep step(config, train, Device::cpu);
 //     MetricsWindow window(step.columns(), Device::cpu);
@@ -35,7 +36,7 @@ class LatticeStep : public Learner {
                std::vector<std::string>& notes) override;
 
  private:
-  void learn(int64_t step, MetricsWindow& window);
+  LatticeHeads learn(int64_t step, MetricsWindow& window);
   void check_finite(int64_t step, const Tensor& loss) const;
 
   Config config_;
