@@ -3,6 +3,7 @@
 # Options -----------------------------------------------------------------------------------------
 CUDA ?= 0#             0: CPU only; 1: with the CUDA backend; emulate: its kernels run on the CPU
 ARCH ?= native#        native, or a value of -march for the CPU's kernels: x86-64-v3, ...
+MPI ?=#                1: for several processes that mpirun or srun starts, connected by MPI
 PORTABLE ?=#           1: kernels for every generation of x86-64 in one program, without shared libraries
 PRESET ?= sudoku4#     what `make run` trains
 ARGS ?=#               further options of `make run` and `make bench-pytorch`, e.g. ARGS='--seed 3'
@@ -18,6 +19,7 @@ CXX := $(if $(filter default undefined,$(origin CXX)),g++,$(CXX))
 CLANGXX ?= clang++#    compiler of `make fuzz` and of the thread sanitizer
 CUDA_HOME ?= $(or $(patsubst %/bin/nvcc,%,$(realpath $(shell command -v nvcc))),/usr/local/cuda)
 NVCC ?= $(CUDA_HOME)/bin/nvcc
+MPICXX ?= mpicxx
 
 # Folders with recorded reference numbers and puzzles. Tests that need one are skipped without it.
 REFERENCE_DIR ?= ../shared/reference
@@ -36,6 +38,11 @@ endif
 ifeq ($(CUDA)$(wildcard $(NVCC)),1)
   $(error CUDA=1: no nvcc at $(NVCC). HINT: install the CUDA Toolkit 12 or newer, or set CUDA_HOME)
 endif
+ifneq ($(MPI),)
+  ifeq ($(shell command -v $(MPICXX))$(filter deps,$(MAKECMDGOALS)),)
+    $(error MPI=1: there is no $(MPICXX). HINT: make MPI=1 deps)
+  endif
+endif
 # All cores, unless -j was given; a make called by this one shares its jobs.
 ifeq ($(MAKELEVEL),0)
   MAKEFLAGS += -j$(shell nproc)
@@ -50,15 +57,15 @@ ifneq ($(PORTABLE),)
   ifneq ($(TARGET),x86_64)
     $(error PORTABLE=1 is for x86-64, and $(CXX) compiles for $(TARGET))
   endif
-  ifneq ($(filter-out 0,$(CUDA))$(SAN)$(DEBUG)$(filter bench%,$(MAKECMDGOALS)),)
-    $(error PORTABLE=1 is for the CPU alone, without SAN, DEBUG or benchmarks)
+  ifneq ($(filter-out 0,$(CUDA))$(SAN)$(DEBUG)$(MPI)$(filter bench%,$(MAKECMDGOALS)),)
+    $(error PORTABLE=1 is for the CPU alone, without SAN, DEBUG, MPI or benchmarks)
   endif
   override STATIC := all
 endif
 
 # A build tree for each flavour.
 TREES := build/$(if $(CROSS),$(CROSS)-)
-BUILD := $(TREES)$(if $(PORTABLE),portable,$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emulate,cpu)))$(if $(SAN),-$(SAN))$(if $(DEBUG),-debug)
+BUILD := $(TREES)$(if $(PORTABLE),portable,$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emulate,cpu)))$(if $(SAN),-$(SAN))$(if $(MPI),-mpi)$(if $(DEBUG),-debug)
 
 # Flags -------------------------------------------------------------------------------------------
 # No -ffast-math: a NaN must stay a NaN. The two -fno- flags only drop errno and traps.
@@ -103,6 +110,15 @@ OPT := -O1
 # clang vectorises fewer loops, and says so; it alone sees two statements joined by a comma.
 CLANG_FLAGS := -Wno-pass-failed -Wcomma
 CXXFLAGS += $(if $(findstring clang,$(CXX)),$(CLANG_FLAGS))
+
+# What MPI's own compiler would add. Its C++ interface is not used.
+ifneq ($(MPI),)
+  MPI_ADDS := $(shell $(MPICXX) -show 2>/dev/null)
+  CXXFLAGS += -DHRM_WITH_MPI -DOMPI_SKIP_MPICXX -DMPICH_SKIP_MPICXX \
+    $(patsubst -I%,-isystem %,$(filter -I%,$(MPI_ADDS)))
+  LDFLAGS += $(filter -L% -Wl%,$(MPI_ADDS))
+  LDLIBS += $(filter-out -lmpi_cxx,$(filter -l%,$(MPI_ADDS)))
+endif
 
 # The .cu files: nvcc's, or the host compiler's over kernels/cuda/emulate.
 ifeq ($(CUDA),1)
@@ -162,10 +178,13 @@ endif
 HRM_ROOMS := support data tasks model lattice eval train view lab
 KERNEL_SRC := $(wildcard kernels/cpu/*.cpp)
 LIB_SRC := $(wildcard kernels/*.cpp kernels/cpu/*.cpp tensor/*.cpp autograd/*.cpp autograd/ops/*.cpp \
-                      nn/*.cpp nn/optim/*.cpp hrm/*.cpp $(HRM_ROOMS:%=hrm/%/*.cpp)) \
+                      nn/*.cpp nn/optim/*.cpp nn/distributed/*.cpp hrm/*.cpp $(HRM_ROOMS:%=hrm/%/*.cpp)) \
            $(if $(filter emulate,$(CUDA)),$(wildcard kernels/cuda/emulate/*.cpp)) \
            $(if $(filter 11,$(CUDA)$(CUBLASLT)),kernels/cuda/gemm_cublaslt.cpp) \
            $(if $(filter-out 0,$(CUDA)),kernels/cuda/profile.cpp)
+ifeq ($(MPI),)
+  LIB_SRC := $(filter-out nn/distributed/mpi_transport.cpp,$(LIB_SRC))
+endif
 # A GPU needs the CUDA runtime and cuBLASLt; the emulation has its own runtime in its folder.
 CU_SRC := $(if $(filter 0,$(CUDA)),,$(filter-out $(if $(filter emulate,$(CUDA)),%/runtime.cu), \
             $(wildcard kernels/cuda/*.cu)))
@@ -178,6 +197,7 @@ TEST_CU_SRC := $(if $(filter-out 0,$(CUDA)),$(wildcard tests/cuda/*.cu)) \
                $(if $(filter emulate,$(CUDA)),$(wildcard tests/emulate/*.cu))
 # The command line's own parts are tested too; only its main() is not.
 TEST_CLI_SRC := $(filter-out hrm/cli/main.cpp,$(CLI_SRC))
+RANKS_SRC := $(wildcard tests/mpi/*.cpp)
 TORTURE_SRC := $(wildcard tests/torture/*.cpp)
 # The host side of the CUDA backend over a stand-in for the CUDA runtime and cuBLASLt: needs nvcc,
 # but no GPU.
@@ -185,7 +205,7 @@ HOST_SIDE_SRC := $(wildcard tests/cuda/host_side/*.cpp) kernels/cuda/gemm_cublas
 PARITY_SRC := tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha256.cpp
 # The parsers and all they touch.
 FUZZ_SRC := $(LIB_SRC)
-HEADERS := $(wildcard kernels/*.h kernels/cpu/namespace.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h \
+HEADERS := $(wildcard kernels/*.h kernels/cpu/namespace.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h nn/distributed/*.h \
                       $(filter-out hrm/precompiled.h,$(wildcard hrm/*.h)) $(HRM_ROOMS:%=hrm/%/*.h))
 FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
                     -name '*.h' -o -name '*.cpp' -o -name '*.cu')
@@ -199,6 +219,11 @@ ifeq ($(CUDA),emulate)
   FROM_CPU := $(shell grep -LE 'HRM_DISPATCH|kBuiltWithCuda|HRM_WITH_CUDA|HRM_EMULATE' $(SHAREABLE))
   FROM_EMULATE := $(if $(filter check,$(SAN)), \
                     $(filter-out $(FROM_CPU),$(shell grep -L HRM_EMULATE $(SHAREABLE))))
+endif
+# With MPI, only what connects processes differs.
+ifeq ($(CUDA)$(SAN)$(DEBUG)$(if $(MPI),mpi),0mpi)
+  CPU_BUILD := $(TREES)cpu
+  FROM_CPU := $(filter-out nn/distributed/job.cpp nn/distributed/mpi_transport.cpp,$(LIB_SRC) $(CLI_SRC))
 endif
 # The portable build compiles nothing but the copies of the kernels.
 ifneq ($(PORTABLE),)
@@ -220,6 +245,7 @@ UNIT := $(BUILD)/tests/unit
 DEVICES := $(BUILD)/tests/devices
 TORTURE := $(BUILD)/tests/torture
 HOST_SIDE := $(BUILD)/tests/host_side
+RANKS := $(BUILD)/tests/ranks
 PARITY := $(BUILD)/tests/parity
 EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp))
 BENCH := $(BUILD)/bench/bench
@@ -237,7 +263,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity objects shared emulated bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: all hrm run test check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -254,6 +280,7 @@ host-side:
 	$(error make host-side: needs CUDA=1, with cuBLASLt)
 endif
 parity: $(PARITY)
+ranks: $(RANKS)
 bench-build: $(BENCH) $(LADDER) $(CUDA_LADDER)
 
 run: deps  ## install what is missing, build, train a model (PRESET=sudoku4|lattice6|maze10|...)
@@ -267,6 +294,7 @@ test-build: deps  ## only the building
 	@$(MAKE) $(if $(V),,-s) test-programs
 ifeq ($(CUDA)$(SAN),0)
 	@$(MAKE) $(if $(V),,-s) CUDA=emulate devices parity
+	@if command -v $(MPICXX) >/dev/null; then $(MAKE) $(if $(V),,-s) MPI=1 ranks; fi
 endif
 test-programs: hrm unit parity examples bench-build
 
@@ -390,14 +418,14 @@ check-deps:  ## includes that run against the order of the folders and of the ro
 	@bash .ci/check_deps
 
 deps:
-	@bash .ci/deps
+	@MPI=$(MPI) bash .ci/deps
 
 clean:  ## remove build/
 	rm -rf build
 
 help:  ## this list
 	@awk -F'## ' '/^[a-z-]+:.*## /{split($$1,t,":"); printf "  make %-13s %s\n", t[1], $$2}' Makefile
-	@echo '  options: ARCH=native PRESET=sudoku4 ARGS= DEBUG=1 WERROR=1 SAN=address|thread V=1 FUZZ_SECONDS=5'
+	@echo '  options: ARCH=native PRESET=sudoku4 ARGS= MPI=1 DEBUG=1 WERROR=1 SAN=address|thread V=1 FUZZ_SECONDS=5'
 	@echo '           PREFIX=/usr/local DESTDIR= CXX=g++ REFERENCE_DIR= DATA_DIR='
 
 # What the compiler really does, asked of the compiler.
@@ -492,7 +520,7 @@ build/clang/%.checked: %.cpp
 # Without commands of their own, so that make looks at these files when the other tree is done.
 $(filter-out $(BUILD)/%,$(call objects,$(FROM_CPU) $(FROM_EMULATE))): shared ;
 shared:
-	@$(MAKE) PORTABLE= STATIC= $(if $(FROM_EMULATE),SAN=,CUDA=0) objects SOURCES='$(FROM_CPU) $(FROM_EMULATE)'
+	@$(MAKE) PORTABLE= STATIC= MPI= $(if $(FROM_EMULATE),SAN=,CUDA=0) objects SOURCES='$(FROM_CPU) $(FROM_EMULATE)'
 objects: $(call objects,$(SOURCES))
 
 LIB_OBJECTS = $(if $(PORTABLE),$(call objects,$(filter-out $(KERNEL_SRC),$(LIB_SRC))) \
@@ -502,13 +530,14 @@ $(LIB): $(LIB_OBJECTS) $(SOURCES_STAMP)
 	@rm -f $@
 	$(Q)ar rcs $@ $(filter %.o,$^)
 
-PROGRAMS := $(HRM) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER)
+PROGRAMS := $(HRM) $(RANKS) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER)
 $(PROGRAMS): $(LINK_STAMP) $(if $(STATIC),$(BUILD)/obj/fmt.o)
 $(HRM): $(call objects,$(CLI_SRC)) $(LIB)
 $(UNIT): $(call objects,$(TEST_SRC) $(TEST_CU_SRC) $(TEST_CLI_SRC)) $(LIB)
 $(DEVICES): $(call objects,$(DEVICE_TEST_SRC) $(TEST_CU_SRC)) $(LIB)
 $(PARITY): $(call objects,$(PARITY_SRC)) $(LIB)
 $(TORTURE): $(call objects,$(TORTURE_SRC))
+$(RANKS): $(call objects,$(RANKS_SRC)) $(LIB)
 $(EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 $(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
 $(CUDA_LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.cu.o $(LIB)
@@ -560,5 +589,5 @@ fuzz-check-run: $(FUZZERS)
 fuzz-coverage-run: $(FUZZERS)
 	@bash tests/fuzz/coverage.sh $(FUZZERS)
 
--include $(wildcard $(BUILD)/precompiled/*.d $(BUILD)/obj/kernels/*/*.d) $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(HOST_SIDE_SRC) \
+-include $(wildcard $(BUILD)/precompiled/*.d $(BUILD)/obj/kernels/*/*.d) $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(RANKS_SRC) $(HOST_SIDE_SRC) \
   $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))

@@ -1,0 +1,137 @@
+#include "nn/distributed/communicator.h"
+
+#include <cstring>
+#include <sstream>
+
+namespace hrm {
+
+Range share_of(int64_t total, int rank, int size) {
+  return {total * rank / size, total * (rank + 1) / size};
+}
+
+struct Communicator::Job {
+  Job(std::shared_ptr<Transport> messages, double seconds)
+      : transport(std::move(messages)),
+        deadline(seconds),
+        heard_last(static_cast<size_t>(transport->size())) {}
+  std::shared_ptr<Transport> transport;
+  double deadline;
+  std::string where = "the start";
+  std::vector<std::string> heard_last;  // where this process was then, by rank
+};
+
+Communicator::Communicator(std::shared_ptr<Transport> transport, double deadline) {
+  if (!transport || transport->size() == 1) return;
+  job_ = std::make_shared<Job>(std::move(transport), deadline);
+}
+
+int Communicator::rank() const { return job_ ? job_->transport->rank() : 0; }
+int Communicator::size() const { return job_ ? job_->transport->size() : 1; }
+
+void Communicator::at(const std::string& where) {
+  if (job_) job_->where = where;
+}
+
+void Communicator::leave(const std::string& why) noexcept {
+  if (job_) job_->transport->leave(why);
+}
+
+void Communicator::exchange(std::span<const Transport::Outgoing> out,
+                            std::span<const Transport::Incoming> in) {
+  if (!job_) return;
+  const std::vector<int> missing = job_->transport->exchange(out, in, job_->deadline);
+  if (!missing.empty()) {
+    std::ostringstream text;
+    text << "[distributed] no answer within " << job_->deadline << " s, in " << job_->where
+         << ", from ";
+    for (const int rank : missing) {
+      const std::string& last = job_->heard_last[rank];
+      text << (rank == missing.front() ? "" : ", ") << "rank " << rank
+           << (last.empty() ? " (never heard of)" : " (heard of last in " + last + ")");
+    }
+    text << ". HINT: see what that process printed; HRM_TIMEOUT=SECONDS waits longer";
+    throw Error(text.str());
+  }
+  for (const Transport::Incoming& part : in) job_->heard_last[part.from] = job_->where;
+}
+
+namespace {
+
+// To every other rank the same bytes, from every other rank its own.
+void exchange_with_all(Communicator& ranks, const void* own, size_t bytes,
+                       const std::vector<Transport::Incoming>& from_others) {
+  std::vector<Transport::Outgoing> out;
+  for (int other = 0; other < ranks.size(); ++other)
+    if (other != ranks.rank()) out.push_back({other, own, bytes});
+  ranks.exchange(out, from_others);
+}
+
+// One number of every rank.
+std::vector<uint64_t> gather_numbers(Communicator& ranks, uint64_t own) {
+  std::vector<uint64_t> all(ranks.size(), own);
+  std::vector<Transport::Incoming> in;
+  for (int other = 0; other < ranks.size(); ++other)
+    if (other != ranks.rank()) in.push_back({other, &all[other], sizeof own});
+  exchange_with_all(ranks, &own, sizeof own, in);
+  return all;
+}
+
+void check_on_host(const char* op, const Tensor& t) {
+  HRM_CHECK(t.device() == Device::cpu && t.is_contiguous(), "[", op,
+            "] the tensor must lie on the host, without gaps");
+}
+
+}  // namespace
+
+void Communicator::barrier() { gather_numbers(*this, 0); }
+
+std::vector<std::string> Communicator::gather(const std::string& own) {
+  const std::vector<uint64_t> sizes = gather_numbers(*this, own.size());
+  std::vector<std::string> all(size());
+  std::vector<Transport::Incoming> in;
+  for (int other = 0; other < size(); ++other) {
+    if (other == rank()) continue;
+    all[other].resize(sizes[other]);
+    in.push_back({other, all[other].data(), all[other].size()});
+  }
+  exchange_with_all(*this, own.data(), own.size(), in);
+  all[rank()] = own;
+  return all;
+}
+
+std::string Communicator::broadcast(const std::string& text) {
+  return gather(is_first() ? text : "").front();
+}
+
+void Communicator::broadcast(const Tensor& values) {
+  check_on_host("broadcast", values);
+  if (!is_first()) {
+    const std::vector<Transport::Incoming> in = {{0, values.data(), values.nbytes()}};
+    return exchange({}, in);
+  }
+  std::vector<Transport::Outgoing> out;
+  for (int other = 1; other < size(); ++other)
+    out.push_back({other, values.data(), values.nbytes()});
+  exchange(out, {});
+}
+
+Tensor Communicator::gather(const Tensor& rows) {
+  check_on_host("gather", rows);
+  const std::vector<uint64_t> counts = gather_numbers(*this, rows.size(0));
+  std::vector<int64_t> begin = {0};
+  for (const uint64_t count : counts) begin.push_back(begin.back() + static_cast<int64_t>(count));
+  const Tensor all = empty(rows.shape().with(0, begin.back()), rows.dtype());
+  const auto of = [&](int r) { return all.sliced(0, begin[r], begin[r + 1]); };
+  std::vector<Transport::Incoming> in;
+  for (int other = 0; other < size(); ++other)
+    if (other != rank()) in.push_back({other, of(other).data(), of(other).nbytes()});
+  exchange_with_all(*this, rows.data(), rows.nbytes(), in);
+  std::memcpy(of(rank()).data(), rows.data(), rows.nbytes());
+  return all;
+}
+
+Tensor Communicator::sum(const Tensor& values) {
+  return gather(values.view({1, values.numel()})).summed(0, false).view(values.shape());
+}
+
+}  // namespace hrm

@@ -1,0 +1,66 @@
+// What the processes of one job say to each other. A process that is alone uses the same calls, and
+// they do nothing. All ranks must make the same calls in the same order.
+//
+//     Communicator ranks;                                    // alone; join_job() gives the others
+//     const Range own = share_of(puzzles, ranks.rank(), ranks.size());
+//     const std::vector<std::string> all = ranks.gather(work(own));
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nn/distributed/transport.h"
+#include "tensor/tensor.h"
+
+namespace hrm {
+
+struct Range {
+  int64_t begin = 0, end = 0;
+  int64_t size() const { return end - begin; }
+};
+// The part of 0..total-1 that belongs to a rank. Parts are in the order of the ranks, and their
+// sizes differ by at most one.
+Range share_of(int64_t total, int rank, int size);
+
+// A handle: copies belong to the same job.
+class Communicator {
+ public:
+  static constexpr double kDeadline = 600;  // seconds
+
+  Communicator() = default;  // one process, alone
+  // Every call waits at most so many seconds for the others.
+  explicit Communicator(std::shared_ptr<Transport> transport, double deadline = kDeadline);
+
+  int rank() const;
+  int size() const;
+  bool is_first() const { return rank() == 0; }
+
+  // Where the program is ("step 41"): part of the message if a rank does not answer.
+  void at(const std::string& where);
+
+  // All of these throw Error if a rank does not answer in time or has left, with the rank, and
+  // where it was heard of last.
+  void barrier();
+  // The texts of all ranks in their order, on every rank.
+  std::vector<std::string> gather(const std::string& own);
+  // Those of the first rank, on every rank.
+  std::string broadcast(const std::string& text);
+  void broadcast(const Tensor& values);  // written in place; same shape and type on every rank
+  // The rows of all ranks in their order, along dimension 0, on every rank. The numbers of rows may
+  // differ; all else must agree.
+  Tensor gather(const Tensor& rows);
+  // The sum over all ranks in their order, of few numbers. Large sums: TreeSum (tree_sum.h).
+  Tensor sum(const Tensor& values);
+
+  // What all of the above is made of, see Transport::exchange. The memory is the host's.
+  void exchange(std::span<const Transport::Outgoing> out, std::span<const Transport::Incoming> in);
+  // Tells the others that this process fails, and why.
+  void leave(const std::string& why) noexcept;
+
+ private:
+  struct Job;
+  std::shared_ptr<Job> job_;  // null: alone
+};
+
+}  // namespace hrm

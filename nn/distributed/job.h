@@ -1,0 +1,21 @@
+// The job that a launcher (mpirun, srun) has started this process for.
+//
+//     Communicator ranks = join_job();   // alone, if no launcher did
+//     if (ranks.is_first()) print("{} processes", ranks.size());
+#pragma once
+
+#include <string>
+
+#include "nn/distributed/communicator.h"
+
+namespace hrm {
+
+// Once in a process, before its work. The environment variable HRM_TIMEOUT gives the seconds that a
+// call waits for the others (Communicator::kDeadline). Throws Error if a launcher has started
+// several processes and this build cannot connect them, or if HRM_TIMEOUT is no number above 0.
+Communicator join_job();
+
+// What connects processes in this build: "MPI" or "none".
+std::string distributed_engines();
+
+}  // namespace hrm

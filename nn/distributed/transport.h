@@ -1,0 +1,46 @@
+// Bytes between the processes of one job: what an engine such as MPI gives (mpi_transport.h).
+// Callers use the Communicator (communicator.h), which is made of it.
+//
+//     const std::vector<int> missing = transport.exchange(out, in, 600);
+//     if (!missing.empty()) ...   // these ranks did not answer within ten minutes
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace hrm {
+
+class Transport {
+ public:
+  struct Outgoing {
+    int to;
+    const void* data;
+    size_t bytes;
+  };
+  struct Incoming {
+    int from;
+    void* data;
+    size_t bytes;
+  };
+
+  virtual ~Transport() = default;
+  // Processes are numbered; a process's number is its rank, 0..size() - 1.
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  // Sends all of `out` and receives all of `in`, side by side. What one rank sends to another
+  // arrives in the order of sending, and both must give the same number of bytes. Returns the ranks
+  // that were not heard or reached within so many seconds, in rising order; none: all is done.
+  // After a failure the job is over: nothing more can be exchanged. Throws Error if another rank
+  // has left, with its reason.
+  virtual std::vector<int> exchange(std::span<const Outgoing> out, std::span<const Incoming> in,
+                                    double seconds) = 0;
+
+  // Tells the others that this rank leaves the job, and why: their exchange() throws. Takes at most
+  // a second.
+  virtual void leave(const std::string& why) noexcept = 0;
+};
+
+}  // namespace hrm
