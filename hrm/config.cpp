@@ -116,6 +116,10 @@ double ModelConfig::halt_threshold() const {
   return halting == Halting::ponder ? ponder_threshold : halt_confidence;
 }
 
+bool ModelConfig::halts_early() const {
+  return act && (halting == Halting::q_learning || halting == Halting::confidence);
+}
+
 void ModelConfig::validate() const {
   fields([](const Setting& setting, const auto& value) { check_range(setting, value); });
   if (num_heads > hidden_size)
@@ -160,8 +164,6 @@ void TrainConfig::validate() const {
   fields([](const Setting& setting, const auto& value) { check_range(setting, value); });
   if (micro_batches > batch_size)
     reject("micro_batches must be at most batch_size ", batch_size, ", got ", micro_batches);
-  if (unroll_segments > 1 && micro_batches > 1)
-    reject("unroll_segments above 1 needs micro_batches 1, got ", micro_batches);
   if (optimizer != OptimizerKind::muon && momentum != TrainConfig().momentum)
     reject("momentum is a setting of optimizer=muon alone. HINT: leave it out");
   if (unroll_segments > 1 && late_start_share > 0)
@@ -230,6 +232,9 @@ void check_halting(const Config& config) {
     reject("halting ponder weighs all segments of a puzzle in one step, or each by itself: ",
            "unroll_segments must be halt_max_steps ", m.halt_max_steps, " or 1, got ",
            t.unroll_segments);
+  if (t.unroll_segments > 1 && t.micro_batches > 1 && m.halts_early())
+    reject("unroll_segments ", t.unroll_segments, " with micro_batches ", t.micro_batches,
+           " needs act=false, so that all puzzles of a batch halt together");
   const bool counts = m.halting == Halting::ponder || m.step_signal || m.input_once;
   if (t.late_start_share > 0 && counts)
     reject("late_start_share needs a model that does not count its segments, got halting ",

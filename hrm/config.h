@@ -171,6 +171,8 @@ struct ModelConfig {
 
   // Where act, ponder and confidence say that a puzzle is done: SegmentResult::done is above it.
   double halt_threshold() const;
+  // Whether a puzzle may halt before the last segment of a training. If not, all halt together.
+  bool halts_early() const;
   // Tokens of an input row: seq_len, and what conditions it (see extra_inputs).
   int64_t input_len() const;
   // Positions of the puzzle prefix: puzzle_emb_len, or ceil(puzzle_emb_ndim / hidden_size).
@@ -456,8 +458,8 @@ void LatticeConfig::settings(Self& l, Visit& f) {
         "temperature of the draw when an open cell is guessed");
   fixed("lattice_max_age", l.max_age, {1, 1000000}, "rounds after which a state is given up");
   fixed("lattice_reuse_pass", l.reuse_pass, any,
-        "a round in training follows what the pass for the gradient said, and takes no pass of its "
-        "own: a fifth faster");
+        "a round in training follows what the pass for the gradient said, dropout included, and "
+        "takes no pass of its own: a fifth faster");
   fixed("lattice_bare_share", l.bare_share, share, "share of new states that are the bare puzzle");
   fixed("lattice_right_share", l.right_share, share,
         "share with some cells filled in rightly; in the rest, some of them are wrong");

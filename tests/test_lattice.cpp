@@ -473,7 +473,7 @@ TEST_CASE(
   Config config = s.config;
   config.train.batch_size = 600;
   const Domain domain = Domain::of(s.train->task(), 16, 6);
-  Pool pool(*s.train, domain, config);
+  Pool pool(*s.train, domain, config, {0, config.train.batch_size});
   const LatticeTargets targets = pool.targets(1);
   const double lost = sum(targets.conflict).item() / 600;
   CHECK(lost == doctest::Approx(0.25).epsilon(0.2));
@@ -481,7 +481,7 @@ TEST_CASE(
   int64_t symbols = 0;
   for (int64_t i = 0; i < targets.symbol.numel(); ++i)
     symbols += targets.symbol.data<int32_t>()[i] != kIgnoreLabel;
-  CHECK(symbols == pool.shares().symbols);
+  CHECK(symbols == pool.symbols());
   const auto alive = targets.alive.to_vector(), keep = targets.keep.to_vector();
   int bare = 0;
   for (int64_t row = 0; row < 600; ++row) {
@@ -504,7 +504,7 @@ TEST_CASE("lattice: states leave the pool when they are solved, refuted or old")
     return LatticeHeads{full(states.shape(), keep), full(states.shape(), 0),
                         full({states.size(0)}, conflict)};
   };
-  Pool pool(*s.train, domain, s.config);
+  Pool pool(*s.train, domain, s.config, {0, s.config.train.batch_size});
   // Nothing is struck out and no conflict is seen: guesses alone, until the states are too old.
   int64_t rounds = 0;
   for (int64_t step = 1; step <= s.config.lattice.max_age; ++step) {
@@ -518,7 +518,7 @@ TEST_CASE("lattice: states leave the pool when they are solved, refuted or old")
   CHECK(emptied.finished > 0);
   CHECK(emptied.finished == pool.size());
   // A conflict that is seen everywhere: false alarms stay.
-  Pool other(*s.train, domain, s.config);
+  Pool other(*s.train, domain, s.config, {0, s.config.train.batch_size});
   const double lost = sum(other.targets(30).conflict).item();
   const PoolMoves alarms = other.advance(30, heads_of(other.inputs(30), 9, 9));
   CHECK(static_cast<double>(alarms.finished) == lost);
@@ -535,7 +535,7 @@ TEST_CASE(
   const Domain domain = Domain::of(s.train->task(), 16, 6);
   // The candidates of the states after the round of a step.
   const auto moved_by = [&](const LatticeModel& model, const NamedTensors& states, int64_t step) {
-    Pool pool(*s.train, domain, s.config);
+    Pool pool(*s.train, domain, s.config, {0, s.config.train.batch_size});
     pool.load(states);
     Tensor alive = pool.targets(step).alive;
     if (!s.config.lattice.reuse_pass) alive = pool.inputs(step);
@@ -621,7 +621,7 @@ TEST_CASE("lattice: a training gives the same weights on every device, but for r
 TEST_CASE("lattice: a pool of a damaged checkpoint is refused") {
   const SmallLattice s;
   const Domain domain = Domain::of(s.train->task(), 16, 6);
-  Pool pool(*s.train, domain, s.config);
+  Pool pool(*s.train, domain, s.config, {0, s.config.train.batch_size});
   const auto damaged = [&](int which, int32_t value) {
     NamedTensors saved = pool.tensors();
     saved[which].second.data<int32_t>()[0] = value;

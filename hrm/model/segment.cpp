@@ -70,12 +70,6 @@ QValues verdict(const ModelConfig& config, const SegmentResult& result) {
   return {result.done - config.halt_threshold(), zeros_like(result.done)};
 }
 
-// Whether a row may halt before the last segment of a training.
-bool halts_early(const ModelConfig& config) {
-  const bool may = config.halting == Halting::q_learning || config.halting == Halting::confidence;
-  return may && config.act;
-}
-
 // A segment without its backward; the new state, with its history, is carry.state.
 SegmentResult forward_segment(const Model& model, Carry& carry, const Exploration& exploration,
                               Mode mode, int64_t max_steps) {
@@ -93,7 +87,7 @@ SegmentResult forward_segment(const Model& model, Carry& carry, const Exploratio
   apply_rule(model, carry, mode == Mode::last_of_others, result);
   const QValues says = verdict(config, result);
   decide_halting(carry, says, exploration,
-                 {config.q_head, static_cast<int32_t>(max_steps), training && halts_early(config),
+                 {config.q_head, static_cast<int32_t>(max_steps), training && config.halts_early(),
                   config.halt_exploration_prob});
   const auto x_next = [&] { return model.segment_input(x, carry.steps, 1); };
   const bool q_learning = config.halting == Halting::q_learning;
@@ -109,6 +103,13 @@ SegmentResult forward_segment(const Model& model, Carry& carry, const Exploratio
     weigh_segment(model, carry, log_left, x_next(), result);
   result.metrics = metrics(carry, result.loss, says.halt);
   return result;
+}
+
+// What has halted of all slots of the batch.
+Tensor halted_of_all(const Tensor& halted, const Slots& slots) {
+  if (slots.all == 0) return halted;
+  if (slots.alike) return halted.sliced(0, 0, 1).expanded({slots.all}).contiguous();
+  return slots.ranks.gather(halted);
 }
 
 }  // namespace
@@ -153,12 +154,15 @@ void begin_segment(const Model& model, Carry& carry, const Batch& incoming, Refi
                 refill);
 }
 
-void begin_segment(const Model& model, Carry& carry, const Rows& rows, Refill refill) {
+void begin_segment(const Model& model, Carry& carry, const Rows& rows, Refill refill,
+                   const Slots& slots) {
   const int64_t batch = carry.batch();
-  Tensor source = empty({batch}, DType::i32, carry.halted.device());
+  const Tensor halted = halted_of_all(carry.halted, slots);
+  Tensor source = empty({halted.numel()}, DType::i32, halted.device());
   HRM_DISPATCH(act_refill, source.context(), source.data<int32_t>(),
-               static_cast<uint32_t*>(rows.head.data()), carry.halted.data<uint8_t>(), batch,
+               static_cast<uint32_t*>(rows.head.data()), halted.data<uint8_t>(), halted.numel(),
                rows.puzzle_ids.numel(), refill == Refill::only_halted);
+  if (slots.all > 0) source = source.sliced(0, slots.own.begin, slots.own.end);
   take_rows(carry.inputs, rows.inputs, source);
   take_rows(carry.labels, rows.labels, source);
   take_rows(carry.puzzle_ids, rows.puzzle_ids, source);
@@ -255,7 +259,7 @@ SegmentResult train_segment(const Model& model, Carry& carry, const Exploration&
 
 std::vector<SegmentResult> train_segments(const Model& model, Carry& carry, const Rows& rows,
                                           Refill refill, const Exploration& exploration,
-                                          int64_t count, double loss_scale) {
+                                          int64_t count, double loss_scale, const Slots& slots) {
   const int64_t batch = carry.batch(), max_steps = model.config().halt_max_steps;
   const Halting halting = model.config().halting;
   const bool weighs = halting == Halting::act || halting == Halting::ponder;
@@ -268,7 +272,7 @@ std::vector<SegmentResult> train_segments(const Model& model, Carry& carry, cons
   for (int64_t i = 0; i < count; ++i) {
     // Backward needs what the last segment read; the state goes on as it is.
     now.fields([](const char*, Tensor& t) { t = is_floating(t.dtype()) ? t : t.clone(); });
-    begin_segment(model, now, rows, refill);
+    begin_segment(model, now, rows, refill, slots);
     const Exploration draws = exploration.rows(i * batch, (i + 1) * batch);
     const Mode mode = i + 1 < count ? Mode::among_others : Mode::last_of_others;
     parts.push_back(forward_segment(model, now, draws, mode, max_steps));

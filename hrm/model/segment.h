@@ -11,6 +11,7 @@
 
 #include "hrm/data/sampler.h"
 #include "hrm/model/model.h"
+#include "nn/distributed/communicator.h"
 #include "nn/halting.h"
 #include "tensor/random.h"
 
@@ -76,11 +77,21 @@ struct Rows {
   Tensor head;            // i32 [1], modulo 2^32
 };
 
+// Which slots of a batch a carry holds, if several carries share one: those of micro-batches, or of
+// several ranks.
+struct Slots {
+  Range own;           // of this carry
+  int64_t all = 0;     // of the batch; 0: the carry holds all of them
+  Communicator ranks;  // which together hold all of them; asked what has halted there
+  bool alike = false;  // all slots halt at the same time, so that nobody need be asked
+};
+
 // Slots that have halted take rows (reference: slot b takes row head + b; only_halted: rows head,
 // head + 1, ... in order), start from the initial state and count from 0; then every slot's count
 // is raised for the segment about to run. In-place on the carry and on rows.head; a state with a
 // history is replaced, and the gradient of the slots that start anew ends there.
-void begin_segment(const Model& model, Carry& carry, const Rows& rows, Refill refill);
+void begin_segment(const Model& model, Carry& carry, const Rows& rows, Refill refill,
+                   const Slots& slots = {});
 // The same with the rows of one batch, from its first.
 void begin_segment(const Model& model, Carry& carry, const Batch& incoming, Refill refill);
 // Draws that keep some rows from halting early; null tensors: none.
@@ -136,7 +147,8 @@ SegmentResult train_segment(const Model& model, Carry& carry, const Exploration&
 // segments' weighted answer, or the weighted sum of their losses, in the last result.
 std::vector<SegmentResult> train_segments(const Model& model, Carry& carry, const Rows& rows,
                                           Refill refill, const Exploration& exploration,
-                                          int64_t count, double loss_scale);
+                                          int64_t count, double loss_scale,
+                                          const Slots& slots = {});
 // What q_continue is trained on: the larger q (q_halt at halt_max_steps) of one more segment from
 // `state`, as a probability, [batch].
 Tensor target_q(const Model& model, const Carry& carry, const State& state, const Tensor& x);

@@ -34,8 +34,8 @@ int32_t wrong_token(uint32_t candidates, int32_t right, Random& random) {
 
 }  // namespace
 
-Pool::Pool(const PuzzleDataset& data, const Domain& domain, const Config& config)
-    : data_(data), domain_(domain), config_(config), states_(config.train.batch_size) {
+Pool::Pool(const PuzzleDataset& data, const Domain& domain, const Config& config, const Range& own)
+    : data_(data), domain_(domain), config_(config), first_(own.begin), states_(own.size()) {
   HRM_CHECK(data.num_examples() > 0 && data.num_examples() <= kMostExamples, "[lattice] ",
             data.folder().string(), " must have 1 to ", kMostExamples, " examples, got ",
             data.num_examples());
@@ -51,7 +51,7 @@ Random Pool::stream(int64_t step, int64_t state, const char* use) const {
   return Random(static_cast<uint64_t>(config_.train.seed))
       .fork(use)
       .fork(static_cast<uint64_t>(step))
-      .fork(static_cast<uint64_t>(state));
+      .fork(static_cast<uint64_t>(first_ + state));
 }
 
 Symmetry Pool::symmetry(Random& random) const {
@@ -108,7 +108,7 @@ LatticeTargets Pool::targets(int64_t step) {
   const int64_t cells = domain_.cells, channels = domain_.channels;
   LatticeTargets t = {empty({size(), cells, channels}), empty({size(), cells, channels}),
                       empty({size(), cells}, DType::i32), empty({size()})};
-  shares_ = {size(), 0};
+  symbols_ = 0;
   copies_.clear();
   for (int64_t i = 0; i < size(); ++i) {
     Random random = stream(step, i, "targets");
@@ -127,7 +127,7 @@ LatticeTargets Pool::targets(int64_t step) {
       const bool asked = !lost && !is_single(start[cell]);
       t.symbol.data<int32_t>()[at] =
           asked ? answer[cell] - static_cast<int32_t>(domain_.first) : kIgnoreLabel;
-      shares_.symbols += asked;
+      symbols_ += asked;
     }
   }
   return t;
@@ -146,6 +146,7 @@ Tensor Pool::inputs(int64_t step) {
 
 PoolMoves Pool::advance(int64_t step, const LatticeHeads& heads) {
   const LatticeConfig& l = config_.lattice;
+  HRM_CHECK(std::ssize(copies_) == size(), "[lattice] a round needs targets() or inputs() before it");
   const SolverRule rule = {l.remove_below, l.conflict_above, l.temperature, Guess::random};
   const Tensor keep = heads.keep.to(DType::f32).to(Device::cpu);
   const Tensor symbol = heads.symbol.to(DType::f32).to(Device::cpu);
@@ -190,21 +191,25 @@ NamedTensors Pool::tensors() const {
 
 void Pool::load(const NamedTensors& saved) {
   NamedTensors own = tensors();
-  for (auto& [name, tensor] : own) load_saved(saved, name, tensor);
+  for (auto& [name, tensor] : own) {
+    Tensor all = empty(tensor.shape().with(0, config_.train.batch_size), tensor.dtype());
+    load_saved(saved, name, all);
+    tensor.copy_from(all.sliced(0, first_, first_ + size()));
+  }
   const int32_t* alive = own[0].second.data<int32_t>();
   for (int64_t i = 0; i < size(); ++i) {
     const int64_t example = own[1].second.data<int32_t>()[i];
-    HRM_CHECK(example >= 0 && example < data_.num_examples(), "[lattice] state ", i + 1,
+    HRM_CHECK(example >= 0 && example < data_.num_examples(), "[lattice] state ", first_ + i + 1,
               " of the pool must be of an example in 0..", data_.num_examples() - 1, ", got ",
               example);
     State state = read(example);
     state.age = own[2].second.data<int32_t>()[i];
-    HRM_CHECK(state.age >= 0 && state.age < config_.lattice.max_age, "[lattice] state ", i + 1,
-              " of the pool must have an age in 0..", config_.lattice.max_age - 1, ", got ",
-              state.age);
+    HRM_CHECK(state.age >= 0 && state.age < config_.lattice.max_age, "[lattice] state ",
+              first_ + i + 1, " of the pool must have an age in 0..", config_.lattice.max_age - 1,
+              ", got ", state.age);
     for (int64_t cell = 0; cell < domain_.cells; ++cell) {
       state.alive[cell] = static_cast<uint32_t>(alive[i * domain_.cells + cell]);
-      HRM_CHECK((state.alive[cell] & ~state.start[cell]) == 0, "[lattice] state ", i + 1,
+      HRM_CHECK((state.alive[cell] & ~state.start[cell]) == 0, "[lattice] state ", first_ + i + 1,
                 " of the pool has candidates in cell ", cell + 1, " that its puzzle has not");
     }
     states_[i] = std::move(state);

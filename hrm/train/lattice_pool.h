@@ -10,6 +10,7 @@
 #include "hrm/data/puzzle_dataset.h"
 #include "hrm/lattice/lattice_loss.h"
 #include "hrm/lattice/solver_step.h"
+#include "nn/distributed/communicator.h"
 
 namespace hrm {
 
@@ -23,15 +24,15 @@ struct PoolMoves {
 
 class Pool {
  public:
-  // batch_size states. Every draw follows from the seed, the step and the number of the state. The
-  // data and the task of the domain must outlive the pool.
-  Pool(const PuzzleDataset& data, const Domain& domain, const Config& config);
+  // Of batch_size states those that are numbered `own`. Every draw follows from the seed, the step
+  // and the number of the state. The data and the task of the domain must outlive the pool.
+  Pool(const PuzzleDataset& data, const Domain& domain, const Config& config, const Range& own);
 
   int64_t size() const { return std::ssize(states_); }
-  // The states of a step as symmetric copies, with what the network should say of them; cells whose
-  // symbol is asked for are counted in shares().
+  // The states of a step as symmetric copies, with what the network should say of them; symbols()
+  // counts the cells whose symbol is asked for.
   LatticeTargets targets(int64_t step);
-  LatticeShares shares() const { return shares_; }
+  int64_t symbols() const { return symbols_; }
   // The same states as other symmetric copies, for a pass of the round's own: f32 [states, cells,
   // channels].
   Tensor inputs(int64_t step);
@@ -42,7 +43,8 @@ class Pool {
 
   // "pool.alive" i32 [states, cells], "pool.example" and "pool.age" i32 [states].
   NamedTensors tensors() const;
-  // Throws one line if they are of other data.
+  // Takes its own of the tensors of all batch_size states. Throws one line if they are of other
+  // data.
   void load(const NamedTensors& saved);
 
  private:
@@ -61,9 +63,10 @@ class Pool {
   const PuzzleDataset& data_;
   Domain domain_;
   Config config_;
+  int64_t first_;  // the number of the first state
   std::vector<State> states_;
   std::vector<Symmetry> copies_;  // of the last targets() or inputs()
-  LatticeShares shares_;
+  int64_t symbols_ = 0;
 };
 
 }  // namespace hrm

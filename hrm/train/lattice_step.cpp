@@ -5,6 +5,7 @@
 #include "hrm/train/not_finite.h"
 #include "kernels/dispatch.h"
 #include "kernels/reduce.h"
+#include "nn/distributed/gradient_sum.h"
 
 namespace hrm {
 namespace {
@@ -34,13 +35,15 @@ enum Column : int64_t { kLoss, kKeepLoss, kSymbolLoss, kConflictLoss, kMoves };
 
 }  // namespace
 
-LatticeStep::LatticeStep(const Config& config, const PuzzleDataset& train, Device device)
+LatticeStep::LatticeStep(const Config& config, const PuzzleDataset& train, Device device,
+                         const Communicator& ranks)
     : config_(config),
+      micro_batches_(config.train, ranks, device),
       domain_(Domain::of(train.task(), config.model.seq_len, config.model.vocab_size)),
       model_(make_model(config, domain_, device)),
       optimizer_(make_optimizer(model_, config.train)),
       schedule_{config.train.lr_warmup_steps, config.train.total_steps, config.train.lr_min_ratio},
-      pool_(train, domain_, config) {
+      pool_(train, domain_, config, micro_batches_.own_rows()) {
   if (config_.train.ema > 0)
     ema_.emplace(model_.named_parameters(kOfficialPrefix), config_.train.ema);
 }
@@ -63,46 +66,61 @@ void LatticeStep::run(int64_t step, MetricsWindow& window) {
       config_.lattice.reuse_pass ? said : model_.predict(pool_.inputs(step).to(device()), {});
   const PoolMoves moves = pool_.advance(step, heads);
   const auto number = [](int64_t n) { return static_cast<double>(n); };
-  window.add(kMoves, from_values({number(moves.finished), number(moves.solved),
-                                  number(moves.rounds), number(moves.conflicts)},
-                                 {4}, DType::f64)
-                         .to(device()));
+  const Tensor counts = from_values(
+      {number(moves.finished), number(moves.solved), number(moves.rounds), number(moves.conflicts)},
+      {4}, DType::f64);
+  window.add(kMoves, micro_batches_.ranks().sum(counts).to(device()));
 }
 
 // The gradient of all states, in slices that fit the memory, and the update. Returns what the
-// network said of the states before it.
+// network said of the states before it, if the round follows that.
 LatticeHeads LatticeStep::learn(int64_t step, MetricsWindow& window) {
   const TrainConfig& t = config_.train;
+  const Communicator& ranks = micro_batches_.ranks();
   const LatticeTargets targets = pool_.targets(step);
+  const auto own_symbols = static_cast<double>(pool_.symbols());
+  const LatticeShares shares = {
+      t.batch_size,
+      static_cast<int64_t>(ranks.sum(from_values({own_symbols}, {1}, DType::f64)).item())};
   const Random masks = Random(static_cast<uint64_t>(t.seed)).fork("dropout");
   Dropout drop = {.p = config_.lattice.dropout,
                   .step = full({1}, static_cast<double>(step), DType::i32, device())};
-  const auto states = static_cast<double>(pool_.size());
+  const auto states = static_cast<double>(t.batch_size);
+  const int64_t first = micro_batches_.own_rows().begin;
   Tensors keep, symbol, conflict;
-  for (int64_t i = 0; i < t.micro_batches; ++i) {
-    const LatticeTargets part =
-        targets.rows(i * t.batch_size / t.micro_batches, (i + 1) * t.batch_size / t.micro_batches)
-            .to(device());
+  GradientSum gradients(model_.named_parameters(), t.micro_batches);
+  TreeSum losses(t.micro_batches);
+  for (int64_t i = micro_batches_.own().begin; i < micro_batches_.own().end; ++i) {
+    const Range rows = micro_batches_.rows(i);
+    const LatticeTargets part = targets.rows(rows.begin - first, rows.end - first).to(device());
     drop.seed = masks.fork(static_cast<uint64_t>(i)).seed();
     const LatticeHeads heads = model_.forward(part.alive, drop);
-    const LatticeLoss loss = lattice_loss(heads, part, pool_.shares(), config_.lattice);
-    check_finite(step, loss.total);
+    const LatticeLoss loss = lattice_loss(heads, part, shares, config_.lattice);
     backward(loss.total);
+    gradients.add(i);
     // Sums over the rows, of which a line of metrics makes means.
+    const Tensor sums = zeros({kMoves}, DType::f64, device());
     int64_t column = kLoss;
     for (const Tensor* term : {&loss.total, &loss.keep, &loss.symbol, &loss.conflict})
-      window.add(column++, affine(term->detach(), states));
+      add_to_sums(sums, column++, affine(term->detach(), states));
+    losses.add(i, sums);
+    if (!config_.lattice.reuse_pass) continue;
     const auto after_last_loop = [&](const Tensor& all) {
-      return all.detach().sliced(0, all.size(0) - part.alive.size(0), all.size(0));
+      return all.detach().sliced(0, all.size(0) - rows.size(), all.size(0)).clone();
     };
     keep.push_back(after_last_loop(heads.keep));
     symbol.push_back(after_last_loop(heads.symbol));
     conflict.push_back(after_last_loop(heads.conflict));
   }
+  gradients.finish(ranks);
+  const Tensor sums = losses.total(ranks);
+  check_finite(step, sums.sliced(0, kLoss, kLoss + 1));
   check_finite(step, {});
+  window.add(kLoss, sums);
   optimizer_->step(lr(step));
   optimizer_->zero_grad();
   if (ema_) ema_->update();
+  if (!config_.lattice.reuse_pass) return {};
   return {concat(keep, 0), concat(symbol, 0), concat(conflict, 0)};
 }
 
@@ -134,7 +152,8 @@ NamedTensors LatticeStep::training_tensors() const {
   NamedTensors tensors = optimizer_->state_dict();
   if (ema_)
     for (const auto& entry : ema_->state_dict()) tensors.push_back(entry);
-  for (const auto& entry : pool_.tensors()) tensors.push_back(entry);
+  for (const auto& [name, own] : pool_.tensors())
+    tensors.emplace_back(name, micro_batches_.ranks().gather(own));
   return tensors;
 }
 

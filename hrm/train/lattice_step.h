@@ -13,6 +13,7 @@
 #include "hrm/eval/solve_lattice.h"
 #include "hrm/train/lattice_pool.h"
 #include "hrm/train/learner.h"
+#include "hrm/train/micro_batches.h"
 #include "nn/optim/ema.h"
 #include "nn/optim/schedule.h"
 
@@ -20,7 +21,9 @@ namespace hrm {
 
 class LatticeStep : public Learner {
  public:
-  LatticeStep(const Config& config, const PuzzleDataset& train, Device device);
+  // Several ranks share out the micro-batches, of which there must be as many; on the CPU.
+  LatticeStep(const Config& config, const PuzzleDataset& train, Device device,
+              const Communicator& ranks = {});
 
   void run(int64_t step, MetricsWindow& window) override;
   const std::vector<MetricColumn>& columns() const override;
@@ -40,12 +43,13 @@ class LatticeStep : public Learner {
   void check_finite(int64_t step, const Tensor& loss) const;
 
   Config config_;
+  MicroBatches micro_batches_;
   Domain domain_;
   LatticeModel model_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<Ema> ema_;
   Schedule schedule_;
-  Pool pool_;
+  Pool pool_;  // of this rank
 };
 
 }  // namespace hrm

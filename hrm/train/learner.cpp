@@ -34,9 +34,9 @@ std::unique_ptr<Optimizer> make_optimizer(const Module& model, const TrainConfig
 }
 
 std::unique_ptr<Learner> make_learner(const Config& config, const PuzzleDataset& train,
-                                      Device device) {
-  if (config.is_lattice()) return std::make_unique<LatticeStep>(config, train, device);
-  return std::make_unique<TrainStep>(config, train, device);
+                                      Device device, const Communicator& ranks) {
+  if (config.is_lattice()) return std::make_unique<LatticeStep>(config, train, device, ranks);
+  return std::make_unique<TrainStep>(config, train, device, ranks);
 }
 
 }  // namespace hrm

@@ -14,6 +14,7 @@
 
 #include "hrm/eval/evaluate.h"
 #include "hrm/train/metrics_window.h"
+#include "nn/distributed/communicator.h"
 #include "nn/optim/optimizer.h"
 
 namespace hrm {
@@ -61,8 +62,9 @@ int64_t depth_at(const TrainConfig& train, int64_t step, int64_t whole);
 // Of all parameters of a model.
 std::unique_ptr<Optimizer> make_optimizer(const Module& model, const TrainConfig& train);
 // Of the model that the configuration describes, with random weights of its seed. The data must fit
-// the configuration and outlive the learner.
+// the configuration and outlive the learner. Of several ranks each makes its own, and all calls but
+// device(), module() and lr() are made by all of them together.
 std::unique_ptr<Learner> make_learner(const Config& config, const PuzzleDataset& train,
-                                      Device device);
+                                      Device device, const Communicator& ranks = {});
 
 }  // namespace hrm

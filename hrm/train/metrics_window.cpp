@@ -24,17 +24,17 @@ Json TrainMetrics::to_json() const {
   return json;
 }
 
+void add_to_sums(const Tensor& sums, int64_t column, const Tensor& values) {
+  if (!values.defined()) return;
+  const Tensor wide = values.detach().to(DType::f64);
+  HRM_DISPATCH(axpy, sums.context(), DType::f64, sums.data<double>() + column, wide.data(),
+               wide.numel(), 1.0);
+}
+
 MetricsWindow::MetricsWindow(std::vector<MetricColumn> columns, Device device)
     : columns_(std::move(columns)),
       sums_(zeros({std::ssize(columns_)}, DType::f64, device)),
       values_({std::ssize(columns_)}, DType::f64, device) {}
-
-void MetricsWindow::add(int64_t column, const Tensor& values) {
-  if (!values.defined()) return;
-  const Tensor wide = values.detach().to(DType::f64);
-  HRM_DISPATCH(axpy, sums_.context(), DType::f64, sums_.data<double>() + column, wide.data(),
-               wide.numel(), 1.0);
-}
 
 void MetricsWindow::start(const TrainMetrics& line, double rows) {
   values_.start(sums_);

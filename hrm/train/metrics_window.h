@@ -36,13 +36,17 @@ struct TrainMetrics {
   Json to_json() const;
 };
 
+// Adds values to `sums` (f64 [columns]) from that column on, on the device; nothing if they are
+// undefined.
+void add_to_sums(const Tensor& sums, int64_t column, const Tensor& values);
+
 class MetricsWindow {
  public:
   // One column is named "finished".
   MetricsWindow(std::vector<MetricColumn> columns, Device device);
 
-  // Adds values to the sums from that column on, on the device; nothing if they are undefined.
-  void add(int64_t column, const Tensor& values);
+  // As add_to_sums.
+  void add(int64_t column, const Tensor& values) { add_to_sums(sums_, column, values); }
   // Starts a line: the sums since the last one, of so many rows, are on their way to the host when
   // this returns, and begin again at 0. `line` has all that is not a mean.
   void start(const TrainMetrics& line, double rows);

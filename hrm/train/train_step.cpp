@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
@@ -9,6 +10,7 @@
 #include "kernels/device.h"
 #include "kernels/dispatch.h"
 #include "kernels/reduce.h"
+#include "nn/distributed/gradient_sum.h"
 #include "nn/optim/sign_sgd.h"
 
 namespace hrm {
@@ -22,6 +24,14 @@ Model make_model(const Config& config, Device device) {
 // The order of columns(); from kCounts on the five counts of act_metrics.
 enum Column : int64_t { kLoss, kTokenLoss, kQHaltLoss, kQContinueLoss, kCounts };
 
+void add_metrics(const Tensor& sums, const SegmentResult& part) {
+  add_to_sums(sums, kLoss, part.loss.total);
+  add_to_sums(sums, kTokenLoss, part.loss.lm);
+  add_to_sums(sums, kQHaltLoss, part.loss.q_halt);
+  add_to_sums(sums, kQContinueLoss, part.loss.q_continue);
+  add_to_sums(sums, kCounts, part.metrics);
+}
+
 std::vector<std::string> names_of_flags(const Model& model) {
   std::vector<std::string> names = {"the loss"};
   for (const auto& [name, p] : model.named_parameters(kOfficialPrefix))
@@ -32,15 +42,17 @@ std::vector<std::string> names_of_flags(const Model& model) {
 
 }  // namespace
 
-TrainStep::TrainStep(const Config& config, const PuzzleDataset& train, Device device)
+TrainStep::TrainStep(const Config& config, const PuzzleDataset& train, Device device,
+                     const Communicator& ranks)
     : config_(config),
+      micro_batches_(config.train, ranks, device),
       model_(make_model(config, device)),
       sampler_(train, static_cast<uint64_t>(config.train.seed),
                config.train.augment ? train.task().augmentation() : nullptr),
       optimizer_(make_optimizer(model_, config.train)),
       schedule_{config.train.lr_warmup_steps, config.train.total_steps, config.train.lr_min_ratio},
       exploration_(Random(static_cast<uint64_t>(config.train.seed)).fork("exploration")),
-      carry_(initial_carry(model_, config.train.batch_size)),
+      carry_(initial_carry(model_, micro_batches_.own_rows().size())),
       flag_names_(names_of_flags(model_)),
       flags_(zeros({static_cast<int64_t>(flag_names_.size()) + 1}, DType::i32, device)),
       skip_(zeros({1}, DType::i32, device)),
@@ -175,32 +187,66 @@ void TrainStep::run_late(MetricsWindow& window, int64_t ahead) {
   run_on_device(window, ahead);
 }
 
+// The slots of so many rows of the batch.
+Slots TrainStep::slots_of(const Range& rows) const {
+  const int64_t batch = config_.train.batch_size;
+  if (rows.size() == batch) return {rows, 0, {}, false};
+  return {rows, batch, micro_batches_.ranks(), !config_.model.halts_early()};
+}
+
+// One micro-batch of this rank, to the gradients of its losses: a segment, which has begun, or
+// unrolled segments.
+std::vector<SegmentResult> TrainStep::run_micro_batch(int64_t number, int64_t ahead) {
+  const TrainConfig& t = config_.train;
+  const double scale = 1.0 / static_cast<double>(t.step_rows());
+  const Slots slots = slots_of(micro_batches_.rows(number));
+  const int64_t before = micro_batches_.own_rows().begin;
+  Carry slice =
+      slots.all == 0 ? carry_ : carry_.rows(slots.own.begin - before, slots.own.end - before);
+  if (t.unroll_segments > 1) {
+    // Draws that keep puzzles from halting early mean nothing where all halt together.
+    return train_segments(model_, slice, queue_.rows(), t.refill,
+                          slots.all == 0 ? draws_ : Exploration(), t.unroll_segments, scale, slots);
+  }
+  if (ahead > 0) run_ahead(model_, slice, ahead);
+  return {train_segment(model_, slice, draws_.rows(slots.own.begin, slots.own.end), scale)};
+}
+
 // All that a step does on the device: but for `ahead`, no host value changes from one to the next.
 void TrainStep::run_on_device(MetricsWindow& window, int64_t ahead) {
   const TrainConfig& t = config_.train;
-  const double scale = 1.0 / static_cast<double>(t.step_rows());
+  Tensor head = queue_.rows().head;
+  Tensor head_before;
+  if (t.unroll_segments == 1)
+    begin_segment(model_, carry_, queue_.rows(), t.refill, slots_of(micro_batches_.own_rows()));
+  else if (t.micro_batches > 1)
+    head_before = head.clone();
   std::vector<SegmentResult> parts;
-  if (t.unroll_segments > 1) {
-    parts =
-        train_segments(model_, carry_, queue_.rows(), t.refill, draws_, t.unroll_segments, scale);
-  } else {
-    begin_segment(model_, carry_, queue_.rows(), t.refill);
-    for (int64_t i = 0; i < t.micro_batches; ++i) {
-      const int64_t begin = i * t.batch_size / t.micro_batches;
-      const int64_t end = (i + 1) * t.batch_size / t.micro_batches;
-      Carry slice = carry_.rows(begin, end);
-      if (ahead > 0) run_ahead(model_, slice, ahead);
-      parts.push_back(train_segment(model_, slice, draws_.rows(begin, end), scale));
+  GradientSum gradients(model_.named_parameters(), t.micro_batches);
+  TreeSum metrics(t.micro_batches);
+  for (int64_t i = micro_batches_.own().begin; i < micro_batches_.own().end; ++i) {
+    // Each takes its slots' rows of all that the step takes.
+    if (head_before.defined()) head.copy_from(head_before);
+    std::vector<SegmentResult> own = run_micro_batch(i, ahead);
+    if (t.micro_batches > 1) {
+      gradients.add(i);
+      const Tensor sums = zeros({std::ssize(columns())}, DType::f64, device());
+      for (const SegmentResult& part : own) add_metrics(sums, part);
+      metrics.add(i, sums);
     }
+    std::ranges::move(own, std::back_inserter(parts));
   }
-  apply_gradients(parts);
-  for (const SegmentResult& part : parts) {
-    window.add(kLoss, part.loss.total);
-    window.add(kTokenLoss, part.loss.lm);
-    window.add(kQHaltLoss, part.loss.q_halt);
-    window.add(kQContinueLoss, part.loss.q_continue);
-    window.add(kCounts, part.metrics);
+  if (t.micro_batches == 1) {
+    Tensors losses;
+    for (const SegmentResult& part : parts) losses.push_back(part.loss.total);
+    apply_gradients(parts, losses);
+    for (const SegmentResult& part : parts) add_metrics(window.sums(), part);
+    return;
   }
+  gradients.finish(micro_batches_.ranks());
+  const Tensor sums = metrics.total(micro_batches_.ranks());
+  apply_gradients(parts, {sums.sliced(0, kLoss, kLoss + 1)});
+  window.add(0, sums);
 }
 
 // run_on_device as a CUDA graph. Two ordinary steps, so that every algorithm is chosen; then steps
@@ -246,33 +292,35 @@ void TrainStep::launch_from_now_on(MetricsWindow& window) {
 
 bool TrainStep::replays() const { return recording_ && recording_->launches.recorded(); }
 
-void TrainStep::raise_flags(const std::vector<SegmentResult>& parts, const Tensor& puzzle_grad) {
+void TrainStep::raise_flags(const Tensors& losses, const Tensor& puzzle_grad) {
   int32_t* flag = flags_.data<int32_t>();
   const auto guard = [&](int32_t* where, const Tensor& t) {
     if (t.defined())
       HRM_DISPATCH(flag_nonfinite, t.context(), t.dtype(), where, t.data(), t.numel());
   };
-  for (const SegmentResult& part : parts) guard(flag, part.loss.total);
+  for (const Tensor& loss : losses) guard(flag, loss);
   // In the order of names_of_flags.
   for (const auto& [name, p] : model_.named_parameters()) guard(++flag, p->value.grad());
   guard(++flag, puzzle_grad);
   skip_.copy_from(max(flags_.sliced(0, 0, flags_.numel() - 1), 0, true));
 }
 
-void TrainStep::apply_gradients(const std::vector<SegmentResult>& parts) {
+void TrainStep::apply_gradients(const std::vector<SegmentResult>& parts, const Tensors& losses) {
   Tensors puzzle_grads, puzzle_ids;
   for (const SegmentResult& part : parts) {
     puzzle_ids.push_back(part.puzzle_ids);
     if (part.puzzle_rows.defined() && part.puzzle_rows.grad().defined())
       puzzle_grads.push_back(part.puzzle_rows.grad());
   }
-  const Tensor puzzle_grad = puzzle_grads.empty() ? Tensor() : concat(puzzle_grads, 0);
-  raise_flags(parts, puzzle_grad);
+  Tensor puzzle_grad;
+  if (!puzzle_grads.empty()) puzzle_grad = micro_batches_.ranks().gather(concat(puzzle_grads, 0));
+  raise_flags(losses, puzzle_grad);
 
   // The order of the official step: puzzle rows first, then the weights.
   const int64_t own = optimizer_->rates_size();
   if (puzzle_grad.defined())
-    sign_sgd_update(*model_.puzzle_emb, puzzle_grad, concat(puzzle_ids, 0),
+    sign_sgd_update(*model_.puzzle_emb, puzzle_grad,
+                    micro_batches_.ranks().gather(concat(puzzle_ids, 0)),
                     rates_.sliced(0, own, own + 2), skip_);
   optimizer_->update(rates_.sliced(0, 0, own), skip_);
   optimizer_->zero_grad();
@@ -291,8 +339,9 @@ NamedTensors TrainStep::training_tensors() const {
   NamedTensors tensors = optimizer_->state_dict();
   if (ema_)
     for (const auto& entry : ema_->state_dict()) tensors.push_back(entry);
-  carry_.fields(
-      [&](const std::string& name, const Tensor& t) { tensors.emplace_back("carry." + name, t); });
+  carry_.fields([&](const std::string& name, const Tensor& t) {
+    tensors.emplace_back("carry." + name, micro_batches_.ranks().gather(t));
+  });
   return tensors;
 }
 
@@ -306,8 +355,12 @@ void TrainStep::restore(const NamedTensors& training, const Members& state,
                         std::vector<std::string>& notes) {
   optimizer_->load_state_dict(training);
   if (ema_) ema_->load_state_dict(training);
-  carry_.fields(
-      [&](const std::string& name, Tensor& t) { load_saved(training, "carry." + name, t); });
+  const Range own = micro_batches_.own_rows();
+  carry_.fields([&](const std::string& name, Tensor& t) {
+    Tensor all = empty(t.shape().with(0, config_.train.batch_size), t.dtype(), t.device());
+    load_saved(training, "carry." + name, all);
+    t.copy_from(all.sliced(0, own.begin, own.end));
+  });
   exploration_ = Random(exploration_.seed(), state.natural("exploration_position"));
   queue_.restore(state.object("sampler").json());
   if (device() == Device::cpu) return;

@@ -6,6 +6,9 @@
 //     MetricsWindow window(step.columns(), Device::cpu);
 //     for (int64_t i = 1; i <= config.train.total_steps; ++i) step.run(i, window);
 //     step.finish();
+//
+// A step is computed in micro-batches, by one rank or by several, and has the same bits whoever
+// computes which of them.
 #pragma once
 
 #include <deque>
@@ -16,6 +19,7 @@
 
 #include "hrm/model/segment.h"
 #include "hrm/train/learner.h"
+#include "hrm/train/micro_batches.h"
 #include "hrm/train/not_finite.h"
 #include "hrm/train/row_queue.h"
 #include "nn/optim/ema.h"
@@ -30,7 +34,9 @@ Cycles cycles_at(const Config& config, int64_t step);
 class TrainStep : public Learner {
  public:
   // Random weights of config.train.seed. The data must fit config.model and outlive this object.
-  TrainStep(const Config& config, const PuzzleDataset& train, Device device);
+  // Several ranks share out the micro-batches, of which there must be as many; on the CPU.
+  TrainStep(const Config& config, const PuzzleDataset& train, Device device,
+            const Communicator& ranks = {});
   ~TrainStep() override;
 
   // NotFinite comes on a GPU with up to two steps' delay. A recorded step keeps the address of the
@@ -46,7 +52,7 @@ class TrainStep : public Learner {
   Device device() const override { return rates_.device(); }
   Model& module() override { return model_; }
   const Model& module() const override { return model_; }
-  const Carry& carry() const { return carry_; }  // as the last step left it
+  const Carry& carry() const { return carry_; }  // as the last step left it: this rank's slots
   EvalResult evaluate(const PuzzleDataset& test, const EvalOptions& options) const override;
   void swap_averages() override;
 
@@ -61,21 +67,24 @@ class TrainStep : public Learner {
   int64_t late_segments(int64_t step, const Cycles& cycles) const;
   void run_late(MetricsWindow& window, int64_t ahead);
   void run_on_device(MetricsWindow& window, int64_t ahead = 0);
+  Slots slots_of(const Range& rows) const;
+  std::vector<SegmentResult> run_micro_batch(int64_t number, int64_t ahead);
   void replay(MetricsWindow& window, const Cycles& cycles);
   void record(MetricsWindow& window);
   void launch_from_now_on(MetricsWindow& window);
-  void raise_flags(const std::vector<SegmentResult>& parts, const Tensor& puzzle_grad);
-  void apply_gradients(const std::vector<SegmentResult>& parts);
+  void raise_flags(const Tensors& losses, const Tensor& puzzle_grad);
+  void apply_gradients(const std::vector<SegmentResult>& parts, const Tensors& losses);
   void check_finished(size_t under_way);
 
   Config config_;
+  MicroBatches micro_batches_;
   Model model_;
   TrainSampler sampler_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<Ema> ema_;
   Schedule schedule_;
   Random exploration_;
-  Exploration draws_;
+  Exploration draws_;  // of the whole batch
   Carry carry_;
 
   // flags_[i] is raised by a value that is not finite: 0 the loss, then every gradient in order of

@@ -28,16 +28,16 @@ Communicator::Communicator(std::shared_ptr<Transport> transport, double deadline
 int Communicator::rank() const { return job_ ? job_->transport->rank() : 0; }
 int Communicator::size() const { return job_ ? job_->transport->size() : 1; }
 
-void Communicator::at(const std::string& where) {
+void Communicator::at(const std::string& where) const {
   if (job_) job_->where = where;
 }
 
-void Communicator::leave(const std::string& why) noexcept {
+void Communicator::leave(const std::string& why) const noexcept {
   if (job_) job_->transport->leave(why);
 }
 
 void Communicator::exchange(std::span<const Transport::Outgoing> out,
-                            std::span<const Transport::Incoming> in) {
+                            std::span<const Transport::Incoming> in) const {
   if (!job_) return;
   const std::vector<int> missing = job_->transport->exchange(out, in, job_->deadline);
   if (!missing.empty()) {
@@ -58,7 +58,7 @@ void Communicator::exchange(std::span<const Transport::Outgoing> out,
 namespace {
 
 // To every other rank the same bytes, from every other rank its own.
-void exchange_with_all(Communicator& ranks, const void* own, size_t bytes,
+void exchange_with_all(const Communicator& ranks, const void* own, size_t bytes,
                        const std::vector<Transport::Incoming>& from_others) {
   std::vector<Transport::Outgoing> out;
   for (int other = 0; other < ranks.size(); ++other)
@@ -67,7 +67,7 @@ void exchange_with_all(Communicator& ranks, const void* own, size_t bytes,
 }
 
 // One number of every rank.
-std::vector<uint64_t> gather_numbers(Communicator& ranks, uint64_t own) {
+std::vector<uint64_t> gather_numbers(const Communicator& ranks, uint64_t own) {
   std::vector<uint64_t> all(ranks.size(), own);
   std::vector<Transport::Incoming> in;
   for (int other = 0; other < ranks.size(); ++other)
@@ -83,9 +83,9 @@ void check_on_host(const char* op, const Tensor& t) {
 
 }  // namespace
 
-void Communicator::barrier() { gather_numbers(*this, 0); }
+void Communicator::barrier() const { gather_numbers(*this, 0); }
 
-std::vector<std::string> Communicator::gather(const std::string& own) {
+std::vector<std::string> Communicator::gather(const std::string& own) const {
   const std::vector<uint64_t> sizes = gather_numbers(*this, own.size());
   std::vector<std::string> all(size());
   std::vector<Transport::Incoming> in;
@@ -99,11 +99,12 @@ std::vector<std::string> Communicator::gather(const std::string& own) {
   return all;
 }
 
-std::string Communicator::broadcast(const std::string& text) {
+std::string Communicator::broadcast(const std::string& text) const {
   return gather(is_first() ? text : "").front();
 }
 
-void Communicator::broadcast(const Tensor& values) {
+void Communicator::broadcast(const Tensor& values) const {
+  if (!job_) return;
   check_on_host("broadcast", values);
   if (!is_first()) {
     const std::vector<Transport::Incoming> in = {{0, values.data(), values.nbytes()}};
@@ -115,7 +116,8 @@ void Communicator::broadcast(const Tensor& values) {
   exchange(out, {});
 }
 
-Tensor Communicator::gather(const Tensor& rows) {
+Tensor Communicator::gather(const Tensor& rows) const {
+  if (!job_) return rows;
   check_on_host("gather", rows);
   const std::vector<uint64_t> counts = gather_numbers(*this, rows.size(0));
   std::vector<int64_t> begin = {0};
@@ -130,7 +132,8 @@ Tensor Communicator::gather(const Tensor& rows) {
   return all;
 }
 
-Tensor Communicator::sum(const Tensor& values) {
+Tensor Communicator::sum(const Tensor& values) const {
+  if (!job_) return values;
   return gather(values.view({1, values.numel()})).summed(0, false).view(values.shape());
 }
 

@@ -23,13 +23,13 @@ struct Range {
 // sizes differ by at most one.
 Range share_of(int64_t total, int rank, int size);
 
-// A handle: copies belong to the same job.
+// A handle: copies belong to the same job. All calls are made by the thread that joined the job.
 class Communicator {
  public:
   static constexpr double kDeadline = 600;  // seconds
 
   Communicator() = default;  // one process, alone
-  // Every call waits at most so many seconds for the others.
+  // Every exchange, of which a call makes up to two, waits at most so many seconds for the others.
   explicit Communicator(std::shared_ptr<Transport> transport, double deadline = kDeadline);
 
   int rank() const;
@@ -37,26 +37,28 @@ class Communicator {
   bool is_first() const { return rank() == 0; }
 
   // Where the program is ("step 41"): part of the message if a rank does not answer.
-  void at(const std::string& where);
+  void at(const std::string& where) const;
 
-  // All of these throw Error if a rank does not answer in time or has left, with the rank, and
-  // where it was heard of last.
-  void barrier();
+  // All of these throw Error if a rank does not answer in time, with the rank and where it was
+  // heard of last, or if a rank has left, with its reason.
+  void barrier() const;
   // The texts of all ranks in their order, on every rank.
-  std::vector<std::string> gather(const std::string& own);
+  std::vector<std::string> gather(const std::string& own) const;
   // Those of the first rank, on every rank.
-  std::string broadcast(const std::string& text);
-  void broadcast(const Tensor& values);  // written in place; same shape and type on every rank
+  std::string broadcast(const std::string& text) const;
+  void broadcast(
+      const Tensor& values) const;  // written in place; same shape and type on every rank
   // The rows of all ranks in their order, along dimension 0, on every rank. The numbers of rows may
   // differ; all else must agree.
-  Tensor gather(const Tensor& rows);
+  Tensor gather(const Tensor& rows) const;
   // The sum over all ranks in their order, of few numbers. Large sums: TreeSum (tree_sum.h).
-  Tensor sum(const Tensor& values);
+  Tensor sum(const Tensor& values) const;
 
   // What all of the above is made of, see Transport::exchange. The memory is the host's.
-  void exchange(std::span<const Transport::Outgoing> out, std::span<const Transport::Incoming> in);
+  void exchange(std::span<const Transport::Outgoing> out,
+                std::span<const Transport::Incoming> in) const;
   // Tells the others that this process fails, and why.
-  void leave(const std::string& why) noexcept;
+  void leave(const std::string& why) const noexcept;
 
  private:
   struct Job;

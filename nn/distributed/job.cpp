@@ -57,8 +57,15 @@ Communicator join_job() {
   const double seconds = deadline();
   HRM_CHECK(has_launcher() || launched() == 1, "[distributed] the launcher has started ",
             launched(),
-            " processes, but offers no way to connect them. HINT: srun --mpi=pmix, or mpirun");
-  return has_launcher() ? Communicator(join_mpi(), seconds) : Communicator();
+            " processes, but offers no way to connect them. HINT: srun --mpi=pmix, or mpirun (a "
+            "single process in a shell that srun started: unset SLURM_STEP_NUM_TASKS)");
+  if (!has_launcher()) return {};
+  const std::shared_ptr<Transport> transport = join_mpi();
+  HRM_CHECK(transport->size() > 1 || launched() == 1, "[distributed] the launcher has started ",
+            launched(),
+            " processes, and MPI connects none of them. HINT: the mpirun of the MPI "
+            "that this program was built with, or srun --mpi=pmix");
+  return Communicator(transport, seconds);
 }
 
 #else
@@ -68,8 +75,8 @@ std::string distributed_engines() { return "none"; }
 Communicator join_job() {
   deadline();
   HRM_CHECK(launched() == 1, "[distributed] the launcher has started ", launched(),
-            " processes, and this program cannot connect them. HINT: build it with make MPI=1, or "
-            "start it alone");
+            " processes, and this program cannot connect them. HINT: build it with make MPI=1 (a "
+            "single process in a shell that srun started: unset SLURM_STEP_NUM_TASKS)");
   return {};
 }
 

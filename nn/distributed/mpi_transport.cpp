@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <set>
 #include <thread>
 
@@ -24,24 +25,20 @@ void check(int code) {
 }
 
 // Waits a little between two looks at whether something has come: first for the processor's next
-// chance, which is quickest, and then for longer and longer, so that whoever is waited for can
-// have the core.
+// chance, which is quickest, and then in naps, so that whoever is waited for can have the core. A
+// long message only moves on while somebody looks, so that naps stay short.
 class Patience {
  public:
   void wait() {
     constexpr int kYields = 200;
-    constexpr auto kLongest = std::chrono::microseconds(1000);
-    if (++looks_ <= kYields) {
+    if (++looks_ <= kYields || looks_ % 8 != 0)
       ::sched_yield();
-      return;
-    }
-    std::this_thread::sleep_for(nap_);
-    nap_ = std::min(2 * nap_, kLongest);
+    else
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
 
  private:
   int looks_ = 0;
-  std::chrono::microseconds nap_{20};
 };
 
 class MpiTransport : public Transport {
@@ -49,16 +46,17 @@ class MpiTransport : public Transport {
   MpiTransport() {
     int got = 0;
     check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &got));
+    // Errors of calls without a communicator go to one of the first two.
+    for (const MPI_Comm comm : {MPI_COMM_WORLD, MPI_COMM_SELF})
+      check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN));
     check(MPI_Comm_dup(MPI_COMM_WORLD, &data_));
     check(MPI_Comm_dup(MPI_COMM_WORLD, &notices_));
-    for (const MPI_Comm comm : {data_, notices_})
-      check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN));
     check(MPI_Comm_rank(data_, &rank_));
     check(MPI_Comm_size(data_, &size_));
   }
   // MPI_Finalize waits for all ranks, which would be forever once the job has failed.
   ~MpiTransport() override {
-    if (!failed_) MPI_Finalize();
+    if (!failed_ && std::uncaught_exceptions() == 0 && all_have_come()) MPI_Finalize();
   }
   MpiTransport(const MpiTransport&) = delete;
   MpiTransport& operator=(const MpiTransport&) = delete;
@@ -69,58 +67,45 @@ class MpiTransport : public Transport {
   std::vector<int> exchange(std::span<const Outgoing> out, std::span<const Incoming> in,
                             double seconds) override {
     Requests requests;
-    for (const Incoming& part : in)
-      each_chunk(part.bytes, [&](size_t begin, int bytes) {
-        check(MPI_Irecv(static_cast<char*>(part.data) + begin, bytes, MPI_BYTE, part.from, 0, data_,
-                        requests.add(part.from)));
-      });
-    for (const Outgoing& part : out)
-      each_chunk(part.bytes, [&](size_t begin, int bytes) {
-        check(MPI_Isend(static_cast<const char*>(part.data) + begin, bytes, MPI_BYTE, part.to, 0,
-                        data_, requests.add(part.to)));
-      });
     try {
+      post(requests, out, in);
       const std::vector<int> missing = finish(requests, seconds);
-      failed_ = !missing.empty();
+      if (!missing.empty()) give_up(requests);
       return missing;
     } catch (...) {
-      failed_ = true;
+      give_up(requests);
       throw;
     }
   }
 
   void leave(const std::string& why) noexcept override {
     failed_ = true;
-    std::vector<MPI_Request> requests(size_, MPI_REQUEST_NULL);
+    if (abandoned_) return;
+    std::vector<MPI_Request> notices(size_, MPI_REQUEST_NULL);
+    // Synchronous: done when it was received, and not when it is on its way.
     for (int other = 0; other < size_; ++other)
       if (other != rank_)
-        MPI_Isend(why.data(), static_cast<int>(std::min(why.size(), kLongestReason)), MPI_CHAR,
-                  other, 0, notices_, &requests[other]);
-    const auto end = Clock::now() + std::chrono::seconds(1);
-    int done = 0;
-    for (Patience patience; done == 0 && Clock::now() < end; patience.wait())
-      if (MPI_Testall(size_, requests.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS) return;
+        MPI_Issend(why.data(), static_cast<int>(std::min(why.size(), kLongestReason)), MPI_CHAR,
+                   other, 0, notices_, &notices[other]);
+    wait_for(notices, kFarewell);
   }
 
  private:
   static constexpr size_t kLongestReason = 4096;
 
+  static constexpr double kFarewell = 1;  // seconds
+
   struct Requests {
-    Requests() = default;
-    Requests(const Requests&) = delete;
-    Requests& operator=(const Requests&) = delete;
     std::vector<MPI_Request> all;
-    std::vector<int> ranks;  // whom each is from or to
-    // What is given up must not write into memory that goes away.
-    ~Requests() {
-      for (MPI_Request& request : all) {
-        if (request == MPI_REQUEST_NULL) continue;
-        MPI_Cancel(&request);
-        MPI_Request_free(&request);
-      }
-    }
-    MPI_Request* add(int rank) {
-      ranks.push_back(rank);
+    std::vector<MPI_Status> statuses;  // of all, once they are done
+    struct Part {
+      int rank;  // whom it is from or to
+      int bytes;
+      bool incoming;
+    };
+    std::vector<Part> parts;
+    MPI_Request* add(int rank, int bytes, bool incoming) {
+      parts.push_back({rank, bytes, incoming});
       return &all.emplace_back(MPI_REQUEST_NULL);
     }
   };
@@ -137,12 +122,27 @@ class MpiTransport : public Transport {
     } while (begin < bytes);
   }
 
+  void post(Requests& requests, std::span<const Outgoing> out, std::span<const Incoming> in) {
+    for (const Incoming& part : in)
+      each_chunk(part.bytes, [&](size_t begin, int bytes) {
+        check(MPI_Irecv(static_cast<char*>(part.data) + begin, bytes, MPI_BYTE, part.from, 0, data_,
+                        requests.add(part.from, bytes, true)));
+      });
+    for (const Outgoing& part : out)
+      each_chunk(part.bytes, [&](size_t begin, int bytes) {
+        check(MPI_Isend(static_cast<const char*>(part.data) + begin, bytes, MPI_BYTE, part.to, 0,
+                        data_, requests.add(part.to, bytes, false)));
+      });
+  }
+
   std::vector<int> finish(Requests& requests, double seconds) {
     const auto end = Clock::now() + std::chrono::duration<double>(seconds);
     const auto count = static_cast<int>(requests.all.size());
+    requests.statuses.resize(requests.all.size());
     for (Patience patience;; patience.wait()) {
       int done = 0;
-      check(MPI_Testall(count, requests.all.data(), &done, MPI_STATUSES_IGNORE));
+      const int code = MPI_Testall(count, requests.all.data(), &done, requests.statuses.data());
+      check_statuses(requests, code, done != 0);
       if (done) return {};
       look_for_leavers();
       if (Clock::now() >= end) break;
@@ -151,9 +151,72 @@ class MpiTransport : public Transport {
     for (size_t i = 0; i < requests.all.size(); ++i) {
       int done = 0;
       check(MPI_Test(&requests.all[i], &done, MPI_STATUS_IGNORE));
-      if (!done) missing.insert(requests.ranks[i]);
+      if (!done) missing.insert(requests.parts[i].rank);
     }
     return {missing.begin(), missing.end()};
+  }
+
+  // Throws unless every message that has come is as long as it should be.
+  static void check_statuses(const Requests& requests, int code, bool done) {
+    if (code != MPI_SUCCESS && code != MPI_ERR_IN_STATUS) check(code);
+    for (size_t i = 0; i < requests.all.size(); ++i) {
+      const auto& [rank, bytes, incoming] = requests.parts[i];
+      const MPI_Status& status = requests.statuses[i];
+      int came = bytes;
+      if (code == MPI_ERR_IN_STATUS && status.MPI_ERROR != MPI_ERR_PENDING) {
+        int kind = MPI_SUCCESS;
+        MPI_Error_class(status.MPI_ERROR, &kind);
+        if (kind != MPI_ERR_TRUNCATE) check(status.MPI_ERROR);
+        came = bytes + 1;
+      } else if (done && incoming) {
+        check(MPI_Get_count(&status, MPI_BYTE, &came));
+      }
+      HRM_CHECK(
+          came == bytes, "[distributed] rank ", rank, " has sent ", came > bytes ? "more" : "fewer",
+          " than the ", bytes,
+          " bytes expected. HINT: do all processes run the same program with the same options?");
+    }
+  }
+
+  // After a failure, before the memory of its messages goes away: ends what is under way. What does
+  // not end must not move on, so that MPI is never called again.
+  void give_up(Requests& requests) {
+    failed_ = true;
+    for (size_t i = 0; i < requests.all.size(); ++i)
+      if (requests.parts[i].incoming && requests.all[i] != MPI_REQUEST_NULL)
+        MPI_Cancel(&requests.all[i]);
+    abandoned_ = !wait_for(requests.all, kFarewell);
+  }
+
+  // Whether all of them were done within so many seconds.
+  static bool wait_for(std::vector<MPI_Request>& requests, double seconds) {
+    const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+    for (Patience patience; Clock::now() < end; patience.wait()) {
+      int done = 0;
+      if (MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done,
+                      MPI_STATUSES_IGNORE) != MPI_SUCCESS)
+        return false;
+      if (done) return true;
+    }
+    return false;
+  }
+
+  // At the end: whether the others have come to it, too.
+  bool all_have_come() {
+    constexpr double kLongest = 600;  // seconds
+    std::vector<MPI_Request> barrier(1, MPI_REQUEST_NULL);
+    if (MPI_Ibarrier(data_, barrier.data()) != MPI_SUCCESS) return false;
+    const auto end = Clock::now() + std::chrono::duration<double>(kLongest);
+    try {
+      for (Patience patience; Clock::now() < end; patience.wait()) {
+        int done = 0;
+        check(MPI_Test(barrier.data(), &done, MPI_STATUS_IGNORE));
+        if (done) return true;
+        look_for_leavers();
+      }
+    } catch (const Error&) {
+    }
+    return false;
   }
 
   void look_for_leavers() const {
@@ -165,12 +228,13 @@ class MpiTransport : public Transport {
     std::string why(length, ' ');
     check(
         MPI_Recv(why.data(), length, MPI_CHAR, status.MPI_SOURCE, 0, notices_, MPI_STATUS_IGNORE));
-    HRM_CHECK(false, "rank ", status.MPI_SOURCE, " has left: ", why);
+    HRM_CHECK(false, "[distributed] rank ", status.MPI_SOURCE, " has left: ", why);
   }
 
   MPI_Comm data_ = MPI_COMM_NULL, notices_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1;
   bool failed_ = false;
+  bool abandoned_ = false;  // messages are under way whose memory is gone
 };
 
 }  // namespace

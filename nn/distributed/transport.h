@@ -39,7 +39,8 @@ class Transport {
                                     double seconds) = 0;
 
   // Tells the others that this rank leaves the job, and why: their exchange() throws. Takes at most
-  // a second.
+  // a second. Whoever fails calls it before the transport goes away, which else waits for the
+  // others.
   virtual void leave(const std::string& why) noexcept = 0;
 };
 

@@ -57,7 +57,7 @@ void TreeSum::add(int64_t number, const Tensor& part) {
   push(nodes_, {0, number, part.detach().view({part.numel()})}, parts_);
 }
 
-Tensor TreeSum::total(Communicator& ranks) {
+Tensor TreeSum::total(const Communicator& ranks) {
   const int size = ranks.size(), rank = ranks.rank();
   HRM_CHECK(parts_ >= size, "[tree_sum] ", parts_, " parts cannot be shared out over ", size,
             " ranks");
@@ -68,6 +68,8 @@ Tensor TreeSum::total(Communicator& ranks) {
             share_of(parts_, rank, size).end - 1);
   const Tensor result = own.front().value;
   if (size == 1) return result;
+  HRM_CHECK(result.device() == Device::cpu,
+            "[tree_sum] several ranks sum on the host alone so far");
   const auto slice = [&](const Tensor& whole, int r) {
     const Range range = share_of(whole.numel(), r, size);
     return whole.sliced(0, range.begin, range.end);

@@ -24,12 +24,14 @@ class TreeSum {
   explicit TreeSum(int64_t parts);
 
   // The parts of a rank are those of share_of(), in rising order. The memory of `part` (contiguous,
-  // f32, f64 or bf16) is written to from now on. At most log2(parts) + 1 of them are kept.
+  // f32, f64 or bf16) is written to from now on. At most 2 log2(parts) + 1 of them are kept.
   void add(int64_t number, const Tensor& part);
   // The sum on every rank; all must have as many elements. Each rank adds up its share of the
-  // elements and hands out the result: a rank sends and receives about twice the bytes of a part,
-  // whatever the number of ranks. Needs as many parts as ranks. The object is empty again.
-  Tensor total(Communicator& ranks);
+  // elements and hands out the result: where each rank has the same power of two of parts, a rank
+  // sends and receives about twice the bytes of a part, whatever the number of ranks. Needs at
+  // least as many parts as ranks, and several ranks need memory of the host. The object is empty
+  // again.
+  Tensor total(const Communicator& ranks);
 
  private:
   struct Node {

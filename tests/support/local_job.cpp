@@ -1,5 +1,7 @@
 #include "tests/support/local_job.h"
 
+#include <omp.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -51,7 +53,7 @@ class LocalTransport : public Transport {
 
   void leave(const std::string& why) noexcept override {
     const std::lock_guard lock(mail_.mutex);
-    if (mail_.left.empty()) mail_.left = "rank " + std::to_string(rank_) + " has left: " + why;
+    if (mail_.left.empty()) mail_.left = "[distributed] rank " + std::to_string(rank_) + " has left: " + why;
     mail_.arrived.notify_all();
   }
 
@@ -70,6 +72,7 @@ std::vector<std::string> run_ranks(int size, const std::function<void(Communicat
   threads.reserve(size);
   for (int rank = 0; rank < size; ++rank)
     threads.emplace_back([&, rank] {
+      omp_set_num_threads(1);
       Communicator ranks(std::make_shared<LocalTransport>(mail, rank, size), deadline);
       try {
         work(ranks);

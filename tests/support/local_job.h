@@ -13,8 +13,8 @@
 namespace hrm::test {
 
 // Runs `work` on so many ranks and waits for all. What a rank throws, it also tells the others, as
-// a program does. Returns what each of them threw ("": nothing). CHECK may be used in `work`;
-// REQUIRE may not.
+// a program does; each rank computes with one thread. Returns what each of them threw ("":
+// nothing). CHECK may be used in `work`; REQUIRE may not.
 std::vector<std::string> run_ranks(int size, const std::function<void(Communicator)>& work,
                                    double deadline = 20);
 
