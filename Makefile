@@ -38,9 +38,14 @@ endif
 ifeq ($(CUDA)$(wildcard $(NVCC)),1)
   $(error CUDA=1: no nvcc at $(NVCC). HINT: install the CUDA Toolkit 12 or newer, or set CUDA_HOME)
 endif
+override MPI := $(filter-out 0,$(MPI))
+has_mpi = echo '\#include <mpi.h>' | $(MPICXX) -E -x c++ - >/dev/null 2>&1
 ifneq ($(MPI),)
-  ifeq ($(shell command -v $(MPICXX))$(filter deps,$(MAKECMDGOALS)),)
-    $(error MPI=1: there is no $(MPICXX). HINT: make MPI=1 deps)
+  ifneq ($(MPI),1)
+    $(error MPI=$(MPI): must be 0 or 1)
+  endif
+  ifeq ($(filter deps help clean,$(MAKECMDGOALS))$(shell $(has_mpi) && echo yes),)
+    $(error MPI=1: $(MPICXX) does not find mpi.h. HINT: make MPI=1 deps)
   endif
 endif
 # All cores, unless -j was given; a make called by this one shares its jobs.
@@ -65,7 +70,7 @@ endif
 
 # A build tree for each flavour.
 TREES := build/$(if $(CROSS),$(CROSS)-)
-BUILD := $(TREES)$(if $(PORTABLE),portable,$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emulate,cpu)))$(if $(SAN),-$(SAN))$(if $(MPI),-mpi)$(if $(DEBUG),-debug)
+BUILD := $(TREES)$(if $(PORTABLE),portable,$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emulate,cpu)))$(if $(SAN),-$(SAN))$(if $(DEBUG),-debug)$(if $(MPI),-mpi)
 
 # Flags -------------------------------------------------------------------------------------------
 # No -ffast-math: a NaN must stay a NaN. The two -fno- flags only drop errno and traps.
@@ -115,9 +120,9 @@ CXXFLAGS += $(if $(findstring clang,$(CXX)),$(CLANG_FLAGS))
 ifneq ($(MPI),)
   MPI_ADDS := $(shell $(MPICXX) -show 2>/dev/null)
   CXXFLAGS += -DHRM_WITH_MPI -DOMPI_SKIP_MPICXX -DMPICH_SKIP_MPICXX \
-    $(patsubst -I%,-isystem %,$(filter -I%,$(MPI_ADDS)))
+    $(patsubst -I%,-isystem %,$(filter-out -I/usr/include,$(filter -I%,$(MPI_ADDS))))
   LDFLAGS += $(filter -L% -Wl%,$(MPI_ADDS))
-  LDLIBS += $(filter-out -lmpi_cxx,$(filter -l%,$(MPI_ADDS)))
+  LDLIBS += $(filter-out -lmpi_cxx -lmpicxx -lmpichcxx,$(filter -l%,$(MPI_ADDS)))
 endif
 
 # The .cu files: nvcc's, or the host compiler's over kernels/cuda/emulate.
@@ -204,9 +209,11 @@ TORTURE_SRC := $(wildcard tests/torture/*.cpp)
 HOST_SIDE_SRC := $(wildcard tests/cuda/host_side/*.cpp) kernels/cuda/gemm_cublaslt.cpp tests/main.cpp
 PARITY_SRC := tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha256.cpp
 # The parsers and all they touch.
-FUZZ_SRC := $(LIB_SRC)
+FUZZ_SRC := $(filter-out nn/distributed/mpi_transport.cpp,$(LIB_SRC))
 HEADERS := $(wildcard kernels/*.h kernels/cpu/namespace.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h nn/distributed/*.h \
                       $(filter-out hrm/precompiled.h,$(wildcard hrm/*.h)) $(HRM_ROOMS:%=hrm/%/*.h))
+# Of nn/distributed what connects processes in this build alone, which job.h stands for.
+HEADERS := $(filter-out nn/distributed/mpi_transport.h,$(HEADERS))
 FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
                     -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
@@ -215,7 +222,7 @@ FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
 ifeq ($(CUDA),emulate)
   DEBUG_TREE := $(if $(DEBUG),-debug)
   CPU_BUILD := $(TREES)cpu$(if $(filter address,$(SAN)),-address)$(DEBUG_TREE)
-  SHAREABLE := $(sort $(filter-out kernels/cuda/%,$(LIB_SRC)) $(DEVICE_TEST_SRC) $(PARITY_SRC))
+  SHAREABLE := $(sort $(filter-out kernels/cuda/% nn/distributed/mpi_transport.cpp,$(LIB_SRC)) $(DEVICE_TEST_SRC) $(PARITY_SRC))
   FROM_CPU := $(shell grep -LE 'HRM_DISPATCH|kBuiltWithCuda|HRM_WITH_CUDA|HRM_EMULATE' $(SHAREABLE))
   FROM_EMULATE := $(if $(filter check,$(SAN)), \
                     $(filter-out $(FROM_CPU),$(shell grep -L HRM_EMULATE $(SHAREABLE))))
@@ -293,8 +300,8 @@ test: test-build  ## build everything, the CUDA kernels too (emulated, and by nv
 test-build: deps  ## only the building
 	@$(MAKE) $(if $(V),,-s) test-programs
 ifeq ($(CUDA)$(SAN),0)
-	@$(MAKE) $(if $(V),,-s) CUDA=emulate devices parity
-	@if command -v $(MPICXX) >/dev/null; then $(MAKE) $(if $(V),,-s) MPI=1 ranks; fi
+	@$(MAKE) $(if $(V),,-s) CUDA=emulate MPI= devices parity
+	@if $(has_mpi); then $(MAKE) $(if $(V),,-s) MPI=1 ranks; fi
 endif
 test-programs: hrm unit parity examples bench-build
 
@@ -314,7 +321,7 @@ bench-pytorch: deps  ## the same model and step in PyTorch (PYTHON=... with torc
 	$(PYTHON) bench/pytorch_hrm.py --bench $(BENCH) --json $(BUILD)/pytorch.json $(ARGS)
 
 check-kernels: deps  ## the CUDA kernels under the checker of races, bounds and uninitialised memory
-	@$(MAKE) -s CUDA=emulate SAN=check devices
+	@$(MAKE) -s CUDA=emulate SAN=check MPI= devices
 	@$(MAKE) -s check-some-kernels check-other-kernels
 # Two programs, side by side, that take about as long: the emulation runs on one core.
 SOME_KERNELS := cuda: attention*,*one recorded trainer*
@@ -390,13 +397,13 @@ install: hrm  ## program, manual, library, headers and a pkg-config file under P
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: hrm' \
 	  'Description: tensors, autograd and the Hierarchical Reasoning Model in C++20' \
 	  'Version: 0.1.0' 'Cflags: -std=c++20 -fopenmp -I$${prefix}/include/hrm' \
-	  'Libs: -L$${prefix}/lib -lhrm -lfmt -fopenmp' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hrm.pc
+	  'Libs: -L$${prefix}/lib -lhrm -lfmt -fopenmp $(if $(MPI),$(filter -L% -Wl% -l%,$(MPI_ADDS)))' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hrm.pc
 
 check-clang: deps  ## every source through clang++, with a warning as an error
 	+@$(call with_clang,check-clang,WERROR=1 check-clang-run)
 # The library is compiled for the fuzz targets anyway.
 check-clang-run: $(FUZZ_TREE)/libhrm.a $(patsubst %.cpp,build/clang/%.checked,$(CLI_SRC) $(TEST_SRC) $(PARITY_SRC) \
-  $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/ladder/*.cpp))
+  $(RANKS_SRC) $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/ladder/*.cpp))
 
 format:  ## clang-format every source
 	clang-format -i $(FORMATTED)
@@ -438,7 +445,7 @@ print-config:  ## compiler, instruction set and features of this build
 	  END { n = split("AVX512BF16 AVX512F AVX2 FMA ARM_NEON", order, " "); \
 	    for (i = 1; i <= n; ++i) if (order[i] in has) isa = isa " " order[i]; \
     if (copies) isa = " of the processor at hand: " copies; \
-	    printf "hrm.cpp: %s | ISA%s | OpenMP %s | CUDA $(CUDA_TEXT)\n", \
+	    printf "hrm.cpp: %s | ISA%s | OpenMP %s | CUDA $(CUDA_TEXT) | MPI $(if $(MPI),yes,no)\n", \
 	      compiler, isa ? isa : " baseline", openmp ? openmp : "no" }'
 	@echo 'flags:   $(CXXFLAGS) (kernels $(if $(PORTABLE),,$(ARCH_FLAGS) )$(KERNEL_OPT), data $(DATA_OPT), all else $(OPT)) -> $(BUILD)'
 
@@ -555,7 +562,7 @@ ifeq ($(CUDA),1)
   $(EMULATED_LIB): emulated ;
 endif
 emulated:
-	@$(MAKE) CUDA=emulate SAN= DEBUG= STATIC= $(EMULATED_LIB)
+	@$(MAKE) CUDA=emulate SAN= DEBUG= STATIC= MPI= $(EMULATED_LIB)
 # Without shared libraries the linker warns of a dlopen in libgomp, for devices that nothing here uses.
 ifeq ($(STATIC),all)
   QUIET_LINK = 2>$@.log || { cat $@.log; exit 1; }

@@ -146,7 +146,8 @@ Tensor Pool::inputs(int64_t step) {
 
 PoolMoves Pool::advance(int64_t step, const LatticeHeads& heads) {
   const LatticeConfig& l = config_.lattice;
-  HRM_CHECK(std::ssize(copies_) == size(), "[lattice] a round needs targets() or inputs() before it");
+  HRM_CHECK(std::ssize(copies_) == size(),
+            "[lattice] a round needs targets() or inputs() before it");
   const SolverRule rule = {l.remove_below, l.conflict_above, l.temperature, Guess::random};
   const Tensor keep = heads.keep.to(DType::f32).to(Device::cpu);
   const Tensor symbol = heads.symbol.to(DType::f32).to(Device::cpu);

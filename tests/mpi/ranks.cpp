@@ -1,7 +1,5 @@
-// One rank of a job, for tests/mpi.sh: `mpirun -np 3 ranks collectives`. What a rank finds wrong it
-// prints, and its exit status says so.
-#include <unistd.h>
-
+// One rank of a job, for tests/cli/distributed.sh: `mpirun -np 3 ranks collectives`. What a rank
+// finds wrong it prints, and its exit status says so.
 #include <chrono>
 #include <csignal>
 #include <cstring>
@@ -37,8 +35,7 @@ bool same_bits(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), a.nbytes()) == 0;
 }
 
-// The same calls as in tests/test_distributed.cpp, now between processes. `large`: elements of a
-// part, so that a message takes more than one piece.
+// The same calls as in tests/test_distributed.cpp, now between processes.
 void check_collectives(Communicator ranks) {
   const int size = ranks.size();
   ranks.barrier();
@@ -78,7 +75,11 @@ void run(const std::string& what, Communicator ranks) {
   ranks.at("step 2");
   if (ranks.rank() == last) {
     HRM_CHECK(what != "leave", "the disk is full");
-    if (what == "late") std::this_thread::sleep_for(std::chrono::seconds(20));
+    if (what == "late") std::this_thread::sleep_for(std::chrono::seconds(120));
+    if (what == "short") {
+      const Transport::Outgoing less = {0, "1234", 4};  // the others send and expect 8 bytes
+      ranks.exchange({&less, 1}, {});
+    }
     if (what == "killed") std::raise(SIGKILL);
   }
   ranks.barrier();
@@ -94,6 +95,8 @@ int main(int argc, char** argv) {
   } catch (const Error& error) {
     complain(ranks, error.what());
     ranks.leave(error.what());
+    // The launcher ends all when the first has failed: so that the others can say what they heard.
+    if (ranks.rank() + 1 == ranks.size()) std::this_thread::sleep_for(std::chrono::seconds(2));
     return 1;
   }
   if (ranks.is_first() && failures == 0) std::cout << "fine: " << ranks.size() << std::endl;

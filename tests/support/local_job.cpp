@@ -53,7 +53,8 @@ class LocalTransport : public Transport {
 
   void leave(const std::string& why) noexcept override {
     const std::lock_guard lock(mail_.mutex);
-    if (mail_.left.empty()) mail_.left = "[distributed] rank " + std::to_string(rank_) + " has left: " + why;
+    if (mail_.left.empty())
+      mail_.left = "[distributed] rank " + std::to_string(rank_) + " has left: " + why;
     mail_.arrived.notify_all();
   }
 
