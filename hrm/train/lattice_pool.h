@@ -2,7 +2,7 @@
 // solver. A step trains on all of them, then moves each by one round; those that are done or lost
 // make room for new ones. (arXiv 2605.08605, section 4.)
 //
-//     Pool pool(train, domain, config);
+//     Pool pool(train, domain, config, {0, config.train.batch_size});
 //     const LatticeTargets targets = pool.targets(step);   // train on these
 //     const PoolMoves moves = pool.advance(step, model.predict(pool.inputs(step), drop));
 #pragma once
