@@ -301,7 +301,7 @@ test-build: deps  ## only the building
 	@$(MAKE) $(if $(V),,-s) test-programs
 ifeq ($(CUDA)$(SAN),0)
 	@$(MAKE) $(if $(V),,-s) CUDA=emulate MPI= devices parity
-	@if $(has_mpi); then $(MAKE) $(if $(V),,-s) MPI=1 ranks; fi
+	@if $(has_mpi); then $(MAKE) $(if $(V),,-s) MPI=1 hrm ranks; fi
 endif
 test-programs: hrm unit parity examples bench-build
 
@@ -572,7 +572,7 @@ $(PROGRAMS):
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(filter-out $(LDLIBS),$(filter %.o %.a,$^)) $(LDFLAGS) $(LDLIBS) -o $@ $(QUIET_LINK)
-	@$(if $(CROSS),,$(if $(filter $(HRM),$@),ln -sfn $(HRM:build/%=%) build/hrm))
+	@$(if $(CROSS)$(MPI),,$(if $(filter $(HRM),$@),ln -sfn $(HRM:build/%=%) build/hrm))
 
 # Fuzzing: clang's own flavour of the library. What a run has found out stays in build/fuzz/corpus,
 # and is where the next one starts, beside the examples of tests/fuzz/corpus.

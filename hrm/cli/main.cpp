@@ -15,6 +15,7 @@
 #include "hrm/cli/program.h"
 #include "hrm/presets.h"
 #include "hrm/support/text.h"
+#include "nn/distributed/job.h"
 #include "tensor/mapped_files.h"
 
 namespace hrm {
@@ -74,6 +75,13 @@ std::vector<std::string> words_of(int argc, char** argv) {
   return words;
 }
 
+// Several processes that do the same side by side, without knowing of each other, are a mistake.
+void check_processes(const std::string& command) {
+  HRM_CHECK(launched_processes() == 1 || command == "train" || command.starts_with("-"), "[",
+            command, "] is for one process, and the launcher has started ", launched_processes(),
+            ". HINT: mpirun is for hrm train");
+}
+
 // An error as it is shown: harmless, and no longer than a person reads, whatever a file holds.
 std::string one_line(const std::string& message) {
   constexpr size_t kStart = 600, kEnd = 300;  // where the reason and the hint are
@@ -86,7 +94,9 @@ std::string one_line(const std::string& message) {
 int run(Program& program, int argc, char** argv) {
   std::string message;
   try {
-    program.run(words_of(argc, argv));
+    const std::vector<std::string> words = words_of(argc, argv);
+    check_processes(words.front());
+    program.run(words);
     return 0;
   } catch (const ExitStatus& exit) {
     return exit.status;

@@ -19,6 +19,7 @@
 #include "hrm/train/run_files.h"
 #include "hrm/view/report.h"
 #include "kernels/instruction_sets.h"
+#include "nn/distributed/job.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -211,8 +212,11 @@ std::vector<std::string> usable_sets() {
 }
 
 void list_presets() {
-  print("this machine: kernels for {} (HRM_ISA={}; it may be {})\n\n",
+  print("this machine: kernels for {} (HRM_ISA={}; it may be {})\n",
         description_of(instruction_set()), name_of(instruction_set()), alternatives(usable_sets()));
+  print("several processes: {}\n\n", distributed_engines() == "none"
+                                         ? "not in this program (make MPI=1)"
+                                         : "over " + distributed_engines() + " (mpirun hrm train)");
   print("presets (hrm info --preset NAME shows the settings)\n");
   for (const PresetInfo& p : presets()) print("  {:<16} {}\n", p.name, p.description);
   print("\nsettings (--set KEY=VALUE): default, what it is (* may change with --resume)\n");
@@ -231,6 +235,7 @@ void list_presets() {
 Json presets_and_settings() {
   Json json = {{"instruction_set", name_of(instruction_set())},
                {"instruction_sets", usable_sets()},
+               {"distributed", distributed_engines()},
                {"presets", Json::array()},
                {"settings", Json::array()}};
   for (const PresetInfo& p : presets())

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "hrm/cli/commands.h"
+#include "hrm/cli/on_ranks.h"
 #include "hrm/cli/print.h"
 #include "hrm/presets.h"
 #include "hrm/support/progress.h"
@@ -89,11 +90,12 @@ std::string where_the_time_went(const KernelTimes& before) {
 
 // Trains with a progress bar; what it will need, and every evaluation, are printed.
 // A stopped training ends the program with the status of its signal, and `go_on` says what to do.
-// `fresh`: the run has just been started.
-void train_with_progress(Trainer& trainer, RunFolder& folder, bool fresh, const char* go_on) {
+// `fresh`: the run has just been started. `folder`: on the first rank, which alone writes into it.
+void train_with_progress(Trainer& trainer, const Path& run, RunFolder* folder, bool fresh,
+                         const char* go_on) {
   const TrainConfig& t = trainer.config().train;
   const int64_t total = t.total_steps * t.step_rows();
-  print_estimate(trainer.config(), trainer.module(), trainer.device(), folder.path());
+  print_estimate(trainer.config(), trainer.module(), trainer.device(), run);
   std::string farewell;
   const StopSignals signals(StopSignals::Second::ends_the_process);
   const auto before = kernel_times();
@@ -117,14 +119,14 @@ void train_with_progress(Trainer& trainer, RunFolder& folder, bool fresh, const 
       outcome = trainer.run(callbacks);
     } catch (const Error& error) {
       StopSignals::leave_with(nullptr);
-      if (!std::string(error.what()).starts_with("[allocate] out of memory")) throw;
-      const std::vector<Path> saved = list_checkpoints(folder.path());
-      if (!fresh || (!saved.empty() && saved.back() != checkpoint_path(folder.path(), 0)))
+      if (std::string(error.what()).find("[allocate] out of memory") == std::string::npos) throw;
+      const std::vector<Path> saved = list_checkpoints(run);
+      if (!folder || !fresh || (!saved.empty() && saved.back() != checkpoint_path(run, 0)))
         throw Error(std::string(error.what()) +
                     ", or go on with --resume when more memory is free");
       // Nothing was trained: the folder is free for the same command with a smaller batch.
-      folder.discard();
-      const int64_t batch = batch_after_failure(trainer.config(), folder.path(), trainer.device());
+      folder->discard();
+      const int64_t batch = batch_after_failure(trainer.config(), run, trainer.device());
       throw Error(std::string(error.what()) +
                   (batch > 0 ? " (batch_size " + std::to_string(batch) + " should fit)" : "") +
                   ", or more micro_batches");
@@ -132,7 +134,7 @@ void train_with_progress(Trainer& trainer, RunFolder& folder, bool fresh, const 
   }
   if (const std::string text = where_the_time_went(before); !text.empty())
     print(stderr, "Where the time went: {}\n", text);
-  write_report(folder.path());
+  if (folder) write_report(run);
   if (outcome == TrainOutcome::early_stopped)
     print("Ended early, after step {} of {}: {}.\n", format_count(trainer.steps_done()),
           format_count(t.total_steps), trainer.reason_to_stop());
@@ -277,13 +279,15 @@ void say_where(const Path& run) {
 }
 
 // A run that is there already, held from before its configuration is read.
-void resume_training(const Settings& s) {
+void resume_training(const Settings& s, const Communicator& ranks) {
   HRM_CHECK(!s.run.empty() || !s.preset.empty(),
             "[train] --resume needs a run. HINT: --run RUN names its folder");
   const Path run = run_folder(s, s.preset);
   HRM_CHECK(fs::exists(run / "config.json"), "[train] there is no run in ", run.string(),
             " to resume. HINT: leave out --resume to start one");
-  RunFolder folder(run);
+  std::optional<RunFolder> folder;
+  if (ranks.is_first()) folder.emplace(run);
+  ranks.barrier();
   Config config = resumed_config(s, run);
   if (!s.data.empty()) config.data = s.data;
   HRM_CHECK(!config.data.empty(), "[train] ", run.string(), " names no data set. HINT: --data DIR");
@@ -293,12 +297,15 @@ void resume_training(const Settings& s) {
   config.validate();
   const std::optional<PuzzleDataset> test_data = test_split(config, train_data);
   check_fits(estimate(config, run, s.common.device()));
-  Trainer trainer(config, train_data, test_data ? &*test_data : nullptr, run, s.common.device());
+  Trainer trainer(config, train_data, test_data ? &*test_data : nullptr, run, s.common.device(),
+                  ranks);
   trainer.use_cuda_graph(!s.no_graph);
   resume(trainer, s, run);
-  read_metrics(run);  // damage in it is found now, not in the report at the end
-  update_run_config(run, config);
-  train_with_progress(trainer, folder, false, kGoOn);
+  if (folder) {
+    read_metrics(run);  // damage in it is found now, not in the report at the end
+    update_run_config(run, config);
+  }
+  train_with_progress(trainer, run, folder ? &*folder : nullptr, false, kGoOn);
   say_where(run);
 }
 
@@ -318,9 +325,17 @@ std::string data_hint(const Settings& s, const Config& config) {
   return s.init.empty() ? data_recipe(config.preset, config.data) : "--data DIR says where it is";
 }
 
+// Each rank needs a micro-batch at least.
+void make_micro_batches(TrainConfig& t, int ranks) {
+  if (ranks == 1 || t.micro_batches >= ranks) return;
+  print(stderr, "micro_batches={}, one for each process\n", ranks);
+  t.micro_batches = ranks;
+}
+
 // The folder is made last, so that a start that fails leaves none.
-void start_training(const Settings& s) {
+void start_training(const Settings& s, const Communicator& ranks) {
   Config config = new_config(s);
+  make_micro_batches(config.train, ranks.size());
   const Path run = run_folder(s, config.preset);
   const auto check_free = [&] {
     HRM_CHECK(
@@ -339,7 +354,8 @@ void start_training(const Settings& s) {
   config.validate();
   const std::optional<PuzzleDataset> test_data = test_split(config, train_data);
   check_fits(estimate(config, run, s.common.device()));
-  Trainer trainer(config, train_data, test_data ? &*test_data : nullptr, run, s.common.device());
+  Trainer trainer(config, train_data, test_data ? &*test_data : nullptr, run, s.common.device(),
+                  ranks);
   trainer.use_cuda_graph(!s.no_graph);
   Json init;
   if (!s.init.empty()) {
@@ -352,14 +368,17 @@ void start_training(const Settings& s) {
           error, "without --preset and --config, --init takes the settings of " + s.init + ", too");
     }
   }
-  RunFolder folder(run);
-  check_free();  // once more, now that no other process can start one
-  write_run_config(run, config, train_data.task().to_json(), init);
-  train_with_progress(trainer, folder, true, kGoOn);
+  std::optional<RunFolder> folder;
+  if (ranks.is_first()) {
+    folder.emplace(run);
+    check_free();  // once more, now that no other process can start one
+    write_run_config(run, config, train_data.task().to_json(), init);
+  }
+  train_with_progress(trainer, run, folder ? &*folder : nullptr, true, kGoOn);
   say_where(run);
 }
 
-void train(const Settings& s) {
+void train(const Settings& s, const Communicator& ranks) {
   s.common.apply();
   HRM_CHECK(!s.no_graph || s.common.device() == Device::cuda,
             "[train] --no-cuda-graph is of a GPU. HINT: --device cuda, or leave it out");
@@ -367,9 +386,9 @@ void train(const Settings& s) {
             "[train] --checkpoint chooses the weights of --init. HINT: --resume takes the newest "
             "checkpoint by itself");
   if (s.resume)
-    resume_training(s);
+    resume_training(s, ranks);
   else
-    start_training(s);
+    start_training(s, ranks);
 }
 
 // --- demo ---------------------------------------------------------------------------------------
@@ -491,7 +510,7 @@ void demo(Settings s) {
   if (!list_checkpoints(run).empty()) resume_and_say(trainer);
   std::fflush(stdout);
   if (!trainer.finished()) {
-    train_with_progress(trainer, folder, fresh, "The same command goes on");
+    train_with_progress(trainer, run, &folder, fresh, "The same command goes on");
     print("Trained for {}.\n", format_duration(trainer.elapsed()));
   } else {
     print(
@@ -521,8 +540,9 @@ void add_train_command(Command app) {
   s->add_common(command);
   command.footer(
       "Example: hrm train --preset hrm-27m --data data/sudoku9 --set batch_size=8\n"
-      "Ctrl-C finishes the step, writes a checkpoint and says how to go on.");
-  command.action([s] { train(*s); });
+      "Ctrl-C finishes the step, writes a checkpoint and says how to go on.\n"
+      "Several processes: mpirun -np 4 hrm train ..., with a program from make MPI=1.");
+  command.action([s] { run_on_ranks([&](const Communicator& ranks) { train(*s, ranks); }); });
 }
 
 void add_demo_command(Command app) {

@@ -50,6 +50,16 @@ PuzzleTrace trace_from_json(const Members& json) {
   return trace;
 }
 
+Json trace_to_json(const PuzzleTrace& trace) {
+  Json json = {{"inputs", trace.inputs},
+               {"labels", trace.labels},
+               {"predictions", trace.predictions},
+               {"q_halt", trace.q_halt},
+               {"q_continue", trace.q_continue}};
+  if (!trace.notes.empty()) json["notes"] = trace.notes;
+  return json;
+}
+
 CalibrationBin bin_from_json(const Members& json) {
   CalibrationBin bin;
   bin.q_mean = json.number("q_mean", 0, 1);
@@ -75,7 +85,45 @@ void read_segments(const Members& json, EvalResult& r) {
   }
 }
 
+// visit(number) for everything that is counted or summed.
+template <class Visit>
+void each_sum(EvalResult& r, const Visit& visit) {
+  visit(r.count);
+  for (double* sum :
+       {&r.accuracy, &r.exact_accuracy, &r.mean_steps, &r.q_halt_accuracy, &r.lost_accuracy})
+    visit(*sum);
+  if (r.valid_accuracy) visit(*r.valid_accuracy);
+  for (double& sum : r.exact_by_segment) visit(sum);
+  for (double& sum : r.accuracy_by_segment) visit(sum);
+  for (int64_t& count : r.halt_histogram) visit(count);
+  for (CalibrationBin& bin : r.calibration) {
+    visit(bin.q_mean);
+    visit(bin.count);
+    visit(bin.exact);
+  }
+}
+
 }  // namespace
+
+void add_up(EvalResult& sums, const Communicator& ranks) {
+  if (ranks.size() == 1) return;
+  std::vector<double> own;
+  each_sum(sums, [&](auto& number) { own.push_back(static_cast<double>(number)); });
+  const auto count = static_cast<int64_t>(own.size());
+  const Tensor all = ranks.sum(from_values(own, {count}, DType::f64));
+  const double* next = all.data<double>();
+  each_sum(sums,
+           [&](auto& number) { number = static_cast<std::decay_t<decltype(number)>>(*next++); });
+  for (const std::string& solved : ranks.gather(sums.solved))
+    for (size_t i = 0; i < solved.size(); ++i)
+      if (solved[i] == '1') sums.solved[i] = '1';
+  Json traces = Json::array();
+  for (size_t i = 0; i < sums.traces.size(); ++i)
+    if (!sums.traces[i].inputs.empty()) traces.push_back({i, trace_to_json(sums.traces[i])});
+  for (const std::string& text : ranks.gather(traces.dump()))
+    for (const Json& trace : Json::parse(text))
+      sums.traces[trace[0].get<size_t>()] = trace_from_json(Members(trace[1], "a rank's trace"));
+}
 
 Json to_json(const EvalResult& r) {
   Json json = {{"step", r.step},
@@ -96,14 +144,7 @@ Json to_json(const EvalResult& r) {
   for (const CalibrationBin& bin : r.calibration)
     json["calibration"].push_back(
         {{"q_mean", bin.q_mean}, {"count", bin.count}, {"exact", bin.exact}});
-  for (const PuzzleTrace& trace : r.traces) {
-    json["traces"].push_back({{"inputs", trace.inputs},
-                              {"labels", trace.labels},
-                              {"predictions", trace.predictions},
-                              {"q_halt", trace.q_halt},
-                              {"q_continue", trace.q_continue}});
-    if (!trace.notes.empty()) json["traces"].back()["notes"] = trace.notes;
-  }
+  for (const PuzzleTrace& trace : r.traces) json["traces"].push_back(trace_to_json(trace));
   return json;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "hrm/config.h"
+#include "nn/distributed/communicator.h"
 
 namespace hrm {
 
@@ -46,6 +47,10 @@ struct EvalResult {
   std::vector<CalibrationBin> calibration;
   std::vector<PuzzleTrace> traces;
 };
+
+// Makes the counts, sums and traces of a rank's own puzzles those of all puzzles, on every rank,
+// before sums become means.
+void add_up(EvalResult& sums, const Communicator& ranks);
 
 Json to_json(const EvalResult& result);
 // Missing fields keep their defaults. Everything else is checked: types, ranges, and that the lists

@@ -103,6 +103,7 @@ class Evaluation {
     result_.accuracy_by_segment.assign(segments_, 0);
     result_.halt_histogram.assign(segments_ + 1, 0);
     result_.calibration.resize(kCalibrationBins);
+    own_ = share_of(total_, options.ranks.rank(), options.ranks.size());
     result_.traces.resize(std::min(options.traces, total_));
     result_.solved.assign(total_, '0');
     if (data.task().several_answers()) result_.valid_accuracy = 0;
@@ -113,11 +114,11 @@ class Evaluation {
   EvalResult run() {
     const NoGradGuard no_grad;
     const double started = seconds_now();
-    const int64_t slots = std::min(options_.batch_size, total_);
+    const int64_t slots = std::min(options_.batch_size, own_.size());
     Carry carry = initial_carry(model_, slots);
     rows_.assign(slots, {});
-    int64_t next = 0, done = 0;
-    while (done < total_) {
+    int64_t next = own_.begin, done = 0;
+    while (done < own_.size()) {
       next = fill(carry, next);
       if (options_.noise > 0) disturb(carry.state);
       const bool residuals = options_.residuals || options_.halt_by == HaltBy::residual;
@@ -137,10 +138,10 @@ class Evaluation {
         ++done;
       }
       carry.halted.copy_from(flags);
-      if (next == total_ && done < total_) compact(carry);
-      if (options_.on_progress) options_.on_progress(done, total_);
+      if (next == own_.end && done < own_.size()) compact(carry);
+      if (options_.on_progress) options_.on_progress(done, own_.size());
     }
-    return summary(seconds_now() - started);
+    return summary(started);
   }
 
  private:
@@ -152,7 +153,7 @@ class Evaluation {
     for (Row& row : rows_) {
       if (row.example >= 0) continue;
       ++empty_slots;
-      if (next < total_) row = Row{next++, 0, {}, {}, {}};
+      if (next < own_.end) row = Row{next++, 0, {}, {}, {}};
     }
     // A row for every halted slot, since each takes one: the next examples, then padding.
     const int64_t start = next > first ? first : data_.num_examples();
@@ -272,7 +273,8 @@ class Evaluation {
       carry = carry.gather(from_vector(alive, {static_cast<int64_t>(alive.size())}));
   }
 
-  EvalResult summary(double seconds) {
+  EvalResult summary(double started) {
+    add_up(result_, options_.ranks);
     const auto n = static_cast<double>(result_.count);
     for (double* mean : {&result_.exact_accuracy, &result_.accuracy, &result_.mean_steps,
                          &result_.q_halt_accuracy, &result_.lost_accuracy})
@@ -282,7 +284,7 @@ class Evaluation {
     for (double& v : result_.accuracy_by_segment) v /= n;
     for (CalibrationBin& bin : result_.calibration)
       if (bin.count) bin.q_mean /= static_cast<double>(bin.count);
-    result_.seconds = seconds;
+    result_.seconds = seconds_now() - started;
     return std::move(result_);
   }
 
@@ -290,6 +292,7 @@ class Evaluation {
   const PuzzleDataset& data_;
   const EvalOptions& options_;
   int64_t segments_ = 0, total_ = 0;
+  Range own_;  // the examples of this rank
   std::vector<Row> rows_;
   EvalResult result_;
   Random random_ = Random(options_.seed).fork("noise");

@@ -49,8 +49,12 @@ struct EvalOptions {
   // A Q head that gives no number is an Error, unless this is set: a training goes on, its own
   // check of every step says what is wrong.
   bool allow_nan = false;
-  std::function<void(int64_t done, int64_t total)> on_progress;
-  std::function<void(const Answer&)> on_answer;  // every example's last prediction
+  std::function<void(int64_t done, int64_t total)> on_progress;  // of this rank's puzzles
+  std::function<void(const Answer&)> on_answer;  // every example's last prediction, as above
+  // They share out the puzzles, and all get the result; on_answer is told of a rank's own. Means
+  // may differ in their last digits from those of one rank, and noise depends on who has which
+  // puzzle.
+  Communicator ranks;
 };
 
 // An Error if the options ask for a rule of halting that the model does not have; evaluate and

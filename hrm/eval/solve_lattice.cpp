@@ -194,7 +194,10 @@ class Judge {
     if (on_answer) on_answer({a.number, answer, 0, 0, exact});
   }
 
-  EvalResult summary(double seconds) {
+  EvalResult summary(double started, const Communicator& ranks) {
+    add_up(result_, ranks);
+    for (const std::string& most : ranks.gather(std::to_string(most_rounds_)))
+      most_rounds_ = std::max<int64_t>(most_rounds_, std::stoll(most));
     const auto n = static_cast<double>(result_.count);
     for (double* mean : {&result_.exact_accuracy, &result_.accuracy, &result_.mean_steps})
       *mean /= n;
@@ -205,7 +208,7 @@ class Judge {
     result_.halt_histogram.resize(most_rounds_ + 1);
     for (double& v : result_.exact_by_segment) v /= n;
     for (double& v : result_.accuracy_by_segment) v /= n;
-    result_.seconds = seconds;
+    result_.seconds = seconds_now() - started;
     return std::move(result_);
   }
 
@@ -225,12 +228,15 @@ EvalResult evaluate_lattice(const LatticeModel& model, const Config& config,
   const double started = seconds_now();
   Solver solver(model, config, data.task(), options);
   for (int64_t i = 0; i < total; ++i) solver.check(data.read(i).inputs);
+  // What is dropped depends on which puzzles are computed together: then every rank solves all.
+  const Communicator ranks = config.lattice.solve_dropout > 0 ? Communicator() : options.ranks;
+  const Range own = share_of(total, ranks.rank(), ranks.size());
   Judge judge(data, total, options.traces, solver.rounds());
   const int64_t at_once = std::max<int64_t>(1, options.batch_size / config.lattice.chains);
   std::vector<Attempt> attempts;
-  int64_t next = 0, done = 0;
-  while (done < total) {
-    while (std::ssize(attempts) < at_once && next < total) {
+  int64_t next = own.begin, done = 0;
+  while (done < own.size()) {
+    while (std::ssize(attempts) < at_once && next < own.end) {
       attempts.push_back(solver.begin(next, data.read(next).inputs, next < options.traces));
       ++next;
     }
@@ -239,9 +245,9 @@ EvalResult evaluate_lattice(const LatticeModel& model, const Config& config,
       if (solver.done(a)) judge.judge(a, options.on_answer);
     done += static_cast<int64_t>(
         std::erase_if(attempts, [&](const Attempt& a) { return solver.done(a); }));
-    if (options.on_progress) options.on_progress(done, total);
+    if (options.on_progress) options.on_progress(done, own.size());
   }
-  return judge.summary(seconds_now() - started);
+  return judge.summary(started, ranks);
 }
 
 LatticeSolution solve_lattice(const LatticeModel& model, const Config& config, const Task& task,

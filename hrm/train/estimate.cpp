@@ -138,8 +138,9 @@ Estimate estimate(const Config& config, const Path& run, Device device) {
   const double weights = amounts.weights, table = amounts.table;
 
   Estimate e;
-  const double copies =
-      4 + (t.ema > 0 ? 1 : 0);  // value, gradient, two moments (Muon: one), average
+  // Value, gradient, two moments (Muon: one), average, and sums of gradients (TreeSum).
+  double copies = 4 + (t.ema > 0 ? 1 : 0);
+  if (t.micro_batches > 1) copies += std::floor(std::log2(t.micro_batches)) + 1;
   e.memory_bytes = weights * (copies * master + (m.dtype == DType::bf16 ? 2 : 0)) + table * master;
   // Packed for the products on the CPU; on a GPU what splits over k and padded copies may use.
   e.memory_bytes += device == Device::cpu ? weights * bytes : (256 << 20);

@@ -37,18 +37,67 @@ void check_dataset_fits(const ModelConfig& model, const PuzzleDataset& data) {
 }
 
 Trainer::Trainer(const Config& config, const PuzzleDataset& train, const PuzzleDataset* test,
-                 Path run, Device device)
+                 Path run, Device device, const Communicator& ranks)
     : config_(checked(config, train, test)),
       train_(train),
       test_(test),
+      ranks_(ranks),
       files_(std::move(run)),
-      learner_(make_learner(config, train, device)),
+      learner_(make_learner(config, train, device, ranks)),
       window_(learner_->columns(), device),
       puzzle_names_(has_puzzle_table() ? train.puzzle_names() : std::vector<uint64_t>()),
       data_identity_(train.identity()),
       test_identity_(!test                                  ? ""
                      : test->examples().holds_both_splits() ? data_identity_
-                                                            : test->identity()) {}
+                                                            : test->identity()) {
+  check_same_on_all_ranks();
+}
+
+// An Error on every rank if one has other settings or data than the first.
+void Trainer::check_same_on_all_ranks() const {
+  if (ranks_.size() == 1) return;
+  const Json own = {{"config", config_.to_json()},
+                    {"training set", data_identity_},
+                    {"test split", test_identity_}};
+  const std::vector<std::string> all = ranks_.gather(own.dump());
+  const Json first = Json::parse(all.front());
+  for (size_t rank = 1; rank < all.size(); ++rank) {
+    const Json other = Json::parse(all[rank]);
+    const std::string who = "[train] rank " + std::to_string(rank) + " has ";
+    const auto config_of = [](const Json& j) { return Config::from_json(j["config"], "a rank"); };
+    for (const Difference& d : differences(config_of(first), config_of(other)))
+      throw Error(who + d.key + " = " + d.new_value + ", and the first rank " + d.old_value +
+                  ". HINT: start all processes with the same options");
+    for (const char* data : {"training set", "test split"})
+      HRM_CHECK(other[data] == first[data], who, "another ", data,
+                " than the first rank. HINT: the same data set must lie in ", config_.data,
+                " for all processes");
+  }
+}
+
+// An Error on every rank if one would go on from other weights, or at another step, than the first.
+void Trainer::check_same_weights() const {
+  if (ranks_.size() == 1) return;
+  uint64_t sum = static_cast<uint64_t>(steps_);
+  for (const auto& [name, weight] : module().state_dict()) {
+    const Tensor host = weight.to(Device::cpu).contiguous();
+    sum = 31 * sum + checksum({static_cast<const std::byte*>(host.data()), host.nbytes()});
+  }
+  const std::vector<std::string> all = ranks_.gather(std::to_string(sum));
+  for (size_t rank = 1; rank < all.size(); ++rank)
+    HRM_CHECK(
+        all[rank] == all.front(), "[train] rank ", rank,
+        " starts from other weights than the first rank. HINT: all processes must see the same "
+        "run folder ",
+        files_.path().string(), ", and the same weights of --init");
+}
+
+// Whether any rank has been asked to.
+bool Trainer::asked_to_stop(const TrainCallbacks& callbacks) const {
+  const bool own = callbacks.stop && callbacks.stop();
+  if (ranks_.size() == 1) return own;
+  return ranks_.sum(from_values({own ? 1.0 : 0.0}, {1}, DType::f64)).item() > 0;
+}
 
 const TrainStep& Trainer::by_segments() const {
   const auto* step = dynamic_cast<const TrainStep*>(learner_.get());
@@ -74,6 +123,7 @@ auto Trainer::with_advice(const F& action) {
 }
 
 void Trainer::step() {
+  ranks_.at("step " + std::to_string(steps_ + 1));
   with_advice([&] { learner_->run(steps_ + 1, window_); });
   ++steps_;
   samples_ += config_.train.step_rows();
@@ -86,7 +136,9 @@ void Trainer::finish_steps() {
 
 void Trainer::save(const TrainCallbacks& callbacks) {
   finish_steps();
-  const Path folder = files_.save(snapshot(), steps_, config_.train.keep_checkpoints);
+  const Checkpoint checkpoint = snapshot();  // to which all ranks contribute
+  const Path folder = checkpoint_path(files_.path(), steps_);
+  if (ranks_.is_first()) files_.save(checkpoint, steps_, config_.train.keep_checkpoints);
   if (callbacks.on_checkpoint) callbacks.on_checkpoint(folder);
 }
 
@@ -108,7 +160,7 @@ void Trainer::start_metrics() {
 void Trainer::write_metrics(const TrainCallbacks& callbacks, bool wait) {
   const std::optional<TrainMetrics> line = window_.finished_line(wait);
   if (!line) return;
-  files_.append_metrics(line->to_json());
+  if (ranks_.is_first()) files_.append_metrics(line->to_json());
   if (callbacks.on_metrics) callbacks.on_metrics(*line);
 }
 
@@ -132,6 +184,7 @@ bool Trainer::keep_if_best(const EvalResult& result) {
   best_ = result.exact_accuracy;
   best_step_ = steps_;
   evaluations_since_best_ = 0;
+  if (!ranks_.is_first()) return true;
   Checkpoint weights;
   weights.model = module().state_dict(kOfficialPrefix);
   weights.puzzle_names = puzzle_names_;
@@ -150,6 +203,7 @@ EvalResult Trainer::judge(const TrainCallbacks& callbacks, bool last) {
   // Its answer is that of the segment at which it stops; later ones hardly count in its loss.
   options.halting = config_.model.halting == Halting::ponder;
   options.on_progress = callbacks.on_eval_progress;
+  options.ranks = ranks_;
   EvalResult result = learner_->evaluate(*test_, options);
   result.step = steps_;
   return result;
@@ -175,6 +229,7 @@ TrainOutcome Trainer::evaluate_now(const TrainCallbacks& callbacks) {
   finish_steps();
   const TrainConfig& t = config_.train;
   const bool last = steps_ >= t.total_steps;
+  ranks_.at("the evaluation after step " + std::to_string(steps_));
   if (callbacks.on_eval_start) callbacks.on_eval_start(steps_);
   learner_->swap_averages();
   EvalResult result = judge(callbacks, last);
@@ -185,9 +240,11 @@ TrainOutcome Trainer::evaluate_now(const TrainCallbacks& callbacks) {
   const bool other_puzzles = t.final_eval_puzzles >= 0 && t.final_eval_puzzles != t.eval_puzzles;
   if (stopped_early() && other_puzzles) result = judge(callbacks, true);
   learner_->swap_averages();
-  write_evaluation(result);
   evaluation_due_ = false;
-  write_checkpoint_state(checkpoint_path(files_.path(), steps_), state());
+  if (ranks_.is_first()) {
+    write_evaluation(result);
+    write_checkpoint_state(checkpoint_path(files_.path(), steps_), state());
+  }
   if (callbacks.on_eval) callbacks.on_eval(result, best);
   return stopped_early() ? TrainOutcome::early_stopped : TrainOutcome::finished;
 }
@@ -195,7 +252,7 @@ TrainOutcome Trainer::evaluate_now(const TrainCallbacks& callbacks) {
 // One step with all that follows from it.
 TrainOutcome Trainer::train_step(const TrainCallbacks& callbacks) {
   const TrainConfig& t = config_.train;
-  const auto stopping = [&] { return callbacks.stop && callbacks.stop(); };
+  const auto stopping = [&] { return asked_to_stop(callbacks); };
   const double started = seconds_now();
   step();
   const bool last = steps_ == t.total_steps;
@@ -223,8 +280,10 @@ TrainOutcome Trainer::train_step(const TrainCallbacks& callbacks) {
 }
 
 TrainOutcome Trainer::run(const TrainCallbacks& callbacks) {
+  check_same_weights();
   if (steps_ == 0 && !resumed_) {
-    files_.cut_metrics(0);  // of a run that was killed before its first checkpoint
+    if (ranks_.is_first())
+      files_.cut_metrics(0);  // of a run that was killed before its first checkpoint
     if (started_from_) save(callbacks);
   }
   TrainOutcome outcome = TrainOutcome::finished;

@@ -3,6 +3,9 @@
 //
 //     Trainer trainer(config, train, &test, "runs/mine");
 //     trainer.run({});
+//
+// Of several ranks each has a Trainer, and all make the same calls. All call back, and any may ask
+// for a stop; the first rank alone writes into the run folder, which all of them must see.
 #pragma once
 
 #include <functional>
@@ -45,8 +48,10 @@ class Trainer {
  public:
   // `run` is the run folder (created by the caller, with config.json in it). `test` may be null: no
   // evaluations. The data must fit config.model.
+  // Several ranks share out the micro-batches, of which there must be as many; an Error if they
+  // have other settings or data than the first.
   Trainer(const Config& config, const PuzzleDataset& train, const PuzzleDataset* test, Path run,
-          Device device = Device::cpu);
+          Device device = Device::cpu, const Communicator& ranks = {});
 
   // See Learner.
   void use_cuda_graph(bool on) { learner_->use_cuda_graph(on); }
@@ -88,6 +93,9 @@ class Trainer {
   template <class F>
   auto with_advice(const F& action);
   void finish_steps();
+  void check_same_on_all_ranks() const;
+  void check_same_weights() const;
+  bool asked_to_stop(const TrainCallbacks& callbacks) const;
   const TrainStep& by_segments() const;
   bool has_puzzle_table() const;
   Json state() const;
@@ -106,6 +114,7 @@ class Trainer {
   Config config_;
   const PuzzleDataset& train_;
   const PuzzleDataset* test_;
+  Communicator ranks_;
   RunFiles files_;
   std::unique_ptr<Learner> learner_;
 

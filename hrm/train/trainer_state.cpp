@@ -17,7 +17,7 @@ Json Trainer::state() const {
                 {"evaluations_since_best", evaluations_since_best_},
                 {"recent_accuracies", recent_},
                 {"evaluation_due", evaluation_due_},
-                {"metrics_bytes", files_.metrics_bytes()},
+                {"metrics_bytes", ranks_.is_first() ? files_.metrics_bytes() : 0},
                 {"data", data_identity_},
                 {"test_data", test_identity_},
                 {"config", config_.to_json()}};
@@ -76,7 +76,8 @@ void Trainer::restore(const Checkpoint& c, const Members& state, std::vector<std
     notes.push_back(
         "the test split is not the one of before: the scores from here on do not compare with "
         "those before, and neither does the best");
-  files_.cut_metrics(state.integer("metrics_bytes", 0, kMost));
+  const int64_t bytes = state.integer("metrics_bytes", 0, kMost);
+  if (ranks_.is_first()) files_.cut_metrics(bytes);
 }
 
 int64_t Trainer::start_from(const Module& model, const std::vector<uint64_t>& names) {
@@ -121,7 +122,8 @@ Resumed Trainer::resume() {
   Json changed;
   for (const Difference& d : resumed.changes)
     changed[d.key] = {Json::parse(d.old_value), Json::parse(d.new_value)};
-  if (!changed.empty()) files_.append_metrics({{"changed", changed}, {"step", steps_}});
+  if (!changed.empty() && ranks_.is_first())
+    files_.append_metrics({{"changed", changed}, {"step", steps_}});
   return resumed;
 }
 

@@ -50,7 +50,7 @@ void Communicator::exchange(std::span<const Transport::Outgoing> out,
            << (last.empty() ? " (never heard of)" : " (heard of last in " + last + ")");
     }
     text << ". HINT: see what that process printed; HRM_TIMEOUT=SECONDS waits longer";
-    throw Error(text.str());
+    throw NoAnswer(text.str());
   }
   for (const Transport::Incoming& part : in) job_->heard_last[part.from] = job_->where;
 }

@@ -23,6 +23,12 @@ struct Range {
 // sizes differ by at most one.
 Range share_of(int64_t total, int rank, int size);
 
+// A rank has not answered within the deadline.
+class NoAnswer : public Error {
+ public:
+  using Error::Error;
+};
+
 // A handle: copies belong to the same job. All calls are made by the thread that joined the job.
 class Communicator {
  public:
@@ -39,8 +45,8 @@ class Communicator {
   // Where the program is ("step 41"): part of the message if a rank does not answer.
   void at(const std::string& where) const;
 
-  // All of these throw Error if a rank does not answer in time, with the rank and where it was
-  // heard of last, or if a rank has left, with its reason.
+  // All of these throw Error (NoAnswer) if a rank does not answer in time, with the rank and where
+  // it was heard of last, or if a rank has left, with its reason.
   void barrier() const;
   // The texts of all ranks in their order, on every rank.
   std::vector<std::string> gather(const std::string& own) const;

@@ -20,7 +20,7 @@ class GradientSum {
   GradientSum(const NamedParameters& parameters, int64_t parts);
 
   // Takes the gradients that the backward pass of this part has left; the parameters then have
-  // none. Every part must reach the same parameters.
+  // none. Every part must reach the same parameters. A single part stays where it is.
   void add(int64_t part);
   // Gives every parameter that had a gradient its sum over all parts, on every rank.
   void finish(const Communicator& ranks);
@@ -28,6 +28,7 @@ class GradientSum {
  private:
   std::vector<Parameter*> parameters_;
   std::vector<Parameter*> reached_;  // by the parts of this step
+  int64_t parts_;
   TreeSum sum_;
 };
 

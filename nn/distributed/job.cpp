@@ -40,14 +40,13 @@ double deadline() {
   return false;
 }
 
-// How many processes the launcher says it has started; 1 if it does not say.
-int64_t launched() {
+}  // namespace
+
+int64_t launched_processes() {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
     if (const double n = number(environment(name)); n >= 1) return static_cast<int64_t>(n);
   return 1;
 }
-
-}  // namespace
 
 #ifdef HRM_WITH_MPI
 
@@ -55,14 +54,14 @@ std::string distributed_engines() { return "MPI"; }
 
 Communicator join_job() {
   const double seconds = deadline();
-  HRM_CHECK(has_launcher() || launched() == 1, "[distributed] the launcher has started ",
-            launched(),
+  HRM_CHECK(has_launcher() || launched_processes() == 1, "[distributed] the launcher has started ",
+            launched_processes(),
             " processes, but offers no way to connect them. HINT: srun --mpi=pmix, or mpirun (a "
             "single process in a shell that srun started: unset SLURM_STEP_NUM_TASKS)");
   if (!has_launcher()) return {};
   const std::shared_ptr<Transport> transport = join_mpi();
-  HRM_CHECK(transport->size() > 1 || launched() == 1, "[distributed] the launcher has started ",
-            launched(),
+  HRM_CHECK(transport->size() > 1 || launched_processes() == 1,
+            "[distributed] the launcher has started ", launched_processes(),
             " processes, and MPI connects none of them. HINT: the mpirun of the MPI "
             "that this program was built with, or srun --mpi=pmix");
   return Communicator(transport, seconds);
@@ -74,7 +73,8 @@ std::string distributed_engines() { return "none"; }
 
 Communicator join_job() {
   deadline();
-  HRM_CHECK(launched() == 1, "[distributed] the launcher has started ", launched(),
+  HRM_CHECK(launched_processes() == 1, "[distributed] the launcher has started ",
+            launched_processes(),
             " processes, and this program cannot connect them. HINT: build it with make MPI=1 (a "
             "single process in a shell that srun started: unset SLURM_STEP_NUM_TASKS)");
   return {};

@@ -15,6 +15,9 @@ namespace hrm {
 // several processes and this build cannot connect them, or if HRM_TIMEOUT is no number above 0.
 Communicator join_job();
 
+// How many processes the launcher says it has started; 1 if it does not say, or without one.
+int64_t launched_processes();
+
 // What connects processes in this build: "MPI" or "none".
 std::string distributed_engines();
 

@@ -4,14 +4,14 @@
 set -u
 tree=$(dirname "${HRM:-build/cpu/hrm}")
 [[ $tree == *-mpi ]] || tree=$tree-mpi
-ranks=$(realpath -m "$tree/tests/ranks")
+ranks=$(realpath -m "$tree/tests/ranks") hrm=$(realpath -m "$tree/hrm") plain=$(realpath -m "${tree%-mpi}/hrm")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 passed=0 failed=0 skipped=0
 
-if ! command -v mpirun >/dev/null || [[ ! -x $ranks ]]; then
-  echo "SKIPPED distributed: needs mpirun and $ranks. HINT: make MPI=1 deps, then make MPI=1 ranks"
+if ! command -v mpirun >/dev/null || [[ ! -x $ranks || ! -x $hrm ]]; then
+  echo "SKIPPED distributed: needs mpirun, $hrm and $ranks. HINT: make MPI=1 deps, then make MPI=1 hrm ranks"
   echo '0 passed, 0 failed, 1 skipped'
   exit 0
 fi
@@ -69,6 +69,104 @@ bad "processes that nothing connects" 20 'has started 4 processes, but offers no
   "${alone[@]}" SLURM_STEP_NUM_TASKS=4 "$ranks" collectives
 bad "processes that MPI does not connect" 20 'has started 4 processes, and MPI connects none' \
   "${alone[@]}" PMI_RANK=0 PMI_SIZE=4 "$ranks" collectives
+
+# --- training. Everything that a run leaves but the times must be the same.
+holds() {  # NAME COMMAND...: it succeeds
+  timeout 100 "${@:2}" >out 2>err </dev/null
+  report "$1 (status $?)" $?
+}
+files() {  # RUN: sums of its weights, of what it trains with and of its numbers
+  local newest
+  newest=$(ls -d "$1"/checkpoints/step_* | tail -n 1)
+  sha256sum <"$newest/model.safetensors"
+  sha256sum <"$newest/training.safetensors"
+  # Ranks add up an evaluation's mean accuracy in another order.
+  sed -E 's/,"(elapsed|samples_per_second|seconds)":[^,}]*//g; /"eval"/s/,"accuracy":[^,}]*//' \
+    "$1/metrics.jsonl"
+}
+same() {  # NAME RUN: as the run of one process
+  files "$2" >out 2>err
+  files one >>err 2>&1
+  [[ $(files "$2") == "$(files one)" ]]
+  report "$1" $?
+}
+"$hrm" data sudoku --side 4 --count 300 --test 30 --out d4 >/dev/null 2>&1
+tiny=(--preset sudoku4 --data d4 --set hidden_size=16 --set puzzle_emb_ndim=16 --set num_heads=2 --set H_layers=1
+      --set L_layers=1 --set batch_size=10 --set micro_batches=4 --set checkpoint_every=5 --set ema=0.9
+      --set keep_checkpoints=9
+      --set eval_every=6 --set eval_puzzles=9)
+holds "one process" "$hrm" train "${tiny[@]}" --steps 12 --run one
+for n in 2 3 4; do
+  holds "$n processes" mpirun -np "$n" "$hrm" train "${tiny[@]}" --steps 12 --run "of$n"
+  same "$n processes leave what one leaves" "of$n"
+done
+if [[ -x $plain ]]; then
+  holds "a program without MPI, alone" "$plain" train "${tiny[@]}" --steps 12 --run plain
+  same "a program without MPI leaves the same" plain
+  bad "a program without MPI" 60 'has started 2 processes, and this program cannot connect them' \
+    mpirun -np 2 "$plain" train "${tiny[@]}" --run none
+fi
+# As if the job had been killed after step 5: another number of processes goes on.
+cut() { cp -r "$1" "$2"; rm -r "$2"/checkpoints/step_00000006 "$2"/checkpoints/step_0000001?; }
+cut of2 two_three
+holds "3 processes go on with what 2 have begun" mpirun -np 3 "$hrm" train --resume --run two_three
+same "2 processes, then 3, leave the same" two_three
+cut of3 three_one
+holds "one goes on with what 3 have begun" "$hrm" train --resume --run three_one
+same "3 processes, then one, leave the same" three_one
+
+# One line, from the first rank; the launcher adds its own.
+one_line() { (($(grep -c '^hrm: ' err) == 1)); report "$1: one line" $?; }
+bad "a run folder that is taken" 60 '^hrm: \[train\] one holds a run already' \
+  mpirun -np 3 "$hrm" train "${tiny[@]}" --steps 12 --run one
+one_line "a run folder that is taken"
+bad "another setting on one rank" 60 \
+  '^hrm: \[train\] rank 1 has lr = 0.002, and the first rank 0.001. HINT: start all processes with the same' \
+  mpirun -np 1 "$hrm" train "${tiny[@]}" --run differs --set lr=0.001 : \
+  -np 1 "$hrm" train "${tiny[@]}" --run differs --set lr=0.002
+one_line "another setting on one rank"
+[[ ! -e differs ]]
+report "another setting on one rank: no folder" $?
+holds "a run of one micro-batch" "$hrm" train "${tiny[@]}" --set micro_batches=1 --steps 5 --run few
+bad "fewer micro-batches than ranks" 60 '4 processes share out the micro-batches of a step, and there are 1' \
+  mpirun -np 4 "$hrm" train --resume --run few
+bad "another command" 60 '\[demo\] is for one process, and the launcher has started 2' \
+  mpirun -np 2 "$hrm" demo --run demo
+bad "data that only one rank lacks" 60 \
+  '^hrm: \[distributed\] rank 1 has left: \[train\] there is no data set in nowhere' \
+  mpirun -np 1 "$hrm" train "${tiny[@]}" --run lacks : \
+  -np 1 "$hrm" train "${tiny[@]/#d4/nowhere}" --run lacks
+one_line "data that only one rank lacks"
+
+# The process of a rank of a job in this folder.
+process_of() {  # RANK
+  local pid
+  for pid in $(pgrep -x hrm); do
+    [[ $(readlink "/proc/$pid/cwd") == "$work" ]] && tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" |
+      grep -qx "OMPI_COMM_WORLD_RANK=$1" && echo "$pid"
+  done
+}
+# Sends the signal to rank 1 of a job that is training, and waits for the end of the job.
+signal_one() {  # SIGNAL RUN; sets `status`
+  HRM_TIMEOUT=10 timeout 100 mpirun -np 2 "$hrm" train "${tiny[@]}" --run "$2" --steps 1000000 \
+    --set eval_every=0 --set checkpoint_every=1000000 >out 2>err </dev/null &
+  local job=$! pid=
+  for _ in $(seq 300); do
+    [[ -s $2/metrics.jsonl ]] && break
+    sleep 0.2
+  done
+  pid=$(process_of 1)
+  [[ $pid =~ ^[0-9]+$ ]] && kill "-$1" "$pid"
+  wait "$job"
+  status=$?
+}
+signal_one TERM stopped
+step=$(grep -oE 'stopped after step [0-9,]+' err | tr -dc 0-9)
+((status == 143)) && [[ -n $step && -d stopped/checkpoints/step_$(printf %08d "$((10#$step))") ]]
+report "SIGTERM to one rank: all stop, with a checkpoint (status $status)" $?
+signal_one KILL killed
+((status != 0 && status != 124))
+report "a rank that is killed: the others leave (status $status)" $?
 
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))
