@@ -94,6 +94,7 @@ class MpiTransport : public Transport {
   static constexpr size_t kLongestReason = 4096;
 
   static constexpr double kFarewell = 1;  // seconds
+  static constexpr auto kGrace = std::chrono::milliseconds(500);
 
   struct Requests {
     std::vector<MPI_Request> all;
@@ -145,6 +146,8 @@ class MpiTransport : public Transport {
       check_statuses(requests, code, done != 0);
       if (done) return {};
       look_for_leavers();
+      // Whoever leaves has sent what it had to: where all fail alike, each gets so far by itself.
+      if (!notice_.empty() && Clock::now() >= noticed_ + kGrace) throw Error(notice_);
       if (Clock::now() >= end) break;
     }
     std::set<int> missing;
@@ -213,13 +216,15 @@ class MpiTransport : public Transport {
         check(MPI_Test(barrier.data(), &done, MPI_STATUS_IGNORE));
         if (done) return true;
         look_for_leavers();
+        if (!notice_.empty()) return false;
       }
     } catch (const Error&) {
     }
     return false;
   }
 
-  void look_for_leavers() const {
+  void look_for_leavers() {
+    if (!notice_.empty()) return;
     int there = 0, length = 0;
     MPI_Status status;
     check(MPI_Iprobe(MPI_ANY_SOURCE, 0, notices_, &there, &status));
@@ -228,11 +233,14 @@ class MpiTransport : public Transport {
     std::string why(length, ' ');
     check(
         MPI_Recv(why.data(), length, MPI_CHAR, status.MPI_SOURCE, 0, notices_, MPI_STATUS_IGNORE));
-    HRM_CHECK(false, "[distributed] rank ", status.MPI_SOURCE, " has left: ", why);
+    notice_ = "[distributed] rank " + std::to_string(status.MPI_SOURCE) + " has left: " + why;
+    noticed_ = Clock::now();
   }
 
   MPI_Comm data_ = MPI_COMM_NULL, notices_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1;
+  std::string notice_;  // of the first who has left, and when it came
+  Clock::time_point noticed_;
   bool failed_ = false;
   bool abandoned_ = false;  // messages are under way whose memory is gone
 };
