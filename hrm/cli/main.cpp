@@ -79,7 +79,8 @@ std::vector<std::string> words_of(int argc, char** argv) {
 void check_processes(const std::string& command) {
   HRM_CHECK(launched_processes() == 1 || command == "train" || command.starts_with("-"), "[",
             command, "] is for one process, and the launcher has started ", launched_processes(),
-            ". HINT: mpirun is for hrm train");
+            ". HINT: mpirun and srun are for hrm train (in a shell that srun started: unset "
+            "SLURM_STEP_NUM_TASKS)");
 }
 
 // An error as it is shown: harmless, and no longer than a person reads, whatever a file holds.

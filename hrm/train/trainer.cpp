@@ -280,7 +280,6 @@ TrainOutcome Trainer::train_step(const TrainCallbacks& callbacks) {
 }
 
 TrainOutcome Trainer::run(const TrainCallbacks& callbacks) {
-  check_same_weights();
   if (steps_ == 0 && !resumed_) {
     if (ranks_.is_first())
       files_.cut_metrics(0);  // of a run that was killed before its first checkpoint

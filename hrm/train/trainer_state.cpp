@@ -100,6 +100,7 @@ int64_t Trainer::start_from(const Module& model, const std::vector<uint64_t>& na
     found = rows - 1;
   }
   learner_->module().load_state_dict(weights, kOfficialPrefix);
+  check_same_weights();
   started_from_ = true;
   return found;
 }
@@ -115,6 +116,7 @@ Resumed Trainer::resume() {
   } catch (const Error& error) {
     throw with_place(error, newest.folder.string());
   }
+  check_same_weights();
   HRM_CHECK(steps_ <= config_.train.total_steps, "[resume] ", files_.path().string(), " has made ",
             steps_, " steps already, more than ", config_.train.total_steps, ". HINT: --steps ",
             steps_, " or more");

@@ -130,6 +130,12 @@ report "another setting on one rank: no folder" $?
 holds "a run of one micro-batch" "$hrm" train "${tiny[@]}" --set micro_batches=1 --steps 5 --run few
 bad "fewer micro-batches than ranks" 60 '4 processes share out the micro-batches of a step, and there are 1' \
   mpirun -np 4 "$hrm" train --resume --run few
+bad "other weights on one rank" 60 \
+  '^hrm: \[train\] rank 1 starts from other weights than the first rank' \
+  mpirun -np 1 "$hrm" train "${tiny[@]}" --run other --init one : \
+  -np 1 "$hrm" train "${tiny[@]}" --run other --init few
+[[ ! -e other ]]
+report "other weights on one rank: no folder" $?
 bad "another command" 60 '\[demo\] is for one process, and the launcher has started 2' \
   mpirun -np 2 "$hrm" demo --run demo
 bad "data that only one rank lacks" 60 \
