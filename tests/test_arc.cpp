@@ -123,7 +123,7 @@ TEST_CASE("arc: votes are counted, undone and ranked; scores follow three rules"
     voting.add(i, answer_tokens(arc, i, right ? truth : wrong), right ? 0.0 : 1.0);
   }
   REQUIRE(voting.outcomes().size() == 2);
-  const auto& outcomes = voting.outcomes();
+  const auto outcomes = voting.outcomes();
   const auto& b = outcomes[0].task == "bbbb" ? outcomes[0] : outcomes[1];
   const auto& c = outcomes[0].task == "bbbb" ? outcomes[1] : outcomes[0];
   CHECK(b.tests[0].rank == 1);

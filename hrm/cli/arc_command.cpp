@@ -6,6 +6,7 @@
 
 #include "hrm/cli/arc_output.h"
 #include "hrm/cli/commands.h"
+#include "hrm/cli/on_ranks.h"
 #include "hrm/cli/print.h"
 #include "hrm/support/progress.h"
 #include "hrm/tasks/arc_files.h"
@@ -87,17 +88,20 @@ void check_pool(const PredictSettings& s, const PuzzleDataset& data) {
   note_pool(s.variants, data);
 }
 
-void predict(const PredictSettings& s) {
+void predict(const PredictSettings& s, const Communicator& ranks) {
   s.common.apply();
   LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
   const PuzzleDataset data = open_data(run, s.data, "test", pool_of(s, run.config));
   HRM_CHECK(data.num_examples() > 0, "[arc] ", data.folder().string(), " has no evaluated tasks");
   check_pool(s, data);
+  check_same_evaluation(ranks, run, data, s.common.device());
   const Path out = s.out.empty() ? Path(s.run) / "predictions" : Path(s.out);
   create_folder(out);  // first, so that no work is lost where it cannot be
   if (s.shuffle) shuffle_puzzle_rows(run);
-  const auto outcomes = vote_on(*run.model, data, s.options, true);
-  write_predictions(out, outcomes);
+  EvalOptions options = s.options;
+  options.ranks = ranks;
+  const auto outcomes = vote_on(*run.model, data, options, true);
+  if (ranks.is_first()) write_predictions(out, outcomes);
   if (s.json) {
     Json json = to_json(score_tasks(outcomes));
     for (const TaskOutcome& task : outcomes)
@@ -200,7 +204,7 @@ void add_predict_command(Command arc) {
   command.flag("--shuffle", s->shuffle,
                "Give every puzzle the embedding of another: what is still solved does not come "
                "from it.");
-  command.action([s] { predict(*s); });
+  command.action([s] { run_on_ranks([&](const Communicator& ranks) { predict(*s, ranks); }); });
 }
 
 void add_score_command(Command arc) {

@@ -1,13 +1,13 @@
 // hrm arc farm: a small model for each task, side by side.
 #include <cstdio>
 #include <set>
-#include <thread>
 
 #include <nlohmann/json.hpp>
 
 #include "hrm/cli/arc_fit.h"
 #include "hrm/cli/arc_output.h"
 #include "hrm/cli/commands.h"
+#include "hrm/cli/on_ranks.h"
 #include "hrm/cli/print.h"
 #include "hrm/presets.h"
 #include "hrm/support/folder_lock.h"
@@ -17,6 +17,7 @@
 #include "hrm/support/stop_signals.h"
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc_files.h"
+#include "nn/distributed/job.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -27,6 +28,8 @@ struct FarmSettings {
   std::string preset = "arc-task", init, checkpoint, out;
   FitSettings fit;
   int jobs = 0;
+  std::optional<Shard> given_shard;
+  Shard shard;  // of this process
   CommonOptions common;
 
   void add(Command command) {
@@ -42,7 +45,8 @@ struct FarmSettings {
                  "With --init: train all weights (default), or the embedding rows of the task "
                  "alone.");
     command.whole_number("--threads", common.threads, 1, 1024,
-                         "CPU cores for all models together (default: all).");
+                         "CPU cores for all models together (default: all; under mpirun or srun "
+                         "one).");
     add_fit_options(command, fit);
   }
 };
@@ -127,14 +131,10 @@ void make_task_folder(const Path& folder) {
             ". HINT: choose an --out folder in which you may write");
 }
 
-// The lines of a farm's results.jsonl, one for each task.
-std::vector<Json> read_farm(const Path& results) {
+// The lines of a farm's results, those of all shards, one for each task.
+std::vector<Json> read_farm(const Path& out, const DamageVisitor& damaged) {
   std::set<std::string> tasks;
   std::vector<Json> lines;
-  if (!fs::exists(results)) return lines;
-  const auto damaged = [](const std::string& what) {
-    print(stderr, "{}. The line is passed over\n", printable(what));
-  };
   const auto visit = [&](const Json& json, const std::string& where) {
     try {
       const Members line(json, where);
@@ -147,11 +147,19 @@ std::vector<Json> read_farm(const Path& results) {
       damaged(error.what());
     }
   };
-  for_each_line(results, visit, damaged);
+  for (const Path& results : results_of_all(out)) for_each_line(results, visit, damaged);
   return lines;
 }
 
-void print_farm(const std::vector<Json>& lines, const Path& results) {
+// What is known of a task; null if nothing is.
+const Json* line_of(const std::vector<Json>& lines, const ArcTask& task) {
+  const auto line =
+      std::ranges::find_if(lines, [&](const Json& l) { return l["task"] == task.id; });
+  return line == lines.end() ? nullptr : &*line;
+}
+
+// `open`: tasks that other shards have not done yet.
+void print_farm(const FarmSettings& s, const std::vector<Json>& lines, int64_t open) {
   int64_t right = 0, known = 0;
   for (const Json& line : lines) {
     known += line.value("known", false);
@@ -159,41 +167,53 @@ void print_farm(const std::vector<Json>& lines, const Path& results) {
     print("{:<12} {}\n", printable(line.value("task", "")),
           line.value("solved_at_2", false) ? "solved" : "not solved");
   }
-  print("{} of {} tasks solved at pass@2; {}\n", right, known, results.string());
+  print("{} of {} tasks solved at pass@2; {}\n", right, known,
+        (Path(s.out) / (s.shard.is_whole() ? "results.jsonl" : "results.*")).string());
+  if (open > 0) print("part {} is done; {} tasks of other parts are open\n", s.shard.text(), open);
 }
 
-// Each task in a process of its own; `lines` grows as they end, like results.jsonl.
+// Each task in a process of its own; the shard's results grow as they end. `before`: how many of
+// the shard were done before.
 void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const std::string& weights,
-              const Path& results, std::vector<Json>& lines) {
-  const int cores = s.common.threads > 0
-                        ? s.common.threads
-                        : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+              int64_t before) {
+  const int cores = s.common.threads > 0 ? s.common.threads : own_cores();
   const int jobs = s.jobs > 0 ? s.jobs : cores, threads = std::max(1, cores / jobs);
   const Path program = fs::read_symlink("/proc/self/exe");
   const auto folder = [&](int64_t i) {
     return Path(s.out) / "tasks" / task_folder_name(tasks[i].id);
   };
-  const auto done = std::ssize(lines);
-  Progress bar("farm", "tasks", done + std::ssize(tasks), done);
+  Progress bar(s.shard.is_whole() ? "farm" : "farm " + s.shard.text(), "tasks",
+               before + std::ssize(tasks), before);
+  int64_t done = before;
   ProcessPool pool(jobs);
   std::mutex mutex;
-  std::map<int64_t, std::string> failed;  // tasks and why, guarded by `mutex`
+  // Of every task, guarded by `mutex`; neither if somebody else has done it meanwhile.
+  std::map<int64_t, Json> found;
+  std::map<int64_t, std::string> failed;  // why
   pool.done = [&](int64_t i) {
     const std::lock_guard lock(mutex);
     if (failed.contains(i)) return;
-    lines.push_back(read_json(folder(i) / "result.json"));
-    lines.back()["key"] = farm_key(s, tasks[i], weights);
-    append_json_line(results, lines.back().dump());
-    bar.update(
-        std::ssize(lines),
-        tasks[i].id + (lines.back().value("solved_at_2", false) ? " solved" : " not solved"));
+    std::string outcome = " is done";
+    if (const auto line = found.find(i); line != found.end()) {
+      append_json_line(s.shard.results(s.out), line->second.dump());
+      outcome = line->second.value("solved_at_2", false) ? " solved" : " not solved";
+    }
+    bar.update(++done, tasks[i].id + outcome);
   };
   pool.run(std::ssize(tasks), [&](int64_t i) {
     const Path run = folder(i);
+    // Somebody may have cut the work into other shards, and be at this task, or have done it.
+    const FolderLock held(Path(s.out) / "locks" / run.filename(),
+                          [] { return StopSignals::count() == 0; });
+    if (line_of(read_farm(s.out, [](const std::string&) {}), tasks[i])) return;
     make_task_folder(run);
     try {
       pool.command({program, farm_task_words(s, tasks[i].id, run, threads), run / "result.json",
                     run / kFarmLog});
+      Json line = read_json(run / "result.json");
+      line["key"] = farm_key(s, tasks[i], weights);
+      const std::lock_guard lock(mutex);
+      found[i] = line;
     } catch (const Error& error) {
       if (StopSignals::count() > 0) throw;
       const std::lock_guard lock(mutex);
@@ -208,34 +228,44 @@ void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const st
                tasks[first].id, ": ", why);
 }
 
-void farm(const FarmSettings& s) {
+void farm(FarmSettings s) {
+  if (launched_processes() > 1 && s.common.threads == 0) s.common.threads = 1;
+  s.shard = shard_of_process(s.given_shard);
   int64_t repeated = 0;
   std::vector<ArcTask> tasks = load_arc({s.from.begin(), s.from.end()}, &repeated);
   if (!s.tasks.empty()) keep_tasks(tasks, s.tasks);
-  const Path results = Path(s.out) / "results.jsonl";
   HRM_CHECK(
       s.checkpoint.empty() || !s.init.empty(),
       "[farm] --checkpoint chooses the weights of --init. HINT: add it, or leave --checkpoint out");
   const std::string weights = s.init.empty() ? "" : load_run(s.init, s.checkpoint).checksum;
   const StopSignals signals;
-  const FolderLock held(s.out);
-  std::vector<Json> lines = read_farm(results);
-  const auto done = [&](const ArcTask& t) {
-    const auto line = std::ranges::find_if(lines, [&](const Json& l) { return l["task"] == t.id; });
-    if (line == lines.end()) return false;
-    HRM_CHECK((*line)["key"] != Json(""), "[farm] ", results.string(), " holds a result of ", t.id,
+  const FolderLock held(s.shard.lock(s.out));
+  const auto done = [&](const std::vector<Json>& lines, const ArcTask& t) {
+    const Json* line = line_of(lines, t);
+    if (!line) return false;
+    HRM_CHECK((*line)["key"] != Json(""), "[farm] ", s.out, " holds a result of ", t.id,
               " of an earlier version, which does not say with which settings it was found. HINT: "
               "choose another --out folder");
-    HRM_CHECK((*line)["key"] == farm_key(s, t, weights), "[farm] ", results.string(),
-              " holds a result of ", t.id,
+    HRM_CHECK((*line)["key"] == farm_key(s, t, weights), "[farm] ", s.out, " holds a result of ",
+              t.id,
               " that was found with other settings, or of another task of this name. HINT: choose "
               "another --out folder");
     return true;
   };
-  if (const auto before = std::erase_if(tasks, done))
-    print(stderr, "{} tasks were done before\n", format_count(static_cast<int64_t>(before)));
+  const std::vector<Json> known = read_farm(s.out, [](const std::string& what) {
+    print(stderr, "{}. The line is passed over\n", printable(what));
+  });
+  std::vector<ArcTask> own;
+  int64_t before = 0;  // of this shard
+  for (int64_t i = 0; i < std::ssize(tasks); ++i) {
+    const bool is_done = done(known, tasks[i]);
+    if (!s.shard.has(i)) continue;
+    before += is_done;
+    if (!is_done) own.push_back(tasks[i]);
+  }
+  if (before > 0) print(stderr, "{} tasks were done before\n", format_count(before));
   try {
-    run_farm(s, tasks, weights, results, lines);
+    run_farm(s, own, weights, before);
   } catch (const Error& error) {
     throw with_hint(error, "what is done is kept, and the same command goes on from there");
   }
@@ -243,7 +273,8 @@ void farm(const FarmSettings& s) {
     print(stderr, "stopped; the same command goes on with what is left\n");
     throw ExitStatus{status};
   }
-  print_farm(lines, results);
+  const std::vector<Json> now = read_farm(s.out, [](const std::string&) {});
+  print_farm(s, now, std::ranges::count_if(tasks, [&](const ArcTask& t) { return !done(now, t); }));
 }
 
 }  // namespace
@@ -255,6 +286,9 @@ void add_farm_commands(Command arc) {
   s->add(command);
   command.whole_number("--jobs", s->jobs, 1, 4096,
                        "Models that train at a time (default: as many as --threads).");
+  command.shard("--shard", s->given_shard,
+                "Do the I-th of N parts of the tasks alone; other processes, with the same --out, "
+                "do the others (default: all, or the part that mpirun or srun gives).");
   command.footer("The same command goes on with what is left.");
   command.action([s] {
     check_settings(s->fit.overrides);

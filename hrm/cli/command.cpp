@@ -76,6 +76,14 @@ CLI::Validator seconds() {
   return CLI::Validator(read, "");
 }
 
+CLI::Validator shards() {
+  const auto check = [](std::string& text) {
+    return Shard::parse(text) ? ""
+                              : "must be a part such as 2/4, from 1/4 to 4/4, got '" + text + "'";
+  };
+  return CLI::Validator(check, "I/N");
+}
+
 // One of a few words; the nearest is suggested.
 CLI::Validator one_of(const std::vector<std::string>& words) {
   const auto check = [words](std::string& text) -> std::string {
@@ -200,6 +208,12 @@ Option Command::number(const std::string& name, double& value, double low,
 
 Option Command::duration(const std::string& name, double& value, const std::string& help) const {
   return Option(app_->add_option(name, value, wrapped(help))->transform(seconds()));
+}
+
+Option Command::shard(const std::string& name, std::optional<Shard>& value,
+                      const std::string& help) const {
+  const auto set = [&value](const std::string& text) { value = Shard::parse(text); };
+  return Option(app_->add_option_function<std::string>(name, set, wrapped(help))->check(shards()));
 }
 
 Option Command::word(const std::string& name, const std::function<void(const std::string&)>& set,

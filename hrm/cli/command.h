@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "hrm/config.h"
+#include "hrm/support/shard.h"
 
 namespace CLI {
 class App;
@@ -91,6 +92,8 @@ class Command {
   Option number(const std::string& name, double& value, double low, const std::string& help) const;
   // A time above 0, in seconds or with a unit (60s, 5m, 1h); `value` is in seconds.
   Option duration(const std::string& name, double& value, const std::string& help) const;
+  // "2/4", a part of the work.
+  Option shard(const std::string& name, std::optional<Shard>& value, const std::string& help) const;
   // The name of a value of an enum.
   template <class E>
   Option named(const std::string& name, E& value, const std::string& help) const {

@@ -118,6 +118,7 @@ void write_run_config(const Path& run, const Config& config, const Json& task, c
 void update_run_config(const Path& run, const Config& config);
 // The command line of this process, for config.json and messages.
 void set_command_line(int argc, char** argv);
+const std::string& command_line();
 
 // A line on stderr if an ARC data set has not so many variants of a task.
 void note_pool(int64_t wanted, const PuzzleDataset& data);

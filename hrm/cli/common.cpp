@@ -23,7 +23,7 @@ namespace hrm {
 namespace fs = std::filesystem;
 namespace {
 
-std::string command_line;
+std::string line_of_words;  // the command line
 
 // How config.json names a data set: by its place in the run folder, with which it moves, or else so
 // that it is found from every folder.
@@ -50,9 +50,11 @@ void set_command_line(int argc, char** argv) {
   for (int i = 0; i < argc; ++i) {
     const std::string word = i == 0 ? "hrm" : argv[i];
     const bool plain = word.find_first_of(" '\"$&|;<>*?()") == std::string::npos;
-    command_line += (i ? " " : "") + (plain ? word : "'" + word + "'");
+    line_of_words += (i ? " " : "") + (plain ? word : "'" + word + "'");
   }
 }
+
+const std::string& command_line() { return line_of_words; }
 
 void CommonOptions::add_threads(Command command) {
   command.whole_number("--threads", threads, 1, 1024, "CPU threads (default: one for each core).");
@@ -262,7 +264,7 @@ void write_run_config(const Path& run, const Config& config, const Json& task, c
   Json json = config.to_json();
   json["data"] = data;
   json["task"] = task;
-  json["command"] = stored_name(command_line);
+  json["command"] = stored_name(command_line());
   json["version"] = kVersion;
   if (!init.empty()) json["init"] = init;
   write_file_atomically(run / "config.json", json.dump(2) + "\n");

@@ -1,13 +1,16 @@
 // hrm lab figure, run, list.
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "hrm/cli/commands.h"
+#include "hrm/cli/on_ranks.h"
 #include "hrm/cli/print.h"
 #include "hrm/lab/experiment_page.h"
 #include "hrm/support/folder_lock.h"
 #include "hrm/support/stop_signals.h"
 #include "hrm/support/text.h"
+#include "nn/distributed/job.h"
 
 namespace hrm {
 using namespace lab;
@@ -17,6 +20,7 @@ namespace {
 struct Settings {
   std::string file, out = "runs/lab", arc, device;
   ExperimentOptions what;
+  std::optional<Shard> shard;
   RunOptions how;
 
   void add(Command command) {
@@ -27,9 +31,13 @@ struct Settings {
     command.texts("--set", what.settings, "Change any setting of every model.")
         .shown_as("KEY=VALUE");
     command.whole_number("--jobs", how.jobs, 1, 4096,
-                         "Models that train at a time (default: one for each core).");
+                         "Models that train at a time (default: one for each core; under mpirun or "
+                         "srun one).");
     command.whole_number("--threads", how.threads, 1, 1024,
                          "CPU threads of each model (default 1).");
+    command.shard("--shard", shard,
+                  "Do the I-th of N parts of the models alone; other processes, with the same "
+                  "--out, do the others (default: all, or the part that mpirun or srun gives).");
     command.choice("--device", device, {"cpu", "cuda"},
                    "Where to train: cpu (default) or cuda, the GPU.");
     command.footer("The same command goes on with what is left, and draws its page anew.");
@@ -45,19 +53,9 @@ std::string command_text(const Settings& s, const std::string& start) {
   return text;
 }
 
-void run(Settings s, const std::string& start) {
-  s.what.arc = s.arc;
-  const Experiment e = read_experiment(s.file, s.what);
-  s.how.root = fs::absolute(s.out);
-  s.how.program = fs::read_symlink("/proc/self/exe");
-  if (!s.device.empty()) s.how.more = {"--device", s.device};
-  const StopSignals signals;
-  const FolderLock held(s.how.root / e.name);
-  const std::vector<Record> records = run_experiment(e, s.how);
-  if (const int status = StopSignals::exit_status()) {
-    print(stderr, "stopped; the same command goes on with what is left\n");
-    throw ExitStatus{status};
-  }
+// table.jsonl and page.html; what the terminal shows of them.
+std::string write_page(const Settings& s, const Experiment& e, const std::vector<Record>& records,
+                       const std::string& start) {
   const std::vector<Row> rows = summarize(records, e.average);
   const Path own = s.how.root / e.name, page = own / "page.html";
   std::string lines;
@@ -70,8 +68,38 @@ void run(Settings s, const std::string& start) {
   }
   write_file_atomically(own / "table.jsonl", lines);
   write_file_atomically(page, experiment_page(e, rows, command_text(s, start)));
-  print("{}\n{}\npage {}; a line for each model in {}\n", printable(e.title), text_table(e, rows),
-        page.string(), (own / "results.jsonl").string());
+  return fmt::format("{}\n{}\npage {}; a line for each model in {}\n", printable(e.title),
+                     text_table(e, rows), page.string(),
+                     (own / (s.how.shard.is_whole() ? "results.jsonl" : "results.*")).string());
+}
+
+void run(Settings s, const std::string& start) {
+  s.what.arc = s.arc;
+  const Experiment e = read_experiment(s.file, s.what);
+  s.how.root = fs::absolute(s.out);
+  s.how.program = fs::read_symlink("/proc/self/exe");
+  if (!s.device.empty()) s.how.more = {"--device", s.device};
+  if (launched_processes() > 1 && s.how.jobs == 0) s.how.jobs = 1;
+  s.how.shard = shard_of_process(s.shard);
+  const Shard& shard = s.how.shard;
+  const StopSignals signals;
+  const Path own = s.how.root / e.name;
+  const FolderLock held(shard.lock(own));
+  const Findings found = run_experiment(e, s.how);
+  if (const int status = StopSignals::exit_status()) {
+    print(stderr, "stopped; the same command goes on with what is left\n");
+    throw ExitStatus{status};
+  }
+  if (found.open > 0) {
+    print(
+        "part {} is done; {} of {} models are still open, and the part that ends last draws the "
+        "page\n",
+        shard.text(), found.open, e.trials.size());
+    return;
+  }
+  // Shards may end at the same time.
+  const FolderLock page_held(own / "shards" / "page", [] { return StopSignals::count() == 0; });
+  print("{}", write_page(s, e, found.records, start));
 }
 
 // A figure's file by its number or name.

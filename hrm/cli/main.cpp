@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -76,11 +77,17 @@ std::vector<std::string> words_of(int argc, char** argv) {
 }
 
 // Several processes that do the same side by side, without knowing of each other, are a mistake.
-void check_processes(const std::string& command) {
-  HRM_CHECK(launched_processes() == 1 || command == "train" || command.starts_with("-"), "[",
-            command, "] is for one process, and the launcher has started ", launched_processes(),
-            ". HINT: mpirun and srun are for hrm train (in a shell that srun started: unset "
-            "SLURM_STEP_NUM_TASKS)");
+void check_processes(const std::vector<std::string>& words) {
+  const std::string command = words.front();
+  const std::vector<std::string> together = {"train",    "eval",       "arc predict",
+                                             "arc farm", "lab figure", "lab run"};
+  const bool known = std::ranges::any_of(together, [&](const std::string& name) {
+    return name == command || (words.size() > 1 && name == command + " " + words[1]);
+  });
+  HRM_CHECK(launched_processes() == 1 || known || command.starts_with("-"), "[", command,
+            "] is for one process, and the launcher has started ", launched_processes(),
+            ". HINT: mpirun and srun are for hrm ", alternatives(together),
+            " (in a shell that srun started: unset SLURM_STEP_NUM_TASKS)");
 }
 
 // An error as it is shown: harmless, and no longer than a person reads, whatever a file holds.
@@ -96,7 +103,7 @@ int run(Program& program, int argc, char** argv) {
   std::string message;
   try {
     const std::vector<std::string> words = words_of(argc, argv);
-    check_processes(words.front());
+    check_processes(words);
     program.run(words);
     return 0;
   } catch (const ExitStatus& exit) {

@@ -139,4 +139,32 @@ void run_on_ranks(const std::function<void(const Communicator& ranks)>& work) {
   if (status != 0) throw ExitStatus{static_cast<int>(status)};
 }
 
+void check_same_evaluation(const Communicator& ranks, const LoadedRun& run,
+                           const PuzzleDataset& data, Device device) {
+  if (ranks.size() == 1) return;
+  HRM_CHECK(device == Device::cpu,
+            "[eval] several processes evaluate together on the CPU alone so far. HINT: --device "
+            "cpu, or one process");
+  const auto check = [&](const char* what, const std::string& own, const char* hint) {
+    const std::vector<std::string> all = ranks.gather(own);
+    for (size_t rank = 1; rank < all.size(); ++rank)
+      HRM_CHECK(all[rank] == all.front(), "[eval] rank ", rank, " has ", what,
+                " than the first rank. HINT: ", hint);
+  };
+  ranks.at("the evaluation");
+  check("other options", command_line(), "start all processes with the same command line");
+  check("other weights", run.checksum, "all processes must see the same run folder");
+  check("another data set", data.identity(), "all processes must see the same data set");
+}
+
+Shard shard_of_process(const std::optional<Shard>& given) {
+  const Shard launched = {launched_rank() + 1, launched_processes()};
+  keep_launcher_from_children();
+  if (given) return *given;
+  HRM_CHECK(launched.index <= launched.count, "[distributed] the launcher has started ",
+            launched.count, " processes, and calls this one number ", launched.index,
+            ". HINT: --shard I/N says which part of the work is whose");
+  return launched;
+}
+
 }  // namespace hrm

@@ -1,8 +1,11 @@
-// A command that several processes carry out together.
+// Commands that several processes carry out together, or share out.
 #pragma once
 
 #include <functional>
+#include <optional>
 
+#include "hrm/cli/commands.h"
+#include "hrm/support/shard.h"
 #include "nn/distributed/communicator.h"
 
 namespace hrm {
@@ -12,5 +15,15 @@ namespace hrm {
 // end: the first says why, and a rank whose answer is missing is named by all that miss it. Ranks
 // on one machine share out its cores, unless each has its own already or OMP_NUM_THREADS is set.
 void run_on_ranks(const std::function<void(const Communicator& ranks)>& work);
+
+// An Error on every rank if one would evaluate other weights, another data set or with other
+// options than the first, or if several would use the GPU.
+void check_same_evaluation(const Communicator& ranks, const LoadedRun& run,
+                           const PuzzleDataset& data, Device device);
+
+// For a farm, whose processes need not talk to each other: the shard `given` on the command line,
+// or else this process's part among those that a launcher has started (the whole without one). The
+// programs that the farm starts are alone.
+Shard shard_of_process(const std::optional<Shard>& given);
 
 }  // namespace hrm

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "hrm/cli/on_ranks.h"
 #include "hrm/cli/print.h"
 #include "hrm/cli/run_options.h"
 #include "hrm/eval/rollouts.h"
@@ -32,19 +33,14 @@ struct EvalSettings : RunOptions {
   RolloutSelection select = RolloutSelection::q;
 };
 
-int64_t puzzles_of(const EvalSettings& s, const PuzzleDataset& data) {
-  const int64_t most = s.options.max_puzzles, all = data.num_examples();
-  return most > 0 ? std::min(most, all) : all;
-}
-
 void run_rollouts(const EvalSettings& s, const Model& model, const PuzzleDataset& data) {
   check_rollouts(s.rollouts, s.select, data.task());
   RolloutResult result;
   {
-    Progress progress("eval", "puzzles", s.rollouts.rollouts * puzzles_of(s, data));
+    Progress progress("eval", "puzzles");
     RolloutOptions options = s.rollouts;
     options.eval = s.options;
-    options.eval.on_progress = [&](int64_t done, int64_t) { progress.update(done); };
+    options.eval.on_progress = progress.callback();
     result = roll_out(model, data, options);
   }
   if (s.json)
@@ -117,12 +113,13 @@ void run_eval(const EvalSettings& s) {
             "[eval] --variants are of ARC tasks in the compact form, ", data.folder().string(),
             " has none. HINT: leave it out");
   if (s.variants > 0) note_pool(s.variants, data);
+  check_same_evaluation(s.options.ranks, run, data, s.common.device());
   if (s.rollouts.rollouts > 1) return run_rollouts(s, *run.model, data);
   EvalResult result;
   {
-    Progress progress("eval", "puzzles", puzzles_of(s, data));
+    Progress progress("eval", "puzzles");
     EvalOptions options = s.options;
-    options.on_progress = [&](int64_t done, int64_t) { progress.update(done); };
+    options.on_progress = progress.callback();
     result = run.lattice ? evaluate_lattice(*run.lattice, run.config, data, options)
                          : evaluate(*run.model, data, options);
   }
@@ -347,8 +344,12 @@ void add_eval_command(Command app) {
              "rules.")
       .needs(rollouts);
   command.action([=] {
-    check_eval_options(*s, seed.given(), variants.given());
-    run_eval(*s);
+    run_on_ranks([&](const Communicator& ranks) {
+      check_eval_options(*s, seed.given(), variants.given());
+      EvalSettings own = *s;
+      own.options.ranks = ranks;
+      run_eval(own);
+    });
   });
 }
 

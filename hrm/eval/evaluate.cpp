@@ -90,6 +90,31 @@ double halt_margin(const ModelConfig& config, const SegmentView& view, int64_t b
   return config.q_head == QHead::halt_only ? view.q_halt[b] : view.q_halt[b] - view.q_continue[b];
 }
 
+// Tells every rank of the answers of all, in the order of the examples.
+void tell_answers(std::vector<Answer> own, const ModelConfig& config, const EvalOptions& options) {
+  std::ranges::sort(own, {}, &Answer::example);
+  constexpr int64_t kNumbers = 4;
+  std::vector<double> numbers;
+  std::vector<int32_t> tokens;
+  for (const Answer& a : own) {
+    numbers.insert(numbers.end(), {static_cast<double>(a.example), a.q_halt, a.residual,
+                                   static_cast<double>(a.exact)});
+    tokens.insert(tokens.end(), a.tokens.begin(), a.tokens.end());
+  }
+  const auto count = std::ssize(own);
+  const Tensor all_numbers =
+                   options.ranks.gather(from_values(numbers, {count, kNumbers}, DType::f64)),
+               all_tokens = options.ranks.gather(from_vector(tokens, {count, config.seq_len}));
+  const double* row = all_numbers.data<double>();
+  const int32_t* token = all_tokens.data<int32_t>();
+  for (int64_t i = 0; i < all_numbers.size(0); ++i, row += kNumbers, token += config.seq_len)
+    options.on_answer({static_cast<int64_t>(row[0]),
+                       {token, token + config.seq_len},
+                       row[1],
+                       row[2],
+                       row[3] != 0});
+}
+
 class Evaluation {
  public:
   Evaluation(const Model& model, const PuzzleDataset& data, const EvalOptions& options)
@@ -214,9 +239,14 @@ class Evaluation {
     std::vector<int> tokens = view.predicted(b);
     if (!back_.empty())
       for (int& token : tokens) token = back_[token];
-    if (options_.on_answer)
-      options_.on_answer({example, tokens, view.sure[b],
-                          view.residual.empty() ? 0 : view.residual[b], rows_[b].exact.back()});
+    if (options_.on_answer) {
+      const double residual = view.residual.empty() ? 0 : view.residual[b];
+      const Answer answer = {example, tokens, view.sure[b], residual, rows_[b].exact.back()};
+      if (options_.ranks.size() == 1)
+        options_.on_answer(answer);
+      else
+        answers_.push_back(answer);
+    }
     if (!by_rules) return;
     const Example puzzle = data_.read(example);
     *result_.valid_accuracy += data_.task().check(puzzle.inputs, tokens).empty();
@@ -275,6 +305,8 @@ class Evaluation {
 
   EvalResult summary(double started) {
     add_up(result_, options_.ranks);
+    if (options_.on_answer && options_.ranks.size() > 1)
+      tell_answers(std::move(answers_), model_.config(), options_);
     const auto n = static_cast<double>(result_.count);
     for (double* mean : {&result_.exact_accuracy, &result_.accuracy, &result_.mean_steps,
                          &result_.q_halt_accuracy, &result_.lost_accuracy})
@@ -296,7 +328,8 @@ class Evaluation {
   std::vector<Row> rows_;
   EvalResult result_;
   Random random_ = Random(options_.seed).fork("noise");
-  std::vector<int32_t> back_;  // the inverse of options_.rename
+  std::vector<int32_t> back_;    // the inverse of options_.rename
+  std::vector<Answer> answers_;  // of this rank's puzzles, where there are several ranks
 };
 
 }  // namespace

@@ -50,10 +50,11 @@ struct EvalOptions {
   // check of every step says what is wrong.
   bool allow_nan = false;
   std::function<void(int64_t done, int64_t total)> on_progress;  // of this rank's puzzles
-  std::function<void(const Answer&)> on_answer;  // every example's last prediction, as above
-  // They share out the puzzles, and all get the result; on_answer is told of a rank's own. Means
-  // may differ in their last digits from those of one rank, and noise depends on who has which
-  // puzzle.
+  // Every example's last prediction, as above. Several ranks are told of all, at the end and in the
+  // order of the examples.
+  std::function<void(const Answer&)> on_answer;
+  // They share out the puzzles, and all get the result. Means may differ in their last digits from
+  // those of one rank, and noise depends on who has which puzzle.
   Communicator ranks;
 };
 

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <thread>
 
 #include <fmt/core.h>
 
@@ -52,11 +51,13 @@ int64_t step_reached(const Path& run) {
   return step;
 }
 
-std::vector<Json> read_results(const Path& file) {
-  if (!fs::exists(file)) return {};
-  return parse_results(read_file(file), file.string(), [](const std::string& what) {
-    std::fprintf(stderr, "%s. The model is judged again\n", printable(what).c_str());
-  });
+// The lines of all results, by key.
+std::map<std::string, Json> read_results(const Path& folder, const DamageVisitor& on_damage) {
+  std::map<std::string, Json> lines;
+  for (const Path& file : results_of_all(folder))
+    for (const Json& line : parse_results(read_file(file), file.string(), on_damage))
+      lines.try_emplace(line.value("key", ""), line);
+  return lines;
 }
 
 // One trial with its model's folder.
@@ -72,7 +73,7 @@ struct Job {
 class Run {
  public:
   Run(const Experiment& experiment, const RunOptions& options);
-  std::vector<Record> run();
+  Findings run();
 
  private:
   // Trials that only judge differently share a model, and are done one after the other.
@@ -82,7 +83,8 @@ class Run {
   void make_data_set(const Words& words, const Path& folder);
   Words with_folders(Words words) const;
   Job job_of(const Trial& trial) const;
-  std::vector<Model> unfinished() const;
+  std::vector<Model> own_models() const;
+  Findings findings() const;
   void make_models();
   void train(const Job& job);
   Json judge(const Job& job);
@@ -97,33 +99,46 @@ class Run {
 
   const Experiment& experiment_;
   const RunOptions& options_;
-  const Path results_;
+  const Path folder_;  // of this experiment
   ProcessPool pool_;
   std::map<std::string, Path> folders_;  // of the data sets, by name
   std::vector<Job> jobs_;                // of all trials
-  std::map<std::string, Json> lines_;    // of results.jsonl, by key
+  std::vector<Model> models_;            // of this shard
+  std::map<std::string, Json> lines_;    // of all results, by key
 };
 
 Run::Run(const Experiment& experiment, const RunOptions& options)
     : experiment_(experiment),
       options_(options),
-      results_(options.root / experiment.name / "results.jsonl"),
-      pool_(options.jobs > 0 ? options.jobs
-                             : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))) {
-}
+      folder_(options.root / experiment.name),
+      pool_(options.jobs > 0 ? options.jobs : own_cores()) {}
 
-std::vector<Record> Run::run() {
-  make_folder(results_.parent_path());
+Findings Run::run() {
+  make_folder(folder_);
   make_folder(options_.root / "data");
   make_data();
-  for (const Json& line : read_results(results_)) lines_[line.value("key", "")] = line;
   for (const Trial& trial : experiment_.trials) jobs_.push_back(job_of(trial));
+  models_ = own_models();
+  lines_ = read_results(folder_, [](const std::string& what) {
+    std::fprintf(stderr, "%s. The line is passed over\n", printable(what).c_str());
+  });
   make_models();
-  std::vector<Record> records;
-  for (const Job& job : jobs_)
-    if (const auto line = lines_.find(job.key); line != lines_.end())
-      for (const Json& r : line->second.at("records")) records.push_back(record_from_json(r));
-  return records;
+  // What other shards have done meanwhile; one of them may be writing a line just now.
+  lines_.merge(read_results(folder_, [](const std::string&) {}));
+  return findings();
+}
+
+Findings Run::findings() const {
+  Findings found;
+  for (const Job& job : jobs_) {
+    const auto line = lines_.find(job.key);
+    if (line == lines_.end()) {
+      ++found.open;
+      continue;
+    }
+    for (const Json& r : line->second.at("records")) found.records.push_back(record_from_json(r));
+  }
+  return found;
 }
 
 // Runs `hrm WORDS`. An Error holds its last line.
@@ -182,33 +197,43 @@ Job Run::job_of(const Trial& trial) const {
   return job;
 }
 
-std::vector<Run::Model> Run::unfinished() const {
-  std::vector<Model> models;
+std::vector<Run::Model> Run::own_models() const {
+  std::vector<Model> all;
   std::map<Path, size_t> place;
   for (const Job& job : jobs_) {
-    if (lines_.contains(job.key)) continue;
-    const auto [at, fresh] = place.try_emplace(job.run, models.size());
-    if (fresh) models.emplace_back();
-    models[at->second].push_back(&job);
+    const auto [at, fresh] = place.try_emplace(job.run, all.size());
+    if (fresh) all.emplace_back();
+    all[at->second].push_back(&job);
   }
-  return models;
+  std::vector<Model> own;
+  for (size_t i = 0; i < all.size(); ++i)
+    if (options_.shard.has(static_cast<int64_t>(i))) own.push_back(all[i]);
+  return own;
 }
 
-// Trains and judges what results.jsonl does not hold.
+// Trains and judges what no results hold.
 void Run::make_models() {
-  const std::vector<Model> models = unfinished();
+  std::vector<Model> models;
   int64_t steps = 0;
   int64_t done = 0;
-  for (const Job& job : jobs_) {
-    steps += job.steps;
-    if (lines_.contains(job.key)) done += job.steps;
+  for (const Model& model : models_) {
+    Model open;
+    for (const Job* job : model) {
+      steps += job->steps;
+      if (lines_.contains(job->key))
+        done += job->steps;
+      else
+        open.push_back(job);
+    }
+    if (!open.empty()) models.push_back(open);
   }
-  Progress bar(experiment_.name, "steps", steps, done);
+  const std::string part = options_.shard.is_whole() ? "" : " " + options_.shard.text();
+  Progress bar(experiment_.name + part, "steps", steps, done);
   std::vector<std::vector<Json>> found(models.size());
   pool_.tick = [&] { show(bar); };
   pool_.done = [&](int64_t i) {
     for (const Json& line : found[i]) {
-      append_json_line(results_, line.dump());
+      append_json_line(options_.shard.results(folder_), line.dump());
       lines_[line.at("key")] = line;
     }
   };
@@ -225,13 +250,15 @@ void Run::make_models() {
 }
 
 void Run::show(Progress& bar) const {
-  int64_t steps = 0, done = 0;
-  for (const Job& job : jobs_) {
-    const bool known = lines_.contains(job.key);
-    done += known;
-    steps += known ? job.steps : std::min(job.steps, step_reached(job.run));
-  }
-  bar.update(steps, fmt::format("{} of {} models done", done, jobs_.size()));
+  int64_t steps = 0, done = 0, all = 0;
+  for (const Model& model : models_)
+    for (const Job* job : model) {
+      const bool known = lines_.contains(job->key);
+      ++all;
+      done += known;
+      steps += known ? job->steps : std::min(job->steps, step_reached(job->run));
+    }
+  bar.update(steps, fmt::format("{} of {} models done", done, all));
 }
 
 // Trains, or goes on, or finds the model trained.
@@ -308,7 +335,7 @@ Json Run::judge(const Job& job) {
 
 }  // namespace
 
-std::vector<Record> run_experiment(const Experiment& experiment, const RunOptions& options) {
+Findings run_experiment(const Experiment& experiment, const RunOptions& options) {
   try {
     return Run(experiment, options).run();
   } catch (const Error& error) {

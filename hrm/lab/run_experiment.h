@@ -4,10 +4,12 @@
 //     RunOptions options;
 //     options.root = "experiments";
 //     options.program = "build/cpu/hrm";
-//     const std::vector<Record> records = run_experiment(experiment, options);
+//     const Findings found = run_experiment(experiment, options);
+//     const std::vector<Row> rows = summarize(found.records);
 #pragma once
 
 #include "hrm/lab/records.h"
+#include "hrm/support/shard.h"
 
 namespace hrm::lab {
 
@@ -17,13 +19,20 @@ struct RunOptions {
   int jobs = 0;     // models at a time; 0: one a core
   int threads = 1;  // of each
   Words more;       // for every training command, such as --device cuda
+  Shard shard;      // which of the models; the others are left to other processes
 };
 
-// Makes the data sets and trains and judges the models that ROOT/NAME/results.jsonl does not hold
-// yet; a line goes in as each is done. Returns the records of all trials, in order; fewer if a
-// signal (StopSignals) has asked to stop. An Error holds what a command said when it failed; what
-// was done stays. The caller holds ROOT/NAME (FolderLock); data sets and models are held in here,
-// one at a time, because other experiments use them, too.
-std::vector<Record> run_experiment(const Experiment& experiment, const RunOptions& options);
+struct Findings {
+  std::vector<Record> records;  // of the trials that are done, in order, whoever did them
+  int64_t open = 0;             // trials that are not
+};
+
+// Makes the data sets and trains and judges the models of the shard that no file of results in
+// ROOT/NAME (results_of_all) holds yet; a line goes into the shard's own as each is done. Trials
+// are open then if they belong to another shard, or if a signal (StopSignals) has asked to stop. An
+// Error holds what a command said when it failed; what was done stays. The caller holds the shard's
+// lock of ROOT/NAME; data sets and models are held in here, one at a time, because other shards and
+// other experiments use them, too.
+Findings run_experiment(const Experiment& experiment, const RunOptions& options);
 
 }  // namespace hrm::lab

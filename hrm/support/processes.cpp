@@ -1,6 +1,7 @@
 #include "hrm/support/processes.h"
 
 #include <fcntl.h>
+#include <omp.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -164,6 +165,8 @@ std::exception_ptr ProcessPool::tell(const std::vector<int64_t>& ended) {
   call(tick);
   return failed;
 }
+
+int own_cores() { return std::max(1, omp_get_num_procs()); }
 
 void ProcessPool::run(int64_t count, const std::function<void(int64_t i)>& work) {
   State state{.count = count, .work = work, .ended = {}, .failed = nullptr};

@@ -26,6 +26,9 @@ struct ProcessCommand {
   Path output, log;
 };
 
+// How many cores this process may use, which launchers and containers may have limited.
+int own_cores();
+
 class ProcessPool {
  public:
   explicit ProcessPool(int jobs) : jobs_(jobs) {}

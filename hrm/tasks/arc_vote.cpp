@@ -93,8 +93,14 @@ void Voting::add(int64_t example, const std::vector<int>& tokens, double q_halt_
   TaskOutcome outcome{examples_.tasks()[w.task].id, {}};
   for (size_t i = 0; i < pairs.size(); ++i)
     outcome.tests.push_back(outcome_of(votes[i], pairs[i].output));
-  outcomes_.push_back(std::move(outcome));
+  outcomes_[w.task] = std::move(outcome);
   open_.erase(w.task);
+}
+
+std::vector<TaskOutcome> Voting::outcomes() const {
+  std::vector<TaskOutcome> all;
+  for (const auto& [task, outcome] : outcomes_) all.push_back(outcome);
+  return all;
 }
 
 std::vector<TaskOutcome> judge_submission(const Json& submission, const std::vector<ArcTask>& tasks,

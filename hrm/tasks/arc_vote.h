@@ -69,13 +69,14 @@ class Voting {
  public:
   explicit Voting(const ArcIndex& examples);
   void add(int64_t example, const std::vector<int>& tokens, double q_halt_logit);
-  const std::vector<TaskOutcome>& outcomes() const { return outcomes_; }
+  // Of the complete tasks, in the order of the tasks.
+  std::vector<TaskOutcome> outcomes() const;
 
  private:
   const ArcIndex& examples_;
   std::map<int64_t, std::vector<Votes>> open_;  // votes of tasks that are not complete
   std::vector<int64_t> left_;                   // examples still to come, of each task
-  std::vector<TaskOutcome> outcomes_;
+  std::map<int64_t, TaskOutcome> outcomes_;
 };
 
 // The outcomes of a submission's attempts at evaluated tasks; an Error names a task that it does

@@ -1,5 +1,7 @@
 #include "nn/distributed/job.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <memory>
@@ -32,20 +34,34 @@ double deadline() {
   return seconds;
 }
 
+// What launchers say to a process; the same place in each list is the same launcher.
+constexpr std::array kSizes = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"};
+constexpr std::array kRanks = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"};
+constexpr std::array kConnections = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+
 // Whether a launcher offers a way to connect processes (PMIx or PMI), as mpirun and srun --mpi=...
 // do. Starting MPI without one costs time and connects nothing.
 [[maybe_unused]] bool has_launcher() {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"})
-    if (std::getenv(name)) return true;
-  return false;
+  return std::ranges::any_of(kConnections, [](const char* name) { return std::getenv(name); });
+}
+
+// The number that the launcher gives under one of these names, of at least `least`.
+int64_t launched(const std::array<const char*, 3>& names, int64_t least) {
+  for (const char* name : names)
+    if (const std::string text = environment(name); !text.empty() && number(text) >= least)
+      return static_cast<int64_t>(number(text));
+  return least;
 }
 
 }  // namespace
 
-int64_t launched_processes() {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
-    if (const double n = number(environment(name)); n >= 1) return static_cast<int64_t>(n);
-  return 1;
+int64_t launched_processes() { return launched(kSizes, 1); }
+
+int64_t launched_rank() { return launched(kRanks, 0); }
+
+void keep_launcher_from_children() {
+  for (const auto& names : {kSizes, kRanks, kConnections})
+    for (const char* name : names) ::unsetenv(name);
 }
 
 #ifdef HRM_WITH_MPI

@@ -18,6 +18,11 @@ Communicator join_job();
 // How many processes the launcher says it has started; 1 if it does not say, or without one.
 int64_t launched_processes();
 
+// The number of this process among them, from 0; 0 if the launcher does not say.
+int64_t launched_rank();
+// Programs that this process starts from now on are alone, not part of the launcher's job.
+void keep_launcher_from_children();
+
 // What connects processes in this build: "MPI" or "none".
 std::string distributed_engines();
 

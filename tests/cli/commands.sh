@@ -164,6 +164,14 @@ ok "farm again: nothing left" "" bash -c "
   sed -i 's/\"solved_at_2\":[a-z]*/\"solved_at_2\":true/' farm/results.jsonl &&
   '$hrm' arc farm --from arc/evaluation --out farm --budget 1s --variants 2 --pool 2 ${tiny[*]} \
     >again 2>err; grep -q '2 of 2 tasks solved' again && grep -q '2 tasks were done before' err"
+ok "farm in parts: the first" "part 1/2 is done; 1 tasks of other parts are open" "$hrm" arc farm \
+  --from arc/evaluation --out farm2 --budget 1s --variants 2 --pool 2 --shard 1/2 "${tiny[@]}"
+ok "farm in parts: the second" "of 2 tasks solved at pass@2; farm2/results.*" "$hrm" arc farm \
+  --from arc/evaluation --out farm2 --budget 1s --variants 2 --pool 2 --shard 2/2 "${tiny[@]}"
+ok "farm in parts: a line each" "" bash -c '
+  grep -q e1 farm2/results.1-of-2.jsonl && grep -q e2 farm2/results.2-of-2.jsonl && [[ ! -e farm2/results.jsonl ]]'
+ok "farm in parts: the whole trains nothing" "2 tasks were done before" bash -c "
+  '$hrm' arc farm --from arc/evaluation --out farm2 --budget 1s --variants 2 --pool 2 ${tiny[*]} 2>&1"
 bad "farm again with another budget" "holds a result of e1 that was found with other settings" "$hrm" arc farm \
   --from arc/evaluation --out farm --budget 2s --variants 2 --pool 2 "${tiny[@]}"
 mkdir -p another && task 3 9 >another/e1.json
@@ -358,7 +366,28 @@ kill -9 $pid
 wait $pid 2>/dev/null
 ok "lab run after SIGKILL" "p = 1" "$hrm" lab run lab.json --out killed-lab --jobs 2
 ok "lab run, not killed" "p = 1" "$hrm" lab run lab.json --out whole-lab --jobs 2
-found() { sed -E 's/"(key|model|train)":"[^"]*"//g; s/"(seconds|train_seconds)":[0-9.e-]*//g' $1/lab/results.jsonl | sort; }
+found() {  # FOLDER: its results, without times and what depends on the folder's place
+  cat "$1"/lab/results*.jsonl |
+    sed -E 's/"(key|model|train)":"[^"]*"//g; s/"(seconds|train_seconds)":[0-9.e-]*//g' | sort
+}
+# In parts, which share a folder: two one after the other, a third beside a fourth.
+ok "lab run in parts: the first" "part 1/4 is done; 3 of 4 models are still open" \
+  "$hrm" lab run lab.json --out parts --shard 1/4
+ok "lab run in parts: no page yet" "" bash -c '
+  [[ ! -e parts/lab/page.html && $(wc -l <parts/lab/results.1-of-4.jsonl) == 1 ]]'
+ok "lab run in parts: the second" "2 of 4 models are still open" "$hrm" lab run lab.json --out parts --shard 2/4
+"$hrm" lab run lab.json --out parts --shard 3/4 >out3 2>err3 &
+"$hrm" lab run lab.json --out parts --shard 4/4 >out 2>err
+wait
+cat out3 err3 >>out
+grep -q "p = 1" out
+report $? "lab run in parts: the last draws the page"
+ok "lab run in parts: the same results" "" diff <(found parts) <(found whole-lab)
+ok "lab run in parts: the whole trains nothing" "p = 1" bash -c "
+  touch before; '$hrm' lab run lab.json --out parts && [[ ! -e parts/lab/results.jsonl ]] &&
+  [[ -z \$(find parts/models -name metrics.jsonl -newer before) ]]"
+bad "lab run: no part" "[lab figure] --shard must be a part such as 2/4, from 1/4 to 4/4, got '5/4'" \
+  "$hrm" lab figure 4 --shard 5/4
 ok "lab run: killed or not, the same results" "" diff <(found killed-lab) <(found whole-lab)
 ok "lab list" "Outer refinement loops" "$hrm" lab list
 bad "lab: no such figure" "no figure '99'. HINT: there are 3" "$hrm" lab figure 99

@@ -115,6 +115,45 @@ cut of3 three_one
 holds "one goes on with what 3 have begun" "$hrm" train --resume --run three_one
 same "3 processes, then one, leave the same" three_one
 
+# --- evaluations share out the puzzles, farms their models
+numbers() { sed -E '/"seconds"/d; s/(\.[0-9]{10})[0-9]+/\1/' "$1"; }
+both() {  # NAME COMMAND...: two processes print what one prints, but for times and last digits
+  holds "$1, alone" "$hrm" "${@:2}"
+  mv out alone
+  holds "$1, two processes" mpirun -np 2 "$hrm" "${@:2}"
+  diff <(numbers alone) <(numbers out) >err
+  report "$1: two processes print what one prints" $?
+}
+both "eval" eval --run one --halt --json
+both "eval of rollouts" eval --run one --rollouts 3 --relabel --json
+mkdir -p arc/evaluation
+for task in e1 e2 e3; do
+  echo '{"train": [{"input": [[1,2],[0,1]], "output": [[2,1],[1,0]]}], "test": [{"input": [[3,4],[0,1]], "output": [[4,3],[1,0]]}]}' \
+    >arc/evaluation/$task.json
+done
+small=("${tiny[@]:4:10}" --set batch_size=8 --set eval_every=0)
+"$hrm" data arc --from arc --canvas auto --variants 5 --out da >/dev/null 2>&1
+"$hrm" train --preset arc-task --data da --run ra --steps 3 "${small[@]}" >/dev/null 2>&1
+both "arc predict" arc predict --run ra --json
+holds "arc predict, alone" "$hrm" arc predict --run ra --out alone_votes
+holds "arc predict, three processes" mpirun -np 3 "$hrm" arc predict --run ra --out votes
+cmp votes/submission.json alone_votes/submission.json && cmp votes/predictions.json alone_votes/predictions.json
+report "arc predict: three processes hand in what one hands in" $?
+both "eval of fewer puzzles than ranks" eval --run one --max 1 --json
+cat >lab.json <<'END'
+{"title": "Loops", "question": "?", "data": {"s": "sudoku --side 4 --count 200 --test 20"}, "train": "--preset sudoku4",
+ "set": {"hidden_size": 16, "puzzle_emb_ndim": 16, "num_heads": 2, "H_layers": 1, "L_layers": 1, "batch_size": 8,
+         "total_steps": 4}, "vary": [{"name": "loops", "path": "set.halt_max_steps", "values": [1, 2, 3]}],
+ "seeds": [0], "evaluate": {"test": ""}, "charts": []}
+END
+holds "a lab on two processes" mpirun -np 2 "$hrm" lab run lab.json --out lab
+(($(cat lab/lab/results.?-of-2.jsonl | wc -l) == 3)) && [[ -s lab/lab/page.html ]]
+report "a lab on two processes: three models, one page" $?
+farm=(arc farm --from arc/evaluation --budget 0.2s --variants 2 --pool 2 "${small[@]}")
+holds "an ARC farm on two processes" mpirun -np 2 "$hrm" "${farm[@]}" --out farm
+(($(cat farm/results.?-of-2.jsonl | wc -l) == 3))
+report "an ARC farm on two processes: three tasks" $?
+
 # One line, from the first rank; the launcher adds its own.
 one_line() { (($(grep -c '^hrm: ' err) == 1)); report "$1: one line" $?; }
 bad "a run folder that is taken" 60 '^hrm: \[train\] one holds a run already' \
@@ -138,6 +177,19 @@ bad "other weights on one rank" 60 \
 report "other weights on one rank: no folder" $?
 bad "another command" 60 '\[demo\] is for one process, and the launcher has started 2' \
   mpirun -np 2 "$hrm" demo --run demo
+bad "eval with other options on one rank" 60 '^hrm: \[eval\] rank 1 has other options than the first rank' \
+  mpirun -np 1 "$hrm" eval --run one : -np 1 "$hrm" eval --run one --halt
+mkdir a b c
+cp -r one a/run && cp -r few b/run && cp -r one c/run && cp -r d4 a && cp -r d4 b
+"$hrm" data sudoku --side 4 --count 300 --test 30 --seed 1 --out c/d4 >/dev/null 2>&1
+in_two() {  # FOLDER FOLDER: an evaluation by the same words, of each rank in a folder of its own
+  two=(mpirun -np 1 -wdir "$work/$1" "$hrm" eval --run run --data d4
+       : -np 1 -wdir "$work/$2" "$hrm" eval --run run --data d4)
+}
+in_two a b
+bad "eval of other weights on one rank" 60 '^hrm: \[eval\] rank 1 has other weights than the first rank' "${two[@]}"
+in_two a c
+bad "eval of other data on one rank" 60 '^hrm: \[eval\] rank 1 has another data set than the first rank' "${two[@]}"
 bad "data that only one rank lacks" 60 \
   '^hrm: \[distributed\] rank 1 has left: \[train\] there is no data set in nowhere' \
   mpirun -np 1 "$hrm" train "${tiny[@]}" --run lacks : \
