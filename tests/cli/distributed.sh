@@ -5,6 +5,7 @@ set -u
 tree=$(dirname "${HRM:-build/cpu/hrm}")
 [[ $tree == *-mpi ]] || tree=$tree-mpi
 ranks=$(realpath -m "$tree/tests/ranks") hrm=$(realpath -m "$tree/hrm") plain=$(realpath -m "${tree%-mpi}/hrm")
+scripts=$(realpath "$(dirname "$0")/../../examples/slurm")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -225,6 +226,54 @@ report "SIGTERM to one rank: all stop, with a checkpoint (status $status)" $?
 signal_one KILL killed
 ((status != 0 && status != 124))
 report "a rank that is killed: the others leave (status $status)" $?
+
+# --- the job scripts for Slurm, with a stand-in for its commands
+mkdir -p bin
+cat >bin/srun <<'END'
+#!/usr/bin/env bash
+while [[ $1 == -* ]]; do shift; done
+exec mpirun -np 2 "$@"
+END
+cat >bin/scontrol <<'END'
+#!/usr/bin/env bash
+echo "$*" >>scontrol_called
+END
+chmod +x bin/srun bin/scontrol
+slurm() {  # SCRIPT WORDS...: as one of two members of an array, or as a job of two processes
+  PATH=$work/bin:$PATH HRM=$hrm SLURM_CPUS_PER_TASK=1 SLURM_JOB_ID=7 SLURM_ARRAY_TASK_COUNT=2 \
+    timeout 100 bash "$scripts/$1.sh" "${@:2}"
+}
+for script in "$scripts"/*.sh; do
+  bash -n "$script"
+  report "$script can be read" $?
+done
+slurm train job "${tiny[@]}" --steps 12 >out 2>err </dev/null
+report "Slurm: a training" $?
+same "Slurm: a training leaves what one process leaves" job
+slurm train job "${tiny[@]}" --steps 12 >out 2>err </dev/null
+report "Slurm: the same job goes on" $?
+[[ ! -e scontrol_called ]]
+report "Slurm: a job that is done is not queued again" $?
+slurm train long "${tiny[@]}" --steps 1000000 --set eval_every=0 >out 2>err </dev/null &
+job=$!
+for _ in $(seq 300); do
+  [[ -s long/metrics.jsonl ]] && break
+  sleep 0.2
+done
+pid=$(process_of 1)
+[[ $pid =~ ^[0-9]+$ ]] && kill -INT "$pid"
+wait "$job"
+status=$?
+((status == 130)) && grep -qx 'requeue 7' scontrol_called
+report "Slurm: a job whose time is over is queued again (status $status)" $?
+slurm evaluate eval --run one >out 2>err </dev/null
+report "Slurm: an evaluation" $?
+for member in 1 2; do
+  SLURM_ARRAY_TASK_ID=$member slurm farm lab run lab.json --out array >out 2>err </dev/null
+  report "Slurm: member $member of a farm" $?
+done
+[[ -s array/lab/page.html ]]
+report "Slurm: a farm's page" $?
 
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))
