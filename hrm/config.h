@@ -401,7 +401,6 @@ struct LatticeConfig {
   double conflict_above = 0.5;
   double temperature = 1.5;
   int64_t max_age = 100;
-  bool reuse_pass = false;
   double bare_share = 0.2;
   double right_share = 0.55;
   // Solving.
@@ -457,9 +456,6 @@ void LatticeConfig::settings(Self& l, Visit& f) {
   fixed("lattice_temperature", l.temperature, {0.01, 1000},
         "temperature of the draw when an open cell is guessed");
   fixed("lattice_max_age", l.max_age, {1, 1000000}, "rounds after which a state is given up");
-  fixed("lattice_reuse_pass", l.reuse_pass, any,
-        "a round in training follows what the pass for the gradient said, dropout included, and "
-        "takes no pass of its own: a fifth faster");
   fixed("lattice_bare_share", l.bare_share, share, "share of new states that are the bare puzzle");
   fixed("lattice_right_share", l.right_share, share,
         "share with some cells filled in rightly; in the rest, some of them are wrong");

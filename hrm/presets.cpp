@@ -79,7 +79,6 @@ Config lattice(int64_t side, int64_t loops, int64_t batch, int64_t steps) {
   l.dropout = l.solve_dropout = 0;  // so short a training does not overfit
   l.conflict_head = ConflictHead::max;
   l.conflict_loss = 1;
-  l.reuse_pass = true;
   l.solve_guess = Guess::surest;
   l.chains = 4;
   return c;

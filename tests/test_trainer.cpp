@@ -718,11 +718,6 @@ TEST_CASE("a run that does not fit is refused before it starts") {
   const Estimate longer = estimate(c, "/tmp");
   CHECK(longer.flops_per_sample > 1.5 * e.flops_per_sample);
   CHECK(longer.memory_bytes == e.memory_bytes);
-  // So does a lattice whose rounds take a pass of their own.
-  c = preset("lattice4");
-  const double reused = estimate(c, "/tmp").flops_per_sample;
-  c.lattice.reuse_pass = false;
-  CHECK(reused == doctest::Approx(0.75 * estimate(c, "/tmp").flops_per_sample));
 }
 
 TEST_CASE("the report holds what happened, and says what is missing") {

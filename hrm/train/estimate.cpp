@@ -68,7 +68,7 @@ Amounts amounts_of_lattice(const Config& config) {
   p.row_bytes = positions * (size_of(m.dtype) * (passes * kept + 5 * l.loops * d) +
                              8 * size_of(accumulate_type(m.dtype)) * l.loops * m.vocab_size);
   // Forward, twice that backward, and the pass of the round's own.
-  p.flops = (l.reuse_pass ? 3 : 4) * 2 * positions * (per_layer + 2 * positions * d) * passes;
+  p.flops = 4 * 2 * positions * (per_layer + 2 * positions * d) * passes;
   return p;
 }
 

@@ -109,10 +109,9 @@ LatticeTargets Pool::targets(int64_t step) {
   LatticeTargets t = {empty({size(), cells, channels}), empty({size(), cells, channels}),
                       empty({size(), cells}, DType::i32), empty({size()})};
   symbols_ = 0;
-  copies_.clear();
   for (int64_t i = 0; i < size(); ++i) {
     Random random = stream(step, i, "targets");
-    const Symmetry& copy = copies_.emplace_back(symmetry(random));
+    const Symmetry copy = symmetry(random);
     const State& state = states_[i];
     const Candidates start = moved(copy, state.start), alive = moved(copy, state.alive);
     Tokens answer = state.answer;

@@ -33,12 +33,11 @@ class Pool {
   // counts the cells whose symbol is asked for.
   LatticeTargets targets(int64_t step);
   int64_t symbols() const { return symbols_; }
-  // The same states as other symmetric copies, for a pass of the round's own: f32 [states, cells,
-  // channels].
+  // The same states as other symmetric copies, for the round: f32 [states, cells, channels].
   Tensor inputs(int64_t step);
-  // Moves the states by what the network says of the copies of the last call, be it targets() or
-  // inputs(), and replaces those that are solved, that hold a conflict which was noticed, or that
-  // have been here for lattice_max_age rounds.
+  // Moves the states of inputs() by what the network says of them, and replaces those that are
+  // solved, that hold a conflict which was noticed, or that have been here for lattice_max_age
+  // rounds.
   PoolMoves advance(int64_t step, const LatticeHeads& heads);
 
   // "pool.alive" i32 [states, cells], "pool.example" and "pool.age" i32 [states].
@@ -65,7 +64,7 @@ class Pool {
   Config config_;
   int64_t first_;  // the number of the first state
   std::vector<State> states_;
-  std::vector<Symmetry> copies_;  // of the last targets() or inputs()
+  std::vector<Symmetry> copies_;  // of inputs()
   int64_t symbols_ = 0;
 };
 

@@ -61,9 +61,8 @@ const std::vector<MetricColumn>& LatticeStep::columns() const {
 
 void LatticeStep::run(int64_t step, MetricsWindow& window) {
   const AtDepth at_depth(model_, depth_at(config_.train, step, config_.lattice.loops));
-  const LatticeHeads said = learn(step, window);
-  const LatticeHeads heads =
-      config_.lattice.reuse_pass ? said : model_.predict(pool_.inputs(step).to(device()), {});
+  learn(step, window);
+  const LatticeHeads heads = model_.predict(pool_.inputs(step).to(device()), {});
   const PoolMoves moves = pool_.advance(step, heads);
   const auto number = [](int64_t n) { return static_cast<double>(n); };
   const Tensor counts = from_values(
@@ -72,9 +71,8 @@ void LatticeStep::run(int64_t step, MetricsWindow& window) {
   window.add(kMoves, micro_batches_.ranks().sum(counts).to(device()));
 }
 
-// The gradient of all states, in slices that fit the memory, and the update. Returns what the
-// network said of the states before it, if the round follows that.
-LatticeHeads LatticeStep::learn(int64_t step, MetricsWindow& window) {
+// The gradient of all states, in slices that fit the memory, and the update.
+void LatticeStep::learn(int64_t step, MetricsWindow& window) {
   const TrainConfig& t = config_.train;
   const Communicator& ranks = micro_batches_.ranks();
   const LatticeTargets targets = pool_.targets(step);
@@ -87,15 +85,14 @@ LatticeHeads LatticeStep::learn(int64_t step, MetricsWindow& window) {
                   .step = full({1}, static_cast<double>(step), DType::i32, device())};
   const auto states = static_cast<double>(t.batch_size);
   const int64_t first = micro_batches_.own_rows().begin;
-  Tensors keep, symbol, conflict;
   GradientSum gradients(model_.named_parameters(), t.micro_batches);
   TreeSum losses(t.micro_batches);
   for (int64_t i = micro_batches_.own().begin; i < micro_batches_.own().end; ++i) {
     const Range rows = micro_batches_.rows(i);
     const LatticeTargets part = targets.rows(rows.begin - first, rows.end - first).to(device());
     drop.seed = masks.fork(static_cast<uint64_t>(i)).seed();
-    const LatticeHeads heads = model_.forward(part.alive, drop);
-    const LatticeLoss loss = lattice_loss(heads, part, shares, config_.lattice);
+    const LatticeLoss loss =
+        lattice_loss(model_.forward(part.alive, drop), part, shares, config_.lattice);
     backward(loss.total);
     gradients.add(i);
     // Sums over the rows, of which a line of metrics makes means.
@@ -104,13 +101,6 @@ LatticeHeads LatticeStep::learn(int64_t step, MetricsWindow& window) {
     for (const Tensor* term : {&loss.total, &loss.keep, &loss.symbol, &loss.conflict})
       add_to_sums(sums, column++, affine(term->detach(), states));
     losses.add(i, sums);
-    if (!config_.lattice.reuse_pass) continue;
-    const auto after_last_loop = [&](const Tensor& all) {
-      return all.detach().sliced(0, all.size(0) - rows.size(), all.size(0)).clone();
-    };
-    keep.push_back(after_last_loop(heads.keep));
-    symbol.push_back(after_last_loop(heads.symbol));
-    conflict.push_back(after_last_loop(heads.conflict));
   }
   gradients.finish(ranks);
   const Tensor sums = losses.total(ranks);
@@ -120,8 +110,6 @@ LatticeHeads LatticeStep::learn(int64_t step, MetricsWindow& window) {
   optimizer_->step(lr(step));
   optimizer_->zero_grad();
   if (ema_) ema_->update();
-  if (!config_.lattice.reuse_pass) return {};
-  return {concat(keep, 0), concat(symbol, 0), concat(conflict, 0)};
 }
 
 // Throws if `loss`, or without one any gradient, is not finite.

@@ -1,6 +1,5 @@
 // One optimizer step of lattice deduction: the gradient of the whole pool, the update of the
-// weights, and one round of every state: by the new weights, or by what the old ones said in the
-// pass for the gradient (lattice_reuse_pass).
+// weights, and one round of every state by the new weights.
 //
 //     LatticeStep step(config, train, Device::cpu);
 //     MetricsWindow window(step.columns(), Device::cpu);
@@ -39,7 +38,7 @@ class LatticeStep : public Learner {
                std::vector<std::string>& notes) override;
 
  private:
-  LatticeHeads learn(int64_t step, MetricsWindow& window);
+  void learn(int64_t step, MetricsWindow& window);
   void check_finite(int64_t step, const Tensor& loss) const;
 
   Config config_;
