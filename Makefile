@@ -253,6 +253,7 @@ DEVICES := $(BUILD)/tests/devices
 TORTURE := $(BUILD)/tests/torture
 HOST_SIDE := $(BUILD)/tests/host_side
 RANKS := $(BUILD)/tests/ranks
+RANKS_BENCH := $(BUILD)/bench/ranks
 PARITY := $(BUILD)/tests/parity
 EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp))
 BENCH := $(BUILD)/bench/bench
@@ -270,7 +271,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: all hrm run test check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -312,6 +313,11 @@ examples: $(EXAMPLES)  ## build the programs of examples/
 bench: deps  ## measure the machine, every kernel and whole training steps (bench/ladder: step by step)
 	@$(MAKE) $(if $(V),,-s) bench-build
 	$(BENCH) --json $(BUILD)/bench.json
+
+bench-ranks: deps  ## several processes against several threads (MPI=1): a training step, the sum of a gradient
+	$(if $(filter-out 0,$(MPI)),,$(error make bench-ranks: needs MPI=1))
+	@$(MAKE) $(if $(V),,-s) $(RANKS_BENCH)
+	@bash bench/ranks/run.sh $(RANKS_BENCH)
 
 PYTHON ?= python3
 bench-pytorch: deps  ## the same model and step in PyTorch (PYTHON=... with torch), in turns with ours; ten minutes, ARGS=--quick two
@@ -403,7 +409,7 @@ check-clang: deps  ## every source through clang++, with a warning as an error
 	+@$(call with_clang,check-clang,WERROR=1 check-clang-run)
 # The library is compiled for the fuzz targets anyway.
 check-clang-run: $(FUZZ_TREE)/libhrm.a $(patsubst %.cpp,build/clang/%.checked,$(CLI_SRC) $(TEST_SRC) $(PARITY_SRC) \
-  $(RANKS_SRC) $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/ladder/*.cpp))
+  $(RANKS_SRC) $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp))
 
 format:  ## clang-format every source
 	clang-format -i $(FORMATTED)
@@ -537,7 +543,7 @@ $(LIB): $(LIB_OBJECTS) $(SOURCES_STAMP)
 	@rm -f $@
 	$(Q)ar rcs $@ $(filter %.o,$^)
 
-PROGRAMS := $(HRM) $(RANKS) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(LADDER) $(CUDA_LADDER)
+PROGRAMS := $(HRM) $(RANKS) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(RANKS_BENCH) $(LADDER) $(CUDA_LADDER)
 $(PROGRAMS): $(LINK_STAMP) $(if $(STATIC),$(BUILD)/obj/fmt.o)
 $(HRM): $(call objects,$(CLI_SRC)) $(LIB)
 $(UNIT): $(call objects,$(TEST_SRC) $(TEST_CU_SRC) $(TEST_CLI_SRC)) $(LIB)
@@ -549,6 +555,7 @@ $(EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 $(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
 $(CUDA_LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.cu.o $(LIB)
 $(GPU_BENCH): $(call objects,bench/gpu/main.cpp) $(LIB)
+$(RANKS_BENCH): $(call objects,bench/ranks/main.cpp) $(LIB)
 $(LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call objects,bench/machine.cpp bench/measure.cpp) $(LIB)
 # Without the libraries that it stands in for. What no GPU changes comes from the emulated library,
 # which is built for the tests anyway; the linker takes from it only what the objects lack.
@@ -597,4 +604,4 @@ fuzz-coverage-run: $(FUZZERS)
 	@bash tests/fuzz/coverage.sh $(FUZZERS)
 
 -include $(wildcard $(BUILD)/precompiled/*.d $(BUILD)/obj/kernels/*/*.d) $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(RANKS_SRC) $(HOST_SIDE_SRC) \
-  $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))
+  $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))
