@@ -48,7 +48,16 @@ TEST_CASE("shard: results of all are found, and nothing else") {
                             "results.2-of-4-of-6.jsonl", "table.jsonl", "results..jsonl"})
     write_file_atomically(at / other, "{}\n");
   std::filesystem::create_symlink(at / "nowhere", at / "results.1-of-4.jsonl");
+  std::filesystem::create_directory(at / "results.3-of-4.jsonl");
   CHECK(results_of_all(at) == std::vector<Path>{whole, second, tenth});
+  CHECK(results_name(at) == (at / "results.*").string());
+  CHECK(results_text(whole) == "{}\n");
+  write_file_atomically(second, "");
+  CHECK(results_text(second).empty());
+  CHECK_THROWS_WITH_AS(results_text(at / "missing"), doctest::Contains("No such file"), Error);
+  std::filesystem::remove(second);
+  std::filesystem::remove(tenth);
+  CHECK(results_name(at) == whole.string());
   CHECK(Shard().lock(at) == at);
   CHECK(Shard{2, 4}.lock(at) == at / "shards" / "2-of-4");
 }

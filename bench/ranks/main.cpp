@@ -5,12 +5,16 @@
 //   ranks step BATCH    a training step of HRM 27M in f32, in two micro-batches
 #include <omp.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <functional>
 #include <random>
+#include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
-#include "bench/measure.h"
 #include "hrm/presets.h"
 #include "hrm/support/clock.h"
 #include "hrm/tasks/open_dataset.h"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # `make MPI=1 bench-ranks`: two processes of one thread against one process of two threads, in turns, and the sum of a
 # gradient. PROGRAM is that of bench/ranks/main.cpp.
-set -eu
+set -euo pipefail
 program=$1
 batch=${BATCH:-16}
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe # Open MPI 5
 export GOMP_SPINCOUNT=10000 # as hrm itself
 value() { sed -E "s/.*\"$1\":([0-9.e+-]+).*/\1/"; }
 least() { sort -g | head -n 1; }

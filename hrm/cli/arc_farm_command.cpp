@@ -147,7 +147,8 @@ std::vector<Json> read_farm(const Path& out, const DamageVisitor& damaged) {
       damaged(error.what());
     }
   };
-  for (const Path& results : results_of_all(out)) for_each_line(results, visit, damaged);
+  for (const Path& results : results_of_all(out))
+    for_each_line(results_text(results), results.string(), visit, damaged);
   return lines;
 }
 
@@ -167,8 +168,7 @@ void print_farm(const FarmSettings& s, const std::vector<Json>& lines, int64_t o
     print("{:<12} {}\n", printable(line.value("task", "")),
           line.value("solved_at_2", false) ? "solved" : "not solved");
   }
-  print("{} of {} tasks solved at pass@2; {}\n", right, known,
-        (Path(s.out) / (s.shard.is_whole() ? "results.jsonl" : "results.*")).string());
+  print("{} of {} tasks solved at pass@2; {}\n", right, known, results_name(s.out));
   if (open > 0) print("part {} is done; {} tasks of other parts are open\n", s.shard.text(), open);
 }
 
@@ -187,38 +187,38 @@ void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const st
   int64_t done = before;
   ProcessPool pool(jobs);
   std::mutex mutex;
-  // Of every task, guarded by `mutex`; neither if somebody else has done it meanwhile.
-  std::map<int64_t, Json> found;
-  std::map<int64_t, std::string> failed;  // why
+  // Of the tasks, and of the results while a line goes in: guarded by `mutex`.
+  std::map<int64_t, std::string> outcomes, failed;
   pool.done = [&](int64_t i) {
     const std::lock_guard lock(mutex);
-    if (failed.contains(i)) return;
-    std::string outcome = " is done";
-    if (const auto line = found.find(i); line != found.end()) {
-      append_json_line(s.shard.results(s.out), line->second.dump());
-      outcome = line->second.value("solved_at_2", false) ? " solved" : " not solved";
-    }
-    bar.update(++done, tasks[i].id + outcome);
+    if (!failed.contains(i)) bar.update(++done, tasks[i].id + " " + outcomes[i]);
   };
   pool.run(std::ssize(tasks), [&](int64_t i) {
     const Path run = folder(i);
     // Somebody may have cut the work into other shards, and be at this task, or have done it.
     const FolderLock held(Path(s.out) / "locks" / run.filename(),
                           [] { return StopSignals::count() == 0; });
-    if (line_of(read_farm(s.out, [](const std::string&) {}), tasks[i])) return;
+    if (line_of(read_farm(s.out, [](const std::string&) {}), tasks[i])) {
+      const std::lock_guard lock(mutex);
+      outcomes[i] = "is done";
+      return;
+    }
     make_task_folder(run);
+    Json line;
     try {
       pool.command({program, farm_task_words(s, tasks[i].id, run, threads), run / "result.json",
                     run / kFarmLog});
-      Json line = read_json(run / "result.json");
-      line["key"] = farm_key(s, tasks[i], weights);
-      const std::lock_guard lock(mutex);
-      found[i] = line;
+      line = read_json(run / "result.json");
     } catch (const Error& error) {
       if (StopSignals::count() > 0) throw;
       const std::lock_guard lock(mutex);
       failed[i] = error.what();
+      return;
     }
+    line["key"] = farm_key(s, tasks[i], weights);
+    const std::lock_guard lock(mutex);
+    append_json_line(s.shard.results(s.out), line.dump());
+    outcomes[i] = line.value("solved_at_2", false) ? "solved" : "not solved";
   });
   // One that diverged keeps nobody from the others.
   if (failed.empty() || StopSignals::count() > 0) return;

@@ -69,8 +69,7 @@ std::string write_page(const Settings& s, const Experiment& e, const std::vector
   write_file_atomically(own / "table.jsonl", lines);
   write_file_atomically(page, experiment_page(e, rows, command_text(s, start)));
   return fmt::format("{}\n{}\npage {}; a line for each model in {}\n", printable(e.title),
-                     text_table(e, rows), page.string(),
-                     (own / (s.how.shard.is_whole() ? "results.jsonl" : "results.*")).string());
+                     text_table(e, rows), page.string(), results_name(own));
 }
 
 void run(Settings s, const std::string& start) {

@@ -54,7 +54,7 @@ class Silence {
 };
 
 // The cores that this process may use, as text.
-std::string own_cores() {
+std::string core_mask() {
   cpu_set_t mask;
   CPU_ZERO(&mask);
   ::sched_getaffinity(0, sizeof mask, &mask);
@@ -70,7 +70,7 @@ void share_cores(const Communicator& ranks) {
   std::array<char, 256> host{};
   ::gethostname(host.data(), host.size() - 1);
   const std::vector<std::string> hosts = ranks.gather(host.data()),
-                                 cores = ranks.gather(own_cores());
+                                 cores = ranks.gather(core_mask());
   const std::string& own = cores[ranks.rank()];
   int64_t sharers = 0;
   for (int other = 0; other < ranks.size(); ++other) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <sstream>
 
 #include <fmt/core.h>
@@ -55,7 +56,7 @@ int64_t step_reached(const Path& run) {
 std::map<std::string, Json> read_results(const Path& folder, const DamageVisitor& on_damage) {
   std::map<std::string, Json> lines;
   for (const Path& file : results_of_all(folder))
-    for (const Json& line : parse_results(read_file(file), file.string(), on_damage))
+    for (const Json& line : parse_results(results_text(file), file.string(), on_damage))
       lines.try_emplace(line.value("key", ""), line);
   return lines;
 }
@@ -230,19 +231,25 @@ void Run::make_models() {
   const std::string part = options_.shard.is_whole() ? "" : " " + options_.shard.text();
   Progress bar(experiment_.name + part, "steps", steps, done);
   std::vector<std::vector<Json>> found(models.size());
+  std::mutex writing;
   pool_.tick = [&] { show(bar); };
   pool_.done = [&](int64_t i) {
-    for (const Json& line : found[i]) {
-      append_json_line(options_.shard.results(folder_), line.dump());
-      lines_[line.at("key")] = line;
-    }
+    for (const Json& line : found[i]) lines_[line.at("key")] = line;
   };
   pool_.run(std::ssize(models), [&](int64_t i) {
     const Path run = models[i].front()->run;
     const FolderLock held = lock(run.filename());
+    // Somebody may have cut the work into other shards, and have done this model meanwhile.
+    const std::map<std::string, Json> known = read_results(folder_, [](const std::string&) {});
     for (const Job* job : models[i]) {
+      if (const auto line = known.find(job->key); line != known.end()) {
+        found[i].push_back(line->second);
+        continue;
+      }
       train(*job);
       found[i].push_back(judge(*job));
+      const std::lock_guard one_at_a_time(writing);
+      append_json_line(options_.shard.results(folder_), found[i].back().dump());
     }
   });
   show(bar);

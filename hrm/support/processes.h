@@ -26,7 +26,7 @@ struct ProcessCommand {
   Path output, log;
 };
 
-// How many cores this process may use, which launchers and containers may have limited.
+// How many cores this process may use: launchers often give it a part of the machine.
 int own_cores();
 
 class ProcessPool {

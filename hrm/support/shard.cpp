@@ -1,8 +1,12 @@
 #include "hrm/support/shard.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -60,8 +64,8 @@ std::vector<Path> results_of_all(const Path& folder) {
   for (fs::directory_iterator entry(folder, none), end; entry != end; entry.increment(none)) {
     const Path& file = entry->path();
     const bool named_so = file == Shard().results(folder) || is_of_shard(file.filename());
-    // A link that leads nowhere holds nothing; whoever appends to it is told what it is.
-    if (named_so && fs::exists(file, none)) files.push_back(file);
+    // A link that leads nowhere, for example, holds nothing; whoever appends to it is told so.
+    if (named_so && fs::is_regular_file(file, none)) files.push_back(file);
   }
   // The name of the whole is the shortest.
   std::ranges::sort(files, {}, [](const Path& file) {
@@ -69,6 +73,21 @@ std::vector<Path> results_of_all(const Path& folder) {
     return std::pair(name.size(), name);
   });
   return files;
+}
+
+std::string results_text(const Path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::ostringstream text;
+  HRM_CHECK(stream && (stream.peek() == EOF || text << stream.rdbuf()), "[read] cannot read ",
+            file.string(), ": ", std::strerror(errno));
+  return text.str();
+}
+
+std::string results_name(const Path& folder) {
+  const Path whole = Shard().results(folder);
+  const std::vector<Path> all = results_of_all(folder);
+  return all.empty() || all == std::vector<Path>{whole} ? whole.string()
+                                                        : (folder / "results.*").string();
 }
 
 }  // namespace hrm

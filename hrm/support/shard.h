@@ -4,7 +4,7 @@
 //     const Shard shard = *Shard::parse("2/4");              // the second of four
 //     for (int64_t i = 0; i < std::ssize(tasks); ++i)
 //       if (shard.has(i)) append_json_line(shard.results("farm"), work(tasks[i]));
-//     for (const Path& file : results_of_all("farm")) read(file);
+//     for (const Path& file : results_of_all("farm")) show(results_text(file));
 #pragma once
 
 #include <optional>
@@ -36,5 +36,10 @@ struct Shard {
 
 // The files with results in a folder: results.jsonl, where there is one, then those of all shards.
 std::vector<Path> results_of_all(const Path& folder);
+// What such a file holds. It is read, not mapped: somebody may be writing to it, and may cut off
+// what he could not write whole.
+std::string results_text(const Path& file);
+// For a message: "FOLDER/results.jsonl", or "FOLDER/results.*" where there are several.
+std::string results_name(const Path& folder);
 
 }  // namespace hrm

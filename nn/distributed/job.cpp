@@ -34,7 +34,8 @@ double deadline() {
   return seconds;
 }
 
-// What launchers say to a process; the same place in each list is the same launcher.
+// What launchers say to a process. The same place in the first two lists is the same launcher; the
+// third holds the signs of a way to connect processes.
 constexpr std::array kSizes = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"};
 constexpr std::array kRanks = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"};
 constexpr std::array kConnections = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
