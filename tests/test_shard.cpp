@@ -60,6 +60,10 @@ TEST_CASE("shard: results of all are found, and nothing else") {
   CHECK(results_name(at) == whole.string());
   CHECK(Shard().lock(at) == at);
   CHECK(Shard{2, 4}.lock(at) == at / "shards" / "2-of-4");
+  std::filesystem::create_directory(at / "elsewhere");
+  std::filesystem::create_symlink(at / "elsewhere", at / "shards");
+  CHECK_THROWS_WITH_AS((Shard{2, 4}.lock(at)), doctest::Contains("shards is a symbolic link"),
+                       Error);
 }
 
 }  // namespace

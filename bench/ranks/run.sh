@@ -15,7 +15,7 @@ one=() two=()
 for _ in 1 2 3; do
   one+=("$(OMP_NUM_THREADS=2 "$program" step "$batch" | value seconds)")
   two+=("$(OMP_NUM_THREADS=1 mpirun -np 2 "$program" step "$batch" | value seconds)")
-  printf '  one process, two threads: %s   two processes, one thread each: %s\n' "${one[-1]}" "${two[-1]}"
+  LC_ALL=C printf '  one process, two threads: %.2f   two processes, one thread each: %.2f\n' "${one[-1]}" "${two[-1]}"
 done
 best_one=$(printf '%s\n' "${one[@]}" | least)
 best_two=$(printf '%s\n' "${two[@]}" | least)

@@ -196,7 +196,7 @@ void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const st
   pool.run(std::ssize(tasks), [&](int64_t i) {
     const Path run = folder(i);
     // Somebody may have cut the work into other shards, and be at this task, or have done it.
-    const FolderLock held(Path(s.out) / "locks" / run.filename(),
+    const FolderLock held(lock_folder(s.out, Path("locks") / run.filename()),
                           [] { return StopSignals::count() == 0; });
     if (line_of(read_farm(s.out, [](const std::string&) {}), tasks[i])) {
       const std::lock_guard lock(mutex);

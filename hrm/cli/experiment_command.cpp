@@ -97,7 +97,8 @@ void run(Settings s, const std::string& start) {
     return;
   }
   // Shards may end at the same time.
-  const FolderLock page_held(own / "shards" / "page", [] { return StopSignals::count() == 0; });
+  const FolderLock page_held(lock_folder(own, "shards/page"),
+                             [] { return StopSignals::count() == 0; });
   print("{}", write_page(s, e, found.records, start));
 }
 

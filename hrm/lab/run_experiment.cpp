@@ -92,7 +92,9 @@ class Run {
   Json judgement(const Job& job, const Words& words);
   void command(const Words& words, const Path& output, const Path& log);
   // Data sets and models belong to all experiments of a root: whoever comes second waits.
-  FolderLock lock(const std::string& key) const { return wait_for(options_.root / "locks" / key); }
+  FolderLock lock(const std::string& key) const {
+    return wait_for(lock_folder(options_.root, Path("locks") / key));
+  }
   FolderLock wait_for(const Path& folder) const {
     return FolderLock(folder, [] { return StopSignals::count() == 0; });
   }

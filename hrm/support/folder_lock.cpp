@@ -62,6 +62,17 @@ bool has_no_name(int file) {
 
 }  // namespace
 
+Path lock_folder(const Path& folder, const Path& below) {
+  Path at = folder;
+  std::error_code none;
+  for (const Path& part : below) {
+    at /= part;
+    HRM_CHECK(!fs::is_symlink(at, none), "[lock] ", at.string(),
+              " is a symbolic link. HINT: remove it");
+  }
+  return at;
+}
+
 FolderLock::FolderLock(const Path& folder, const std::function<bool()>& keep_waiting) {
   std::error_code error;
   fs::create_directories(folder, error);

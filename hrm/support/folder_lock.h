@@ -26,4 +26,8 @@ class FolderLock {
   int file_;
 };
 
+// The folder FOLDER/BELOW for a lock: an Error if a part of BELOW is a symbolic link. Whoever sends
+// FOLDER could let us write elsewhere.
+Path lock_folder(const Path& folder, const Path& below);
+
 }  // namespace hrm

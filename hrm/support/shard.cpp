@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "hrm/support/folder_lock.h"
+
 namespace hrm {
 namespace fs = std::filesystem;
 namespace {
@@ -55,7 +57,7 @@ Path Shard::results(const Path& folder) const {
 }
 
 Path Shard::lock(const Path& folder) const {
-  return is_whole() ? folder : folder / "shards" / file_name(*this);
+  return is_whole() ? folder : lock_folder(folder, Path("shards") / file_name(*this));
 }
 
 std::vector<Path> results_of_all(const Path& folder) {

@@ -689,6 +689,10 @@ for name in ../../../victim "$PWD/victim" "" ../..; do
   [[ -e victim/thesis && -e down/farm/thesis && $(ls victim) == thesis ]]
   report $? "a task named '$name' leads nowhere"
 done
+mkdir -p linked locked/e1 && echo thesis >locked/e1/lock && ln -s "$PWD/locked" linked/locks
+bad "farm: locks behind a link" "linked/locks is a symbolic link. HINT: remove it" last_line \
+  "$hrm" arc farm --from arc/evaluation/e1.json --out linked --budget 0.1s --variants 2 --pool 2 "${tiny[@]}"
+ok "farm: nothing was written behind it" thesis cat locked/e1/lock
 bad "farm: a folder that it did not make" "was not made by a farm. HINT: move it away" \
   last_line "$hrm" arc farm --from arc/evaluation/e2.json --out down/farm --budget 0.1s
 ok "farm: and it is still there" "" test -e down/farm/tasks/e2/thesis
