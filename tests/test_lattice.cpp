@@ -683,6 +683,27 @@ TEST_CASE("lattice: training lowers the loss, and an answer that is given is rig
     CHECK(found.rounds == 200);
 }
 
+TEST_CASE("lattice: an answer to a maze is a path, whatever the network says") {
+  Config config = tiny_lattice();
+  config.model.seq_len = 9;
+  config.model.vocab_size = kMazeVocab;
+  config.model.halt_max_steps = 400;
+  config.lattice.remove_below = 0;  // strikes out nothing: every cell is a guess
+  config.lattice.solve_conflict_above = 1;
+  config.lattice.solve_guess = Guess::random;
+  config.lattice.chains = 8;
+  Random random(3);
+  const LatticeModel model(config, 5, &random);
+  const MazeTask task(3);
+  for (const char* text : {"S    #  G", "S  ## G  ", "S#   G   "}) {
+    const Tokens puzzle = task.parse(text);
+    const LatticeSolution found = solve_lattice(model, config, task, puzzle, {});
+    REQUIRE(found.settled);
+    CHECK(found.restarts > 0);
+    CHECK(task.refute(puzzle, found.trace.predictions.back()) == "");
+  }
+}
+
 TEST_CASE("lattice: settings of the other refinement are refused") {
   Config config = tiny_lattice();
   config.model.H_cycles = 3;

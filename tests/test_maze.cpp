@@ -69,6 +69,12 @@ TEST_CASE("maze: an answer is a shortest path and nothing else") {
   CHECK(check_maze(maze, "Sooo  #o ##o   G").find("changes the maze") != std::string::npos);
   const Maze open = parse_maze("S G      ");
   CHECK(check_maze(open, "S Gooo   ") == "the path has 4 steps, 2 are enough");
+  CHECK(check_maze_path(open, "S Gooo   ") == "");  // nor is a detour refuted in a search
+  const MazeTask task(3);
+  CHECK(task.refute(task.parse("S G      "), maze_tokens("S Gooo   ")) == "");
+  CHECK(task.refute(task.parse("S G      "), maze_tokens("S Goo    ")).find("do not join") !=
+        std::string::npos);
+  CHECK(check_maze_path(open, "SoGo     ") == "cells beside the path are marked");
   const Maze square = parse_maze("SG       ");
   CHECK(check_maze(square, "SGoooo   ") == "cells beside the path are marked");
   const Maze detour = parse_maze("S#G   ###");

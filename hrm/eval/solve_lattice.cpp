@@ -127,8 +127,8 @@ class Solver {
       move.cell = symmetry.source[move.cell];
       move.token = settled_tokens(chain.alive, a.puzzle)[move.cell];
     }
-    if (move.kind == Move::Kind::solved && task_.checks_easily() &&
-        !task_.check(a.puzzle, settled_tokens(chain.alive, a.puzzle)).empty())
+    if (move.kind == Move::Kind::solved &&
+        !task_.refute(a.puzzle, settled_tokens(chain.alive, a.puzzle)).empty())
       move.kind = Move::Kind::conflict;
     if (a.traced) {
       chain.states.push_back(settled_tokens(chain.alive, a.puzzle));

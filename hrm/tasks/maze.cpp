@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/core.h>
+
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc.h"
 
@@ -109,7 +111,7 @@ MazePath solve_maze(const Maze& maze) {
   return path;
 }
 
-std::string check_maze(const Maze& maze, const std::string& answer) {
+std::string check_maze_path(const Maze& maze, const std::string& answer) {
   if (answer.size() != maze.cells.size()) return "the answer has another size";
   Maze walked = maze;  // what is not on the path becomes wall
   int64_t marked = 0;
@@ -122,12 +124,18 @@ std::string check_maze(const Maze& maze, const std::string& answer) {
     if (maze.cells[i] == ' ' && !path) walked.cells[i] = '#';
     marked += path;
   }
-  const int64_t length = solve_maze(walked).length, shortest = solve_maze(maze).length;
+  const int64_t length = solve_maze(walked).length;
   if (length < 0) return "the marked cells do not join S and G";
-  if (length > shortest)
-    return "the path has " + std::to_string(length) + " steps, " + std::to_string(shortest) +
-           " are enough";
   return marked == length - 1 ? "" : "cells beside the path are marked";
+}
+
+std::string check_maze(const Maze& maze, const std::string& answer) {
+  std::string wrong = check_maze_path(maze, answer);
+  if (!wrong.empty()) return wrong;
+  const int64_t length = std::ranges::count(answer, 'o') + 1;
+  const int64_t shortest = solve_maze(maze).length;
+  if (length == shortest) return "";
+  return fmt::format("the path has {} steps, {} are enough", length, shortest);
 }
 
 std::vector<MazePuzzle> parse_maze_csv(const std::string& text, const std::string& name) {

@@ -40,7 +40,9 @@ struct MazeDistances {
   std::vector<int> order;  // cells by distance
 };
 MazeDistances maze_distances(const Maze& maze, int start);
-// "" if `answer` is `maze` with exactly the cells of a shortest path marked, else what is wrong.
+// "" if `answer` is `maze` with exactly the cells of a path marked that no two of its cells
+// shorten, else what is wrong; and the same for a shortest path.
+std::string check_maze_path(const Maze& maze, const std::string& answer);
 std::string check_maze(const Maze& maze, const std::string& answer);
 
 struct MazePuzzle {

@@ -40,6 +40,10 @@ std::string MazeTask::check(const Tokens& inputs, const Tokens& answer) const {
   return check_maze({side_, maze_cells(inputs)}, maze_cells(answer));
 }
 
+std::string MazeTask::refute(const Tokens& inputs, const Tokens& answer) const {
+  return check_maze_path({side_, maze_cells(inputs)}, maze_cells(answer));
+}
+
 Tokens MazeTask::solution(const Tokens& inputs) const {
   const MazePath path = solve_maze({side_, maze_cells(inputs)});
   HRM_CHECK(path.length > 0, "[solve] no path leads from S to G. HINT: check the walls");

@@ -27,6 +27,9 @@ class MazeTask : public Task {
   bool several_answers() const override { return true; }
   Json facts(const Tokens& inputs) const override;
   uint32_t candidates(int32_t token) const override;
+  // The marked cells must be a path from S to G. That it is a shortest one is as hard to say as to
+  // find it.
+  std::string refute(const Tokens& inputs, const Tokens& answer) const override;
   std::function<Symmetry(Random&)> symmetries() const override;
   Drawing drawing() const override { return Drawing::text; }
   CellLook look(int32_t token) const override;

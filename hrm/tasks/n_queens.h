@@ -30,7 +30,9 @@ class NQueens : public Task {
   Tokens solution(const Tokens& inputs) const override;
   bool several_answers() const override { return true; }
   uint32_t candidates(int32_t token) const override;
-  bool checks_easily() const override { return true; }
+  std::string refute(const Tokens& inputs, const Tokens& answer) const override {
+    return check(inputs, answer);
+  }
   std::function<Symmetry(Random&)> symmetries() const override;
   std::string symmetry_class(const Tokens& inputs, const Tokens& labels) const override;
   Drawing drawing() const override { return Drawing::cells; }

@@ -26,7 +26,9 @@ class SudokuTask : public Task {
   std::string check(const Tokens& inputs, const Tokens& answer) const override;
   Tokens solution(const Tokens& inputs) const override;
   uint32_t candidates(int32_t token) const override;
-  bool checks_easily() const override { return true; }
+  std::string refute(const Tokens& inputs, const Tokens& answer) const override {
+    return check(inputs, answer);
+  }
   std::function<Symmetry(Random&)> symmetries() const override;
   std::string symmetry_class(const Tokens& inputs, const Tokens& labels) const override;
   int first_symbol() const override { return 2; }
