@@ -180,10 +180,10 @@ void LatticeConfig::validate() const {
 namespace {
 
 // What a lattice reads of the settings of HRM, and what it does not of those of a training.
-constexpr std::array kModelOfLattice = {"seq_len",    "vocab_size",    "num_puzzle_identifiers",
-                                        "refinement", "hidden_size",   "num_heads",
-                                        "expansion",  "pos_encodings", "rope",
-                                        "rope_theta", "dtype",         "halt_max_steps"};
+constexpr std::array kModelOfLattice = {
+    "seq_len",    "vocab_size", "num_puzzle_identifiers", "refinement", "hidden_size",
+    "num_heads",  "expansion",  "pos_encodings",          "mlp_t",      "rope",
+    "rope_theta", "dtype",      "halt_max_steps"};
 constexpr std::array kTrainNotOfLattice = {"unroll_segments",         "late_start_share",
                                            "late_start_updates",      "puzzle_emb_lr",
                                            "puzzle_emb_weight_decay", "refill"};

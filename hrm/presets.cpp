@@ -84,6 +84,12 @@ Config lattice(int64_t side, int64_t loops, int64_t batch, int64_t steps) {
   return c;
 }
 
+void use_muon(TrainConfig& t) {
+  t.optimizer = OptimizerKind::muon;
+  t.lr = 1e-2;
+  t.clip_norm = 0;  // Muon does not see a common factor
+}
+
 // The published recipe of Sudoku-Extreme.
 Config full_size() {
   Config c;
@@ -122,20 +128,28 @@ const std::vector<Preset>& preset_table() {
        [] {
          Config c = lattice(9, 4, 128, 7000);
          c.model.halt_max_steps = 200;
-         c.train.optimizer = OptimizerKind::muon;
-         c.train.lr = 1e-2;
-         c.train.clip_norm = 0;  // Muon does not see a common factor
+         use_muon(c.train);
          c.train.lr_warmup_steps = 100;
          c.train.depth_curriculum = true;
          c.train.eval_every = 0;  // thousands of rounds while little is learned
          c.train.final_eval_puzzles = 200;
          return c;
        }},
-      {{"lattice-maze", "10x10 mazes by lattice deduction: an experiment", "maze",
-        "maze --size 10 --min-path 9 --unique", "data/maze10"},
+      {{"lattice-maze",
+        "10x10 mazes by lattice deduction, hidden 64, an MLP over positions: minutes on a laptop",
+        "maze", "maze --size 10 --count 10000 --min-path 9 --unique", "data/maze10"},
        [] {
-         Config c = lattice(10, 4, 64, 500);
+         Config c = lattice(10, 8, 32, 2400);
          c.model.vocab_size = 6;
+         c.model.hidden_size = 64;
+         c.model.mlp_t = true;
+         c.model.pos_encodings = PosEncoding::learned;  // the MLP has weights for each position
+         c.model.rope = Rope::flat;
+         use_muon(c.train);
+         c.train.depth_curriculum = true;
+         c.train.ema = 0.99;
+         c.lattice.layers = 2;  // more loops instead: a path is followed from cell to cell
+         c.lattice.conflict_loss = 0.1;
          return c;
        }},
       {{"lattice-maze30", "30x30 mazes by lattice deduction, the published recipe: for a GPU",
@@ -174,7 +188,7 @@ const std::vector<Preset>& preset_table() {
          return c;
        }},
       {{"maze10", "10x10 mazes, hidden 64, 1+1 layers, an MLP over positions: minutes on a laptop",
-        "maze", "maze --size 10 --min-path 9 --unique", "data/maze10"},
+        "maze", "maze --size 10 --count 10000 --min-path 9 --unique", "data/maze10"},
        [] {
          Config c = deep(10, 8, 32, 2400);
          c.model.vocab_size = 6;

@@ -239,13 +239,20 @@ TEST_CASE("lattice: the surest guess is for the cell whose most likely candidate
 
 TEST_CASE("lattice: the last loop of forward is what predict says, on every device") {
   const Domain domain = sudoku4();
-  for (const auto& [positions, rope] : {std::pair{PosEncoding::learned, Rope::flat},
-                                        {PosEncoding::none, Rope::flat},
-                                        {PosEncoding::rope, Rope::grid},
-                                        {PosEncoding::learned_and_rope, Rope::grid}}) {
+  struct Variant {
+    PosEncoding positions;
+    Rope rope;
+    bool mlp_t;
+  };
+  for (const auto& [positions, rope, mlp_t] : {Variant{PosEncoding::learned, Rope::flat, false},
+                                               {PosEncoding::none, Rope::flat, false},
+                                               {PosEncoding::rope, Rope::grid, false},
+                                               {PosEncoding::learned_and_rope, Rope::grid, false},
+                                               {PosEncoding::none, Rope::flat, true}}) {
     Config config = tiny_lattice();
     config.model.pos_encodings = positions;
     config.model.rope = rope;
+    config.model.mlp_t = mlp_t;
     config.validate();
     for (const Device device : devices()) {
       Random random(2);
@@ -265,7 +272,7 @@ TEST_CASE("lattice: the last loop of forward is what predict says, on every devi
       const Tensor bare = to_tensor(domain, {domain.start(Tokens(16, 1))});
       const Tensor keep = model.predict(bare, {}).keep;
       const double spread = max_difference(keep.sliced(1, 0, 1), keep.sliced(1, 5, 6));
-      CHECK((spread > 1e-4) == (positions != PosEncoding::none));
+      CHECK((spread > 1e-4) == (positions != PosEncoding::none || mlp_t));
     }
   }
 }
@@ -345,6 +352,27 @@ TEST_CASE("lattice: two loops, written out") {
   const Tensor shown = select(most.conflict_head.forward(twice), 2, 0);
   CHECK(max_difference(most.predict(alive, {}).conflict, max(shown, 1)) < 1e-5);
   CHECK(max_difference(max(shown, 1), select(shown, 1, 0)) > 1e-3);
+}
+
+TEST_CASE("lattice: a layer with an MLP over positions, written out") {
+  Config config = tiny_lattice();
+  config.model.mlp_t = true;
+  LayerOptions options;
+  Random random(2);
+  options.random = &random;
+  const PreNormLayer layer(config.model, options);
+  CHECK_FALSE(layer.self_attn);
+  CHECK(layer.mlp_t->up_proj.weight.value.shape() == Shape{2 * 17, 17});
+  const Tensor x = random.normal({3, 17, 16}, 1);
+  const NoGradGuard no_grad;
+  const auto mlp = [](const GeluMlp& m, const Tensor& in) {
+    return m.down_proj.forward(gelu(m.up_proj.forward(in)));
+  };
+  const Tensor across = transpose(layer.attention_norm.forward(x), 1, 2);
+  const Tensor h = x + transpose(mlp(*layer.mlp_t, across), 1, 2);
+  Dropout none;
+  CHECK(max_difference(layer.forward(x, nullptr, none),
+                       h + mlp(layer.mlp, layer.mlp_norm.forward(h))) < 1e-5);
 }
 
 TEST_CASE("lattice: what is dropped does not depend on the threads, and differs from row to row") {
@@ -432,6 +460,8 @@ TEST_CASE("lattice: the gradient of a step reaches every weight, as differences 
   const Domain domain = sudoku4();
   Config config = tiny_lattice();
   config.model.dtype = DType::f64;
+  SUBCASE("attention") {}
+  SUBCASE("an MLP over positions") { config.model.mlp_t = true; }
   Random random(2);
   const LatticeModel model(config, domain.channels, &random);
   LatticeTargets targets = {random_states(domain, 2, random), {}, {}, {}};

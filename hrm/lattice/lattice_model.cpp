@@ -27,28 +27,50 @@ Tensor add_dropped(const Tensor& x, const Linear& layer, const Tensor& inner, Dr
   return dropout(layer.forward(inner), drop.next(), x);
 }
 
+int64_t inner_size(int64_t size, double expansion) {
+  return std::max<int64_t>(1, std::lround(expansion * static_cast<double>(size)));
+}
+
 }  // namespace
 
-PreNormLayer::PreNormLayer(int64_t hidden, int64_t heads, int64_t inner,
-                           const LayerOptions& options)
-    : attention_norm(hidden, options),
-      self_attn(hidden, heads, options, true),
-      mlp_norm(hidden, options),
-      up_proj(hidden, inner, true, options),
-      down_proj(inner, hidden, true, options) {
-  add_module("attention_norm", &attention_norm);
-  add_module("self_attn", &self_attn);
-  add_module("mlp_norm", &mlp_norm);
+GeluMlp::GeluMlp(int64_t size, double expansion, const LayerOptions& options)
+    : up_proj(size, inner_size(size, expansion), true, options),
+      down_proj(inner_size(size, expansion), size, true, options) {
   add_module("up_proj", &up_proj);
   add_module("down_proj", &down_proj);
 }
 
-Tensor PreNormLayer::forward(const Tensor& x, const RopeTables* tables, Dropout& drop) const {
-  const Tensor mixed = self_attn.mix(attention_norm.forward(x), tables, drop.next());
-  const Tensor h = add_dropped(x, self_attn.o_proj, mixed, drop);
-  Tensor inner = gelu(up_proj.forward(mlp_norm.forward(h)));
+Tensor GeluMlp::forward(const Tensor& x, const Tensor& residual, Dropout& drop) const {
+  Tensor inner = gelu(up_proj.forward(x));
   if (drop.p > 0) inner = dropout(inner, drop.next());
-  return add_dropped(h, down_proj, inner, drop);
+  return add_dropped(residual, down_proj, inner, drop);
+}
+
+PreNormLayer::PreNormLayer(const ModelConfig& m, const LayerOptions& options)
+    : attention_norm(m.hidden_size, options),
+      self_attn(m.mlp_t ? nullptr
+                        : std::make_unique<Attention>(m.hidden_size, m.num_heads, options, true)),
+      mlp_t(m.mlp_t ? std::make_unique<GeluMlp>(1 + m.seq_len, m.expansion, options) : nullptr),
+      mlp_norm(m.hidden_size, options),
+      mlp(m.hidden_size, m.expansion, options) {
+  add_module("attention_norm", &attention_norm);
+  if (self_attn) add_module("self_attn", self_attn.get());
+  if (mlp_t) add_module("mlp_t", mlp_t.get());
+  add_module("mlp_norm", &mlp_norm);
+  add_module("up_proj", &mlp.up_proj);
+  add_module("down_proj", &mlp.down_proj);
+}
+
+Tensor PreNormLayer::forward(const Tensor& x, const RopeTables* tables, Dropout& drop) const {
+  const Tensor normed = attention_norm.forward(x);
+  Tensor h;
+  if (mlp_t) {
+    const Tensor across = transpose(x, 1, 2);  // [rows, hidden, positions]
+    h = transpose(mlp_t->forward(transpose(normed, 1, 2), across, drop), 1, 2);
+  } else {
+    h = add_dropped(x, self_attn->o_proj, self_attn->mix(normed, tables, drop.next()), drop);
+  }
+  return mlp.forward(mlp_norm.forward(h), h, drop);
 }
 
 LatticeModel::LatticeModel(const Config& config, int64_t channels, Random* random, Device device)
@@ -81,14 +103,12 @@ LatticeModel::LatticeModel(const Config& config, int64_t channels, Random* rando
   }
   const int64_t head_dim = m.hidden_size / m.num_heads;
   const DType angles = accumulate_type(m.dtype);
-  if (has_rope(m.pos_encodings))
+  if (has_rope(m.pos_encodings) && !m.mlp_t)
     rope_ = m.rope == Rope::grid
                 ? grid_rope_tables(1, side, side, head_dim, m.rope_theta, angles, device)
                 : rope_tables(1 + m.seq_len, head_dim, m.rope_theta, angles, device);
-  const auto inner =
-      std::max<int64_t>(1, std::lround(m.expansion * static_cast<double>(m.hidden_size)));
   for (int64_t i = 0; i < config.lattice.layers; ++i) {
-    layers.push_back(std::make_unique<PreNormLayer>(m.hidden_size, m.num_heads, inner, options));
+    layers.push_back(std::make_unique<PreNormLayer>(m, options));
     add_module("layers." + std::to_string(i), layers.back().get());
   }
   add_module("loop_norm", &loop_norm);

@@ -18,25 +18,37 @@ struct LatticeHeads {
   Tensor conflict;  // [rows]: some cell has lost its right token
 };
 
-// x + attention(norm(x)), then x + mlp(norm(x)) with GELU; all products have a bias. Dropout
-// follows the softmax, the GELU and both halves.
+// down(gelu(up(x))) with biases; what is dropped is dropped after the GELU.
+class GeluMlp : public Module {
+ public:
+  GeluMlp(int64_t size, double expansion, const LayerOptions& options);
+  // [..., size]; a residual of that shape is added.
+  Tensor forward(const Tensor& x, const Tensor& residual, Dropout& drop) const;
+
+  Linear up_proj, down_proj;
+};
+
+// x + mix(norm(x)), then x + mlp(norm(x)); all products have a bias. `mix` is attention or, with
+// mlp_t, an MLP over positions. Dropout follows the softmax, the GELU and both halves.
 class PreNormLayer : public Module {
  public:
-  PreNormLayer(int64_t hidden, int64_t heads, int64_t inner, const LayerOptions& options);
+  PreNormLayer(const ModelConfig& config, const LayerOptions& options);
   // [rows, positions, hidden].
   Tensor forward(const Tensor& x, const RopeTables* tables, Dropout& drop) const;
 
   LayerNorm attention_norm;
-  Attention self_attn;
+  // One of the two; the other is null.
+  std::unique_ptr<Attention> self_attn;
+  std::unique_ptr<GeluMlp> mlp_t;
   LayerNorm mlp_norm;
-  Linear up_proj, down_proj;
+  GeluMlp mlp;
 };
 
 class LatticeModel : public Module {
  public:
-  // Of the settings it reads the sizes, the positions, lattice_loops, lattice_layers and
-  // lattice_conflict_head. Weights
-  // are drawn from `random`; with a null pointer they are zeros, to be loaded.
+  // Of the settings it reads the sizes, mlp_t, the positions, lattice_loops, lattice_layers and
+  // lattice_conflict_head. Weights are drawn from `random`; with a null pointer they are zeros, to
+  // be loaded.
   LatticeModel(const Config& config, int64_t channels, Random* random, Device device = Device::cpu);
 
   int64_t channels() const { return channels_; }

@@ -59,16 +59,22 @@ Amounts amounts_of_lattice(const Config& config) {
   const LatticeConfig& l = config.lattice;
   const double d = m.hidden_size, inner = m.expansion * d, positions = 1 + m.seq_len;
   const auto passes = static_cast<double>(l.layers * l.loops);
-  const double per_layer = 4 * d * d + 2 * d * inner;
+  const double across = m.expansion * positions;  // mlp_t's inner size
+  const double mixing_weights = m.mlp_t ? 2 * across * positions : 4 * d * d;
+  // Multiplications for a position.
+  const double mixing = m.mlp_t ? 2 * across * d : 4 * d * d + 2 * positions * d;
   Amounts p;
-  p.weights = static_cast<double>(l.layers) * per_layer + 3 * m.vocab_size * d;
+  p.weights =
+      static_cast<double>(l.layers) * (mixing_weights + 2 * d * inner) + 3 * m.vocab_size * d;
   // A layer keeps its input, two norms, qkv, what attention gives and the state between; up_proj
-  // and its GELU; with dropout what goes into each.
-  const double kept = 8 * d + 2 * inner + (l.dropout > 0 ? 2 * d + inner : 0);
+  // and its GELU; with dropout what goes into each. An MLP over positions keeps the transposed
+  // norm and state, its inner state and the GELU of it.
+  const double mixed = m.mlp_t ? 2 * d + 2 * m.expansion * d : 4 * d;
+  const double kept = 4 * d + mixed + 2 * inner + (l.dropout > 0 ? 2 * d + inner : 0);
   p.row_bytes = positions * (size_of(m.dtype) * (passes * kept + 5 * l.loops * d) +
                              8 * size_of(accumulate_type(m.dtype)) * l.loops * m.vocab_size);
   // Forward, twice that backward, and the pass of the round's own.
-  p.flops = 4 * 2 * positions * (per_layer + 2 * positions * d) * passes;
+  p.flops = 4 * 2 * positions * (mixing + 2 * d * inner) * passes;
   return p;
 }
 

@@ -974,7 +974,7 @@ ok "followed: train on it" "run folder runs/sudoku4" "$hrm" train --preset sudok
 bad "hint: a folder that is no data set yet" 'HINT: `hrm data sudoku --side 4 --out fresh` makes one' \
   "$hrm" train --data fresh --run x
 ok "followed: made" "" "$hrm" data sudoku --side 4 --out fresh --count 20 --test 2
-bad "hint: data for another preset" 'HINT: `hrm data maze --size 10 --min-path 9 --unique --out data/maze10`, then' \
+bad "hint: data for another preset" 'HINT: `hrm data maze --size 10 --count 10000 --min-path 9 --unique --out data/maze10`, then' \
   "$hrm" train --preset maze10
 bad "hint: a folder of something else" "HINT: give a folder that \`hrm data\` has made" "$hrm" train --data arc --run x
 printf '1.34341221434321\n12..34..21..43..\n' >four.txt
