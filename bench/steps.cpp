@@ -25,16 +25,14 @@ Batch random_batch(const ModelConfig& m, int64_t batch) {
           random.randint({batch, m.seq_len}, 2, vocab - 1), zeros({batch}, DType::i32), batch};
 }
 
-// HRM with its one-step gradient. The preset sudoku9 is another recipe: its boards are measured
-// with the network of sudoku6.
+// HRM with its one-step gradient. The presets sudoku6 and sudoku9 are another recipe: their boards
+// are measured with the network of sudoku4.
 Config config_of(const std::string& name, DType dtype) {
-  const bool large = name == "sudoku9";
-  Config config = preset(large ? "sudoku6" : name);
-  if (large) {
-    config.model.seq_len = 81;
-    config.model.vocab_size = 11;
-    config.model.halt_max_steps = 8;
-  }
+  const Config sizes = preset(name);
+  const bool board = name.starts_with("sudoku");
+  Config config = board ? preset("sudoku4") : sizes;
+  config.model.seq_len = sizes.model.seq_len;
+  config.model.vocab_size = sizes.model.vocab_size;
   config.model.dtype = dtype;
   return config;
 }
