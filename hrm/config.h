@@ -222,7 +222,7 @@ void ModelConfig::settings(Self& m, Visit& f) {
   row("L_cycles", m.L_cycles, {0, 100000}, "L updates before each H update");
   row("expansion", m.expansion, {0.01, 1000},
       "SwiGLU size: expansion * hidden_size * 2/3, rounded up to a multiple of 256 (lattice: "
-      "expansion * hidden_size)");
+      "expansion * hidden_size); with mlp_t also the size over positions");
   row("pos_encodings", m.pos_encodings, any,
       "how positions are encoded; for a lattice, learned is one vector for the row, one for the "
       "column");

@@ -143,7 +143,7 @@ const std::vector<Preset>& preset_table() {
          c.model.vocab_size = 6;
          c.model.hidden_size = 64;
          c.model.mlp_t = true;
-         c.model.pos_encodings = PosEncoding::learned;  // the MLP has weights for each position
+         c.model.pos_encodings = PosEncoding::learned;  // there is no attention to turn
          c.model.rope = Rope::flat;
          use_muon(c.train);
          c.train.depth_curriculum = true;

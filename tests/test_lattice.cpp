@@ -110,6 +110,7 @@ TEST_CASE("lattice: a puzzle starts with all that its cells may hold") {
   CHECK(of_maze.channels == 5);
   CHECK(of_maze.start(maze.parse("S #G"))[1] == (1u << 2 | 1u << 5));
   expect_error([&] { of_maze.start({3, 0, 1, 4}); }, "cell 2 of a puzzle holds token 0");
+  expect_error([&] { of_maze.start({3, 5, 1, 4}); }, "cell 2 of a puzzle holds token 5");
   expect_error([&] { Domain::of(kSudoku4, 36, 8); }, "sudoku with 36 cells are not solved by");
   expect_error([&] { Domain::of(*unknown_task(), 16, 6); }, "HINT: a preset of HRM");
 }
@@ -377,7 +378,9 @@ TEST_CASE("lattice: a layer with an MLP over positions, written out") {
 
 TEST_CASE("lattice: what is dropped does not depend on the threads, and differs from row to row") {
   const Domain domain = sudoku4();
-  const Config config = tiny_lattice();
+  Config config = tiny_lattice();
+  SUBCASE("attention") {}
+  SUBCASE("an MLP over positions") { config.model.mlp_t = true; }
   Random random(2);
   const LatticeModel model(config, domain.channels, &random);
   const Tensor one = random_states(domain, 1, random);
@@ -732,6 +735,15 @@ TEST_CASE("lattice: an answer to a maze is a path, whatever the network says") {
     CHECK(found.restarts > 0);
     CHECK(task.refute(puzzle, found.trace.predictions.back()) == "");
   }
+  // A longer path is not refuted.
+  const Tokens open = task.parse("S G      ");
+  int64_t detours = 0;
+  EvalOptions options;
+  for (options.seed = 0; options.seed < 5; ++options.seed) {
+    const LatticeSolution found = solve_lattice(model, config, task, open, options);
+    detours += found.settled && !task.check(open, found.trace.predictions.back()).empty();
+  }
+  CHECK(detours > 0);
 }
 
 TEST_CASE("lattice: settings of the other refinement are refused") {

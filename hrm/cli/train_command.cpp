@@ -465,7 +465,7 @@ void show_traces(const EvalResult& result, const Task& task) {
 // The preset with what the command line changes.
 Config demo_config(const Settings& s) {
   Config config = preset(s.preset);
-  if (s.preset == "sudoku4") {  // the others do not come so far
+  if (s.preset == "sudoku4") {  // its steps go on long after that
     config.train.early_stop_accuracy = 0.99;
     config.train.eval_every = config.train.total_steps / 20;
   }

@@ -90,8 +90,9 @@ class Task {
   // token t, and a given has one bit. 0 if puzzles of this kind are not solved by striking out what
   // a cell cannot hold (hrm/lattice).
   virtual uint32_t candidates(int32_t) const { return 0; }
-  // What a search may ask of a full answer: "", or what is wrong with it, by those rules alone that
-  // are much easier to check than the puzzle is to solve. By default there are none.
+  // What a search may ask of a full answer, cells() tokens as the puzzle: "", or what is wrong with
+  // it, by those rules alone that are much easier to check than the puzzle is to solve. By default
+  // there are none.
   virtual std::string refute(const Tokens&, const Tokens&) const { return ""; }
 
   // --- symmetries

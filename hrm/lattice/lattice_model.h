@@ -18,12 +18,11 @@ struct LatticeHeads {
   Tensor conflict;  // [rows]: some cell has lost its right token
 };
 
-// down(gelu(up(x))) with biases; what is dropped is dropped after the GELU.
+// residual + down(gelu(up(x))) with biases. Dropout follows the GELU and the second product.
 class GeluMlp : public Module {
  public:
   GeluMlp(int64_t size, double expansion, const LayerOptions& options);
-  // [..., size]; a residual of that shape is added.
-  Tensor forward(const Tensor& x, const Tensor& residual, Dropout& drop) const;
+  Tensor forward(const Tensor& x, const Tensor& residual, Dropout& drop) const;  // [..., size]
 
   Linear up_proj, down_proj;
 };

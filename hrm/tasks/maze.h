@@ -40,8 +40,8 @@ struct MazeDistances {
   std::vector<int> order;  // cells by distance
 };
 MazeDistances maze_distances(const Maze& maze, int start);
-// "" if `answer` is `maze` with exactly the cells of a path marked that no two of its cells
-// shorten, else what is wrong; and the same for a shortest path.
+// "" if `answer` is `maze` with the cells of a path from S to G marked, of which each touches only
+// the one before and the one after, else what is wrong. For check_maze it must be a shortest path.
 std::string check_maze_path(const Maze& maze, const std::string& answer);
 std::string check_maze(const Maze& maze, const std::string& answer);
 

@@ -56,7 +56,7 @@ Json MazeTask::facts(const Tokens& inputs) const {
 
 uint32_t MazeTask::candidates(int32_t token) const {
   constexpr int32_t kFree = 2, kPath = 5;
-  if (token < 1 || token >= kMazeVocab) return 0;
+  if (token < 1 || token >= kPath) return 0;  // a puzzle has no path yet
   return token == kFree ? 1u << kFree | 1u << kPath : 1u << token;
 }
 

@@ -69,8 +69,9 @@ Amounts amounts_of_lattice(const Config& config) {
   // A layer keeps its input, two norms, qkv, what attention gives and the state between; up_proj
   // and its GELU; with dropout what goes into each. An MLP over positions keeps the transposed
   // norm and state, its inner state and the GELU of it.
-  const double mixed = m.mlp_t ? 2 * d + 2 * m.expansion * d : 4 * d;
-  const double kept = 4 * d + mixed + 2 * inner + (l.dropout > 0 ? 2 * d + inner : 0);
+  const double mixed = m.mlp_t ? 2 * d + 2 * inner : 4 * d;
+  const double dropped = 2 * d + (m.mlp_t ? 2 : 1) * inner;
+  const double kept = 4 * d + mixed + 2 * inner + (l.dropout > 0 ? dropped : 0);
   p.row_bytes = positions * (size_of(m.dtype) * (passes * kept + 5 * l.loops * d) +
                              8 * size_of(accumulate_type(m.dtype)) * l.loops * m.vocab_size);
   // Forward, twice that backward, and the pass of the round's own.

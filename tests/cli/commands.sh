@@ -220,7 +220,7 @@ ok "lattice: report" "Round by round" bash -c "'$hrm' report rl && cat rl/report
 ok "lattice: resume" "run folder rl" "$hrm" train --run rl --resume --steps 8
 ok "lattice: another run begins with its weights" "starts from rl/best" \
   "$hrm" train --init rl --data d4 --run rl2 --steps 2
-ok "lattice: mazes" "run folder rlm" "$hrm" train --preset lattice4 --data dm --run rlm --steps 2 \
+ok "lattice: mazes" "run folder rlm" "$hrm" train --preset lattice-maze --data dm --run rlm --steps 2 \
   "${lattice[@]}"
 "$hrm" solve 1.34341221434321 --run rl >out 2>err
 status=$?
