@@ -26,7 +26,8 @@ import time
 import torch
 import torch.nn.functional as F
 
-# name: hidden, layers per level, heads, tokens, vocabulary, segments, batch
+# name: hidden, layers per level, heads, tokens, vocabulary, segments, batch. sudoku6 and sudoku9 are
+# the network of the preset sudoku4 on larger boards.
 PRESETS = {
     "hrm-27m": (512, 4, 8, 81, 11, 16, 8),
     "sudoku4": (128, 2, 4, 16, 6, 4, 64),
