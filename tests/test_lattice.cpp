@@ -374,6 +374,12 @@ TEST_CASE("lattice: a layer with an MLP over positions, written out") {
   Dropout none;
   CHECK(max_difference(layer.forward(x, nullptr, none),
                        h + mlp(layer.mlp, layer.mlp_norm.forward(h))) < 1e-5);
+  // Dropout follows the GELU and the second product.
+  Dropout drop = {.p = 0.3, .seed = 4, .step = zeros({1}, DType::i32)};
+  Dropout same = drop;
+  const Tensor inner = dropout(gelu(layer.mlp.up_proj.forward(x)), same.next());
+  const Tensor expected = dropout(layer.mlp.down_proj.forward(inner), same.next(), h);
+  CHECK(max_difference(layer.mlp.forward(x, h, drop), expected) < 1e-5);
 }
 
 TEST_CASE("lattice: what is dropped does not depend on the threads, and differs from row to row") {
