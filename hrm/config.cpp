@@ -164,6 +164,9 @@ void TrainConfig::validate() const {
   fields([](const Setting& setting, const auto& value) { check_range(setting, value); });
   if (micro_batches > batch_size)
     reject("micro_batches must be at most batch_size ", batch_size, ", got ", micro_batches);
+  if (bf16_gradients && micro_batches == 1)
+    reject("bf16_gradients is about the sum over micro-batches, and there is one. HINT: ",
+           "micro_batches=2 or more");
   if (optimizer != OptimizerKind::muon && momentum != TrainConfig().momentum)
     reject("momentum is a setting of optimizer=muon alone. HINT: leave it out");
   if (unroll_segments > 1 && late_start_share > 0)

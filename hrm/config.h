@@ -275,6 +275,8 @@ void ModelConfig::settings(Self& m, Visit& f) {
 struct TrainConfig {
   int64_t batch_size = 64;
   int64_t micro_batches = 1;
+  bool bf16_gradients = false;
+  bool fast_sum = false;
   int64_t unroll_segments = 1;
   bool depth_curriculum = false;
   double late_start_share = 0;
@@ -337,6 +339,12 @@ void TrainConfig::settings(Self& t, Visit& f) {
   fixed("batch_size", t.batch_size, {1, 1 << 20}, "puzzles in a step");
   fixed("micro_batches", t.micro_batches, {1, 1 << 20},
         "slices that a step is computed in, to save memory; their gradients add up");
+  fixed("bf16_gradients", t.bf16_gradients, any,
+        "the gradients of micro-batches are added up in bf16: half the bytes between processes, "
+        "and fewer digits");
+  may_change("fast_sum", t.fast_sum, any,
+             "several processes add up gradients in the quickest order, which no other run repeats "
+             "bit for bit");
   fixed("unroll_segments", t.unroll_segments, {1, 1000},
         "segments in a step, not detached from each other; their mean loss counts");
   fixed(

@@ -64,6 +64,11 @@ void require_device(Device device) {
     if (device == Device::cuda) cuda::require_device();
 }
 
+void choose_device([[maybe_unused]] Device device, [[maybe_unused]] int number) {
+  if constexpr (kBuiltWithCuda)
+    if (device == Device::cuda) cuda::choose_device(number);
+}
+
 std::string device_name(Device device) {
   require_backend(device, "device");
   if constexpr (kBuiltWithCuda)

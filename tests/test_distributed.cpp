@@ -144,6 +144,11 @@ TEST_CASE("distributed: collectives of 2 to 5 ranks give each rank what all of t
         CHECK(same_bits(all.sliced(0, begin, begin + r), rows_of(static_cast<int>(r))));
       const Tensor sum = ranks.sum(full({2, 2}, ranks.rank() + 0.5, DType::f64));
       CHECK(sum.to_vector() == std::vector<double>(4, size * (size - 1) / 2.0 + 0.5 * size));
+      for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
+        const Tensor fast = full({3}, ranks.rank() + 0.5, dtype);
+        ranks.fast_sum(fast);
+        CHECK(fast.to_vector() == std::vector<double>(3, size * (size - 1) / 2.0 + 0.5 * size));
+      }
     }));
 }
 

@@ -21,15 +21,15 @@ NamedTensors left_by(const Learner& learner, const MetricsWindow& window) {
   NamedTensors all = learner.training_tensors();
   for (const auto& entry : learner.module().state_dict()) all.push_back(entry);
   all.emplace_back("window", window.sums());
-  for (auto& [name, tensor] : all) tensor = tensor.clone();
+  for (auto& [name, tensor] : all) tensor = tensor.clone().to(Device::cpu);
   return all;
 }
 
 // After so many steps.
 NamedTensors trained(const Config& config, const PuzzleDataset& data, const Communicator& ranks,
-                     int64_t steps) {
-  const auto learner = make_learner(config, data, Device::cpu, ranks);
-  MetricsWindow window(learner->columns(), Device::cpu);
+                     int64_t steps, Device device = Device::cpu) {
+  const auto learner = make_learner(config, data, device, ranks);
+  MetricsWindow window(learner->columns(), device);
   for (int64_t step = 1; step <= steps; ++step) learner->run(step, window);
   learner->finish();
   return left_by(*learner, window);
@@ -170,6 +170,56 @@ TEST_CASE("ranks: so does a lattice, with its pool") {
   expect_same_on_all_ranks(lattice_in_parts(s), *s.train, 5);
 }
 
+TEST_CASE("ranks: so do gradients that are added up in bf16, to other bits") {
+  const SmallRun s;
+  Config config = in_parts(s);
+  const NamedTensors whole = trained(config, *s.train, {}, 3);
+  config.train.bf16_gradients = true;
+  CHECK(first_difference(trained(config, *s.train, {}, 3), whole) != "");
+  expect_same_on_all_ranks(config, *s.train, 3);
+  config.train.micro_batches = 1;
+  expect_error([&] { config.validate(); }, "bf16_gradients is about the sum over micro-batches");
+}
+
+TEST_CASE(
+    "ranks: the quickest sum leaves all ranks the same, and nearly what the exact one leaves") {
+  const SmallRun s;
+  Config config = in_parts(s);
+  const NamedTensors exact = trained(config, *s.train, {}, 3);
+  config.train.fast_sum = true;
+  for (const bool bf16 : {false, true}) {
+    config.train.bf16_gradients = bf16;
+    std::vector<NamedTensors> left(3);
+    const auto thrown = run_ranks(3, [&](const Communicator& ranks) {
+      left[ranks.rank()] = trained(config, *s.train, ranks, 3);
+    });
+    for (const std::string& what : thrown) CHECK(what == "");
+    CHECK(first_difference(left[0], left[1]) == "");
+    CHECK(first_difference(left[0], left[2]) == "");
+    // The sums of metrics, losses among them.
+    CHECK(relative_distance(left[0].back().second.to_vector(), exact.back().second.to_vector()) <
+          (bf16 ? 3e-2 : 1e-5));
+  }
+}
+
+TEST_CASE("ranks: on every device, as many ranks as there are, in turn") {
+  const SmallRun s;
+  const PuzzleDataset puzzles = puzzles_with_names();
+  const auto check = [](const Config& config, const PuzzleDataset& data) {
+    config.validate();
+    for (const Device device : devices()) {
+      const NamedTensors alone = trained(config, data, {}, 3, device);
+      const auto work = [&](const Communicator& ranks) {
+        CHECK(first_difference(trained(config, data, ranks, 3, device), alone) == "");
+      };
+      for (const std::string& what : run_ranks(3, work, 20, Turns::in_turn)) CHECK(what == "");
+    }
+  };
+  check(in_parts(s), *s.train);
+  check(of_puzzles(puzzles), puzzles);
+  check(lattice_in_parts(s), *s.train);
+}
+
 TEST_CASE("ranks: a checkpoint of some ranks is one of any other number") {
   const SmallRun s;
   for (const Config& config : {in_parts(s), lattice_in_parts(s)}) {
@@ -225,7 +275,7 @@ TEST_CASE("ranks: more ranks than micro-batches, and parts that differ, are refu
 
   Parameter a = Parameter::make(zeros({2}), DType::f32),
             b = Parameter::make(zeros({3}), DType::f32);
-  GradientSum sum({{"a", &a}, {"b", &b}}, 2);
+  GradientSum sum({{"a", &a}, {"b", &b}}, {.parts = 2});
   expect_error([&] { sum.add(0); }, "part 0 has left no gradient");
   a.value.set_grad(full({2}, 1));
   sum.add(0);

@@ -94,7 +94,7 @@ void predict(const PredictSettings& s, const Communicator& ranks) {
   const PuzzleDataset data = open_data(run, s.data, "test", pool_of(s, run.config));
   HRM_CHECK(data.num_examples() > 0, "[arc] ", data.folder().string(), " has no evaluated tasks");
   check_pool(s, data);
-  check_same_evaluation(ranks, run, data, s.common.device());
+  check_same_evaluation(ranks, run, data);
   const Path out = s.out.empty() ? Path(s.run) / "predictions" : Path(s.out);
   create_folder(out);  // first, so that no work is lost where it cannot be
   if (s.shuffle) shuffle_puzzle_rows(run);

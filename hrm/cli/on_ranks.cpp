@@ -16,6 +16,7 @@
 
 #include "hrm/cli/commands.h"
 #include "hrm/cli/print.h"
+#include "kernels/device.h"
 #include "kernels/instruction_sets.h"
 #include "nn/distributed/job.h"
 
@@ -64,13 +65,24 @@ std::string core_mask() {
   return text;
 }
 
-// Launchers may give each process cores of its own, or several the same: these share them out.
-void share_cores(const Communicator& ranks) {
-  if (std::getenv("OMP_NUM_THREADS")) return;
+// The names of the machines that the ranks are on.
+std::vector<std::string> hosts_of(const Communicator& ranks) {
   std::array<char, 256> host{};
   ::gethostname(host.data(), host.size() - 1);
-  const std::vector<std::string> hosts = ranks.gather(host.data()),
-                                 cores = ranks.gather(core_mask());
+  return ranks.gather(host.data());
+}
+
+// Each of the ranks on a machine computes on a GPU of its own, as far as there are so many. (Where
+// the launcher shows each process a single GPU, that one is the first.)
+void share_gpus(const Communicator& ranks, const std::vector<std::string>& hosts) {
+  const auto own = hosts.begin() + ranks.rank();
+  runtime::choose_device(Device::cuda, static_cast<int>(std::count(hosts.begin(), own, *own)));
+}
+
+// Launchers may give each process cores of its own, or several the same: these share them out.
+void share_cores(const Communicator& ranks, const std::vector<std::string>& hosts) {
+  if (std::getenv("OMP_NUM_THREADS")) return;
+  const std::vector<std::string> cores = ranks.gather(core_mask());
   const std::string& own = cores[ranks.rank()];
   int64_t sharers = 0;
   for (int other = 0; other < ranks.size(); ++other) {
@@ -121,7 +133,9 @@ void run_on_ranks(const std::function<void(const Communicator& ranks)>& work) {
   int64_t status = 0;
   try {
     check_same_program(ranks);
-    share_cores(ranks);
+    const std::vector<std::string> hosts = hosts_of(ranks);
+    share_gpus(ranks, hosts);
+    share_cores(ranks, hosts);
     status = status_of(ranks, work);
   } catch (const NoAnswer& error) {
     ranks.leave(error.what());
@@ -140,11 +154,8 @@ void run_on_ranks(const std::function<void(const Communicator& ranks)>& work) {
 }
 
 void check_same_evaluation(const Communicator& ranks, const LoadedRun& run,
-                           const PuzzleDataset& data, Device device) {
+                           const PuzzleDataset& data) {
   if (ranks.size() == 1) return;
-  HRM_CHECK(device == Device::cpu,
-            "[eval] several processes evaluate together on the CPU alone so far. HINT: --device "
-            "cpu, or one process");
   const auto check = [&](const char* what, const std::string& own, const char* hint) {
     const std::vector<std::string> all = ranks.gather(own);
     for (size_t rank = 1; rank < all.size(); ++rank)

@@ -113,7 +113,7 @@ void run_eval(const EvalSettings& s) {
             "[eval] --variants are of ARC tasks in the compact form, ", data.folder().string(),
             " has none. HINT: leave it out");
   if (s.variants > 0) note_pool(s.variants, data);
-  check_same_evaluation(s.options.ranks, run, data, s.common.device());
+  check_same_evaluation(s.options.ranks, run, data);
   if (s.rollouts.rollouts > 1) return run_rollouts(s, *run.model, data);
   EvalResult result;
   {

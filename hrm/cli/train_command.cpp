@@ -30,7 +30,7 @@ struct Settings {
   std::string preset, config_file, data, run, dtype, init, checkpoint;
   std::vector<std::string> overrides, tasks;
   int64_t seed = -1, steps = -1;
-  bool resume = false, no_graph = false;
+  bool resume = false, fast_sum = false, no_graph = false;
   CommonOptions common;
 
   void add_common(Command command) {
@@ -49,6 +49,7 @@ struct Settings {
     if (!dtype.empty()) c.set("dtype", dtype);
     if (seed >= 0) c.set("seed", std::to_string(seed));
     if (steps >= 0) c.set("total_steps", std::to_string(steps));
+    if (fast_sum) c.set("fast_sum", "true");
   }
 };
 
@@ -382,6 +383,9 @@ void train(const Settings& s, const Communicator& ranks) {
   s.common.apply();
   HRM_CHECK(!s.no_graph || s.common.device() == Device::cuda,
             "[train] --no-cuda-graph is of a GPU. HINT: --device cuda, or leave it out");
+  HRM_CHECK(ranks.size() == 1 || !s.common.tune,
+            "[train] with --tune each process may choose other algorithms, and the run depends on "
+            "which computes what. HINT: leave it out with several processes");
   HRM_CHECK(s.checkpoint.empty() || (!s.init.empty() && !s.resume),
             "[train] --checkpoint chooses the weights of --init. HINT: --resume takes the newest "
             "checkpoint by itself");
@@ -537,6 +541,9 @@ void add_train_command(Command app) {
   command.text("--checkpoint", s->checkpoint,
                "With --init: which of its weights: best (default), last, or a checkpoint folder.");
   command.flag("--resume", s->resume, "Go on from the last checkpoint of the run folder.");
+  command.flag("--fast-sum", s->fast_sum,
+               "Several processes: add up gradients in the quickest order. Such a run cannot be "
+               "repeated bit for bit.");
   s->add_common(command);
   command.footer(
       "Example: hrm train --preset hrm-27m --data data/sudoku9 --set batch_size=8\n"

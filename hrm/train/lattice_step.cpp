@@ -38,7 +38,7 @@ enum Column : int64_t { kLoss, kKeepLoss, kSymbolLoss, kConflictLoss, kMoves };
 LatticeStep::LatticeStep(const Config& config, const PuzzleDataset& train, Device device,
                          const Communicator& ranks)
     : config_(config),
-      micro_batches_(config.train, ranks, device),
+      micro_batches_(config.train, ranks),
       domain_(Domain::of(train.task(), config.model.seq_len, config.model.vocab_size)),
       model_(make_model(config, domain_, device)),
       optimizer_(make_optimizer(model_, config.train)),
@@ -85,7 +85,7 @@ void LatticeStep::learn(int64_t step, MetricsWindow& window) {
                   .step = full({1}, static_cast<double>(step), DType::i32, device())};
   const auto states = static_cast<double>(t.batch_size);
   const int64_t first = micro_batches_.own_rows().begin;
-  GradientSum gradients(model_.named_parameters(), t.micro_batches);
+  GradientSum gradients(model_.named_parameters(), gradient_sum_of(t));
   TreeSum losses(t.micro_batches);
   for (int64_t i = micro_batches_.own().begin; i < micro_batches_.own().end; ++i) {
     const Range rows = micro_batches_.rows(i);

@@ -6,14 +6,17 @@
 #pragma once
 
 #include "hrm/config.h"
-#include "nn/distributed/communicator.h"
+#include "nn/distributed/gradient_sum.h"
 
 namespace hrm {
 
+// How the gradients of a step's micro-batches are added up.
+GradientSumSettings gradient_sum_of(const TrainConfig& config);
+
 class MicroBatches {
  public:
-  // Throws one line if there are fewer micro-batches than ranks, or several ranks and a GPU.
-  MicroBatches(const TrainConfig& config, const Communicator& ranks, Device device);
+  // Throws one line if there are fewer micro-batches than ranks.
+  MicroBatches(const TrainConfig& config, const Communicator& ranks);
 
   const Communicator& ranks() const { return ranks_; }
   int64_t count() const { return count_; }

@@ -45,7 +45,7 @@ std::vector<std::string> names_of_flags(const Model& model) {
 TrainStep::TrainStep(const Config& config, const PuzzleDataset& train, Device device,
                      const Communicator& ranks)
     : config_(config),
-      micro_batches_(config.train, ranks, device),
+      micro_batches_(config.train, ranks),
       model_(make_model(config, device)),
       sampler_(train, static_cast<uint64_t>(config.train.seed),
                config.train.augment ? train.task().augmentation() : nullptr),
@@ -142,7 +142,7 @@ void TrainStep::run(int64_t step, MetricsWindow& window) {
   queue_inputs(step);
   if (const int64_t ahead = late_segments(step, cycles); ahead > 0)
     run_late(window, ahead);
-  else if (use_graph_ && runtime::can_record(device()))
+  else if (records())
     replay(window, cycles);
   else
     run_on_device(window);
@@ -151,6 +151,11 @@ void TrainStep::run(int64_t step, MetricsWindow& window) {
   idle_.pop_back();
   flags.start(flags_);
   in_flight_.push_back({step, std::move(flags)});
+}
+
+// What ranks say to each other passes the host, and cannot be recorded.
+bool TrainStep::records() const {
+  return use_graph_ && runtime::can_record(device()) && micro_batches_.ranks().size() == 1;
 }
 
 // What the host has to say about a step, in pinned memory that no copy under way reads.
@@ -222,7 +227,7 @@ void TrainStep::run_on_device(MetricsWindow& window, int64_t ahead) {
   else if (t.micro_batches > 1)
     head_before = head.clone();
   std::vector<SegmentResult> parts;
-  GradientSum gradients(model_.named_parameters(), t.micro_batches);
+  GradientSum gradients(model_.named_parameters(), gradient_sum_of(t));
   TreeSum metrics(t.micro_batches);
   for (int64_t i = micro_batches_.own().begin; i < micro_batches_.own().end; ++i) {
     // Each takes its slots' rows of all that the step takes.

@@ -34,7 +34,7 @@ Cycles cycles_at(const Config& config, int64_t step);
 class TrainStep : public Learner {
  public:
   // Random weights of config.train.seed. The data must fit config.model and outlive this object.
-  // Several ranks share out the micro-batches, of which there must be as many; on the CPU.
+  // Several ranks share out the micro-batches, of which there must be as many.
   TrainStep(const Config& config, const PuzzleDataset& train, Device device,
             const Communicator& ranks = {});
   ~TrainStep() override;
@@ -46,7 +46,7 @@ class TrainStep : public Learner {
   const std::vector<MetricColumn>& columns() const override;
   double lr(int64_t step) const override { return schedule_(config_.train.lr, step); }
 
-  // The default on a GPU.
+  // The default on a GPU, with one rank.
   void use_cuda_graph(bool on) override { use_graph_ = on; }
   bool replays() const override;
   Device device() const override { return rates_.device(); }
@@ -63,6 +63,7 @@ class TrainStep : public Learner {
                std::vector<std::string>& notes) override;
 
  private:
+  bool records() const;
   void queue_inputs(int64_t step);
   int64_t late_segments(int64_t step, const Cycles& cycles) const;
   void run_late(MetricsWindow& window, int64_t ahead);

@@ -6,6 +6,7 @@
 
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
+#include "kernels/device.h"
 
 namespace hrm {
 namespace {
@@ -58,7 +59,8 @@ void Trainer::check_same_on_all_ranks() const {
   if (ranks_.size() == 1) return;
   const Json own = {{"config", config_.to_json()},
                     {"training set", data_identity_},
-                    {"test split", test_identity_}};
+                    {"test split", test_identity_},
+                    {"device", runtime::device_name(window_.sums().device())}};
   const std::vector<std::string> all = ranks_.gather(own.dump());
   const Json first = Json::parse(all.front());
   for (size_t rank = 1; rank < all.size(); ++rank) {
@@ -72,6 +74,9 @@ void Trainer::check_same_on_all_ranks() const {
       HRM_CHECK(other[data] == first[data], who, "another ", data,
                 " than the first rank. HINT: the same data set must lie in ", config_.data,
                 " for all processes");
+    HRM_CHECK(other["device"] == first["device"], who, other["device"].get<std::string>(),
+              ", and the first rank ", first["device"].get<std::string>(),
+              ", which round differently. HINT: the same kind of GPU for all processes");
   }
 }
 

@@ -20,7 +20,9 @@ namespace {
 
 __global__ void probe_kernel() {}
 
-// Everything of the program runs on this stream of the first GPU.
+int chosen = 0;
+
+// Everything of the program runs on this stream of one GPU.
 cudaStream_t make_stream() {
   int count = 0, driver = 0;
   cudaDriverGetVersion(&driver);
@@ -33,11 +35,12 @@ cudaStream_t make_stream() {
             version(CUDART_VERSION), ". HINT: update the driver, or use --device cpu");
   HRM_CHECK(status == cudaSuccess && count > 0,
             "[cuda] no NVIDIA GPU was found on this machine. HINT: use --device cpu");
-  gpu::check(cudaSetDevice(0), "select the GPU");
+  chosen %= count;
+  gpu::check(cudaSetDevice(chosen), "select the GPU");
   cudaFuncAttributes attributes;
   if (cudaFuncGetAttributes(&attributes, probe_kernel) != cudaSuccess) {
     cudaDeviceProp p;
-    gpu::check(cudaGetDeviceProperties(&p, 0), "properties of the GPU");
+    gpu::check(cudaGetDeviceProperties(&p, chosen), "properties of the GPU");
     cudaGetLastError();
     hrm::detail::fail("[cuda] this build has no kernels for ", p.name, " (sm_", p.major, p.minor,
                       "). HINT: make CUDA=1 CUDA_ARCHS=", p.major, p.minor);
@@ -56,10 +59,12 @@ void* stream() {
 
 void require_device() { stream(); }
 
+void choose_device(int number) { chosen = number; }
+
 std::string device_name() {
   require_device();
   cudaDeviceProp p;
-  gpu::check(cudaGetDeviceProperties(&p, 0), "properties of the GPU");
+  gpu::check(cudaGetDeviceProperties(&p, chosen), "properties of the GPU");
   int driver = 0;
   cudaDriverGetVersion(&driver);
   char text[400];

@@ -14,6 +14,9 @@ namespace hrm::cuda {
 // Throws one line if there is no GPU that this build can use (none, driver too old, no kernels for
 // its architecture).
 void require_device();
+// The GPU that this process uses, counted from 0; beyond the last, from the first again. Before the
+// first use of any.
+void choose_device(int number);
 // The stream (cudaStream_t) on which everything runs.
 void* stream();
 // "NVIDIA H200, 132 SMs, 139.8 GiB, driver 13.0", or "emulation on the CPU".

@@ -39,20 +39,23 @@ void Communicator::leave(const std::string& why) const noexcept {
 void Communicator::exchange(std::span<const Transport::Outgoing> out,
                             std::span<const Transport::Incoming> in) const {
   if (!job_) return;
-  const std::vector<int> missing = job_->transport->exchange(out, in, job_->deadline);
-  if (!missing.empty()) {
-    std::ostringstream text;
-    text << "[distributed] no answer within " << job_->deadline << " s, in " << job_->where
-         << ", from ";
-    for (const int rank : missing) {
-      const std::string& last = job_->heard_last[rank];
-      text << (rank == missing.front() ? "" : ", ") << "rank " << rank
-           << (last.empty() ? " (never heard of)" : " (heard of last in " + last + ")");
-    }
-    text << ". HINT: see what that process printed; HRM_TIMEOUT=SECONDS waits longer";
-    throw NoAnswer(text.str());
-  }
+  check_answers(job_->transport->exchange(out, in, job_->deadline));
   for (const Transport::Incoming& part : in) job_->heard_last[part.from] = job_->where;
+}
+
+// Throws if there are ranks that did not answer in time.
+void Communicator::check_answers(const std::vector<int>& missing) const {
+  if (missing.empty()) return;
+  std::ostringstream text;
+  text << "[distributed] no answer within " << job_->deadline << " s, in " << job_->where
+       << ", from ";
+  for (const int rank : missing) {
+    const std::string& last = job_->heard_last[rank];
+    text << (rank == missing.front() ? "" : ", ") << "rank " << rank
+         << (last.empty() ? " (never heard of)" : " (heard of last in " + last + ")");
+  }
+  text << ". HINT: see what that process printed; HRM_TIMEOUT=SECONDS waits longer";
+  throw NoAnswer(text.str());
 }
 
 namespace {
@@ -76,9 +79,10 @@ std::vector<uint64_t> gather_numbers(const Communicator& ranks, uint64_t own) {
   return all;
 }
 
-void check_on_host(const char* op, const Tensor& t) {
-  HRM_CHECK(t.device() == Device::cpu && t.is_contiguous(), "[", op,
-            "] the tensor must lie on the host, without gaps");
+void overwrite(Tensor values, const Tensor& with) { values.copy_from(with); }
+
+void check_contiguous(const char* op, const Tensor& t) {
+  HRM_CHECK(t.is_contiguous(), "[", op, "] the tensor must be contiguous");
 }
 
 }  // namespace
@@ -105,7 +109,12 @@ std::string Communicator::broadcast(const std::string& text) const {
 
 void Communicator::broadcast(const Tensor& values) const {
   if (!job_) return;
-  check_on_host("broadcast", values);
+  check_contiguous("broadcast", values);
+  if (values.device() != Device::cpu) {
+    const Tensor on_host = values.to(Device::cpu);
+    broadcast(on_host);
+    return overwrite(values, on_host);
+  }
   if (!is_first()) {
     const std::vector<Transport::Incoming> in = {{0, values.data(), values.nbytes()}};
     return exchange({}, in);
@@ -118,7 +127,8 @@ void Communicator::broadcast(const Tensor& values) const {
 
 Tensor Communicator::gather(const Tensor& rows) const {
   if (!job_) return rows;
-  check_on_host("gather", rows);
+  check_contiguous("gather", rows);
+  if (rows.device() != Device::cpu) return gather(rows.to(Device::cpu)).to(rows.device());
   const std::vector<uint64_t> counts = gather_numbers(*this, rows.size(0));
   std::vector<int64_t> begin = {0};
   for (const uint64_t count : counts) begin.push_back(begin.back() + static_cast<int64_t>(count));
@@ -135,6 +145,19 @@ Tensor Communicator::gather(const Tensor& rows) const {
 Tensor Communicator::sum(const Tensor& values) const {
   if (!job_) return values;
   return gather(values.view({1, values.numel()})).summed(0, false).view(values.shape());
+}
+
+void Communicator::fast_sum(const Tensor& values) const {
+  if (!job_) return;
+  check_contiguous("fast_sum", values);
+  if (values.device() != Device::cpu) {
+    const Tensor on_host = values.to(Device::cpu);
+    fast_sum(on_host);
+    return overwrite(values, on_host);
+  }
+  barrier();  // which can say who is missing
+  check_answers(
+      job_->transport->sum(values.data(), values.dtype(), values.numel(), job_->deadline));
 }
 
 }  // namespace hrm

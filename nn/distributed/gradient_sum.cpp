@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "kernels/dispatch.h"
+#include "kernels/elementwise.h"
+
 namespace hrm {
 namespace {
 
@@ -13,13 +16,13 @@ int64_t room_for(const Tensor& t) {
 
 }  // namespace
 
-GradientSum::GradientSum(const NamedParameters& parameters, int64_t parts)
-    : parts_(parts), sum_(parts) {
+GradientSum::GradientSum(const NamedParameters& parameters, const GradientSumSettings& settings)
+    : settings_(settings), sum_(settings.parts) {
   for (const auto& [name, p] : parameters) parameters_.push_back(p);
 }
 
 void GradientSum::add(int64_t part) {
-  if (parts_ == 1) return;
+  if (settings_.parts == 1) return;
   std::vector<Parameter*> reached;
   int64_t size = 0;
   for (Parameter* p : parameters_) {
@@ -31,7 +34,8 @@ void GradientSum::add(int64_t part) {
   HRM_CHECK(reached_.empty() || reached == reached_, "[gradient_sum] part ", part,
             " has reached other parameters than the one before");
   const Tensor& like = reached.front()->value;
-  const Tensor all = zeros({size}, like.dtype(), like.device());
+  const DType dtype = settings_.bf16 ? DType::bf16 : like.dtype();
+  const Tensor all = zeros({size}, dtype, like.device());
   int64_t begin = 0;
   for (Parameter* p : reached) {
     const int64_t end = begin + p->value.numel();
@@ -39,13 +43,19 @@ void GradientSum::add(int64_t part) {
     p->value.set_grad({});
     begin += room_for(p->value);
   }
-  sum_.add(part, all);
   reached_ = std::move(reached);
+  if (!settings_.fast) return sum_.add(part, all);
+  if (own_.defined())
+    HRM_DISPATCH(axpy, own_.context(), own_.dtype(), own_.data(), all.data(), own_.numel(), 1);
+  else
+    own_ = all;
 }
 
 void GradientSum::finish(const Communicator& ranks) {
-  if (parts_ == 1) return;
-  const Tensor all = sum_.total(ranks);
+  if (settings_.parts == 1) return;
+  Tensor all = settings_.fast ? std::exchange(own_, {}) : sum_.total(ranks);
+  if (settings_.fast) ranks.fast_sum(all);
+  if (!reached_.empty()) all = all.to(reached_.front()->value.dtype());
   int64_t begin = 0;
   for (Parameter* p : std::exchange(reached_, {})) {
     const int64_t end = begin + p->value.numel();

@@ -1,7 +1,7 @@
 // The gradient of a step that is computed in parts (micro-batches), by one rank or by several: the
 // same bits whoever computes which part (tree_sum.h).
 //
-//     GradientSum sum(model.named_parameters(), micro_batches);
+//     GradientSum sum(model.named_parameters(), {.parts = micro_batches});
 //     for (int64_t i = own.begin; i < own.end; ++i) {   // share_of(micro_batches, ...)
 //       backward(loss(i));
 //       sum.add(i);
@@ -14,10 +14,20 @@
 
 namespace hrm {
 
+struct GradientSumSettings {
+  int64_t parts = 1;
+  // Gradients are rounded to bf16, and so is every sum of two: half the bytes, and 8 bits of
+  // mantissa. The same bits on any number of ranks.
+  bool bf16 = false;
+  // Each rank adds up its own, and then Communicator::fast_sum: other last digits on another number
+  // of ranks, or in another job.
+  bool fast = false;
+};
+
 class GradientSum {
  public:
   // The parameters must outlive this object. They have one type.
-  GradientSum(const NamedParameters& parameters, int64_t parts);
+  GradientSum(const NamedParameters& parameters, const GradientSumSettings& settings);
 
   // Takes the gradients that the backward pass of this part has left; the parameters then have
   // none. Every part must reach the same parameters. A single part stays where it is.
@@ -28,8 +38,9 @@ class GradientSum {
  private:
   std::vector<Parameter*> parameters_;
   std::vector<Parameter*> reached_;  // by the parts of this step
-  int64_t parts_;
+  GradientSumSettings settings_;
   TreeSum sum_;
+  Tensor own_;  // fast: the sum of this rank's parts
 };
 
 }  // namespace hrm

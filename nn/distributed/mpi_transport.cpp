@@ -5,11 +5,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <set>
 #include <thread>
-
-#include "kernels/types.h"
 
 namespace hrm {
 namespace {
@@ -22,6 +21,14 @@ void check(int code) {
   int length = 0;
   MPI_Error_string(code, text, &length);
   HRM_CHECK(false, "[mpi] ", std::string(text, static_cast<size_t>(length)));
+}
+
+// The sum of bf16, which MPI does not know: they travel as integers.
+void add_bf16(void* from, void* to, int* count, MPI_Datatype*) {
+  const auto* values = static_cast<const bfloat16*>(from);
+  auto* sums = static_cast<bfloat16*>(to);
+  for (int i = 0; i < *count; ++i)
+    sums[i] = bfloat16(static_cast<float>(sums[i]) + static_cast<float>(values[i]));
 }
 
 // Waits a little between two looks at whether something has come: first for the processor's next
@@ -53,6 +60,7 @@ class MpiTransport : public Transport {
     check(MPI_Comm_dup(MPI_COMM_WORLD, &notices_));
     check(MPI_Comm_rank(data_, &rank_));
     check(MPI_Comm_size(data_, &size_));
+    check(MPI_Op_create(add_bf16, /*commute=*/1, &add_bf16_));
   }
   // MPI_Finalize waits for all ranks, which would be forever once the job has failed.
   ~MpiTransport() override {
@@ -78,6 +86,30 @@ class MpiTransport : public Transport {
     }
   }
 
+  std::vector<int> sum(void* values, DType dtype, int64_t count, double seconds) override {
+    Requests requests;
+    try {
+      const auto* end = static_cast<char*>(values) + count * size_of(dtype);
+      for (auto* at = static_cast<char*>(values); at < end;) {
+        const int64_t left = (end - at) / static_cast<int64_t>(size_of(dtype));
+        const auto length = static_cast<int>(std::min<int64_t>(left, kMostAtOnce));
+        check(MPI_Iallreduce(MPI_IN_PLACE, at, length, type_of(dtype),
+                             dtype == DType::bf16 ? add_bf16_ : MPI_SUM, data_,
+                             requests.add(rank_, 0, false)));
+        at += length * size_of(dtype);
+      }
+      if (finish(requests, seconds).empty()) return {};
+      give_up(requests);
+    } catch (...) {
+      give_up(requests);
+      throw;
+    }
+    std::vector<int> others;
+    for (int other = 0; other < size_; ++other)
+      if (other != rank_) others.push_back(other);
+    return others;
+  }
+
   void leave(const std::string& why) noexcept override {
     failed_ = true;
     if (abandoned_) return;
@@ -93,7 +125,8 @@ class MpiTransport : public Transport {
  private:
   static constexpr size_t kLongestReason = 4096;
 
-  static constexpr double kFarewell = 1;  // seconds
+  static constexpr int64_t kMostAtOnce = 1 << 28;  // elements of a sum
+  static constexpr double kFarewell = 1;           // seconds
   static constexpr auto kGrace = std::chrono::milliseconds(500);
 
   struct Requests {
@@ -110,6 +143,13 @@ class MpiTransport : public Transport {
       return &all.emplace_back(MPI_REQUEST_NULL);
     }
   };
+
+  static MPI_Datatype type_of(DType dtype) {
+    if (dtype == DType::f32) return MPI_FLOAT;
+    if (dtype == DType::f64) return MPI_DOUBLE;
+    HRM_CHECK(dtype == DType::bf16, "[distributed] sums are of f32, f64 or bf16");
+    return MPI_UINT16_T;
+  }
 
   // MPI counts in int: what is longer goes in pieces.
   template <class Visit>
@@ -238,6 +278,7 @@ class MpiTransport : public Transport {
   }
 
   MPI_Comm data_ = MPI_COMM_NULL, notices_ = MPI_COMM_NULL;
+  MPI_Op add_bf16_ = MPI_OP_NULL;
   int rank_ = 0, size_ = 1;
   std::string notice_;  // of the first who has left, and when it came
   Clock::time_point noticed_;

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/types.h"
+
 namespace hrm {
 
 class Transport {
@@ -37,6 +39,12 @@ class Transport {
   // has left, with its reason.
   virtual std::vector<int> exchange(std::span<const Outgoing> out, std::span<const Incoming> in,
                                     double seconds) = 0;
+
+  // Adds up the numbers of all ranks in place, in whatever order is quickest: the last digits may
+  // differ from one job to the next, but not between its ranks. All must give as many numbers of
+  // the same type (f32, f64 or bf16). Returns and throws as exchange() does; an engine that does
+  // not know who is missing names all others.
+  virtual std::vector<int> sum(void* values, DType dtype, int64_t count, double seconds) = 0;
 
   // Tells the others that this rank leaves the job, and why: their exchange() throws. Takes at most
   // a second. Whoever fails calls it before the transport goes away, which else waits for the

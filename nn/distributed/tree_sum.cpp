@@ -61,15 +61,24 @@ Tensor TreeSum::total(const Communicator& ranks) {
   const int size = ranks.size(), rank = ranks.rank();
   HRM_CHECK(parts_ >= size, "[tree_sum] ", parts_, " parts cannot be shared out over ", size,
             " ranks");
-  const std::vector<Node> own = std::exchange(nodes_, {});
+  std::vector<Node> own = std::exchange(nodes_, {});
   const std::vector<Node> expected = nodes_of(share_of(parts_, rank, size), parts_);
   HRM_CHECK(std::ranges::equal(own, expected, {}, &Node::place, &Node::place), "[tree_sum] rank ",
             rank, " must add parts ", share_of(parts_, rank, size).begin, " to ",
             share_of(parts_, rank, size).end - 1);
-  const Tensor result = own.front().value;
+  Tensor result = own.front().value;
   if (size == 1) return result;
-  HRM_CHECK(result.device() == Device::cpu,
-            "[tree_sum] several ranks sum on the host alone so far");
+  if (result.device() == Device::cpu) return sum_on_host(own, parts_, ranks);
+  for (Node& node : own) node.value = node.value.to(Device::cpu);
+  result.copy_from(sum_on_host(own, parts_, ranks));
+  return result;
+}
+
+// The nodes of this rank and of all others, added up in the memory of its first.
+Tensor TreeSum::sum_on_host(const std::vector<Node>& own, int64_t parts,
+                            const Communicator& ranks) {
+  const int size = ranks.size(), rank = ranks.rank();
+  const Tensor result = own.front().value;
   const auto slice = [&](const Tensor& whole, int r) {
     const Range range = share_of(whole.numel(), r, size);
     return whole.sliced(0, range.begin, range.end);
@@ -85,14 +94,14 @@ Tensor TreeSum::total(const Communicator& ranks) {
       continue;
     }
     for (const Node& node : own) out.push_back(outgoing(r, slice(node.value, r)));
-    for (const Node& node : nodes_of(share_of(parts_, r, size), parts_)) {
+    for (const Node& node : nodes_of(share_of(parts, r, size), parts)) {
       all.push_back({node.level, node.index, empty_like(slice(result, rank))});
       in.push_back(incoming(r, all.back().value));
     }
   }
   ranks.exchange(out, in);
   std::vector<Node> sum;
-  for (const Node& node : all) push(sum, node, parts_);
+  for (const Node& node : all) push(sum, node, parts);
 
   // Then the sums of all slices come together.
   Tensor mine = slice(result, rank);

@@ -116,6 +116,17 @@ cut of3 three_one
 holds "one goes on with what 3 have begun" "$hrm" train --resume --run three_one
 same "3 processes, then one, leave the same" three_one
 
+# The quickest sum ends near the exact one; bf16 gradients are the same on any number.
+loss() { sed -nE '/"lm_loss"/s/.*"lm_loss":([0-9.e-]+).*/\1/p' "$1/metrics.jsonl" | tail -n 1; }
+holds "3 processes with the quickest sum" mpirun -np 3 "$hrm" train "${tiny[@]}" --steps 12 --fast-sum --run quick
+awk -v a="$(loss quick)" -v b="$(loss one)" 'BEGIN { exit !(a > 0 && a / b > 0.999 && a / b < 1.001) }'
+report "its loss is nearly that of one process" $?
+holds "one process, gradients in bf16" "$hrm" train "${tiny[@]}" --steps 12 --set bf16_gradients=true --run bf16
+holds "3 processes, gradients in bf16" mpirun -np 3 "$hrm" train "${tiny[@]}" --steps 12 --set bf16_gradients=true \
+  --run bf16_3
+[[ $(files bf16) == "$(files bf16_3)" && $(files bf16) != "$(files one)" ]]
+report "gradients in bf16: the same on 3 processes, and not what f32 leaves" $?
+
 # --- evaluations share out the puzzles, farms their models
 numbers() { sed -E '/"seconds"/d; s/(\.[0-9]{10})[0-9]+/\1/' "$1"; }
 both() {  # NAME COMMAND...: two processes print what one prints, but for times and last digits
@@ -178,6 +189,12 @@ bad "other weights on one rank" 60 \
 report "other weights on one rank: no folder" $?
 bad "another command" 60 '\[demo\] is for one process, and the launcher has started 2' \
   mpirun -np 2 "$hrm" demo --run demo
+bad "a disk that is full for the first rank" 60 '^hrm: .*File too large' \
+  mpirun -np 1 bash -c 'trap "" XFSZ; ulimit -f 8; exec "$@"' _ "$hrm" train "${tiny[@]}" --steps 12 --run full : \
+  -np 1 "$hrm" train "${tiny[@]}" --steps 12 --run full
+one_line "a disk that is full for the first rank"
+holds "with room again, two processes go on" mpirun -np 2 "$hrm" train --resume --run full
+same "and leave what one leaves" full
 bad "eval with other options on one rank" 60 '^hrm: \[eval\] rank 1 has other options than the first rank' \
   mpirun -np 1 "$hrm" eval --run one : -np 1 "$hrm" eval --run one --halt
 mkdir a b c

@@ -45,6 +45,13 @@ void check_collectives(Communicator ranks) {
   const Tensor rows = ranks.gather(noise(ranks.rank(), ranks.rank()));
   for (int64_t r = 0, begin = 0; r < size; begin += r, ++r)
     expect(same_bits(rows.sliced(0, begin, begin + r), noise(r, r)), ranks, "gather of rows");
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16})
+    for (const int64_t n : {0, 1, 1003}) {
+      const Tensor sum = full({n}, ranks.rank() + 0.5, dtype);
+      ranks.fast_sum(sum);
+      expect(same_bits(sum, full({n}, size * (size - 1) / 2.0 + 0.5 * size, dtype)), ranks,
+             "fast sum");
+    }
   for (const int64_t parts : {size, size + 1, 2 * size + 1})
     for (const int64_t n : {0, 1, 1003, 300000}) {
       TreeSum shared(parts), whole(parts);

@@ -17,6 +17,7 @@ namespace hrm::cuda {
 
 void* stream() { return nullptr; }
 void require_device() {}
+void choose_device(int) {}
 std::string device_name() { return "emulation on the CPU"; }
 size_t total_memory() { return size_t{16} << 30; }
 size_t free_memory() { return total_memory(); }
