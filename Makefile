@@ -4,6 +4,7 @@
 CUDA ?= 0#             0: CPU only; 1: with the CUDA backend; emulate: its kernels run on the CPU
 ARCH ?= native#        native, or a value of -march for the CPU's kernels: x86-64-v3, ...
 MPI ?=#                1: for several processes that mpirun or srun starts, connected by MPI
+NCCL ?=#               1: their GPUs talk over NCCL (CUDA=1; with MPI=1 where it is found), 0: by way of the host
 PORTABLE ?=#           1: kernels for every generation of x86-64 in one program, without shared libraries
 PRESET ?= sudoku4#     what `make run` trains
 ARGS ?=#               further options of `make run` and `make bench-pytorch`, e.g. ARGS='--seed 3'
@@ -48,6 +49,27 @@ ifneq ($(MPI),)
     $(error MPI=1: $(MPICXX) does not find mpi.h. HINT: make MPI=1 deps)
   endif
 endif
+# The emulation has a stand-in for NCCL.
+has_nccl = echo '\#include <nccl.h>' | $(CXX) -isystem $(CUDA_HOME)/include -E -x c++ - >/dev/null 2>&1
+ifeq ($(CUDA),emulate)
+  override NCCL := 1
+else ifeq ($(CUDA)$(MPI)$(NCCL),11)
+  override NCCL := $(if $(MPI),$(if $(shell $(has_nccl) && echo yes),1),$(NCCL))
+  ifeq ($(NCCL),)
+    $(info CUDA=1 MPI=1: no nccl.h, so the GPUs of several processes talk by way of the host. HINT: \
+      apt-get install libnccl-dev, or NCCL=0)
+  endif
+endif
+override NCCL := $(filter-out 0,$(NCCL))
+ifneq ($(NCCL),)
+  ifneq ($(NCCL),1)
+    $(error NCCL=$(NCCL): must be 0 or 1)
+  else ifeq ($(CUDA),0)
+    $(error NCCL=1: needs CUDA=1)
+  else ifeq ($(CUDA)$(shell $(has_nccl) && echo yes),1)
+    $(error NCCL=1: no nccl.h. HINT: apt-get install libnccl-dev)
+  endif
+endif
 # All cores, unless -j was given; a make called by this one shares its jobs.
 ifeq ($(MAKELEVEL),0)
   MAKEFLAGS += -j$(shell nproc)
@@ -70,7 +92,7 @@ endif
 
 # A build tree for each flavour.
 TREES := build/$(if $(CROSS),$(CROSS)-)
-BUILD := $(TREES)$(if $(PORTABLE),portable,$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emulate,cpu)))$(if $(SAN),-$(SAN))$(if $(DEBUG),-debug)$(if $(MPI),-mpi)
+BUILD := $(TREES)$(if $(PORTABLE),portable,$(if $(filter 1,$(CUDA)),cuda,$(if $(filter emulate,$(CUDA)),emulate,cpu)))$(if $(SAN),-$(SAN))$(if $(DEBUG),-debug)$(if $(MPI),-mpi)$(if $(filter 11,$(CUDA)$(NCCL)),$(if $(MPI),,-nccl))
 
 # Flags -------------------------------------------------------------------------------------------
 # No -ffast-math: a NaN must stay a NaN. The two -fno- flags only drop errno and traps.
@@ -123,6 +145,10 @@ ifneq ($(MPI),)
     $(patsubst -I%,-isystem %,$(filter-out -I/usr/include,$(filter -I%,$(MPI_ADDS))))
   LDFLAGS += $(filter -L% -Wl%,$(MPI_ADDS))
   LDLIBS += $(filter-out -lmpi_cxx -lmpicxx -lmpichcxx,$(filter -l%,$(MPI_ADDS)))
+endif
+ifneq ($(NCCL),)
+  CXXFLAGS += -DHRM_WITH_NCCL $(if $(filter emulate,$(CUDA)),-isystem kernels/cuda/emulate/nccl)
+  LDLIBS += $(if $(filter 1,$(CUDA)),-lnccl)
 endif
 
 # The .cu files: nvcc's, or the host compiler's over kernels/cuda/emulate.
@@ -190,13 +216,16 @@ LIB_SRC := $(wildcard kernels/*.cpp kernels/cpu/*.cpp tensor/*.cpp autograd/*.cp
 ifeq ($(MPI),)
   LIB_SRC := $(filter-out nn/distributed/mpi_transport.cpp,$(LIB_SRC))
 endif
+ifeq ($(NCCL),)
+  LIB_SRC := $(filter-out nn/distributed/nccl_transport.cpp,$(LIB_SRC))
+endif
 # A GPU needs the CUDA runtime and cuBLASLt; the emulation has its own runtime in its folder.
 CU_SRC := $(if $(filter 0,$(CUDA)),,$(filter-out $(if $(filter emulate,$(CUDA)),%/runtime.cu), \
             $(wildcard kernels/cuda/*.cu)))
 CLI_SRC := $(wildcard hrm/cli/*.cpp)
 TEST_SRC := $(wildcard tests/test_*.cpp tests/support/*.cpp) tests/main.cpp
 # Of these, the ones with cases for devices: all that a CPU build asks of its emulated twin.
-DEVICE_TEST_SRC := $(shell grep -lE 'devices[(][)]|HRM_WITH_CUDA' tests/test_*.cpp) \
+DEVICE_TEST_SRC := $(shell grep -lE 'devices[(][)]|HRM_WITH_CUDA|HRM_EMULATE' tests/test_*.cpp) \
                    $(wildcard tests/support/*.cpp) tests/main.cpp
 TEST_CU_SRC := $(if $(filter-out 0,$(CUDA)),$(wildcard tests/cuda/*.cu)) \
                $(if $(filter emulate,$(CUDA)),$(wildcard tests/emulate/*.cu))
@@ -209,11 +238,11 @@ TORTURE_SRC := $(wildcard tests/torture/*.cpp)
 HOST_SIDE_SRC := $(wildcard tests/cuda/host_side/*.cpp) kernels/cuda/gemm_cublaslt.cpp tests/main.cpp
 PARITY_SRC := tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha256.cpp
 # The parsers and all they touch.
-FUZZ_SRC := $(filter-out nn/distributed/mpi_transport.cpp,$(LIB_SRC))
+FUZZ_SRC := $(filter-out nn/distributed/mpi_transport.cpp nn/distributed/nccl_transport.cpp,$(LIB_SRC))
 HEADERS := $(wildcard kernels/*.h kernels/cpu/namespace.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h nn/distributed/*.h \
                       $(filter-out hrm/precompiled.h,$(wildcard hrm/*.h)) $(HRM_ROOMS:%=hrm/%/*.h))
 # Of nn/distributed what connects processes in this build alone, which job.h stands for.
-HEADERS := $(filter-out nn/distributed/mpi_transport.h,$(HEADERS))
+HEADERS := $(filter-out nn/distributed/mpi_transport.h nn/distributed/nccl_transport.h,$(HEADERS))
 FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
                     -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
@@ -222,8 +251,8 @@ FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
 ifeq ($(CUDA),emulate)
   DEBUG_TREE := $(if $(DEBUG),-debug)
   CPU_BUILD := $(TREES)cpu$(if $(filter address,$(SAN)),-address)$(DEBUG_TREE)
-  SHAREABLE := $(sort $(filter-out kernels/cuda/% nn/distributed/mpi_transport.cpp,$(LIB_SRC)) $(DEVICE_TEST_SRC) $(PARITY_SRC))
-  FROM_CPU := $(shell grep -LE 'HRM_DISPATCH|kBuiltWithCuda|HRM_WITH_CUDA|HRM_EMULATE' $(SHAREABLE))
+  SHAREABLE := $(sort $(filter-out kernels/cuda/% nn/distributed/%_transport.cpp,$(LIB_SRC)) $(DEVICE_TEST_SRC) $(PARITY_SRC))
+  FROM_CPU := $(shell grep -LE 'HRM_DISPATCH|kBuiltWithCuda|HRM_WITH_CUDA|HRM_WITH_NCCL|HRM_EMULATE' $(SHAREABLE))
   FROM_EMULATE := $(if $(filter check,$(SAN)), \
                     $(filter-out $(FROM_CPU),$(shell grep -L HRM_EMULATE $(SHAREABLE))))
 endif

@@ -31,7 +31,7 @@ void require_backend(Device device, const char* caller);
 // The same, and an Error if this machine has no such device that the build can use.
 void require_device(Device device);
 // Which of the machine's GPUs this process computes on, counted from 0; beyond the last, from the
-// first again. Before anything else is asked of the device. The CPU has nothing to choose.
+// first again. Has no effect once the device is in use. The CPU has nothing to choose.
 void choose_device(Device device, int number);
 // "this machine", or the GPU with its size and driver.
 std::string device_name(Device device);

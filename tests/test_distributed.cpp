@@ -93,6 +93,21 @@ TEST_CASE("distributed: without MPI several processes are refused, and one is al
                  "started 4 processes, and this program cannot connect them. HINT: build it with "
                  "make MPI=1");
   }
+  const EnvironmentVariable size("WORLD_SIZE", "4"), rank("RANK", "2");
+  {
+    // Without an address these names say nothing.
+    const EnvironmentVariable none("MASTER_ADDR", nullptr), port("MASTER_PORT", "29500");
+    CHECK(join_job().size() == 1);
+    CHECK(launched_processes() == 1);
+  }
+  {
+    const EnvironmentVariable torchrun("MASTER_ADDR", "localhost"), port("MASTER_PORT", "29500");
+    CHECK(launched_processes() == 4);
+    CHECK(launched_rank() == 2);
+    expect_error([] { join_job(); },
+                 "started 4 processes, and this program cannot connect them. HINT: build it with "
+                 "make MPI=1 (a single process in a shell that a launcher started: unset WORLD_SIZE)");
+  }
   const EnvironmentVariable one("PMI_SIZE", "1");
   for (const char* text : {"0", "-1", "nan", "inf", "10s"}) {
     const EnvironmentVariable timeout("HRM_TIMEOUT", text);

@@ -10,6 +10,9 @@
 #include "tests/support/arc.h"
 #include "tests/support/local_job.h"
 #include "tests/support/small_run.h"
+#ifdef HRM_EMULATE
+#include "nn/distributed/nccl_transport.h"
+#endif
 
 using namespace hrm;
 using namespace hrm::test;
@@ -213,6 +216,11 @@ TEST_CASE("ranks: on every device, as many ranks as there are, in turn") {
         CHECK(first_difference(trained(config, data, ranks, 3, device), alone) == "");
       };
       for (const std::string& what : run_ranks(3, work, 20, Turns::in_turn)) CHECK(what == "");
+#ifdef HRM_EMULATE
+      // The same without a way round by the host.
+      for (const std::string& what : run_ranks(3, work, 20, Turns::in_turn, connect_gpus_over_nccl))
+        CHECK(what == "");
+#endif
     }
   };
   check(in_parts(s), *s.train);

@@ -21,6 +21,7 @@ namespace {
 __global__ void probe_kernel() {}
 
 int chosen = 0;
+bool in_use = false;
 
 // Everything of the program runs on this stream of one GPU.
 cudaStream_t make_stream() {
@@ -36,6 +37,7 @@ cudaStream_t make_stream() {
   HRM_CHECK(status == cudaSuccess && count > 0,
             "[cuda] no NVIDIA GPU was found on this machine. HINT: use --device cpu");
   chosen %= count;
+  in_use = true;
   gpu::check(cudaSetDevice(chosen), "select the GPU");
   cudaFuncAttributes attributes;
   if (cudaFuncGetAttributes(&attributes, probe_kernel) != cudaSuccess) {
@@ -59,7 +61,9 @@ void* stream() {
 
 void require_device() { stream(); }
 
-void choose_device(int number) { chosen = number; }
+void choose_device(int number) {
+  if (!in_use) chosen = number;
+}
 
 std::string device_name() {
   require_device();

@@ -14,8 +14,8 @@ namespace hrm::cuda {
 // Throws one line if there is no GPU that this build can use (none, driver too old, no kernels for
 // its architecture).
 void require_device();
-// The GPU that this process uses, counted from 0; beyond the last, from the first again. Before the
-// first use of any.
+// The GPU that this process uses, counted from 0; beyond the last, from the first again. Has no
+// effect once one is in use.
 void choose_device(int number);
 // The stream (cudaStream_t) on which everything runs.
 void* stream();

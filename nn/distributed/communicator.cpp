@@ -1,6 +1,5 @@
 #include "nn/distributed/communicator.h"
 
-#include <cstring>
 #include <sstream>
 
 namespace hrm {
@@ -10,19 +9,23 @@ Range share_of(int64_t total, int rank, int size) {
 }
 
 struct Communicator::Job {
-  Job(std::shared_ptr<Transport> messages, double seconds)
+  Job(std::shared_ptr<Transport> messages, double seconds, ConnectGpus connect)
       : transport(std::move(messages)),
+        connect_gpus(std::move(connect)),
         deadline(seconds),
         heard_last(static_cast<size_t>(transport->size())) {}
   std::shared_ptr<Transport> transport;
+  ConnectGpus connect_gpus;
+  std::shared_ptr<Transport> gpus;  // once they have been needed
   double deadline;
   std::string where = "the start";
   std::vector<std::string> heard_last;  // where this process was then, by rank
 };
 
-Communicator::Communicator(std::shared_ptr<Transport> transport, double deadline) {
+Communicator::Communicator(std::shared_ptr<Transport> transport, double deadline,
+                           ConnectGpus connect_gpus) {
   if (!transport || transport->size() == 1) return;
-  job_ = std::make_shared<Job>(std::move(transport), deadline);
+  job_ = std::make_shared<Job>(std::move(transport), deadline, std::move(connect_gpus));
 }
 
 int Communicator::rank() const { return job_ ? job_->transport->rank() : 0; }
@@ -33,13 +36,27 @@ void Communicator::at(const std::string& where) const {
 }
 
 void Communicator::leave(const std::string& why) const noexcept {
-  if (job_) job_->transport->leave(why);
+  if (!job_) return;
+  job_->transport->leave(why);
+  if (job_->gpus) job_->gpus->leave(why);
+}
+
+bool Communicator::reaches(Device device) const {
+  return !job_ || device == Device::cpu || job_->connect_gpus;
+}
+
+Transport& Communicator::between(Device device) const {
+  if (device == Device::cpu) return *job_->transport;
+  if (!job_->gpus) job_->gpus = job_->connect_gpus(*this, job_->transport, job_->deadline);
+  return *job_->gpus;
 }
 
 void Communicator::exchange(std::span<const Transport::Outgoing> out,
-                            std::span<const Transport::Incoming> in) const {
+                            std::span<const Transport::Incoming> in, Device device) const {
   if (!job_) return;
-  check_answers(job_->transport->exchange(out, in, job_->deadline));
+  Transport& transport = between(device);
+  if (device != Device::cpu) barrier();  // which can say who is missing
+  check_answers(transport.exchange(out, in, job_->deadline));
   for (const Transport::Incoming& part : in) job_->heard_last[part.from] = job_->where;
 }
 
@@ -62,11 +79,12 @@ namespace {
 
 // To every other rank the same bytes, from every other rank its own.
 void exchange_with_all(const Communicator& ranks, const void* own, size_t bytes,
-                       const std::vector<Transport::Incoming>& from_others) {
+                       const std::vector<Transport::Incoming>& from_others,
+                       Device device = Device::cpu) {
   std::vector<Transport::Outgoing> out;
   for (int other = 0; other < ranks.size(); ++other)
     if (other != ranks.rank()) out.push_back({other, own, bytes});
-  ranks.exchange(out, from_others);
+  ranks.exchange(out, from_others, device);
 }
 
 // One number of every rank.
@@ -110,35 +128,35 @@ std::string Communicator::broadcast(const std::string& text) const {
 void Communicator::broadcast(const Tensor& values) const {
   if (!job_) return;
   check_contiguous("broadcast", values);
-  if (values.device() != Device::cpu) {
+  if (!reaches(values.device())) {
     const Tensor on_host = values.to(Device::cpu);
     broadcast(on_host);
     return overwrite(values, on_host);
   }
   if (!is_first()) {
     const std::vector<Transport::Incoming> in = {{0, values.data(), values.nbytes()}};
-    return exchange({}, in);
+    return exchange({}, in, values.device());
   }
   std::vector<Transport::Outgoing> out;
   for (int other = 1; other < size(); ++other)
     out.push_back({other, values.data(), values.nbytes()});
-  exchange(out, {});
+  exchange(out, {}, values.device());
 }
 
 Tensor Communicator::gather(const Tensor& rows) const {
   if (!job_) return rows;
   check_contiguous("gather", rows);
-  if (rows.device() != Device::cpu) return gather(rows.to(Device::cpu)).to(rows.device());
+  if (!reaches(rows.device())) return gather(rows.to(Device::cpu)).to(rows.device());
   const std::vector<uint64_t> counts = gather_numbers(*this, rows.size(0));
   std::vector<int64_t> begin = {0};
   for (const uint64_t count : counts) begin.push_back(begin.back() + static_cast<int64_t>(count));
-  const Tensor all = empty(rows.shape().with(0, begin.back()), rows.dtype());
+  const Tensor all = empty(rows.shape().with(0, begin.back()), rows.dtype(), rows.device());
   const auto of = [&](int r) { return all.sliced(0, begin[r], begin[r + 1]); };
   std::vector<Transport::Incoming> in;
   for (int other = 0; other < size(); ++other)
     if (other != rank()) in.push_back({other, of(other).data(), of(other).nbytes()});
-  exchange_with_all(*this, rows.data(), rows.nbytes(), in);
-  std::memcpy(of(rank()).data(), rows.data(), rows.nbytes());
+  exchange_with_all(*this, rows.data(), rows.nbytes(), in, rows.device());
+  overwrite(of(rank()), rows);
   return all;
 }
 
@@ -150,14 +168,14 @@ Tensor Communicator::sum(const Tensor& values) const {
 void Communicator::fast_sum(const Tensor& values) const {
   if (!job_) return;
   check_contiguous("fast_sum", values);
-  if (values.device() != Device::cpu) {
+  if (!reaches(values.device())) {
     const Tensor on_host = values.to(Device::cpu);
     fast_sum(on_host);
     return overwrite(values, on_host);
   }
+  Transport& transport = between(values.device());
   barrier();  // which can say who is missing
-  check_answers(
-      job_->transport->sum(values.data(), values.dtype(), values.numel(), job_->deadline));
+  check_answers(transport.sum(values.data(), values.dtype(), values.numel(), job_->deadline));
 }
 
 }  // namespace hrm

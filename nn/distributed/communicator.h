@@ -6,6 +6,7 @@
 //     const std::vector<std::string> all = ranks.gather(work(own));
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,9 +35,15 @@ class Communicator {
  public:
   static constexpr double kDeadline = 600;  // seconds
 
+  // Connects the GPUs of all ranks, as far as the engine reaches them; called by all when they are
+  // first needed. Given this communicator, its transport and its deadline.
+  using ConnectGpus = std::function<std::shared_ptr<Transport>(
+      const Communicator&, const std::shared_ptr<Transport>&, double)>;
+
   Communicator() = default;  // one process, alone
   // Every exchange, of which a call makes up to two, waits at most so many seconds for the others.
-  explicit Communicator(std::shared_ptr<Transport> transport, double deadline = kDeadline);
+  explicit Communicator(std::shared_ptr<Transport> transport, double deadline = kDeadline,
+                        ConnectGpus connect_gpus = {});
 
   int rank() const;
   int size() const;
@@ -63,13 +70,17 @@ class Communicator {
   // digits may differ from one job to the next.
   void fast_sum(const Tensor& values) const;
 
-  // What most of the above is made of, see Transport::exchange. The memory is the host's.
-  void exchange(std::span<const Transport::Outgoing> out,
-                std::span<const Transport::Incoming> in) const;
+  // Whether exchange() reaches the memory of this device. Where it does not, the calls above copy
+  // tensors to the host and back.
+  bool reaches(Device device) const;
+  // What most of the above is made of, see Transport::exchange.
+  void exchange(std::span<const Transport::Outgoing> out, std::span<const Transport::Incoming> in,
+                Device device = Device::cpu) const;
   // Tells the others that this process fails, and why.
   void leave(const std::string& why) const noexcept;
 
  private:
+  Transport& between(Device device) const;
   void check_answers(const std::vector<int>& missing) const;
 
   struct Job;

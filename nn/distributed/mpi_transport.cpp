@@ -1,14 +1,14 @@
 #include "nn/distributed/mpi_transport.h"
 
 #include <mpi.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <exception>
 #include <set>
-#include <thread>
+
+#include "nn/distributed/patience.h"
 
 namespace hrm {
 namespace {
@@ -30,23 +30,6 @@ void add_bf16(void* from, void* to, int* count, MPI_Datatype*) {
   for (int i = 0; i < *count; ++i)
     sums[i] = bfloat16(static_cast<float>(sums[i]) + static_cast<float>(values[i]));
 }
-
-// Waits a little between two looks at whether something has come: first for the processor's next
-// chance, which is quickest, and then in naps, so that whoever is waited for can have the core. A
-// long message only moves on while somebody looks, so that naps stay short.
-class Patience {
- public:
-  void wait() {
-    constexpr int kYields = 200;
-    if (++looks_ <= kYields || looks_ % 8 != 0)
-      ::sched_yield();
-    else
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
-  }
-
- private:
-  int looks_ = 0;
-};
 
 class MpiTransport : public Transport {
  public:
@@ -108,6 +91,12 @@ class MpiTransport : public Transport {
     for (int other = 0; other < size_; ++other)
       if (other != rank_) others.push_back(other);
     return others;
+  }
+
+  void check_left() override {
+    look_for_leavers();
+    // Whoever leaves has sent what it had to: where all fail alike, each gets so far by itself.
+    if (!notice_.empty() && Clock::now() >= noticed_ + kGrace) throw Error(notice_);
   }
 
   void leave(const std::string& why) noexcept override {
@@ -185,9 +174,7 @@ class MpiTransport : public Transport {
       const int code = MPI_Testall(count, requests.all.data(), &done, requests.statuses.data());
       check_statuses(requests, code, done != 0);
       if (done) return {};
-      look_for_leavers();
-      // Whoever leaves has sent what it had to: where all fail alike, each gets so far by itself.
-      if (!notice_.empty() && Clock::now() >= noticed_ + kGrace) throw Error(notice_);
+      check_left();
       if (Clock::now() >= end) break;
     }
     std::set<int> missing;

@@ -1,4 +1,5 @@
-// Bytes between the processes of one job: what an engine such as MPI gives (mpi_transport.h).
+// Bytes between the processes of one job: what an engine such as MPI gives (mpi_transport.h), from
+// memory of the host to memory of the host; or NCCL (nccl_transport.h), between GPUs.
 // Callers use the Communicator (communicator.h), which is made of it.
 //
 //     const std::vector<int> missing = transport.exchange(out, in, 600);
@@ -45,6 +46,9 @@ class Transport {
   // the same type (f32, f64 or bf16). Returns and throws as exchange() does; an engine that does
   // not know who is missing names all others.
   virtual std::vector<int> sum(void* values, DType dtype, int64_t count, double seconds) = 0;
+
+  // Throws Error if another rank has left, with its reason, as far as the engine hears of it.
+  virtual void check_left() {}
 
   // Tells the others that this rank leaves the job, and why: their exchange() throws. Takes at most
   // a second. Whoever fails calls it before the transport goes away, which else waits for the

@@ -68,15 +68,14 @@ Tensor TreeSum::total(const Communicator& ranks) {
             share_of(parts_, rank, size).end - 1);
   Tensor result = own.front().value;
   if (size == 1) return result;
-  if (result.device() == Device::cpu) return sum_on_host(own, parts_, ranks);
+  if (ranks.reaches(result.device())) return sum_of_all(own, parts_, ranks);
   for (Node& node : own) node.value = node.value.to(Device::cpu);
-  result.copy_from(sum_on_host(own, parts_, ranks));
+  result.copy_from(sum_of_all(own, parts_, ranks));
   return result;
 }
 
 // The nodes of this rank and of all others, added up in the memory of its first.
-Tensor TreeSum::sum_on_host(const std::vector<Node>& own, int64_t parts,
-                            const Communicator& ranks) {
+Tensor TreeSum::sum_of_all(const std::vector<Node>& own, int64_t parts, const Communicator& ranks) {
   const int size = ranks.size(), rank = ranks.rank();
   const Tensor result = own.front().value;
   const auto slice = [&](const Tensor& whole, int r) {
@@ -99,7 +98,7 @@ Tensor TreeSum::sum_on_host(const std::vector<Node>& own, int64_t parts,
       in.push_back(incoming(r, all.back().value));
     }
   }
-  ranks.exchange(out, in);
+  ranks.exchange(out, in, result.device());
   std::vector<Node> sum;
   for (const Node& node : all) push(sum, node, parts);
 
@@ -113,7 +112,7 @@ Tensor TreeSum::sum_on_host(const std::vector<Node>& own, int64_t parts,
     out.push_back(outgoing(r, mine));
     in.push_back(incoming(r, slice(result, r)));
   }
-  ranks.exchange(out, in);
+  ranks.exchange(out, in, result.device());
   return result;
 }
 

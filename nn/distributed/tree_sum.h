@@ -28,9 +28,9 @@ class TreeSum {
   void add(int64_t number, const Tensor& part);
   // The sum on every rank; all must have as many elements. Each rank adds up its share of the
   // elements and hands out the result: where each rank has the same power of two of parts, a rank
-  // sends and receives about twice the bytes of a part, whatever the number of ranks. On a GPU,
-  // several ranks exchange and add up copies on the host. Needs at least as many parts as ranks.
-  // The object is empty again.
+  // sends and receives about twice the bytes of a part, whatever the number of ranks. Where
+  // the ranks do not reach each other's GPUs, the host adds up copies. Needs at least as many parts
+  // as ranks. The object is empty again.
   Tensor total(const Communicator& ranks);
 
  private:
@@ -40,7 +40,7 @@ class TreeSum {
     Tensor value;
     std::pair<int, int64_t> place() const { return {level, index}; }
   };
-  static Tensor sum_on_host(const std::vector<Node>& own, int64_t parts, const Communicator& ranks);
+  static Tensor sum_of_all(const std::vector<Node>& own, int64_t parts, const Communicator& ranks);
   static void push(std::vector<Node>& stack, Node node, int64_t parts);
   static std::vector<Node> nodes_of(const Range& numbers, int64_t parts);
 

@@ -73,6 +73,17 @@ class LocalTransport : public Transport {
     return missing;
   }
 
+  // If ranks take turns, it is now that of the others.
+  void check_left() override {
+    if (lock_.owns_lock()) {
+      lock_.unlock();
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+      lock_.lock();
+    }
+    const Held held(lock_);
+    HRM_CHECK(mail_.left.empty(), mail_.left);
+  }
+
   void leave(const std::string& why) noexcept override {
     const Held held(lock_);
     if (mail_.left.empty())
@@ -105,7 +116,8 @@ class LocalTransport : public Transport {
 }  // namespace
 
 std::vector<std::string> run_ranks(int size, const std::function<void(Communicator)>& work,
-                                   double deadline, Turns turns) {
+                                   double deadline, Turns turns,
+                                   const Communicator::ConnectGpus& connect_gpus) {
   Mail mail;
   std::vector<std::string> thrown(size);
   std::vector<std::thread> threads;
@@ -115,7 +127,8 @@ std::vector<std::string> run_ranks(int size, const std::function<void(Communicat
       omp_set_num_threads(1);
       Lock lock(mail.mutex, std::defer_lock);
       if (turns == Turns::in_turn) lock.lock();
-      Communicator ranks(std::make_shared<LocalTransport>(mail, lock, rank, size), deadline);
+      Communicator ranks(std::make_shared<LocalTransport>(mail, lock, rank, size), deadline,
+                         connect_gpus);
       try {
         work(ranks);
       } catch (const Error& error) {

@@ -20,6 +20,7 @@ enum class Turns { at_once, in_turn };
 // a program does; each rank computes with one thread. Returns what each of them threw ("":
 // nothing). CHECK may be used in `work`; REQUIRE may not.
 std::vector<std::string> run_ranks(int size, const std::function<void(Communicator)>& work,
-                                   double deadline = 20, Turns turns = Turns::at_once);
+                                   double deadline = 20, Turns turns = Turns::at_once,
+                                   const Communicator::ConnectGpus& connect_gpus = {});
 
 }  // namespace hrm::test

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <set>
 #include <source_location>
 #include <string>
@@ -51,6 +52,15 @@ void set_order(Order order);
 void fail_recording_at(int64_t call);
 // How many calls the last recording took.
 int64_t recorded_calls();
+// Work of this thread that goes on beside the kernels and waits for others: `advance` moves it on
+// and says whether it is done. Nothing is called again that is.
+void begin_beside(std::function<bool()> advance);
+// Moves all of it on. Whether all is done.
+bool advance_beside();
+void drop_beside();
+// Whether these bytes are memory of the device.
+bool on_device(const void* begin, size_t bytes);
+
 // Every kernel that was launched since the last call, by name: its template and arguments.
 std::set<std::string> take_launched_kernels();
 
