@@ -53,8 +53,8 @@ endif
 has_nccl = echo '\#include <nccl.h>' | $(CXX) -isystem $(CUDA_HOME)/include -E -x c++ - >/dev/null 2>&1
 ifeq ($(CUDA),emulate)
   override NCCL := 1
-else ifeq ($(CUDA)$(MPI)$(NCCL),11)
-  override NCCL := $(if $(MPI),$(if $(shell $(has_nccl) && echo yes),1),$(NCCL))
+else ifeq ($(CUDA)|$(MPI)|$(NCCL),1|1|)
+  override NCCL := $(if $(shell $(has_nccl) && echo yes),1)
   ifeq ($(NCCL),)
     $(info CUDA=1 MPI=1: no nccl.h, so the GPUs of several processes talk by way of the host. HINT: \
       apt-get install libnccl-dev, or NCCL=0)
@@ -300,7 +300,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: all hrm run test check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: nccl-objects all hrm run test check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -330,12 +330,15 @@ test: test-build  ## build everything, the CUDA kernels too (emulated, and by nv
 test-build: deps  ## only the building
 	@$(MAKE) $(if $(V),,-s) test-programs
 ifeq ($(CUDA)$(SAN),0)
-	@$(MAKE) $(if $(V),,-s) CUDA=emulate MPI= devices parity
+	@$(MAKE) $(if $(V),,-s) CUDA=emulate MPI= NCCL= devices parity
 	@if $(has_mpi); then $(MAKE) $(if $(V),,-s) MPI=1 hrm ranks; fi
 endif
 test-programs: hrm unit parity examples bench-build
 
 cuda-objects: $(call objects,$(CU_SRC) $(TEST_CU_SRC)) $(CUDA_LADDER:$(BUILD)/bench/%=$(BUILD)/obj/bench/%.cu.o)  ## compile the kernels for every GPU (CUDA=1)
+
+# Against the real NCCL, which has a stand-in in the emulation.
+nccl-objects: $(call objects,nn/distributed/nccl_transport.cpp nn/distributed/job.cpp)
 
 examples: $(EXAMPLES)  ## build the programs of examples/
 
@@ -356,7 +359,7 @@ bench-pytorch: deps  ## the same model and step in PyTorch (PYTHON=... with torc
 	$(PYTHON) bench/pytorch_hrm.py --bench $(BENCH) --json $(BUILD)/pytorch.json $(ARGS)
 
 check-kernels: deps  ## the CUDA kernels under the checker of races, bounds and uninitialised memory
-	@$(MAKE) -s CUDA=emulate SAN=check MPI= devices
+	@$(MAKE) -s CUDA=emulate SAN=check MPI= NCCL= devices
 	@$(MAKE) -s check-some-kernels check-other-kernels
 # Two programs, side by side, that take about as long: the emulation runs on one core.
 SOME_KERNELS := cuda: attention*,*one recorded trainer*
@@ -432,7 +435,7 @@ install: hrm  ## program, manual, library, headers and a pkg-config file under P
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: hrm' \
 	  'Description: tensors, autograd and the Hierarchical Reasoning Model in C++20' \
 	  'Version: 0.1.0' 'Cflags: -std=c++20 -fopenmp -I$${prefix}/include/hrm' \
-	  'Libs: -L$${prefix}/lib -lhrm -lfmt -fopenmp $(if $(MPI),$(filter -L% -Wl% -l%,$(MPI_ADDS)))' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hrm.pc
+	  'Libs: -L$${prefix}/lib -lhrm -lfmt -fopenmp $(if $(MPI),$(filter -L% -Wl% -l%,$(MPI_ADDS))) $(if $(filter 11,$(CUDA)$(NCCL)),-lnccl)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hrm.pc
 
 check-clang: deps  ## every source through clang++, with a warning as an error
 	+@$(call with_clang,check-clang,WERROR=1 check-clang-run)
@@ -467,7 +470,7 @@ clean:  ## remove build/
 
 help:  ## this list
 	@awk -F'## ' '/^[a-z-]+:.*## /{split($$1,t,":"); printf "  make %-13s %s\n", t[1], $$2}' Makefile
-	@echo '  options: ARCH=native PRESET=sudoku4 ARGS= MPI=1 DEBUG=1 WERROR=1 SAN=address|thread V=1 FUZZ_SECONDS=5'
+	@echo '  options: ARCH=native PRESET=sudoku4 ARGS= MPI=1 NCCL=1 DEBUG=1 WERROR=1 SAN=address|thread V=1 FUZZ_SECONDS=5'
 	@echo '           PREFIX=/usr/local DESTDIR= CXX=g++ REFERENCE_DIR= DATA_DIR='
 
 # What the compiler really does, asked of the compiler.
@@ -480,7 +483,7 @@ print-config:  ## compiler, instruction set and features of this build
 	  END { n = split("AVX512BF16 AVX512F AVX2 FMA ARM_NEON", order, " "); \
 	    for (i = 1; i <= n; ++i) if (order[i] in has) isa = isa " " order[i]; \
     if (copies) isa = " of the processor at hand: " copies; \
-	    printf "hrm.cpp: %s | ISA%s | OpenMP %s | CUDA $(CUDA_TEXT) | MPI $(if $(MPI),yes,no)\n", \
+	    printf "hrm.cpp: %s | ISA%s | OpenMP %s | CUDA $(CUDA_TEXT) | MPI $(if $(MPI),yes,no) | NCCL $(if $(NCCL),$(if $(filter 1,$(CUDA)),yes,stand-in),no)\n", \
 	      compiler, isa ? isa : " baseline", openmp ? openmp : "no" }'
 	@echo 'flags:   $(CXXFLAGS) (kernels $(if $(PORTABLE),,$(ARCH_FLAGS) )$(KERNEL_OPT), data $(DATA_OPT), all else $(OPT)) -> $(BUILD)'
 
@@ -562,7 +565,7 @@ build/clang/%.checked: %.cpp
 # Without commands of their own, so that make looks at these files when the other tree is done.
 $(filter-out $(BUILD)/%,$(call objects,$(FROM_CPU) $(FROM_EMULATE))): shared ;
 shared:
-	@$(MAKE) PORTABLE= STATIC= MPI= $(if $(FROM_EMULATE),SAN=,CUDA=0) objects SOURCES='$(FROM_CPU) $(FROM_EMULATE)'
+	@$(MAKE) PORTABLE= STATIC= MPI= NCCL= $(if $(FROM_EMULATE),SAN=,CUDA=0) objects SOURCES='$(FROM_CPU) $(FROM_EMULATE)'
 objects: $(call objects,$(SOURCES))
 
 LIB_OBJECTS = $(if $(PORTABLE),$(call objects,$(filter-out $(KERNEL_SRC),$(LIB_SRC))) \
@@ -598,7 +601,7 @@ ifeq ($(CUDA),1)
   $(EMULATED_LIB): emulated ;
 endif
 emulated:
-	@$(MAKE) CUDA=emulate SAN= DEBUG= STATIC= MPI= $(EMULATED_LIB)
+	@$(MAKE) CUDA=emulate SAN= DEBUG= STATIC= MPI= NCCL= $(EMULATED_LIB)
 # Without shared libraries the linker warns of a dlopen in libgomp, for devices that nothing here uses.
 ifeq ($(STATIC),all)
   QUIET_LINK = 2>$@.log || { cat $@.log; exit 1; }

@@ -120,6 +120,16 @@ if [[ $build == build/cpu ]]; then
       echo "FAILED nvcc: see above"
       add 0 1 0
     fi
+    if make -s CUDA=1 NCCL=1 nccl-objects >"$log" 2>&1; then
+      add 1 0 0
+    elif grep -q 'no nccl.h' "$log"; then
+      echo "SKIPPED nccl: there is no nccl.h (libnccl-dev)"
+      add 0 0 1
+    else
+      cat "$log"
+      echo "FAILED nccl: see above"
+      add 0 1 0
+    fi
   else
     echo "SKIPPED nvcc: there is none at ${NVCC:-nvcc} (set CUDA_HOME)"
     add 0 0 1

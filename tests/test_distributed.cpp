@@ -81,7 +81,7 @@ TEST_CASE("distributed: shares are in order, cover everything, and differ by one
     }
 }
 
-#ifndef HRM_WITH_MPI
+#if !defined(HRM_WITH_MPI) && !defined(HRM_WITH_NCCL)
 TEST_CASE("distributed: without MPI several processes are refused, and one is alone") {
   const EnvironmentVariable no_mpirun("OMPI_COMM_WORLD_SIZE", nullptr), no_pmi("PMI_SIZE", nullptr),
       no_srun("SLURM_STEP_NUM_TASKS", nullptr);
@@ -93,20 +93,33 @@ TEST_CASE("distributed: without MPI several processes are refused, and one is al
                  "started 4 processes, and this program cannot connect them. HINT: build it with "
                  "make MPI=1");
   }
-  const EnvironmentVariable size("WORLD_SIZE", "4"), rank("RANK", "2");
   {
-    // Without an address these names say nothing.
-    const EnvironmentVariable none("MASTER_ADDR", nullptr), port("MASTER_PORT", "29500");
-    CHECK(join_job().size() == 1);
-    CHECK(launched_processes() == 1);
-  }
-  {
-    const EnvironmentVariable torchrun("MASTER_ADDR", "localhost"), port("MASTER_PORT", "29500");
-    CHECK(launched_processes() == 4);
-    CHECK(launched_rank() == 2);
+    const EnvironmentVariable size("WORLD_SIZE", "4"), rank("RANK", "2"),
+        port("MASTER_PORT", "29500");
+    {
+      // Without an address these names say nothing.
+      const EnvironmentVariable none("MASTER_ADDR", nullptr);
+      CHECK(join_job().size() == 1);
+      CHECK(launched_processes() == 1);
+    }
+    // torchrun, alone and inside the job of another launcher.
+    const EnvironmentVariable torchrun("MASTER_ADDR", "localhost");
+    const auto check = [](int64_t processes, int64_t own) {
+      CHECK(launched_processes() == processes);
+      CHECK(launched_rank() == own);
+    };
+    check(4, 2);
     expect_error([] { join_job(); },
-                 "started 4 processes, and this program cannot connect them. HINT: build it with "
-                 "make MPI=1 (a single process in a shell that a launcher started: unset WORLD_SIZE)");
+                 "started 4 processes, and this program cannot connect those of torchrun. HINT: "
+                 "build it with make CUDA=1 NCCL=1, or with make MPI=1 and start it with mpirun (a "
+                 "single process in a shell that a launcher started: unset WORLD_SIZE)");
+    const EnvironmentVariable srun("SLURM_STEP_NUM_TASKS", "8"), task("SLURM_PROCID", "7"),
+        pmix("PMIX_RANK", "7");
+    check(8, 7);
+    const EnvironmentVariable id("TORCHELASTIC_RUN_ID", "none");
+    check(4, 2);
+    const EnvironmentVariable alone("WORLD_SIZE", "1"), first("RANK", "0");
+    CHECK(join_job().size() == 1);
   }
   const EnvironmentVariable one("PMI_SIZE", "1");
   for (const char* text : {"0", "-1", "nan", "inf", "10s"}) {

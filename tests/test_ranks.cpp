@@ -188,17 +188,18 @@ TEST_CASE(
     "ranks: the quickest sum leaves all ranks the same, and nearly what the exact one leaves") {
   const SmallRun s;
   Config config = in_parts(s);
+  config.train.micro_batches = 5;  // of which two ranks have two and three: no tree
   const NamedTensors exact = trained(config, *s.train, {}, 3);
   config.train.fast_sum = true;
   for (const bool bf16 : {false, true}) {
     config.train.bf16_gradients = bf16;
-    std::vector<NamedTensors> left(3);
-    const auto thrown = run_ranks(3, [&](const Communicator& ranks) {
+    std::vector<NamedTensors> left(2);
+    const auto thrown = run_ranks(2, [&](const Communicator& ranks) {
       left[ranks.rank()] = trained(config, *s.train, ranks, 3);
     });
     for (const std::string& what : thrown) CHECK(what == "");
     CHECK(first_difference(left[0], left[1]) == "");
-    CHECK(first_difference(left[0], left[2]) == "");
+    CHECK(first_difference(left[0], exact) != "");
     // The sums of metrics, losses among them.
     CHECK(relative_distance(left[0].back().second.to_vector(), exact.back().second.to_vector()) <
           (bf16 ? 3e-2 : 1e-5));

@@ -86,7 +86,7 @@ void check_processes(const std::vector<std::string>& words) {
   });
   HRM_CHECK(launched_processes() == 1 || known || command.starts_with("-"), "[", command,
             "] is for one process, and the launcher has started ", launched_processes(),
-            ". HINT: mpirun and srun are for hrm ", alternatives(together),
+            ". HINT: mpirun, srun and torchrun are for hrm ", alternatives(together),
             " (in a shell that srun started: unset SLURM_STEP_NUM_TASKS)");
 }
 

@@ -142,8 +142,8 @@ void run_on_ranks(const std::function<void(const Communicator& ranks)>& work) {
     throw;
   } catch (const std::exception& error) {
     const bool memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
-    ranks.leave(memory ? "[allocate] out of memory" : error.what());
-    if (first) throw;
+    const bool heard = ranks.leave(memory ? "[allocate] out of memory" : error.what());
+    if (first || !heard) throw;
     // The launcher ends all as soon as one has failed: only after the first has said why.
     std::this_thread::sleep_for(std::chrono::seconds(5));
     throw ExitStatus{kExitError};

@@ -211,9 +211,12 @@ std::vector<std::string> usable_sets() {
 void list_presets() {
   print("this machine: kernels for {} (HRM_ISA={}; it may be {})\n",
         description_of(instruction_set()), name_of(instruction_set()), alternatives(usable_sets()));
-  print("several processes: {}\n\n", distributed_engines() == "none"
+  const std::string engines = distributed_engines();
+  const bool mpi = engines.starts_with("MPI");
+  print("several processes: {}\n\n", engines == "none"
                                          ? "not in this program (make MPI=1)"
-                                         : "over " + distributed_engines() + " (mpirun hrm train)");
+                                         : fmt::format("over {} ({} hrm train)", engines,
+                                                       mpi ? "mpirun" : "torchrun --no-python"));
   print("presets (hrm info --preset NAME shows the settings)\n");
   for (const PresetInfo& p : presets()) print("  {:<16} {}\n", p.name, p.description);
   print("\nsettings (--set KEY=VALUE): default, what it is (* may change with --resume)\n");

@@ -20,7 +20,7 @@ namespace hrm {
 
 class LatticeStep : public Learner {
  public:
-  // Several ranks share out the micro-batches, of which there must be as many; on the CPU.
+  // Several ranks share out the micro-batches, of which there must be as many.
   LatticeStep(const Config& config, const PuzzleDataset& train, Device device,
               const Communicator& ranks = {});
 

@@ -153,7 +153,7 @@ void TrainStep::run(int64_t step, MetricsWindow& window) {
   in_flight_.push_back({step, std::move(flags)});
 }
 
-// What ranks say to each other passes the host, and cannot be recorded.
+// What ranks say to each other is waited for by the host, and cannot be recorded.
 bool TrainStep::records() const {
   return use_graph_ && runtime::can_record(device()) && micro_batches_.ranks().size() == 1;
 }

@@ -1,4 +1,7 @@
+#include <unistd.h>
+
 #include <cstdio>
+#include <string>
 #include <vector>
 
 #include <cuda_runtime.h>
@@ -77,6 +80,14 @@ std::string device_name() {
                 static_cast<double>(p.totalGlobalMem) / (1 << 30), driver / 1000,
                 driver % 1000 / 10);
   return text;
+}
+
+std::string device_identity() {
+  require_device();
+  char bus[64] = {}, host[256] = {};
+  gpu::check(cudaDeviceGetPCIBusId(bus, sizeof bus, chosen), "identity of the GPU");
+  gethostname(host, sizeof host - 1);
+  return std::string(host) + " " + bus;
 }
 
 size_t total_memory() {

@@ -21,6 +21,8 @@ void choose_device(int number);
 void* stream();
 // "NVIDIA H200, 132 SMs, 139.8 GiB, driver 13.0", or "emulation on the CPU".
 std::string device_name();
+// The same text for processes that use the same GPU.
+std::string device_identity();
 size_t total_memory();
 size_t free_memory();
 

@@ -1,6 +1,7 @@
 #include "nn/distributed/communicator.h"
 
 #include <sstream>
+#include <utility>
 
 namespace hrm {
 
@@ -35,19 +36,24 @@ void Communicator::at(const std::string& where) const {
   if (job_) job_->where = where;
 }
 
-void Communicator::leave(const std::string& why) const noexcept {
-  if (!job_) return;
-  job_->transport->leave(why);
+bool Communicator::leave(const std::string& why) const noexcept {
+  if (!job_) return true;
+  const bool heard = job_->transport->leave(why);
   if (job_->gpus) job_->gpus->leave(why);
+  return heard;
 }
 
 bool Communicator::reaches(Device device) const {
-  return !job_ || device == Device::cpu || job_->connect_gpus;
+  if (!job_ || device == Device::cpu) return true;
+  // The question is asked once: it takes all ranks.
+  if (const ConnectGpus connect = std::exchange(job_->connect_gpus, {}))
+    job_->gpus = connect(*this, job_->transport, job_->deadline);
+  return job_->gpus != nullptr;
 }
 
 Transport& Communicator::between(Device device) const {
   if (device == Device::cpu) return *job_->transport;
-  if (!job_->gpus) job_->gpus = job_->connect_gpus(*this, job_->transport, job_->deadline);
+  HRM_CHECK(reaches(device), "[distributed] the ranks do not reach each other's GPUs");
   return *job_->gpus;
 }
 
@@ -55,7 +61,7 @@ void Communicator::exchange(std::span<const Transport::Outgoing> out,
                             std::span<const Transport::Incoming> in, Device device) const {
   if (!job_) return;
   Transport& transport = between(device);
-  if (device != Device::cpu) barrier();  // which can say who is missing
+  if (device != Device::cpu) barrier();  // MPI can say who is missing, NCCL cannot
   check_answers(transport.exchange(out, in, job_->deadline));
   for (const Transport::Incoming& part : in) job_->heard_last[part.from] = job_->where;
 }
@@ -174,7 +180,7 @@ void Communicator::fast_sum(const Tensor& values) const {
     return overwrite(values, on_host);
   }
   Transport& transport = between(values.device());
-  barrier();  // which can say who is missing
+  barrier();  // as in exchange()
   check_answers(transport.sum(values.data(), values.dtype(), values.numel(), job_->deadline));
 }
 

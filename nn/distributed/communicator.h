@@ -35,13 +35,14 @@ class Communicator {
  public:
   static constexpr double kDeadline = 600;  // seconds
 
-  // Connects the GPUs of all ranks, as far as the engine reaches them; called by all when they are
-  // first needed. Given this communicator, its transport and its deadline.
+  // Connects the GPUs of all ranks; null on every rank if it cannot be. Called by all when they are
+  // first needed, with this communicator, its transport and its deadline.
   using ConnectGpus = std::function<std::shared_ptr<Transport>(
       const Communicator&, const std::shared_ptr<Transport>&, double)>;
 
   Communicator() = default;  // one process, alone
-  // Every exchange, of which a call makes up to two, waits at most so many seconds for the others.
+  // Every exchange, of which a call makes up to three, waits at most so many seconds for the
+  // others.
   explicit Communicator(std::shared_ptr<Transport> transport, double deadline = kDeadline,
                         ConnectGpus connect_gpus = {});
 
@@ -70,14 +71,14 @@ class Communicator {
   // digits may differ from one job to the next.
   void fast_sum(const Tensor& values) const;
 
-  // Whether exchange() reaches the memory of this device. Where it does not, the calls above copy
-  // tensors to the host and back.
+  // Whether exchange() reaches the memory of this device; asked by all ranks. Where it does not,
+  // the calls above copy tensors to the host and back.
   bool reaches(Device device) const;
   // What most of the above is made of, see Transport::exchange.
   void exchange(std::span<const Transport::Outgoing> out, std::span<const Transport::Incoming> in,
                 Device device = Device::cpu) const;
-  // Tells the others that this process fails, and why.
-  void leave(const std::string& why) const noexcept;
+  // Tells the others that this process fails, and why. False if they cannot be told.
+  bool leave(const std::string& why) const noexcept;
 
  private:
   Transport& between(Device device) const;

@@ -38,7 +38,7 @@ double deadline() {
   return seconds;
 }
 
-// What launchers say to a process: how many there are, and which it is.
+// What a launcher says to a process: how many there are, and which it is.
 struct Launcher {
   const char* size;
   const char* rank;
@@ -46,38 +46,38 @@ struct Launcher {
 constexpr std::array<Launcher, 3> kLaunchers = {{{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
                                                  {"PMI_SIZE", "PMI_RANK"},
                                                  {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}}};
-// The same of PyTorch's torchrun. These names say little by themselves: where it is, there is also
-// an address.
+// PyTorch's.
 constexpr Launcher kTorchrun = {"WORLD_SIZE", "RANK"};
 // The signs of a way to connect processes.
 constexpr std::array kConnections = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
 
-bool has_torchrun() {
-  return !environment("MASTER_ADDR").empty() && number(environment("MASTER_PORT")) > 0 &&
-         !environment(kTorchrun.rank).empty() && number(environment(kTorchrun.size)) > 1;
-}
-
 // Whether a launcher offers a way to connect processes (PMIx or PMI), as mpirun and srun --mpi=...
 // do. Starting MPI without one costs time and connects nothing.
-[[maybe_unused]] bool has_launcher() {
+[[maybe_unused]] bool has_mpi_launcher() {
   return std::ranges::any_of(kConnections, [](const char* name) { return std::getenv(name); });
 }
 
-// The number that the launcher gives under this name, of at least `least`.
-int64_t launched(const char* Launcher::*name, int64_t least) {
-  for (const Launcher& launcher : kLaunchers)
-    if (const std::string text = environment(launcher.*name);
-        !text.empty() && number(text) >= least)
-      return static_cast<int64_t>(number(text));
-  return has_torchrun() ? static_cast<int64_t>(number(environment(kTorchrun.*name))) : least;
+// torchrun's names say little by themselves: where it is, there is also an address. It may run
+// inside the job of another launcher, and then leaves a sign that others do not.
+bool has_torchrun() {
+  return !environment("MASTER_ADDR").empty() && number(environment("MASTER_PORT")) > 0 &&
+         !environment(kTorchrun.rank).empty() && number(environment(kTorchrun.size)) > 0 &&
+         (!environment("TORCHELASTIC_RUN_ID").empty() || !has_mpi_launcher());
+}
+
+// The launcher that has started this process, as its words tell; null without one.
+const Launcher* launcher() {
+  if (has_torchrun()) return &kTorchrun;
+  for (const Launcher& each : kLaunchers)
+    if (number(environment(each.size)) >= 1) return &each;
+  return nullptr;
 }
 
 // Why processes that something has started are not connected, and what to do.
-[[maybe_unused]] void refuse_several(const char* why, const char* hint) {
+[[maybe_unused]] void refuse_several(const std::string& why, const std::string& hint) {
   HRM_CHECK(launched_processes() == 1, "[distributed] the launcher has started ",
             launched_processes(), " processes, ", why, ". HINT: ", hint,
-            " (a single process in a shell that a launcher started: unset ",
-            has_torchrun() ? kTorchrun.size : "SLURM_STEP_NUM_TASKS", ")");
+            " (a single process in a shell that a launcher started: unset ", launcher()->size, ")");
 }
 
 #ifdef HRM_WITH_NCCL
@@ -87,7 +87,13 @@ Communicator join_torchrun(double seconds) {
   if (host.find(':') != std::string::npos) host = "[" + host + "]";  // IPv6
   const auto port = static_cast<int64_t>(number(environment("MASTER_PORT")));
   runtime::choose_device(Device::cuda, static_cast<int>(number(environment("LOCAL_RANK"))));
-  runtime::require_device(Device::cuda);
+  try {
+    runtime::require_device(Device::cuda);
+  } catch (const Error&) {
+    detail::fail(
+        "[distributed] processes of torchrun talk by way of GPUs, and this one has none that it "
+        "can use. HINT: mpirun, with a program from make MPI=1, needs none");
+  }
   return join_over_nccl(host + ":" + std::to_string(port + 1), static_cast<int>(launched_rank()),
                         static_cast<int>(launched_processes()), seconds);
 }
@@ -109,14 +115,20 @@ Communicator join_launcher(double seconds) {
 
 }  // namespace
 
-int64_t launched_processes() { return launched(&Launcher::size, 1); }
+int64_t launched_processes() {
+  const Launcher* own = launcher();
+  return own ? static_cast<int64_t>(number(environment(own->size))) : 1;
+}
 
-int64_t launched_rank() { return launched(&Launcher::rank, 0); }
+int64_t launched_rank() {
+  const Launcher* own = launcher();
+  return own ? std::max<int64_t>(0, static_cast<int64_t>(number(environment(own->rank)))) : 0;
+}
 
 void keep_launcher_from_children() {
-  for (const Launcher& launcher : kLaunchers) {
-    ::unsetenv(launcher.size);
-    ::unsetenv(launcher.rank);
+  for (const Launcher& each : kLaunchers) {
+    ::unsetenv(each.size);
+    ::unsetenv(each.rank);
   }
   ::unsetenv(kTorchrun.size);
   ::unsetenv(kTorchrun.rank);
@@ -136,13 +148,17 @@ std::string distributed_engines() {
 
 Communicator join_job() {
   [[maybe_unused]] const double seconds = deadline();
-#ifdef HRM_WITH_MPI
-  if (has_launcher()) return join_launcher(seconds);
-#endif
+  if (has_torchrun()) {
+    if (launched_processes() == 1) return {};
 #ifdef HRM_WITH_NCCL
-  if (has_torchrun()) return join_torchrun(seconds);
+    return join_torchrun(seconds);
+#else
+    refuse_several("and this program cannot connect those of torchrun",
+                   "build it with make CUDA=1 NCCL=1, or with make MPI=1 and start it with mpirun");
 #endif
+  }
 #ifdef HRM_WITH_MPI
+  if (has_mpi_launcher()) return join_launcher(seconds);
   refuse_several("but offers no way to connect them", "srun --mpi=pmix, or mpirun");
 #else
   refuse_several("and this program cannot connect them", "build it with make MPI=1");

@@ -87,10 +87,7 @@ class MpiTransport : public Transport {
       give_up(requests);
       throw;
     }
-    std::vector<int> others;
-    for (int other = 0; other < size_; ++other)
-      if (other != rank_) others.push_back(other);
-    return others;
+    return others();
   }
 
   void check_left() override {
@@ -99,9 +96,9 @@ class MpiTransport : public Transport {
     if (!notice_.empty() && Clock::now() >= noticed_ + kGrace) throw Error(notice_);
   }
 
-  void leave(const std::string& why) noexcept override {
+  bool leave(const std::string& why) noexcept override {
     failed_ = true;
-    if (abandoned_) return;
+    if (abandoned_) return true;
     std::vector<MPI_Request> notices(size_, MPI_REQUEST_NULL);
     // Synchronous: done when it was received, and not when it is on its way.
     for (int other = 0; other < size_; ++other)
@@ -109,6 +106,7 @@ class MpiTransport : public Transport {
         MPI_Issend(why.data(), static_cast<int>(std::min(why.size(), kLongestReason)), MPI_CHAR,
                    other, 0, notices_, &notices[other]);
     wait_for(notices, kFarewell);
+    return true;
   }
 
  private:

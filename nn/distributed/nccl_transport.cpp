@@ -2,6 +2,7 @@
 
 #include <nccl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -17,17 +18,20 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Clock::time_point after(double seconds) {
-  return Clock::now() +
-         std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+auto after(double seconds) { return Clock::now() + std::chrono::duration<double>(seconds); }
+using End = decltype(after(0));
+
+void check(ncclResult_t result) {
+  HRM_CHECK(result == ncclSuccess || result == ncclInProgress, "[nccl] ",
+            ncclGetErrorString(result), ": ", ncclGetLastError(nullptr),
+            ". HINT: each process needs a GPU of its own; NCCL_DEBUG=WARN "
+            "NCCL_DEBUG_FILE=/tmp/nccl.%h.%p writes down more");
 }
 
 // What the ranks of a job know each other by.
 std::string new_id() {
   ncclUniqueId id;
-  const ncclResult_t result = ncclGetUniqueId(&id);
-  HRM_CHECK(result == ncclSuccess, "[nccl] ", ncclGetErrorString(result),
-            ". HINT: NCCL_DEBUG=WARN prints more");
+  check(ncclGetUniqueId(&id));
   return {id.internal, sizeof id.internal};
 }
 
@@ -56,7 +60,8 @@ class NcclTransport : public Transport {
       HRM_CHECK(
           settled(after(seconds)), "[nccl] the GPUs of ", size,
           " processes have not found each other within ", seconds,
-          " s. HINT: NCCL_DEBUG=INFO prints where they look; HRM_TIMEOUT=SECONDS waits longer");
+          " s. HINT: NCCL_DEBUG=INFO NCCL_DEBUG_FILE=/tmp/nccl.%h.%p writes down where they look; "
+          "HRM_TIMEOUT=SECONDS waits longer");
     });
   }
   // What is under way would keep the GPU busy for ever once the job has failed.
@@ -84,13 +89,18 @@ class NcclTransport : public Transport {
                             double seconds) override {
     return finished(seconds, [&] {
       check(ncclGroupStart());
+      ncclResult_t result = ncclSuccess;
+      const auto queue = [&](ncclResult_t next) {
+        if (result == ncclSuccess || result == ncclInProgress) result = next;
+      };
       for (const Incoming& part : in)
         if (part.bytes > 0)
-          check(ncclRecv(part.data, part.bytes, ncclInt8, part.from, comm(), stream()));
+          queue(ncclRecv(part.data, part.bytes, ncclInt8, part.from, comm(), stream()));
       for (const Outgoing& part : out)
         if (part.bytes > 0)
-          check(ncclSend(part.data, part.bytes, ncclInt8, part.to, comm(), stream()));
-      check(ncclGroupEnd());
+          queue(ncclSend(part.data, part.bytes, ncclInt8, part.to, comm(), stream()));
+      queue(ncclGroupEnd());  // whatever has happened: no group may stay open
+      check(result);
     });
   }
 
@@ -102,7 +112,10 @@ class NcclTransport : public Transport {
     });
   }
 
-  void leave(const std::string&) noexcept override { abort(); }
+  bool leave(const std::string&) noexcept override {
+    abort();
+    return false;
+  }
 
  private:
   ncclComm_t comm() const {
@@ -111,44 +124,37 @@ class NcclTransport : public Transport {
   }
   static cudaStream_t stream() { return static_cast<cudaStream_t>(cuda::stream()); }
 
-  static void check(ncclResult_t result) {
-    HRM_CHECK(result == ncclSuccess || result == ncclInProgress, "[nccl] ",
-              ncclGetErrorString(result), ": ", ncclGetLastError(nullptr),
-              ". HINT: NCCL_DEBUG=WARN prints more; each process needs a GPU of its own");
-  }
-
   // Queues work and waits until the GPU has done it.
   template <class Queue>
   std::vector<int> finished(double seconds, const Queue& queue) {
-    const Clock::time_point end = after(seconds);
+    const End end = after(seconds);
     bool done = false;
     or_abort([&] {
       queue();
       done = settled(end);
       if (!done) return;
       event_.record();
-      done = in_time(end, [&] { return event_.done(); });
+      // A connection may break on the way: the GPU does not say so, NCCL does.
+      done = in_time(end, [&] { return is_settled() && event_.done(); });
     });
     if (done) return {};
     abort();
-    std::vector<int> others;
-    for (int other = 0; other < size_; ++other)
-      if (other != rank_) others.push_back(other);
-    return others;
+    return others();
   }
 
-  // Whether NCCL has taken in time what it was asked for.
-  bool settled(Clock::time_point end) const {
-    return in_time(end, [&] {
-      ncclResult_t state = ncclSuccess;
-      check(ncclCommGetAsyncError(comm(), &state));
-      check(state);
-      return state == ncclSuccess;
-    });
+  // Whether NCCL has taken what it was asked for; nothing else may be asked before.
+  bool is_settled() const {
+    ncclResult_t state = ncclSuccess;
+    check(ncclCommGetAsyncError(comm(), &state));
+    check(state);
+    return state == ncclSuccess;
+  }
+  bool settled(End end) const {
+    return in_time(end, [&] { return is_settled(); });
   }
 
   template <class Done>
-  bool in_time(Clock::time_point end, const Done& done) const {
+  bool in_time(End end, const Done& done) const {
     for (Patience patience; !done(); patience.wait()) {
       if (Clock::now() >= end) return false;
       if (host_) host_->check_left();
@@ -165,7 +171,7 @@ class NcclTransport : public Transport {
       work();
     } catch (const Error&) {
       abort();
-      const Clock::time_point end = after(kGrace);
+      const End end = after(kGrace);
       for (Patience patience; host_ && Clock::now() < end; patience.wait()) host_->check_left();
       throw;
     }
@@ -186,9 +192,6 @@ class NcclTransport : public Transport {
 class HostOverGpus : public Transport {
  public:
   explicit HostOverGpus(std::shared_ptr<Transport> gpus) : gpus_(std::move(gpus)) {}
-  ~HostOverGpus() override { runtime::release(Device::cuda, block_); }
-  HostOverGpus(const HostOverGpus&) = delete;
-  HostOverGpus& operator=(const HostOverGpus&) = delete;
 
   int rank() const override { return gpus_->rank(); }
   int size() const override { return gpus_->size(); }
@@ -230,7 +233,7 @@ class HostOverGpus : public Transport {
     return missing;
   }
 
-  void leave(const std::string& why) noexcept override { gpus_->leave(why); }
+  bool leave(const std::string& why) noexcept override { return gpus_->leave(why); }
 
  private:
   static size_t rounded(size_t bytes) {
@@ -239,17 +242,13 @@ class HostOverGpus : public Transport {
   }
 
   std::byte* room(size_t bytes) {
-    if (bytes <= size_) return block_;
-    runtime::release(Device::cuda, std::exchange(block_, nullptr));
-    block_ = static_cast<std::byte*>(runtime::allocate(Device::cuda, rounded(bytes)));
-    size_ = block_ ? bytes : 0;
-    HRM_CHECK(block_, "[nccl] out of memory: asked for ", bytes >> 20, " MiB on cuda");
-    return block_;
+    if (!room_.defined() || room_.nbytes() < bytes)
+      room_ = empty({static_cast<int64_t>(rounded(bytes))}, DType::u8, Device::cuda);
+    return reinterpret_cast<std::byte*>(room_.data<uint8_t>());
   }
 
   std::shared_ptr<Transport> gpus_;
-  std::byte* block_ = nullptr;
-  size_t size_ = 0;
+  Tensor room_;
 };
 
 }  // namespace
@@ -257,6 +256,9 @@ class HostOverGpus : public Transport {
 std::shared_ptr<Transport> connect_gpus_over_nccl(const Communicator& ranks,
                                                   const std::shared_ptr<Transport>& host,
                                                   double deadline) {
+  std::vector<std::string> gpus = ranks.gather(cuda::device_identity());
+  std::ranges::sort(gpus);
+  if (std::ranges::adjacent_find(gpus) != gpus.end()) return nullptr;  // NCCL wants one for each
   const std::string id = ranks.broadcast(ranks.is_first() ? new_id() : "");
   return std::make_shared<NcclTransport>(id, ranks.rank(), ranks.size(), deadline, host);
 }

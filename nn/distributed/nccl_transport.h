@@ -11,7 +11,8 @@
 namespace hrm {
 
 // Connects the GPUs of ranks that can talk already, see Communicator::ConnectGpus: the memory of
-// the transport's messages is that of the GPUs, and they keep to the order of the kernels.
+// the transport's messages is that of the GPUs, and they keep to the order of the kernels. Null if
+// two ranks share a GPU, which NCCL does not allow.
 std::shared_ptr<Transport> connect_gpus_over_nccl(const Communicator& ranks,
                                                   const std::shared_ptr<Transport>& host,
                                                   double deadline);

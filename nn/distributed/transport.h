@@ -32,6 +32,13 @@ class Transport {
   // Processes are numbered; a process's number is its rank, 0..size() - 1.
   virtual int rank() const = 0;
   virtual int size() const = 0;
+  // All but this one.
+  std::vector<int> others() const {
+    std::vector<int> ranks;
+    for (int other = 0; other < size(); ++other)
+      if (other != rank()) ranks.push_back(other);
+    return ranks;
+  }
 
   // Sends all of `out` and receives all of `in`, side by side. What one rank sends to another
   // arrives in the order of sending, and both must give the same number of bytes. Returns the ranks
@@ -52,8 +59,8 @@ class Transport {
 
   // Tells the others that this rank leaves the job, and why: their exchange() throws. Takes at most
   // a second. Whoever fails calls it before the transport goes away, which else waits for the
-  // others.
-  virtual void leave(const std::string& why) noexcept = 0;
+  // others. Returns false if the engine has no way to tell them.
+  virtual bool leave(const std::string& why) noexcept = 0;
 };
 
 }  // namespace hrm

@@ -104,7 +104,7 @@ Tensor TreeSum::sum_of_all(const std::vector<Node>& own, int64_t parts, const Co
 
   // Then the sums of all slices come together.
   Tensor mine = slice(result, rank);
-  mine.copy_from(sum.front().value);
+  if (mine.data() != sum.front().value.data()) mine.copy_from(sum.front().value);
   out.clear();
   in.clear();
   for (int r = 0; r < size; ++r) {

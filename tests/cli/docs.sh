@@ -24,7 +24,7 @@ exceptions=(
   build_arc_dataset.py  # a program of the official code
 )
 # Programs whose own options are not ours to check.
-others=(git docker apt apt-get pip gdb valgrind)
+others=(git docker apt apt-get pip gdb valgrind torchrun)
 
 # The options of a command and of those below it, as help tells them: `option COMMAND --name`.
 options_of() {  # COMMAND...

@@ -84,11 +84,12 @@ class LocalTransport : public Transport {
     HRM_CHECK(mail_.left.empty(), mail_.left);
   }
 
-  void leave(const std::string& why) noexcept override {
+  bool leave(const std::string& why) noexcept override {
     const Held held(lock_);
     if (mail_.left.empty())
       mail_.left = "[distributed] rank " + std::to_string(rank_) + " has left: " + why;
     mail_.arrived.notify_all();
+    return true;
   }
 
  private:

@@ -55,8 +55,10 @@ int64_t recorded_calls();
 // Work of this thread that goes on beside the kernels and waits for others: `advance` moves it on
 // and says whether it is done. Nothing is called again that is.
 void begin_beside(std::function<bool()> advance);
-// Moves all of it on. Whether all is done.
-bool advance_beside();
+// How many of these there have been, and whether the first so many are done, after all that is
+// under way has been moved on.
+int64_t begun_beside();
+bool done_beside(int64_t first);
 void drop_beside();
 // Whether these bytes are memory of the device.
 bool on_device(const void* begin, size_t bytes);

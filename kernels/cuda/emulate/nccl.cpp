@@ -31,8 +31,7 @@ struct Job {
 std::mutex mutex;
 std::map<std::string, std::shared_ptr<Job>> jobs;  // by id
 
-thread_local int groups = 0;                           // that are open
-thread_local std::vector<std::function<bool()>> open;  // work of the open group
+thread_local int groups = 0;  // that are open
 
 size_t size_of(ncclDataType_t type) {
   return type == ncclInt8 ? 1 : type == ncclBfloat16 ? 2 : type == ncclFloat32 ? 4 : 8;
@@ -70,19 +69,34 @@ struct ncclComm {
   std::shared_ptr<Job> job;
   int rank = 0;
   int64_t sums = 0;  // asked for so far
+  // What was asked for begins only after the rank has asked so often whether it has been taken.
+  int settling = 0;
+  std::vector<std::function<bool()>> asked = {};
 };
 
 namespace {
 
+constexpr int kSettles = 2;
+
+struct Work {
+  ncclComm* comm;
+  std::function<bool()> advance;
+};
+thread_local std::vector<Work> open;  // of the open group
+
+ncclResult_t ask(ncclComm* comm, const std::function<bool()>& advance) {
+  comm->asked.push_back(advance);
+  comm->settling = kSettles;
+  return ncclInProgress;
+}
+
 // Work on memory of the device, in a group or by itself; `advance` says whether it is done.
-ncclResult_t queue(const void* memory, size_t bytes, bool in_group,
+ncclResult_t queue(ncclComm* comm, const void* memory, size_t bytes, bool in_group,
                    const std::function<bool()>& advance) {
-  if ((groups > 0) != in_group) return ncclInvalidUsage;
+  if ((groups > 0) != in_group || comm->settling > 0) return ncclInvalidUsage;
   if (!hrm::emulate::on_device(memory, bytes)) return ncclInvalidArgument;
-  if (in_group)
-    open.push_back(advance);
-  else
-    hrm::emulate::begin_beside(advance);
+  if (!in_group) return ask(comm, advance);
+  open.push_back({comm, advance});
   return ncclSuccess;
 }
 
@@ -113,15 +127,24 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
+  if (comm->settling > 0) {
+    if (--comm->settling == 0)
+      for (const auto& advance : std::exchange(comm->asked, {}))
+        hrm::emulate::begin_beside(advance);
+    *state = ncclInProgress;
+    return ncclSuccess;
+  }
   const std::lock_guard lock(mutex);
   const bool waits = std::ssize(comm->job->joined) < comm->job->size;
   *state = comm->job->aborted ? ncclRemoteError : waits ? ncclInProgress : ncclSuccess;
   return ncclSuccess;
 }
 
-ncclResult_t ncclCommFinalize(ncclComm_t) {
-  HRM_CHECK(hrm::emulate::advance_beside(), "[emulate] ncclCommFinalize with work under way");
-  return ncclSuccess;
+ncclResult_t ncclCommFinalize(ncclComm_t comm) {
+  HRM_CHECK(hrm::emulate::done_beside(hrm::emulate::begun_beside()),
+            "[emulate] ncclCommFinalize with work under way");
+  comm->settling = kSettles;
+  return ncclInProgress;
 }
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
@@ -134,8 +157,7 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
     const std::lock_guard lock(mutex);
     comm->job->aborted = true;
   }
-  groups = 0;
-  open.clear();
+  HRM_CHECK(groups == 0, "[emulate] ncclCommAbort in a group");
   hrm::emulate::drop_beside();
   return ncclCommDestroy(comm);
 }
@@ -154,15 +176,16 @@ ncclResult_t ncclGroupStart() {
 
 ncclResult_t ncclGroupEnd() {
   if (groups == 0) return ncclInvalidUsage;
+  ncclResult_t result = ncclSuccess;
   if (--groups == 0)
-    for (const auto& advance : std::exchange(open, {})) hrm::emulate::begin_beside(advance);
-  return ncclSuccess;
+    for (const Work& work : std::exchange(open, {})) result = ask(work.comm, work.advance);
+  return result;
 }
 
 ncclResult_t ncclSend(const void* values, size_t count, ncclDataType_t type, int to,
                       ncclComm_t comm, cudaStream_t) {
   const size_t bytes = count * size_of(type);
-  return queue(values, bytes, true, [job = comm->job, rank = comm->rank, values, bytes, to] {
+  return queue(comm, values, bytes, true, [job = comm->job, rank = comm->rank, values, bytes, to] {
     const std::lock_guard lock(mutex);
     job->letters[{rank, to}].push_back(bytes_at(values, bytes));
     return true;
@@ -172,23 +195,24 @@ ncclResult_t ncclSend(const void* values, size_t count, ncclDataType_t type, int
 ncclResult_t ncclRecv(void* values, size_t count, ncclDataType_t type, int from, ncclComm_t comm,
                       cudaStream_t) {
   const size_t bytes = count * size_of(type);
-  return queue(values, bytes, true, [job = comm->job, rank = comm->rank, values, bytes, from] {
-    const std::lock_guard lock(mutex);
-    auto& letters = job->letters[{from, rank}];
-    if (letters.empty()) return false;
-    HRM_CHECK(letters.front().size() == bytes, "[emulate] ncclRecv of ", bytes,
-              " bytes, sent were ", letters.front().size());
-    write(values, letters.front());
-    letters.pop_front();
-    return true;
-  });
+  return queue(comm, values, bytes, true,
+               [job = comm->job, rank = comm->rank, values, bytes, from] {
+                 const std::lock_guard lock(mutex);
+                 auto& letters = job->letters[{from, rank}];
+                 if (letters.empty()) return false;
+                 HRM_CHECK(letters.front().size() == bytes, "[emulate] ncclRecv of ", bytes,
+                           " bytes, sent were ", letters.front().size());
+                 write(values, letters.front());
+                 letters.pop_front();
+                 return true;
+               });
 }
 
 ncclResult_t ncclAllReduce(const void* values, void* sums, size_t count, ncclDataType_t type,
                            ncclRedOp_t, ncclComm_t comm, cudaStream_t) {
   const size_t bytes = count * size_of(type);
   const int64_t number = comm->sums++;
-  return queue(values, bytes, false,
+  return queue(comm, values, bytes, false,
                [job = comm->job, rank = comm->rank, number, values, sums, bytes, type] {
                  const std::lock_guard lock(mutex);
                  auto& parts = job->sums[number];

@@ -19,7 +19,11 @@
 namespace hrm {
 
 namespace {
-thread_local std::vector<std::function<bool()>> beside;
+struct Beside {
+  int64_t begun = 0;
+  std::map<int64_t, std::function<bool()>> under_way;  // by number, from 1
+};
+thread_local Beside beside;
 
 // The blocks of memory, by where they begin.
 struct Blocks {
@@ -34,12 +38,15 @@ Blocks& blocks() {
 
 namespace emulate {
 
-void begin_beside(std::function<bool()> advance) { beside.push_back(std::move(advance)); }
-bool advance_beside() {
-  std::erase_if(beside, [](const auto& advance) { return advance(); });
-  return beside.empty();
+void begin_beside(std::function<bool()> advance) {
+  beside.under_way.emplace(++beside.begun, std::move(advance));
 }
-void drop_beside() { beside.clear(); }
+int64_t begun_beside() { return beside.begun; }
+bool done_beside(int64_t first) {
+  std::erase_if(beside.under_way, [](const auto& work) { return work.second(); });
+  return beside.under_way.empty() || beside.under_way.begin()->first > first;
+}
+void drop_beside() { beside.under_way.clear(); }
 
 bool on_device(const void* begin, size_t bytes) {
   const auto* first = static_cast<const std::byte*>(begin);
@@ -58,6 +65,10 @@ void* stream() { return nullptr; }
 void require_device() {}
 void choose_device(int) {}
 std::string device_name() { return "emulation on the CPU"; }
+std::string device_identity() {
+  thread_local const char own = 0;  // in tests of several ranks a thread is as a process
+  return std::to_string(reinterpret_cast<uintptr_t>(&own));
+}
 size_t total_memory() { return size_t{16} << 30; }
 size_t free_memory() { return total_memory(); }
 
@@ -126,7 +137,8 @@ void copy(void* to, const void* from, size_t bytes, Copy kind, const Context&) {
 }
 void synchronize() {
   // What waits for other processes would be waited for without a limit of time.
-  HRM_CHECK(emulate::advance_beside(), "[emulate] waits for messages that have not come");
+  HRM_CHECK(emulate::done_beside(emulate::begun_beside()),
+            "[emulate] waits for messages that have not come");
   finish_downloads();
 }
 
@@ -152,7 +164,8 @@ void download(void* pinned, const void* from, size_t bytes) {
 
 Event::Event() = default;
 Event::~Event() = default;
-void Event::record() {}
+// A number: what has begun beside the kernels by now.
+void Event::record() { event_ = reinterpret_cast<void*>(emulate::begun_beside()); }
 bool Event::done() const {
   // Whoever asks again and again gets through in the end.
   constexpr int kPatience = 3;
@@ -160,7 +173,7 @@ bool Event::done() const {
   if (!pending_downloads.empty() && ++asked == kPatience) finish_downloads();
   if (!pending_downloads.empty()) return false;
   asked = 0;
-  return emulate::advance_beside();
+  return emulate::done_beside(static_cast<int64_t>(reinterpret_cast<uintptr_t>(event_)));
 }
 void Event::wait() const { finish_downloads(); }
 
