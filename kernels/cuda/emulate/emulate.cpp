@@ -443,6 +443,7 @@ std::set<std::string> take_launched_kernels() { return std::exchange(machine().l
 void name_next_launch(const char* name) { machine().next_name = name; }
 
 void launch(const Launch& l, void*) {
+  check_nothing_beside();
   Machine& m = machine();
   const std::string name = short_name(m.next_name);
   m.launched.insert(name);

@@ -60,6 +60,9 @@ void begin_beside(std::function<bool()> advance);
 int64_t begun_beside();
 bool done_beside(int64_t first);
 void drop_beside();
+// An Error if some of it is not done: on a GPU what follows would wait for it, without a limit of
+// time.
+void check_nothing_beside();
 // Whether these bytes are memory of the device.
 bool on_device(const void* begin, size_t bytes);
 

@@ -47,6 +47,10 @@ bool done_beside(int64_t first) {
   return beside.under_way.empty() || beside.under_way.begin()->first > first;
 }
 void drop_beside() { beside.under_way.clear(); }
+void check_nothing_beside() {
+  HRM_CHECK(done_beside(begun_beside()),
+            "[emulate] messages are under way, which the host has not waited for");
+}
 
 bool on_device(const void* begin, size_t bytes) {
   const auto* first = static_cast<const std::byte*>(begin);
@@ -127,6 +131,7 @@ void finish_downloads() {
 }  // namespace
 
 void copy(void* to, const void* from, size_t bytes, Copy kind, const Context&) {
+  emulate::check_nothing_beside();
   const auto now = [=] {
     if (bytes) std::memmove(to, from, bytes);
     if (kind != Copy::to_host) emulate::checker::written_by_host(to, bytes);
@@ -136,9 +141,7 @@ void copy(void* to, const void* from, size_t bytes, Copy kind, const Context&) {
             "[emulate] a copy from or to the host while a graph is recorded");
 }
 void synchronize() {
-  // What waits for other processes would be waited for without a limit of time.
-  HRM_CHECK(emulate::done_beside(emulate::begun_beside()),
-            "[emulate] waits for messages that have not come");
+  emulate::check_nothing_beside();
   finish_downloads();
 }
 
