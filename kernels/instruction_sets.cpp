@@ -216,4 +216,5 @@ std::vector<InstructionSet> instruction_sets() {
 #include "kernels/reduce.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
+#include "kernels/scan.h"
 #include "kernels/swiglu.h"

@@ -72,6 +72,73 @@ TEST_CASE("gelu gives the values of its definition") {
   CHECK(largest_difference({y}, {from_vector(expected, {4})}) < 1e-14);
 }
 
+TEST_CASE("running maxima give the gradient to the last of equal values") {
+  const Tensor x = from_vector<double>({1, 3, 3, 2, 5, 0, 5, 4}, {2, 4}).set_requires_grad();
+  const Tensor forward = cummax(x, 1), backward = cummax(x, 1, Direction::backward);
+  CHECK(forward.to_vector() == std::vector<double>{1, 3, 3, 3, 5, 5, 5, 5});
+  CHECK(backward.to_vector() == std::vector<double>{3, 3, 3, 2, 5, 5, 5, 4});
+  CHECK(cummax(x, 0).to_vector() == std::vector<double>{1, 3, 3, 2, 5, 3, 5, 4});
+  CHECK(grad({forward}, {x}, {ones({2, 4}, DType::f64)})[0].to_vector() ==
+        std::vector<double>{1, 1, 2, 0, 2, 0, 2, 0});
+  CHECK(grad({backward}, {x}, {ones({2, 4}, DType::f64)})[0].to_vector() ==
+        std::vector<double>{0, 2, 1, 1, 1, 0, 2, 1});
+  CHECK(cummax(zeros({0, 3}), 0).numel() == 0);
+}
+
+TEST_CASE("diagonals begin at the edge that they lead away from") {
+  const Tensor x = from_vector<float>({9, 2, 3, 4, 5, 6, 1, 8, 7}, {3, 3});
+  using enum Direction;
+  const auto along = [&](Direction rows, Direction cols) {
+    return cummax_diagonal(x, 0, rows, cols).to_vector();
+  };
+  CHECK(along(forward, forward) == std::vector<double>{9, 2, 3, 4, 9, 6, 1, 8, 9});
+  CHECK(along(backward, backward) == std::vector<double>{9, 6, 3, 8, 7, 6, 1, 8, 7});
+  CHECK(along(forward, backward) == std::vector<double>{9, 2, 3, 4, 5, 6, 5, 8, 7});
+  CHECK(along(backward, forward) == std::vector<double>{9, 4, 5, 4, 5, 8, 1, 8, 7});
+}
+
+TEST_CASE("permute, flip, shift and stack move what is there") {
+  const Tensor x = from_vector<float>({1, 2, 3, 4, 5, 6}, {2, 3});
+  CHECK(permute(x, {1, 0}).shape() == Shape{3, 2});
+  CHECK(permute(x, {-1, 0}).to_vector() == std::vector<double>{1, 4, 2, 5, 3, 6});
+  CHECK(flip(x, 1).to_vector() == std::vector<double>{3, 2, 1, 6, 5, 4});
+  CHECK(flip(permute(x, {1, 0}), 1).to_vector() == std::vector<double>{4, 1, 5, 2, 6, 3});
+  CHECK(shift(x, 1, 1).to_vector() == std::vector<double>{0, 1, 2, 0, 4, 5});
+  CHECK(shift(x, 1, -2).to_vector() == std::vector<double>{3, 0, 0, 6, 0, 0});
+  CHECK(shift(x, 0, 7).to_vector() == std::vector<double>(6, 0.0));
+  CHECK(stack({x, x}, -1).shape() == Shape{2, 3, 2});
+  CHECK(stack({select(x, 0, 0), select(x, 0, 1)}, 1).to_vector() ==
+        std::vector<double>{1, 4, 2, 5, 3, 6});
+}
+
+TEST_CASE("reductions over several dimensions") {
+  const Tensor x = from_vector<double>({1, 2, 3, 4, 5, 6, 7, 8}, {2, 2, 2});
+  CHECK(sum(x, {0, 2}).to_vector() == std::vector<double>{14, 22});
+  CHECK(sum(x, {2, 0}, true).shape() == Shape{1, 2, 1});
+  CHECK(mean(x, {0, 1, 2}).item() == 4.5);
+  CHECK(max(x, {1, 0}).to_vector() == std::vector<double>{7, 8});
+  CHECK(min(x, {1, 2}).to_vector() == std::vector<double>{1, 5});
+  CHECK(min(x, 0).to_vector() == std::vector<double>{1, 2, 3, 4});
+  CHECK(sum(softmax(x, {0, 1}), {0, 1}).to_vector()[1] == doctest::Approx(1));
+  CHECK(logsumexp(x, {0, 1, 2}).item() == doctest::Approx(8.458339626));
+  const Tensor mask = from_vector<double>({1, 0}, {2, 1});
+  CHECK(masked_mean(x, mask, {0, 1}).to_vector() == std::vector<double>{3, 4});
+  CHECK(masked_mean(x, 0.0 * mask, {1}, false, 0.5).to_vector() == std::vector<double>(4, 0.0));
+  const Tensor even = standardize(x, {0, 1}, 0);
+  CHECK(mean(square(even), {0, 1}).to_vector()[0] == doctest::Approx(1));
+  CHECK(mean(even, {0, 1}).to_vector()[0] == doctest::Approx(0));
+}
+
+TEST_CASE("logsumexp of large and of infinite values") {
+  const double inf = INFINITY;
+  const Tensor x = from_vector<double>({1000, 1000, -inf, -inf, inf, 1}, {3, 2});
+  const std::vector<double> y = logsumexp(x, {1}).to_vector();
+  CHECK(y[0] == doctest::Approx(1000 + std::log(2.0)));
+  CHECK(y[1] == -inf);
+  CHECK(y[2] == inf);
+  for (const DType t : {DType::f32, DType::bf16}) CHECK(logsumexp(x.to(t), {0, 1}).item() == inf);
+}
+
 TEST_CASE("linear in bf16 keeps f32 gradients of its weight") {
   Random random(2);
   const Tensor x = random.normal({5, 33}, 1, DType::bf16);
@@ -174,6 +241,18 @@ TEST_CASE("elementwise operations, selections and views say what they need") {
   expect_error([&] { pad(a, 0, 1, -1); }, "[pad] widths must not be negative, got 1 and -1");
   expect_error([&] { pad(a, 0, -1, 1); }, "[pad] widths must not be negative, got -1 and 1");
 
+  expect_error([&] { permute(a, {0}); }, "[permute] needs each dimension of (2, 3) once, got 1");
+  expect_error([&] { permute(a, {1, -1}); }, "[permute] dimension 1 of (2, 3) comes twice");
+  expect_error([&] { stack({}, 0); }, "[stack] needs at least one tensor");
+  expect_error(
+      [&] {
+        stack({a, wide}, 0);
+      },
+      "[stack] parts must agree in shape and dtype, got f32(2, 3) and f64(2, 3)");
+  expect_error([&] { cummax(ids, 0); }, "[cummax] needs a floating dtype, got i32");
+  expect_error([&] { cummax_diagonal(a, 1, Direction::forward, Direction::forward); },
+               "[cummax_diagonal] needs a dimension behind dimension 1 of (2, 3)");
+
   expect_error([&] { embedding(a, a); }, "[embedding] indices must be i32, got f32");
   const char* table = "[embedding] needs a table [n, dim] and a copy like it, got f32(";
   expect_error([&] { embedding(zeros({3}), ids); }, table);
@@ -196,6 +275,9 @@ TEST_CASE("reductions and norms want something to reduce") {
   expect_error([&] { log_softmax(scalar); }, "[softmax] input must have a dimension");
   expect_error([&] { max(none, 1); }, "[max] dimension 1 of (2, 0) is empty");
   CHECK(max(none, 0).numel() == 0);
+  expect_error([&] { sum(a, Dims{}); }, "[sum] needs at least one dimension of (2, 3)");
+  expect_error([&] { mean(a, {0, -2}); }, "[mean] dimension 0 of (2, 3) comes twice");
+  expect_error([&] { softmax(a, {2}); }, "[softmax] dimension must be in -2..1, got 2");
   for (const Tensor& t : {scalar, none}) {
     expect_error([&] { argmax(t); }, "[argmax] the last dimension must not be empty, got shape (");
     expect_error([&] { rms_norm(t); },

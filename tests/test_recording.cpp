@@ -364,6 +364,27 @@ std::vector<Listed> shapes_and_sums() {
         [](const Tensor& x) {
           return concat({constant({2, 6}), x}, 1);
         }}},
+      {"permute(const Tensor& x, const std::vector<int>& order)", recorded,
+       one([](const Tensor& x) {
+         return permute(x, {1, 0});
+       })},
+      {"stack(const Tensors& parts, int dim)",
+       recorded,
+       {[](const Tensor& x) {
+          return stack({x, constant({2, 6})}, 1);
+        },
+        [](const Tensor& x) {
+          return stack({constant({2, 6}), x}, 0);
+        }}},
+      {"flip(const Tensor& x, int dim)", recorded, one([](const Tensor& x) { return flip(x, 1); })},
+      {"shift(const Tensor& x, int dim, int64_t by)", recorded,
+       one([](const Tensor& x) { return shift(x, 1, -2); })},
+      {"cummax(const Tensor& x, int dim, Direction direction = Direction::forward)", recorded,
+       one([](const Tensor& x) { return cummax(x, 1); })},
+      {"cummax_diagonal(const Tensor& x, int rows_dim, Direction along_rows, Direction along_cols)",
+       recorded, one([](const Tensor& x) {
+         return cummax_diagonal(x, 0, Direction::forward, Direction::backward);
+       })},
       {"pad(const Tensor& x, int dim, int64_t before, int64_t after)", recorded,
        one([](const Tensor& x) { return pad(x, 0, 1, 2); })},
       {"sum(const Tensor& x)", recorded, one([](const Tensor& x) { return sum(x); })},
@@ -373,9 +394,48 @@ std::vector<Listed> shapes_and_sums() {
        one([](const Tensor& x) { return mean(x, 0, true); })},
       {"max(const Tensor& x, int dim, bool keepdim = false)", recorded,
        one([](const Tensor& x) { return max(x, 1); })},
+      {"min(const Tensor& x, int dim, bool keepdim = false)", recorded,
+       one([](const Tensor& x) { return min(x, 0); })},
       {"argmax(const Tensor& x)", Treats::integers, one(argmax)},
-      {"softmax(const Tensor& x)", recorded, one(softmax)},
-      {"log_softmax(const Tensor& x)", recorded, one(log_softmax)},
+      {"softmax(const Tensor& x)", recorded, one([](const Tensor& x) { return softmax(x); })},
+      {"log_softmax(const Tensor& x)", recorded,
+       one([](const Tensor& x) { return log_softmax(x); })},
+      {"sum(const Tensor& x, const Dims& dims, bool keepdim = false)", recorded,
+       one([](const Tensor& x) {
+         return sum(x, {1, 0});
+       })},
+      {"mean(const Tensor& x, const Dims& dims, bool keepdim = false)", recorded,
+       one([](const Tensor& x) {
+         return mean(x, {0, 1});
+       })},
+      {"max(const Tensor& x, const Dims& dims, bool keepdim = false)", recorded,
+       one([](const Tensor& x) {
+         return max(x, {0, 1});
+       })},
+      {"min(const Tensor& x, const Dims& dims, bool keepdim = false)", recorded,
+       one([](const Tensor& x) {
+         return min(x, {0, 1});
+       })},
+      {"softmax(const Tensor& x, const Dims& dims)", recorded, one([](const Tensor& x) {
+         return softmax(x, {0, 1});
+       })},
+      {"log_softmax(const Tensor& x, const Dims& dims)", recorded,
+       one([](const Tensor& x) { return log_softmax(x, {0}); })},
+      {"logsumexp(const Tensor& x, const Dims& dims, bool keepdim = false)", recorded,
+       one([](const Tensor& x) {
+         return logsumexp(x, {0, 1});
+       })},
+      {"masked_mean(const Tensor& x, const Tensor& mask, const Dims& dims, bool keepdim = false, "
+       "double eps = 0)",
+       recorded,
+       {[](const Tensor& x) {
+          return masked_mean(x, constant({2, 1}), {0});
+        },
+        [](const Tensor& x) {
+          return masked_mean(constant({2, 6}), x, {1});
+        }}},
+      {"standardize(const Tensor& x, const Dims& dims, double eps = 1e-5)", recorded,
+       one([](const Tensor& x) { return standardize(x, {1}); })},
       {"embedding(const Tensor& table, const Tensor& ids, double scale = 1, const Tensor& copy = "
        "{})",
        recorded, one([](const Tensor& x) {

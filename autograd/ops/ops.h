@@ -14,6 +14,7 @@
 #include "autograd/ops/rms_norm.h"
 #include "autograd/ops/rope.h"
 #include "autograd/ops/sample.h"
+#include "autograd/ops/scan.h"
 #include "autograd/ops/swiglu.h"
 #include "autograd/ops/unary.h"
 #include "autograd/ops/view.h"

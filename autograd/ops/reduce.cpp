@@ -2,6 +2,8 @@
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/arithmetic.h"
+#include "autograd/ops/unary.h"
+#include "autograd/ops/view.h"
 #include "kernels/reduce.h"
 
 namespace hrm {
@@ -35,6 +37,48 @@ Tensor softmax_impl(const Tensor& input, bool log) {
                   return Tensors{dx};
                 });
 }
+
+// x with `dims` merged into one dimension, the last.
+struct Merged {
+  std::vector<int> order;  // of the dimensions of x: those that are kept, then the others
+  Shape permuted;          // of x in that order
+  Shape kept;              // of a reduction, with 1 for each dimension of `dims`
+  Shape kept_without;      // without them
+  Tensor x;                // [kept_without..., elements of dims]
+
+  Merged(const char* op, const Tensor& input, const Dims& dims) {
+    HRM_CHECK(!dims.empty(), "[", op, "] needs at least one dimension of ", input.shape());
+    kept = input.shape();
+    std::vector<bool> goes(input.ndim(), false);
+    for (int dim : dims) {
+      dim = wrap_dim(dim, input.ndim(), op);
+      HRM_CHECK(!goes[dim], "[", op, "] dimension ", dim, " of ", input.shape(), " comes twice");
+      goes[dim] = true;
+      kept[dim] = 1;
+    }
+    std::vector<int64_t> sizes;
+    for (const bool going : {false, true})
+      for (int i = 0; i < input.ndim(); ++i)
+        if (goes[i] == going) order.push_back(i);
+    for (int i : order) sizes.push_back(input.size(i));
+    permuted = Shape(sizes);
+    kept_without = Shape(std::span(sizes).first(sizes.size() - dims.size()));
+    int64_t elements = 1;
+    for (int i = kept_without.ndim(); i < permuted.ndim(); ++i) elements *= permuted[i];
+    x = reshape(permute(input, order), kept_without.inserted(kept_without.ndim(), elements));
+  }
+
+  // The result of a reduction over the last dimension of x, as the caller wants it.
+  Tensor reduced(const Tensor& y, bool keepdim) const {
+    return reshape(y, keepdim ? kept : kept_without);
+  }
+  // A tensor like x, with its dimensions where they were.
+  Tensor restored(const Tensor& y) const {
+    std::vector<int> back(order.size());
+    for (size_t i = 0; i < order.size(); ++i) back[order[i]] = static_cast<int>(i);
+    return permute(reshape(y, permuted), back);
+  }
+};
 
 }  // namespace
 
@@ -74,6 +118,8 @@ Tensor max(const Tensor& input, int dim, bool keepdim) {
                 });
 }
 
+Tensor min(const Tensor& x, int dim, bool keepdim) { return -max(-x, dim, keepdim); }
+
 Tensor argmax(const Tensor& input) {
   HRM_CHECK(input.ndim() >= 1 && input.shape().back() >= 1,
             "[argmax] the last dimension must not be empty, got shape ", input.shape());
@@ -88,5 +134,56 @@ Tensor argmax(const Tensor& input) {
 
 Tensor softmax(const Tensor& x) { return softmax_impl(x, false); }
 Tensor log_softmax(const Tensor& x) { return softmax_impl(x, true); }
+
+Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
+  const Merged merged("sum", x, dims);
+  return merged.reduced(sum(merged.x, -1), keepdim);
+}
+
+Tensor mean(const Tensor& x, const Dims& dims, bool keepdim) {
+  const Merged merged("mean", x, dims);
+  return merged.reduced(mean(merged.x, -1), keepdim);
+}
+
+Tensor max(const Tensor& x, const Dims& dims, bool keepdim) {
+  const Merged merged("max", x, dims);
+  return merged.reduced(max(merged.x, -1), keepdim);
+}
+
+Tensor min(const Tensor& x, const Dims& dims, bool keepdim) { return -max(-x, dims, keepdim); }
+
+Tensor softmax(const Tensor& x, const Dims& dims) {
+  const Merged merged("softmax", x, dims);
+  return merged.restored(softmax(merged.x));
+}
+
+Tensor log_softmax(const Tensor& x, const Dims& dims) {
+  const Merged merged("log_softmax", x, dims);
+  return merged.restored(log_softmax(merged.x));
+}
+
+Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim) {
+  const Merged merged("logsumexp", x, dims);
+  Tensor largest;
+  {
+    const NoGradGuard no_grad;
+    largest = max(merged.x, -1, true);
+    // An infinite one would make NaN of its own difference.
+    const Tensor finite = compare(CompareOp::ge, largest - largest, 0.0);
+    largest = where(finite, largest, zeros({}, x.dtype(), x.device()));
+  }
+  return merged.reduced(log(sum(exp(merged.x - largest), -1, true)) + largest, keepdim);
+}
+
+Tensor masked_mean(const Tensor& x, const Tensor& mask, const Dims& dims, bool keepdim,
+                   double eps) {
+  const Tensor total = sum(x * mask, dims, keepdim);
+  return total / (sum(expand(mask, x.shape()), dims, keepdim) + eps);
+}
+
+Tensor standardize(const Tensor& x, const Dims& dims, double eps) {
+  const Tensor centred = x - mean(x, dims, true);
+  return centred * rsqrt(mean(square(centred), dims, true) + eps);
+}
 
 }  // namespace hrm

@@ -1,5 +1,7 @@
 #include "autograd/ops/view.h"
 
+#include <algorithm>
+
 #include "autograd/grad_mode.h"
 
 namespace hrm {
@@ -7,6 +9,22 @@ namespace hrm {
 Tensor reshape(const Tensor& x, const Shape& shape) { return x.contiguous().view(shape); }
 
 Tensor transpose(const Tensor& x, int a, int b) { return x.transposed(a, b); }
+
+Tensor permute(const Tensor& x, const std::vector<int>& order) {
+  HRM_CHECK(static_cast<int>(order.size()) == x.ndim(), "[permute] needs each dimension of ",
+            x.shape(), " once, got ", order.size(), " of them");
+  Shape shape = x.shape(), strides = x.strides();
+  std::vector<int> back(order.size(), -1);
+  for (int i = 0; i < x.ndim(); ++i) {
+    const int from = wrap_dim(order[i], x.ndim(), "permute");
+    HRM_CHECK(back[from] < 0, "[permute] dimension ", from, " of ", x.shape(), " comes twice");
+    back[from] = i;
+    shape[i] = x.shape()[from];
+    strides[i] = x.strides()[from];
+  }
+  return record("permute", Tensor(x.storage(), x.offset(), shape, strides, x.dtype()), {x}, {},
+                [back](const Saved&, const Tensor& dy) { return Tensors{permute(dy, back)}; });
+}
 
 Tensor slice(const Tensor& x, int dim, int64_t start, int64_t end) {
   return x.sliced(dim, start, end);
@@ -54,6 +72,19 @@ Tensor concat(const Tensors& parts, int dim) {
   return y;
 }
 
+Tensor stack(const Tensors& parts, int dim) {
+  HRM_CHECK(!parts.empty(), "[stack] needs at least one tensor");
+  dim = wrap_dim(dim, parts[0].ndim() + 1, "stack");
+  Tensors slices;
+  for (const Tensor& part : parts) {
+    HRM_CHECK(part.shape() == parts[0].shape() && part.dtype() == parts[0].dtype(),
+              "[stack] parts must agree in shape and dtype, got ", parts[0].dtype(),
+              parts[0].shape(), " and ", part.dtype(), part.shape());
+    slices.push_back(reshape(part, part.shape().inserted(dim, 1)));
+  }
+  return concat(slices, dim);
+}
+
 Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after) {
   dim = wrap_dim(dim, x.ndim(), "pad");
   HRM_CHECK(before >= 0 && after >= 0, "[pad] widths must not be negative, got ", before, " and ",
@@ -67,6 +98,28 @@ Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after) {
   return record("pad", y, {x}, {}, [dim, before, size](const Saved&, const Tensor& dy) {
     return Tensors{dy.sliced(dim, before, before + size)};
   });
+}
+
+Tensor flip(const Tensor& x, int dim) {
+  dim = wrap_dim(dim, x.ndim(), "flip");
+  Tensor y = empty(x.shape(), x.dtype(), x.device());
+  if (x.numel() > 0) {
+    const NoGradGuard no_grad;
+    // The same elements from the last one on, by a negative stride.
+    Shape strides = x.strides();
+    const int64_t last = x.offset() + (x.size(dim) - 1) * strides[dim];
+    strides[dim] = -strides[dim];
+    y.copy_from(Tensor(x.storage(), last, x.shape(), strides, x.dtype()));
+  }
+  return record("flip", y, {x}, {},
+                [dim](const Saved&, const Tensor& dy) { return Tensors{flip(dy, dim)}; });
+}
+
+Tensor shift(const Tensor& x, int dim, int64_t by) {
+  dim = wrap_dim(dim, x.ndim(), "shift");
+  const int64_t size = x.size(dim), in = std::clamp(by, -size, size);
+  if (in >= 0) return pad(slice(x, dim, 0, size - in), dim, in, 0);
+  return pad(slice(x, dim, -in, size), dim, 0, -in);
 }
 
 }  // namespace hrm

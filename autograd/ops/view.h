@@ -1,5 +1,5 @@
-// Views and rearrangements. reshape, transpose, slice and expand share memory where strides allow;
-// all but reshape are the members of Tensor under the names of the operations.
+// Views and rearrangements. reshape, transpose, permute, slice and expand share memory where
+// strides allow.
 //
 //     const Tensor rows = reshape(arange(6, DType::f32), {2, 3});   // shares memory
 //     select(rows, 1, 2);                                           // the last column: 2, 5
@@ -11,12 +11,21 @@ namespace hrm {
 
 Tensor reshape(const Tensor& x, const Shape& shape);  // one dimension may be -1
 Tensor transpose(const Tensor& x, int a, int b);      // swaps two dimensions
+// Dimension i of the result is dimension order[i] of x, each once.
+Tensor permute(const Tensor& x, const std::vector<int>& order);
 Tensor slice(const Tensor& x, int dim, int64_t start, int64_t end);
 // One index of a dimension, which disappears.
 Tensor select(const Tensor& x, int dim, int64_t index);
 Tensor expand(const Tensor& x, const Shape& shape);
 Tensor concat(const Tensors& parts, int dim);
+// Tensors of one shape side by side along a new dimension, which becomes dimension `dim`.
+Tensor stack(const Tensors& parts, int dim);
 // `before` and `after` zeros along one dimension.
 Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after);
+// In the opposite order along one dimension (a copy).
+Tensor flip(const Tensor& x, int dim);
+// Moved by `by` places towards the end of one dimension, or towards its start where that is
+// negative: what leaves is dropped, and zeros come in.
+Tensor shift(const Tensor& x, int dim, int64_t by);
 
 }  // namespace hrm

@@ -168,6 +168,73 @@ inline const std::vector<OpCase>& op_cases() {
                      return Tensors{variable(r, {3, 33})};
                    },
                    [](const Tensors& in) { return Tensors{log_softmax(in[0])}; }});
+    const auto reduction_case = [&](const char* name,
+                                    Tensor (*op)(const Tensor&, const Dims&, bool)) {
+      all.push_back({name,
+                     [](R r) {
+                       return Tensors{variable(r, {3, 5, 2, 7})};
+                     },
+                     [op](const Tensors& in) {
+                       return Tensors{op(in[0], {3, 1}, false), op(in[0], {2, 1}, true)};
+                     }});
+    };
+    reduction_case("sum over dimensions", sum);
+    reduction_case("mean over dimensions", mean);
+    reduction_case("max over dimensions", max);
+    reduction_case("min over dimensions", min);
+    reduction_case("logsumexp", logsumexp);
+    const auto in_place_case = [&](const char* name, Tensor (*op)(const Tensor&, const Dims&)) {
+      all.push_back({name,
+                     [](R r) {
+                       return Tensors{variable(r, {3, 5, 2, 7})};
+                     },
+                     [op](const Tensors& in) {
+                       return Tensors{op(in[0], {0, 2}), op(in[0], {3})};
+                     }});
+    };
+    in_place_case("softmax over dimensions", softmax);
+    in_place_case("log_softmax over dimensions", log_softmax);
+    all.push_back({"masked_mean",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 5, 7}), positive(r, {5, 1})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{masked_mean(in[0], in[1], {0, 1}, true, 1e-4)};
+                   }});
+    all.push_back({"standardize",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 5, 7})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{standardize(in[0], {0, 1}, 1e-8)};
+                   }});
+    all.push_back({"cummax",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 5, 7})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{cummax(in[0], 1), cummax(in[0], -1, Direction::backward)};
+                   }});
+    all.push_back({"cummax_diagonal",
+                   [](R r) {
+                     return Tensors{variable(r, {2, 4, 6, 3})};
+                   },
+                   [](const Tensors& in) {
+                     Tensors all;
+                     for (const auto rows : {Direction::forward, Direction::backward})
+                       for (const auto cols : {Direction::forward, Direction::backward})
+                         all.push_back(cummax_diagonal(in[0], 1, rows, cols));
+                     return all;
+                   }});
+    all.push_back({"permute, flip, shift and stack",
+                   [](R r) {
+                     return Tensors{variable(r, {4, 3, 5}), variable(r, {5, 4, 3})};
+                   },
+                   [](const Tensors& in) {
+                     const Tensor turned = permute(in[0], {2, 0, 1});
+                     return Tensors{stack({flip(turned, 1), in[1]}, 2), shift(turned, 0, 2),
+                                    shift(flip(in[0], -1), 1, -1)};
+                   }});
     all.push_back({"reshape of a transposed view",
                    [](R r) {
                      return Tensors{variable(r, {3, 5, 4})};
