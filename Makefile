@@ -236,7 +236,10 @@ TORTURE_SRC := $(wildcard tests/torture/*.cpp)
 # The host side of the CUDA backend over a stand-in for the CUDA runtime and cuBLASLt: needs nvcc,
 # but no GPU.
 HOST_SIDE_SRC := $(wildcard tests/cuda/host_side/*.cpp) kernels/cuda/gemm_cublaslt.cpp tests/main.cpp
-PARITY_SRC := tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha256.cpp
+# The parts of an example that has a folder to itself are tested like those of the library.
+EXAMPLE_SRC := $(wildcard examples/*/*.cpp)
+EXAMPLE_PARTS := $(filter-out %/main.cpp,$(EXAMPLE_SRC))
+PARITY_SRC := $(EXAMPLE_PARTS) tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha256.cpp
 # The parsers and all they touch.
 FUZZ_SRC := $(filter-out nn/distributed/mpi_transport.cpp nn/distributed/nccl_transport.cpp,$(LIB_SRC))
 HEADERS := $(wildcard kernels/*.h kernels/cpu/namespace.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h nn/distributed/*.h \
@@ -578,7 +581,7 @@ $(LIB): $(LIB_OBJECTS) $(SOURCES_STAMP)
 PROGRAMS := $(HRM) $(RANKS) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(RANKS_BENCH) $(LADDER) $(CUDA_LADDER)
 $(PROGRAMS): $(LINK_STAMP) $(if $(STATIC),$(BUILD)/obj/fmt.o)
 $(HRM): $(call objects,$(CLI_SRC)) $(LIB)
-$(UNIT): $(call objects,$(TEST_SRC) $(TEST_CU_SRC) $(TEST_CLI_SRC)) $(LIB)
+$(UNIT): $(call objects,$(TEST_SRC) $(TEST_CU_SRC) $(TEST_CLI_SRC) $(EXAMPLE_PARTS)) $(LIB)
 $(DEVICES): $(call objects,$(DEVICE_TEST_SRC) $(TEST_CU_SRC)) $(LIB)
 $(PARITY): $(call objects,$(PARITY_SRC)) $(LIB)
 $(TORTURE): $(call objects,$(TORTURE_SRC))

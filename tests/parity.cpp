@@ -20,7 +20,9 @@ struct Totals {
 
 void check_fixture(const Path& folder, Totals& totals) {
   const Json config = read_json(folder / "config.json");
-  const std::string name = config.value("fixture", folder.string());
+  const bool compressarc = folder.parent_path().filename() == "compressarc";
+  const std::string name = compressarc ? "compressarc/" + folder.filename().string()
+                                       : config.value("fixture", folder.string());
   const std::string family = name.substr(0, name.find('/'));
   void (*check)(Ledger&, const Path&, const Json&) = nullptr;
   if (family == "ops") check = check_ops;
@@ -29,6 +31,7 @@ void check_fixture(const Path& folder, Totals& totals) {
   if (family == "gradients") check = check_gradients;
   if (family == "init") check = check_init;
   if (family == "arc_pipeline") check = check_arc_pipeline;
+  if (compressarc) check = check_compressarc;
   if (!check) {
     std::printf("SKIPPED %s: fixtures of this family have no check yet\n", name.c_str());
     ++totals.skipped;

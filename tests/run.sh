@@ -86,7 +86,7 @@ unset KERNEL_LIST
 [[ $build == *emulate* ]] && kernel_table "$list"
 
 echo "== parity with the reference implementations"
-parity "$build" '' ops hrm_train hrm_eval trm_train init gradients arc_pipeline
+parity "$build" '' ops hrm_train hrm_eval trm_train init gradients arc_pipeline compressarc
 if [[ $build == *cuda* || $build == *emulate* ]]; then
   parity "$build" --cuda ops hrm_train hrm_eval trm_train gradients
 fi

@@ -39,5 +39,6 @@ void check_evaluation(Ledger& ledger, const Path& folder, const Json& config);
 void check_gradients(Ledger& ledger, const Path& folder, const Json& config);
 void check_init(Ledger& ledger, const Path& folder, const Json& config);
 void check_arc_pipeline(Ledger& ledger, const Path& folder, const Json& config);
+void check_compressarc(Ledger& ledger, const Path& folder, const Json& config);
 
 }  // namespace hrm::parity

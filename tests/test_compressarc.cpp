@@ -1,0 +1,230 @@
+// The parts of examples/compressarc. The numbers of the official code are checked by the parity
+// program.
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "autograd/engine.h"
+#include "autograd/grad_mode.h"
+#include "autograd/gradcheck.h"
+#include "autograd/ops/ops.h"
+#include "examples/compressarc/answers.h"
+#include "examples/compressarc/loss.h"
+#include "tests/support/support.h"
+
+using namespace hrm;
+using namespace hrm::test;
+using namespace hrm::compressarc;
+
+namespace {
+
+ArcGrid grid(const std::string& rows) { return parse_grid_text(rows, "test"); }
+
+// Two demonstrations and a test; inputs are larger than outputs.
+ArcTask a_task() {
+  ArcTask task;
+  task.id = "cafe0123";
+  task.train = {{grid("120/003"), grid("12/20")}, {grid("45/50"), grid("33/03")}};
+  task.test = {{grid("1/2/2"), grid("7")}};
+  return task;
+}
+
+Tensor total_loss(const CodedTask& task, const Network& network, uint64_t seed, int64_t step) {
+  Random random(seed);
+  const TaskOutputs out = network.forward(network.draw_noise(random));
+  return out.total_kl() + kReconstructionWeight * reconstruction(task, out, step);
+}
+
+}  // namespace
+
+TEST_CASE("compressarc: a task becomes codes on one canvas, and its answers stay unseen") {
+  const CodedTask task = code_task(a_task());
+  CHECK(task.colours == std::vector<uint8_t>{0, 1, 2, 3, 4, 5});  // 7 occurs in an answer alone
+  CHECK(task.rows == 3);
+  CHECK(task.cols == 3);
+  CHECK(!task.outputs_like_inputs);
+  CHECK(!task.one_input_size);
+  CHECK(task.one_output_size);
+  CHECK(task.size(2, kOutput) == GridSize{2, 2});  // that of all outputs
+  CHECK(task.code(0, 1, 2, kInput) == 3);
+  CHECK(task.code(1, 0, 1, kInput) == 5);
+  CHECK(task.code(1, 2, 2, kInput) == 0);  // outside
+  CHECK(task.code(2, 0, 0, kOutput) == 0);
+
+  ArcTask like = a_task();
+  for (ArcPair& pair : like.train) pair.output = pair.input;
+  CHECK(code_task(like).size(2, kOutput) == GridSize{3, 1});
+  ArcTask other = a_task();
+  other.train[1].output = grid("333/000");
+  CHECK(code_task(other).size(2, kOutput) == GridSize{3, 3});  // the largest rows and columns
+  other.train.clear();
+  expect_error([&] { code_task(other); }, "[compressarc] task cafe0123 has no demonstration");
+  like.test.clear();
+  expect_error([&] { code_task(like); }, "[compressarc] task cafe0123 has no test");
+}
+
+TEST_CASE("compressarc: eighteen tensors, and who shares weights with whom") {
+  CHECK(subsets().size() == 18);
+  CHECK(subsets().front().name() == "01000");
+  CHECK(parse_subset("11011") == kCells);
+  CHECK(kColsOnly.owner() == kRowsOnly);
+  CHECK(parse_subset("11101").owner().name() == "11110");
+  CHECK(kCells.owner() == kCells);
+  CHECK(parse_subset("10111").shape({2, 3, 8, 5, 7}, 4) == Shape{2, 8, 5, 7, 4});
+  CHECK(parse_subset("10111").dim(kCol) == 3);
+  expect_error([] { parse_subset("00011"); }, "no subset of axes is named 00011");
+  // A turn of the square keeps the map of two directions.
+  const DirectionMaps& square = direction_maps(kCells);
+  CHECK(square.count == 10);
+  CHECK(direction_maps(kRowsOnly).count == 18);
+  for (int target = 0; target < 8; ++target)
+    for (int source = 0; source < 8; ++source)
+      CHECK(square.map[target][source] == square.map[(target + 2) % 8][(source + 2) % 8]);
+}
+
+TEST_CASE("compressarc: gradcheck of the placed costs and of the loss") {
+  Random random(3);
+  const Tensor log_p = random.normal({3, 4, 3}, 1, DType::f64).set_requires_grad();
+  const std::vector<uint8_t> codes = {0, 2, 1, 1};
+  CHECK(gradcheck(
+            [&](const Tensors& in) {
+              return Tensors{placed_costs(in[0], codes, {2, 2})};
+            },
+            {log_p}) == "");
+  // By hand: the corner at (1, 1).
+  const auto p = log_p.to_vector();
+  const auto at = [&](int c, int row, int col) { return p[(c * 4 + row) * 3 + col]; };
+  CHECK(placed_costs(log_p, codes, {2, 2}).to_vector()[3] ==
+        doctest::Approx(-(at(0, 1, 1) + at(2, 1, 2) + at(1, 2, 1) + at(1, 2, 2))));
+
+  const CodedTask task = code_task(a_task());
+  TaskOutputs out;
+  const auto variable = [&](const Shape& shape) {
+    return random.normal(shape, 1, DType::f64).set_requires_grad();
+  };
+  const Tensors leaves = {variable({3, 6, 3, 3, 2}), variable({3, 3, 2}), variable({3, 3, 2})};
+  for (const int64_t step : {0, 60, 500})
+    CHECK(gradcheck(
+              [&](const Tensors& in) {
+                out.logits = in[0];
+                out.row_mask = in[1];
+                out.col_mask = in[2];
+                return Tensors{code_lengths(task, out, step)};
+              },
+              leaves) == "");
+}
+
+TEST_CASE("compressarc: a grid costs what its colours cost where its place is certain") {
+  // All grids as large as the canvas: there is one place.
+  ArcTask arc = a_task();
+  arc.train = {{grid("12/20"), grid("21/02")}};
+  arc.test = {{grid("11/22"), grid("0")}};
+  const CodedTask task = code_task(arc);
+  Random random(5);
+  TaskOutputs out;
+  out.logits = random.normal({2, 3, 2, 2, 2}, 1, DType::f64);
+  out.row_mask = random.normal({2, 2, 2}, 1, DType::f64);
+  out.col_mask = random.normal({2, 2, 2}, 1, DType::f64);
+  const Tensor lengths = code_lengths(task, out, 0);
+  const auto log_p = log_softmax(out.logits, {1}).to_vector();
+  double expected = 0;
+  for (int row = 0; row < 2; ++row)
+    for (int col = 0; col < 2; ++col)
+      expected -= log_p[((task.code(0, row, col, kOutput) * 2 + row) * 2 + col) * 2 + kOutput];
+  CHECK(lengths.to_vector()[1] == doctest::Approx(expected));
+  CHECK(lengths.to_vector()[3] == 0);  // the test's output
+}
+
+TEST_CASE("compressarc: gradients of the whole network") {
+  const CodedTask task = code_task(a_task());
+  Random random(7);
+  const Network network(task, random, DType::f64);
+  backward(total_loss(task, network, 1, 30));
+  // Along a random direction of each kind of parameter, by differences.
+  const NoGradGuard no_grad;
+  std::set<std::string> kinds;
+  for (const auto& entry : network.named_parameters()) {
+    const std::string& name = entry.first;
+    Parameter* parameter = entry.second;
+    std::string kind = name;
+    for (const Subset s : subsets())
+      if (const size_t at = kind.find(s.name()); at != std::string::npos) kind.erase(at, 5);
+    if (!parameter->value.grad().defined() || !kinds.insert(kind).second) continue;
+    const Tensor direction = random.normal(parameter->value.shape(), 1, DType::f64);
+    const Tensor start = parameter->value.detach().clone();
+    const auto loss_at = [&](double distance) {
+      parameter->value.copy_from(start + distance * direction);
+      return total_loss(task, network, 1, 30).item();
+    };
+    const double step = kind == "posterior..mean" ? 1e-9 : 1e-7;  // of what is 0.01 large
+    const double difference = (loss_at(step) - loss_at(-step)) / (2 * step);
+    parameter->value.copy_from(start);
+    const double slope = sum(parameter->value.grad() * direction).item();
+    CHECK_MESSAGE(std::abs(slope - difference) <= 1e-3 * std::abs(difference) + 0.05, name);
+  }
+  CHECK(kinds.size() > 50);
+}
+
+TEST_CASE("compressarc: the number of threads does not change a bit") {
+  const CodedTask task = code_task(a_task());
+  std::vector<std::vector<double>> all;
+  for (const int threads : {1, 3}) {
+    omp_set_num_threads(threads);
+    Random random(7);
+    const Network network(task, random, DType::f32);
+    const Tensor loss = total_loss(task, network, 1, 30);
+    backward(loss);
+    all.push_back(loss.to_vector());
+    for (const auto& [name, parameter] : network.named_parameters())
+      if (const Tensor g = parameter->value.grad(); g.defined())
+        for (const double v : g.to_vector()) all.back().push_back(v);
+  }
+  omp_set_num_threads(omp_get_num_procs());
+  CHECK(all[0] == all[1]);
+}
+
+TEST_CASE("compressarc: answers are the candidates that were proposed most surely") {
+  ArcTask arc = a_task();
+  arc.train = {{grid("12/20"), grid("21/02")}};
+  arc.test = {{grid("11/22"), grid("0")}};
+  Answers answers(code_task(arc));
+  // Every cell as sure of its colour as `sure` says.
+  const auto say = [&](int64_t step, const std::vector<int>& codes, double sure) {
+    std::vector<double> logits(3 * 4, 0.0);
+    for (int cell = 0; cell < 4; ++cell) logits[codes[cell] * 4 + cell] = sure;
+    return answers.add(step, {from_vector(logits, {1, 3, 2, 2}), zeros({1, 2}, DType::f64),
+                              zeros({1, 2}, DType::f64)});
+  };
+  const Answer first = {grid("12/20")}, other = {grid("11/11")};
+  const auto candidates = say(200, {1, 2, 2, 0}, 2);
+  CHECK(candidates[0].grids == first);
+  CHECK(candidates[0].uncertainty == doctest::Approx(std::log(1 + 2 * std::exp(-2.0))));
+  CHECK(candidates[0].score == doctest::Approx(-10 * candidates[0].uncertainty));
+  CHECK(answers.best() == first);
+  CHECK(answers.second() == first);
+  say(201, {1, 1, 1, 1}, 1);
+  CHECK(answers.best() == first);
+  CHECK(answers.second() == first);  // of the same total as the best: nothing less takes its place
+  say(202, {1, 1, 1, 1}, 9);
+  CHECK(answers.best() == other);
+  CHECK(answers.second() == first);
+  // A candidate of the first 150 steps counts less.
+  CHECK(say(149, {1, 1, 1, 1}, 9)[0].score ==
+        doctest::Approx(say(150, {1, 1, 1, 1}, 9)[0].score - 10));
+}
+
+TEST_CASE("compressarc: the size of an answer is found where it is not sure") {
+  ArcTask arc = a_task();
+  arc.train[1].output = grid("333/000");  // outputs of two sizes
+  Answers answers(code_task(arc));
+  std::vector<double> logits(6 * 9, 0.0);
+  for (int cell = 0; cell < 9; ++cell) logits[cell % 6 * 9 + cell] = 5;
+  const auto say = [&](std::vector<double> rows, std::vector<double> cols) {
+    return answers
+        .add(0, {from_vector(logits, {1, 6, 3, 3}), from_vector(rows, {1, 3}),
+                 from_vector(cols, {1, 3})})[0]
+        .grids[0];
+  };
+  CHECK(say({-1, 2, -1}, {1, 1, -3}) == grid("34"));
+  CHECK(say({1, 1, 1}, {-1, -1, 3}) == grid("2/5/2"));
+}
