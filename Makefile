@@ -287,7 +287,9 @@ HOST_SIDE := $(BUILD)/tests/host_side
 RANKS := $(BUILD)/tests/ranks
 RANKS_BENCH := $(BUILD)/bench/ranks
 PARITY := $(BUILD)/tests/parity
-EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp))
+SMALL_EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp))
+LARGE_EXAMPLES := $(patsubst examples/%/main.cpp,$(BUILD)/examples/%,$(wildcard examples/*/main.cpp))
+EXAMPLES := $(SMALL_EXAMPLES) $(LARGE_EXAMPLES)
 BENCH := $(BUILD)/bench/bench
 GPU_BENCH := $(BUILD)/bench/gpu
 LADDER := $(patsubst bench/%.cpp,$(BUILD)/bench/%,$(wildcard bench/ladder/*.cpp))
@@ -586,7 +588,9 @@ $(DEVICES): $(call objects,$(DEVICE_TEST_SRC) $(TEST_CU_SRC)) $(LIB)
 $(PARITY): $(call objects,$(PARITY_SRC)) $(LIB)
 $(TORTURE): $(call objects,$(TORTURE_SRC))
 $(RANKS): $(call objects,$(RANKS_SRC)) $(LIB)
-$(EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
+$(SMALL_EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
+# With the parts of the program's command line.
+$(BUILD)/examples/compressarc: $(call objects,$(wildcard examples/compressarc/*.cpp) $(TEST_CLI_SRC)) $(LIB)
 $(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
 $(CUDA_LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.cu.o $(LIB)
 $(GPU_BENCH): $(call objects,bench/gpu/main.cpp) $(LIB)

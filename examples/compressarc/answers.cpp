@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <nlohmann/json.hpp>
+
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
 
@@ -36,6 +38,23 @@ double log_add_exp(double a, double b) {
   const double larger = std::max(a, b);
   if (std::isinf(larger)) return larger;
   return larger + std::log(std::exp(a - larger) + std::exp(b - larger));
+}
+
+Json json_of(const Answer& answer) {
+  Json grids = Json::array();
+  for (const ArcGrid& grid : answer) grids.push_back(grid_text(grid));
+  return grids;
+}
+
+Answer parse_answer(const Json& json, size_t tests, const std::string& file) {
+  HRM_CHECK(json.is_array() && json.size() == tests, "[compressarc] ", file,
+            ": an answer must be a list of ", tests, " grids");
+  Answer answer;
+  for (const Json& grid : json) {
+    HRM_CHECK(grid.is_string(), "[compressarc] ", file, ": a grid must be text");
+    answer.push_back(parse_grid_text(grid.get<std::string>(), file));
+  }
+  return answer;
 }
 
 }  // namespace
@@ -102,6 +121,55 @@ std::array<Candidate, 2> Answers::add(int64_t step, const TestOutputs& outputs) 
     count(candidate);
   }
   return candidates;
+}
+
+Json Answers::to_json() const {
+  Json state = {{"best", json_of(best_)}, {"second", json_of(second_)}};
+  state["totals"] = Json::array();
+  for (const auto& [answer, total] : totals_)
+    state["totals"].push_back({{"grids", json_of(answer)}, {"total", total}});
+  return state;
+}
+
+NamedTensors Answers::averages() const {
+  if (!average_.logits.defined()) return {};
+  return {{"logits", average_.logits},
+          {"row_mask", average_.row_mask},
+          {"col_mask", average_.col_mask}};
+}
+
+void Answers::restore(const Json& state, const NamedTensors& averages, const std::string& file) {
+  const Members members(state, file);
+  const auto tests = static_cast<size_t>(task_.tests);
+  std::map<Answer, double> totals;
+  for (const Json& entry : members.list("totals")) {
+    const Members candidate(entry, file);
+    totals[parse_answer(candidate.list("grids"), tests, file)] =
+        candidate.number("total", -1e300, 1e300);
+  }
+  Answer best, second;
+  if (!totals.empty()) {
+    best = parse_answer(members.list("best"), tests, file);
+    second = parse_answer(members.list("second"), tests, file);
+    HRM_CHECK(totals.contains(best) && totals.contains(second), "[compressarc] ", file,
+              ": an answer was never proposed. HINT: is the file damaged?");
+  }
+  TestOutputs average;
+  const auto take = [&](const char* name, Tensor& into, const Shape& shape) {
+    if (totals.empty()) return;
+    const Tensor* saved = find(averages, name);
+    HRM_CHECK(saved && saved->shape() == shape && is_floating(saved->dtype()), "[compressarc] ",
+              file, ": the average of ", name, " must have the shape ", shape);
+    into = saved->clone();
+  };
+  const int64_t colours = std::ssize(task_.colours);
+  take("logits", average.logits, {task_.tests, colours, task_.rows, task_.cols});
+  take("row_mask", average.row_mask, {task_.tests, task_.rows});
+  take("col_mask", average.col_mask, {task_.tests, task_.cols});
+  average_ = average;
+  totals_ = std::move(totals);
+  best_ = std::move(best);
+  second_ = std::move(second);
 }
 
 double Answers::total(const Answer& answer) const {

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "examples/compressarc/coded_task.h"
+#include "hrm/support/json.h"
 #include "tensor/io.h"
 
 namespace hrm::compressarc {
@@ -40,6 +41,12 @@ class Answers {
   const Answer& second() const { return second_; }
   double total(const Answer& answer) const;  // -infinity if it was never proposed
   size_t proposed() const { return totals_.size(); }
+
+  // What a file keeps of it: to_json() and averages(). restore() throws one line that names the
+  // file if they are not those of such a task.
+  Json to_json() const;
+  NamedTensors averages() const;
+  void restore(const Json& state, const NamedTensors& averages, const std::string& file);
 
  private:
   Candidate read(const TestOutputs& outputs) const;
