@@ -446,7 +446,7 @@ check-clang: deps  ## every source through clang++, with a warning as an error
 	+@$(call with_clang,check-clang,WERROR=1 check-clang-run)
 # The library is compiled for the fuzz targets anyway.
 check-clang-run: $(FUZZ_TREE)/libhrm.a $(patsubst %.cpp,build/clang/%.checked,$(CLI_SRC) $(TEST_SRC) $(PARITY_SRC) \
-  $(RANKS_SRC) $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp))
+  $(RANKS_SRC) $(TORTURE_SRC) $(filter %/main.cpp,$(EXAMPLE_SRC)) $(wildcard examples/*.cpp bench/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp))
 
 format:  ## clang-format every source
 	clang-format -i $(FORMATTED)
@@ -643,4 +643,4 @@ fuzz-coverage-run: $(FUZZERS)
 	@bash tests/fuzz/coverage.sh $(FUZZERS)
 
 -include $(wildcard $(BUILD)/precompiled/*.d $(BUILD)/obj/kernels/*/*.d) $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(RANKS_SRC) $(HOST_SIDE_SRC) \
-  $(TORTURE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))
+  $(TORTURE_SRC) $(EXAMPLE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))

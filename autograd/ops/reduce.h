@@ -26,7 +26,8 @@ Tensor softmax(const Tensor& x);
 Tensor log_softmax(const Tensor& x);
 
 // Over several dimensions at once, each named once, in any order and at least one. Largest and
-// smallest values are found in row-major order of the elements.
+// smallest values are found in row-major order of the elements. (Written as {}, an empty list would
+// be the number 0.)
 using Dims = std::vector<int>;
 Tensor sum(const Tensor& x, const Dims& dims, bool keepdim = false);
 Tensor mean(const Tensor& x, const Dims& dims, bool keepdim = false);

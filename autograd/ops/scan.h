@@ -13,7 +13,8 @@ namespace hrm {
 enum class Direction { forward, backward };
 
 // Of each element the largest value on its line along `dim` so far, its own included. Among equal
-// values the gradient goes to the one that was met last.
+// values the gradient goes to the one that was met last. NaN is passed over, unless a line begins
+// with it.
 Tensor cummax(const Tensor& x, int dim, Direction direction = Direction::forward);
 // The same along the diagonals of the plane of two neighbouring dimensions, `rows_dim` and the one
 // behind it. Each diagonal begins at the edge that the two directions lead away from.

@@ -40,24 +40,25 @@ double log_add_exp(double a, double b) {
   return larger + std::log(std::exp(a - larger) + std::exp(b - larger));
 }
 
-Json json_of(const Answer& answer) {
+}  // namespace
+
+Json to_json(const Answer& answer) {
   Json grids = Json::array();
   for (const ArcGrid& grid : answer) grids.push_back(grid_text(grid));
   return grids;
 }
 
-Answer parse_answer(const Json& json, size_t tests, const std::string& file) {
-  HRM_CHECK(json.is_array() && json.size() == tests, "[compressarc] ", file,
+Answer parse_answer(const Json& json, size_t tests, const std::string& where) {
+  HRM_CHECK(json.is_array() && json.size() == tests, "[compressarc] ", where,
             ": an answer must be a list of ", tests, " grids");
   Answer answer;
   for (const Json& grid : json) {
-    HRM_CHECK(grid.is_string(), "[compressarc] ", file, ": a grid must be text");
-    answer.push_back(parse_grid_text(grid.get<std::string>(), file));
+    HRM_CHECK(grid.is_string(), "[compressarc] ", where, ": a grid must be text");
+    answer.push_back(parse_grid_text(grid.get<std::string>(), where));
+    HRM_CHECK(!answer.back().empty(), "[compressarc] ", where, ": a grid must not be empty");
   }
   return answer;
 }
-
-}  // namespace
 
 Candidate Answers::read(const TestOutputs& outputs) const {
   Candidate candidate;
@@ -124,10 +125,10 @@ std::array<Candidate, 2> Answers::add(int64_t step, const TestOutputs& outputs) 
 }
 
 Json Answers::to_json() const {
-  Json state = {{"best", json_of(best_)}, {"second", json_of(second_)}};
+  Json state = {{"best", compressarc::to_json(best_)}, {"second", compressarc::to_json(second_)}};
   state["totals"] = Json::array();
   for (const auto& [answer, total] : totals_)
-    state["totals"].push_back({{"grids", json_of(answer)}, {"total", total}});
+    state["totals"].push_back({{"grids", compressarc::to_json(answer)}, {"total", total}});
   return state;
 }
 
@@ -138,38 +139,47 @@ NamedTensors Answers::averages() const {
           {"col_mask", average_.col_mask}};
 }
 
-void Answers::restore(const Json& state, const NamedTensors& averages, const std::string& file) {
-  const Members members(state, file);
-  const auto tests = static_cast<size_t>(task_.tests);
+// An answer that this task may have got: on its canvas, in its colours.
+Answer Answers::possible_answer(const Json& json, const std::string& file) const {
+  Answer answer = parse_answer(json, static_cast<size_t>(task_.tests), file);
+  for (const ArcGrid& grid : answer) {
+    const bool coloured = std::ranges::all_of(grid.cells, [&](uint8_t cell) {
+      return std::ranges::find(task_.colours, cell) != task_.colours.end();
+    });
+    HRM_CHECK(grid.height <= task_.rows && grid.width <= task_.cols && coloured, "[compressarc] ",
+              file, ": ", grid_text(grid), " cannot be an answer of this task");
+  }
+  return answer;
+}
+
+void Answers::restore(const Members& state, const NamedTensors& averages) {
+  const std::string& file = state.source();
   std::map<Answer, double> totals;
-  for (const Json& entry : members.list("totals")) {
+  for (const Json& entry : state.list("totals")) {
     const Members candidate(entry, file);
-    totals[parse_answer(candidate.list("grids"), tests, file)] =
+    totals[possible_answer(candidate.list("grids"), file)] =
         candidate.number("total", -1e300, 1e300);
   }
-  Answer best, second;
-  if (!totals.empty()) {
-    best = parse_answer(members.list("best"), tests, file);
-    second = parse_answer(members.list("second"), tests, file);
-    HRM_CHECK(totals.contains(best) && totals.contains(second), "[compressarc] ", file,
-              ": an answer was never proposed. HINT: is the file damaged?");
-  }
-  TestOutputs average;
-  const auto take = [&](const char* name, Tensor& into, const Shape& shape) {
-    if (totals.empty()) return;
+  const Answer best = possible_answer(state.list("best"), file);
+  const Answer second = possible_answer(state.list("second"), file);
+  HRM_CHECK(totals.contains(best) && totals.contains(second), "[compressarc] ", file,
+            ": an answer was never proposed");
+  const auto average = [&](const char* name, const Shape& shape) {
     const Tensor* saved = find(averages, name);
-    HRM_CHECK(saved && saved->shape() == shape && is_floating(saved->dtype()), "[compressarc] ",
-              file, ": the average of ", name, " must have the shape ", shape);
-    into = saved->clone();
+    const bool fits =
+        saved && saved->shape() == shape && saved->dtype() == DType::f32 &&
+        std::ranges::all_of(saved->to_vector(), [](double value) { return std::isfinite(value); });
+    HRM_CHECK(fits, "[compressarc] ", file, ": the average of ", name,
+              " must be finite numbers, f32", shape);
+    return saved->clone();
   };
   const int64_t colours = std::ssize(task_.colours);
-  take("logits", average.logits, {task_.tests, colours, task_.rows, task_.cols});
-  take("row_mask", average.row_mask, {task_.tests, task_.rows});
-  take("col_mask", average.col_mask, {task_.tests, task_.cols});
-  average_ = average;
+  average_ = {average("logits", {task_.tests, colours, task_.rows, task_.cols}),
+              average("row_mask", {task_.tests, task_.rows}),
+              average("col_mask", {task_.tests, task_.cols})};
   totals_ = std::move(totals);
-  best_ = std::move(best);
-  second_ = std::move(second);
+  best_ = best;
+  second_ = second;
 }
 
 double Answers::total(const Answer& answer) const {

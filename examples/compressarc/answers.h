@@ -16,6 +16,10 @@ namespace hrm::compressarc {
 // The grids of all tests of a task.
 using Answer = std::vector<ArcGrid>;
 
+Json to_json(const Answer& answer);
+// An Error that names `where` unless it is one, of so many tests.
+Answer parse_answer(const Json& json, size_t tests, const std::string& where);
+
 struct Candidate {
   Answer grids;
   double uncertainty = 0;  // mean over the cells of -log p of their colour
@@ -43,13 +47,14 @@ class Answers {
   size_t proposed() const { return totals_.size(); }
 
   // What a file keeps of it: to_json() and averages(). restore() throws one line that names the
-  // file if they are not those of such a task.
+  // file if they are not those of such a task, after a step or more.
   Json to_json() const;
   NamedTensors averages() const;
-  void restore(const Json& state, const NamedTensors& averages, const std::string& file);
+  void restore(const Members& state, const NamedTensors& averages);
 
  private:
   Candidate read(const TestOutputs& outputs) const;
+  Answer possible_answer(const Json& json, const std::string& file) const;
   void count(const Candidate& candidate);
 
   CodedTask task_;

@@ -86,6 +86,8 @@ CodedTask code_task(const ArcTask& task) {
   coded.tests = std::ssize(task.test);
   set_sizes(coded, task);
   set_colours(coded, task);
+  HRM_CHECK(coded.other_colours() > 0, "[compressarc] task ", task.id,
+            " has no colour but black. HINT: leave it out with --task");
   set_codes(coded, task);
   return coded;
 }

@@ -1,8 +1,8 @@
 // An ARC task as CompressARC sees it: all grids of the task on one canvas, colours numbered, and
 // what can be said about the size of the answers. (Liao & Gu 2025, "ARC-AGI Without Pretraining".)
 //
-//     const CodedTask task = code_task(parse_arc_task(read_json("task.json"), "task",
-//     "task.json")); task.size(3, kOutput).height;   // of the fourth example's output
+//     const CodedTask task = code_task(arc_task);
+//     task.size(3, kOutput).height;   // of the fourth example's output
 #pragma once
 
 #include <array>
@@ -52,7 +52,7 @@ struct CodedTask {
   bool answer_size_is_sure() const { return size_is_sure(kOutput); }
 };
 
-// An Error if the task has no demonstration or no test.
+// An Error if the task has no demonstration, no test, or no colour but black.
 CodedTask code_task(const ArcTask& task);
 
 }  // namespace hrm::compressarc

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <mutex>
 #include <new>
+#include <system_error>
 #include <thread>
 
 #include <CLI/CLI.hpp>
@@ -30,7 +31,6 @@ namespace hrm::compressarc {
 namespace {
 
 constexpr double kSaveEverySeconds = 60;
-constexpr int64_t kRecordEvery = 50;  // steps
 
 struct Settings {
   std::vector<std::string> from, only;
@@ -42,14 +42,7 @@ struct Settings {
   std::optional<Shard> shard;
 };
 
-// What has come of a task, in its folder below --out.
-struct Folder {
-  Path path;
-  Path state() const { return path / "state.safetensors"; }
-  Path result() const { return path / "result.json"; }
-};
-
-// Of a test's two attempts what `hrm arc score` and the scores of a vote need.
+// A test's two attempts, as those judge them who count votes.
 TaskOutcome outcome_of(const ArcTask& task, const Answer& best, const Answer& second) {
   TaskOutcome outcome{task.id, {}};
   for (size_t i = 0; i < task.test.size(); ++i) {
@@ -64,182 +57,132 @@ TaskOutcome outcome_of(const ArcTask& task, const Answer& best, const Answer& se
   return outcome;
 }
 
-Json answer_text(const Answer& answer) {
-  Json grids = Json::array();
-  for (const ArcGrid& grid : answer) grids.push_back(grid_text(grid));
-  return grids;
+// A task and its folder below --out.
+struct Job {
+  ArcTask task;
+  std::string key;
+  std::string name;  // of the folder
+};
+
+Path folder_of(const Settings& s, const Job& job) {
+  return lock_folder(s.out, Path("tasks") / job.name);
+}
+// Neither is followed if it is a link: whoever sends the folder could let us write elsewhere.
+Path state_of(const Settings& s, const Job& job) {
+  return lock_folder(s.out, Path("tasks") / job.name / "state.safetensors");
+}
+Path result_of(const Settings& s, const Job& job) {
+  return lock_folder(s.out, Path("tasks") / job.name / "result.json");
 }
 
-Answer read_answer(const Members& result, const char* which, const ArcTask& task) {
-  Answer answer;
-  for (const Json& grid : result.list(which)) {
-    HRM_CHECK(grid.is_string(), "[compressarc] ", result.source(), ": a grid must be text");
-    answer.push_back(parse_grid_text(grid.get<std::string>(), result.source()));
-  }
-  HRM_CHECK(answer.size() == task.test.size(), "[compressarc] ", result.source(),
-            ": must answer each test of ", task.id, " once. HINT: choose another --out folder");
-  return answer;
+// What a task has come to so far, maybe in another process; null if nothing.
+Json read_result(const Settings& s, const Job& job) {
+  std::error_code none;
+  const Path file = result_of(s, job);
+  if (!std::filesystem::exists(file, none)) return {};
+  Json json = read_json(file);
+  HRM_CHECK(Members(json, file.string()).text("fit") == job.key, "[compressarc] ", file.string(),
+            " is of another task, or with another seed. HINT: choose another --out folder");
+  return json;
 }
 
-// The fits of all tasks, several side by side.
-class Run {
+// The fits of the tasks of this process, several side by side.
+class Fits {
  public:
-  Run(const Settings& settings, std::vector<ArcTask> tasks)
-      : s_(settings), tasks_(std::move(tasks)) {
-    for (const ArcTask& task : tasks_)
-      folders_.push_back({Path(s_.out) / "tasks" / task_folder_name(task.id)});
-  }
+  Fits(const Settings& settings, std::vector<Job> jobs) : s_(settings), jobs_(std::move(jobs)) {}
 
-  void fit_all() {
+  void run() {
+    for (const Job& job : jobs_) done_ += steps_before(job);
+    bar_.emplace("compressarc", "steps", std::max(done_, s_.steps * std::ssize(jobs_)), done_);
     const int cores = omp_get_max_threads();
-    const int64_t jobs = std::min<int64_t>(s_.jobs > 0 ? s_.jobs : cores, std::ssize(tasks_));
-    const int threads = std::max(1, cores / static_cast<int>(std::max<int64_t>(1, jobs)));
-    for (size_t i = 0; i < tasks_.size(); ++i)
-      if (const Json json = result_of(i); !json.is_null())
-        done_ += Members(json, folders_[i].result().string()).integer("steps", 0, kNoLimit);
-    bar_.emplace("compressarc", "steps", std::max(done_, s_.steps * std::ssize(tasks_)), done_);
+    const int64_t most = std::max<int64_t>(1, std::ssize(jobs_));
+    const int64_t side_by_side = std::min<int64_t>(s_.jobs > 0 ? s_.jobs : cores, most);
+    const int threads = std::max(1, cores / static_cast<int>(side_by_side));
     std::atomic<int64_t> next = 0;
     std::vector<std::jthread> workers;
-    for (int64_t job = 0; job < jobs; ++job)
-      workers.emplace_back([&] {
-        omp_set_num_threads(threads);
-        for (int64_t i = next++; i < std::ssize(tasks_); i = next++) try_fit(i);
-      });
+    try {
+      for (int64_t i = 0; i < side_by_side; ++i)
+        workers.emplace_back([&] {
+          omp_set_num_threads(threads);
+          for (int64_t job = next++; job < std::ssize(jobs_); job = next++) try_fit(jobs_[job]);
+        });
+    } catch (const std::system_error&) {
+      next = std::ssize(jobs_);
+      workers.clear();
+      detail::fail("[compressarc] cannot start ", side_by_side, " threads. HINT: fewer --jobs");
+    }
     workers.clear();
     bar_->finish();
-    if (failed_) std::rethrow_exception(failed_);
   }
 
-  std::vector<TaskOutcome> outcomes() const {
-    std::vector<TaskOutcome> all;
-    for (size_t i = 0; i < tasks_.size(); ++i) {
-      const Json json = result_of(i);
-      if (json.is_null()) continue;
-      const Members result(json, folders_[i].result().string());
-      all.push_back(outcome_of(tasks_[i], read_answer(result, "best", tasks_[i]),
-                               read_answer(result, "second", tasks_[i])));
-    }
-    return all;
-  }
-
-  // What was recorded of all of them, a line each.
-  std::string solution() const {
-    std::string lines;
-    for (size_t i = 0; i < tasks_.size(); ++i)
-      if (const Json json = result_of(i); !json.is_null())
-        for (const Json& line : Members(json, folders_[i].result().string()).list("history"))
-          lines += line.dump() + "\n";
-    return lines;
-  }
+  // What went wrong, task by task.
+  const std::vector<std::string>& failed() const { return failed_; }
 
  private:
-  // Null if there is none yet.
-  Json result_of(size_t i) const {
-    std::error_code none;
-    if (!std::filesystem::exists(folders_[i].result(), none)) return {};
-    return read_json(folders_[i].result());
-  }
+  static bool stopped() { return StopSignals::count() > 0; }
 
-  bool ended() const { return StopSignals::count() > 0 || some_failed_; }
-
-  void try_fit(int64_t i) {
+  int64_t steps_before(const Job& job) const {
     try {
-      if (!ended()) fit(i);
+      const Json json = read_result(s_, job);
+      if (json.is_null()) return 0;
+      return Members(json, job.name).integer("steps", 0, kMostSteps);
+    } catch (const Error&) {
+      return 0;  // its fit will say more
+    }
+  }
+
+  // One that fails keeps nobody from the others.
+  void try_fit(const Job& job) {
+    try {
+      if (!stopped()) fit(job);
+      empty_cache();  // the next one has other shapes
     } catch (const std::bad_alloc&) {
-      fail(std::make_exception_ptr(Error("[compressarc] not enough memory for task " +
-                                         tasks_[i].id + ". HINT: fewer --jobs, or leave it out")));
-    } catch (...) {
-      fail(std::current_exception());
+      fail("[compressarc] not enough memory for task " + job.task.id + ". HINT: fewer --jobs");
+    } catch (const std::exception& error) {
+      if (!stopped()) fail(error.what());  // else it may have waited for a folder
     }
   }
-  void fail(std::exception_ptr error) {
+  void fail(const std::string& why) {
     const std::lock_guard lock(mutex_);
-    if (!failed_) failed_ = std::move(error);
-    some_failed_ = true;
+    failed_.push_back(why);
   }
 
-  void fit(int64_t i) {
-    const Folder& folder = folders_[i];
-    const FolderLock held(lock_folder(s_.out, Path("locks") / folder.path.filename()),
-                          [&] { return !ended(); });
-    create_folder(folder.path);
-    TaskFit fit(tasks_[i], s_.seed);
+  void fit(const Job& job) {
+    const FolderLock held(lock_folder(s_.out, Path("locks") / job.name), [] { return !stopped(); });
+    create_folder(folder_of(s_, job));
+    TaskFit fit(job.task, s_.seed);
     std::error_code none;
-    std::vector<Json> history;
-    double spent = 0;
-    if (std::filesystem::exists(folder.state(), none)) {
-      fit.load(folder.state());
-      if (const Json json = result_of(i); !json.is_null())
-        read_history(Members(json, folder.result().string()), fit.steps(), history, spent);
-    }
-    const double began = seconds_now() - spent;
-    double saved = seconds_now();
-    while (fit.steps() < s_.steps && !ended() &&
-           (s_.budget == 0 || seconds_now() - began < s_.budget)) {
+    if (std::filesystem::exists(state_of(s_, job), none)) fit.load(state_of(s_, job));
+    int64_t saved = fit.steps();
+    double saved_at = seconds_now();
+    const auto save = [&] {
+      if (fit.steps() == 0) return;
+      if (fit.steps() > saved) fit.save(state_of(s_, job));
+      // It holds what the state does, and is read more easily.
+      write_file_atomically(result_of(s_, job), fit.result().dump() + "\n");
+      saved = fit.steps();
+      saved_at = seconds_now();
+    };
+    while (fit.steps() < s_.steps && !stopped() && (s_.budget == 0 || fit.seconds() < s_.budget)) {
       const StepCosts costs = fit.advance();
-      HRM_CHECK(std::isfinite(costs.kl) && std::isfinite(costs.reconstruction),
-                "[compressarc] task ", tasks_[i].id, " diverged in step ", fit.steps(),
-                ". HINT: another --seed");
-      count(1, fmt::format("{}  KL {:.0f}  reconstruction {:.1f}", tasks_[i].id, costs.kl,
-                           costs.reconstruction));
-      if (fit.steps() % kRecordEvery == 0) history.push_back(record(tasks_[i], fit, costs));
-      if (seconds_now() - saved < kSaveEverySeconds) continue;
-      save(folder, tasks_[i], fit, history, seconds_now() - began);
-      saved = seconds_now();
+      count(fmt::format("{}  KL {:.0f}  reconstruction {:.1f}", job.task.id, costs.kl,
+                        costs.reconstruction));
+      if (seconds_now() - saved_at >= kSaveEverySeconds) save();
     }
-    if (fit.steps() > 0) save(folder, tasks_[i], fit, history, seconds_now() - began);
+    save();
   }
 
-  Json record(const ArcTask& task, const TaskFit& fit, const StepCosts& costs) const {
-    const Answers& answers = fit.answers();
-    Json line = {{"task", task.id},
-                 {"step", fit.steps()},
-                 {"kl", costs.kl},
-                 {"reconstruction", costs.reconstruction},
-                 {"best", answer_text(answers.best())},
-                 {"second", answer_text(answers.second())}};
-    const TaskOutcome outcome = outcome_of(task, answers.best(), answers.second());
-    if (score_tasks({outcome}).tasks == 1) line["solved_at_2"] = !solved_tasks({outcome}).empty();
-    return line;
-  }
-
-  // What was recorded up to the step that the fit was saved in.
-  static void read_history(const Members& result, int64_t steps, std::vector<Json>& history,
-                           double& spent) {
-    spent = result.number("seconds", 0, 1e9);
-    for (const Json& line : result.list("history"))
-      if (Members(line, result.source()).integer("step", 0, kNoLimit) <= steps)
-        history.push_back(line);
-  }
-
-  // The state goes first: a result is never ahead of it.
-  void save(const Folder& folder, const ArcTask& task, const TaskFit& fit,
-            const std::vector<Json>& history, double seconds) const {
-    const Answers& answers = fit.answers();
-    Json result = {{"task", task.id},
-                   {"steps", fit.steps()},
-                   {"seconds", seconds},
-                   {"best", answer_text(answers.best())},
-                   {"second", answer_text(answers.second())},
-                   {"history", history}};
-    fit.save(folder.state());
-    write_file_atomically(folder.result(), result.dump() + "\n");
-  }
-
-  void count(int64_t steps, const std::string& fields) {
+  void count(const std::string& fields) {
     const std::lock_guard lock(mutex_);
-    done_ += steps;
-    bar_->update(done_, fields);
+    bar_->update(++done_, fields);
   }
 
   const Settings& s_;
-  std::vector<ArcTask> tasks_;
-  std::vector<Folder> folders_;
+  std::vector<Job> jobs_;
   std::optional<Progress> bar_;
   std::mutex mutex_;  // guards the bar, done_ and failed_
   int64_t done_ = 0;
-  std::exception_ptr failed_;  // the first
-  std::atomic<bool> some_failed_ = false;
+  std::vector<std::string> failed_;
 };
 
 // The answers, and the truth where it is known.
@@ -255,30 +198,62 @@ void show(const ArcTask& task, const TaskOutcome& outcome) {
   print("{}\n", sheet_text(sheet, use_colour(stdout)));
 }
 
+// Writes submission.json and solution.jsonl of all tasks that have an answer, those of other shards
+// among them.
+std::vector<TaskOutcome> hand_in(const Settings& s, const std::vector<Job>& jobs) {
+  // No task has such a name.
+  const FolderLock held(lock_folder(s.out, Path("locks") / "[submission]"), [] { return true; });
+  std::vector<TaskOutcome> outcomes;
+  std::string lines;
+  for (const Job& job : jobs) {
+    const Json json = read_result(s, job);
+    if (json.is_null()) continue;
+    const std::string file = result_of(s, job).string();
+    const size_t tests = job.task.test.size();
+    const auto judged = [&](const Members& members) {
+      return outcome_of(job.task, parse_answer(members.list("best"), tests, file),
+                        parse_answer(members.list("second"), tests, file));
+    };
+    const Members result(json, file);
+    outcomes.push_back(judged(result));
+    for (const Json& entry : result.list("history")) {
+      const TaskOutcome then = judged(Members(entry, file));
+      Json line = {{"task", job.task.id}};
+      line.update(entry);
+      if (score_tasks({then}).tasks == 1) line["solved_at_2"] = !solved_tasks({then}).empty();
+      lines += line.dump() + "\n";
+    }
+  }
+  write_file_atomically(Path(s.out) / "solution.jsonl", lines);
+  write_file_atomically(Path(s.out) / "submission.json", submission(outcomes).dump() + "\n");
+  return outcomes;
+}
+
 void compress(const Settings& s) {
   int64_t repeated = 0;
   std::vector<ArcTask> tasks = load_arc({s.from.begin(), s.from.end()}, &repeated);
   if (!s.only.empty()) keep_tasks(tasks, s.only);
-  for (const ArcTask& task : tasks)
-    code_task(task);  // what is wrong is said before anything starts
-  std::vector<ArcTask> own;
-  for (int64_t i = 0; i < std::ssize(tasks); ++i)
-    if (!s.shard || s.shard->has(i)) own.push_back(tasks[i]);
+  // What is wrong with a task is said before anything starts.
+  std::vector<Job> all, own;
+  for (const ArcTask& task : tasks) {
+    all.push_back({task, fit_key(code_task(task), s.seed), task_folder_name(task.id)});
+    if (!s.shard || s.shard->has(std::ssize(all) - 1)) own.push_back(all.back());
+  }
   const StopSignals signals;
-  Run run(s, own);
-  run.fit_all();
+  Fits fits(s, own);
+  fits.run();
   if (const int status = StopSignals::exit_status()) {
     print(stderr, "stopped; the same command goes on from here\n");
     throw ExitStatus{status};
   }
-  // With --shard, what the others have done so far is handed in, too.
-  const Run all(s, tasks);
-  const std::vector<TaskOutcome> outcomes = all.outcomes();
-  write_file_atomically(Path(s.out) / "solution.jsonl", all.solution());
-  write_file_atomically(Path(s.out) / "submission.json", submission(outcomes).dump() + "\n");
-  if (outcomes.size() == 1 && tasks.size() == 1) show(tasks[0], outcomes[0]);
+  const std::vector<std::string>& failed = fits.failed();
+  HRM_CHECK(failed.size() < own.size() || own.empty(), failed[0]);
+  const std::vector<TaskOutcome> outcomes = hand_in(s, all);
+  if (outcomes.size() == 1 && all.size() == 1) show(tasks[0], outcomes[0]);
   print_scores(outcomes);
   print("{}\n", (Path(s.out) / "submission.json").string());
+  HRM_CHECK(failed.empty(), "[compressarc] ", failed.size(), " of ", own.size(),
+            " tasks failed; the first: ", failed[0]);
 }
 
 void add_options(Command command, Settings& s) {
@@ -286,7 +261,7 @@ void add_options(Command command, Settings& s) {
       .required();
   command.texts("--task", s.only, "Take these tasks alone.").shown_as("ID...");
   command.text("--out", s.out, "The folder for answers and states (default compressed).");
-  command.whole_number("--steps", s.steps, 1, 1'000'000, "Steps for each task (default 2000).");
+  command.whole_number("--steps", s.steps, 1, kMostSteps, "Steps for each task (default 2000).");
   command.whole_number("--seed", s.seed, 0, "Of all random numbers (default 0).");
   command.duration("--budget", s.budget, "Stop a task after this time, such as 5m.");
   command.whole_number("--jobs", s.jobs, 1, 4096,

@@ -1,9 +1,13 @@
 #include "examples/compressarc/task_fit.h"
 
+#include <cmath>
+
 #include <nlohmann/json.hpp>
 
 #include "autograd/engine.h"
 #include "autograd/ops/ops.h"
+#include "hrm/support/clock.h"
+#include "hrm/support/text.h"
 
 namespace hrm::compressarc {
 namespace {
@@ -30,68 +34,102 @@ TestOutputs of_tests(const CodedTask& task, const TaskOutputs& out) {
 
 }  // namespace
 
+std::string fit_key(const CodedTask& task, uint64_t seed) {
+  std::string text = std::to_string(seed) + " " + std::to_string(task.demonstrations);
+  for (const auto& sizes : task.sizes)
+    for (const GridSize& size : sizes)
+      text += " " + std::to_string(size.height) + "x" + std::to_string(size.width);
+  text.append(task.codes.begin(), task.codes.end());
+  text.append(task.colours.begin(), task.colours.end());
+  return hexadecimal(name_hash(text));
+}
+
 TaskFit::TaskFit(const ArcTask& task, uint64_t seed)
-    : task_(code_task(task)), seed_(seed), answers_(task_) {
+    : task_(code_task(task)), key_(fit_key(task_, seed)), seed_(seed), answers_(task_) {
   Random random = Random(seed).fork("weights");
   network_ = std::make_unique<Network>(task_, random, DType::f32);
   optimizer_ = std::make_unique<Adam>(network_->named_parameters(), adam_options());
 }
 
 StepCosts TaskFit::advance() {
+  const double began = seconds_now();
   Random random = Random(seed_).fork("noise").fork(static_cast<uint64_t>(steps_));
   const TaskOutputs out = network_->forward(network_->draw_noise(random));
-  const Tensor kl = out.total_kl(), costs = reconstruction(task_, out, steps_);
+  const Tensor kl = out.total_kl(), lengths = reconstruction(task_, out, steps_);
+  const StepCosts costs = {kl.item(), lengths.item()};
+  HRM_CHECK(std::isfinite(costs.kl) && std::isfinite(costs.reconstruction), "[compressarc] task ",
+            task_.id, " diverged in step ", steps_ + 1,
+            ". HINT: another --seed, into another --out folder");
   answers_.add(steps_, of_tests(task_, out));
-  backward(kl + kReconstructionWeight * costs);
+  backward(kl + kReconstructionWeight * lengths);
   optimizer_->step(kLearningRate);
   optimizer_->zero_grad();
   ++steps_;
-  return {kl.item(), costs.item()};
+  seconds_ += seconds_now() - began;
+  if (steps_ % kRecordEvery == 0)
+    history_.push_back({{"step", steps_},
+                        {"kl", costs.kl},
+                        {"reconstruction", costs.reconstruction},
+                        {"best", to_json(answers_.best())},
+                        {"second", to_json(answers_.second())}});
+  return costs;
 }
 
-std::string TaskFit::key() const {
-  std::string text = std::to_string(seed_) + " " + std::to_string(task_.demonstrations);
-  for (const auto& sizes : task_.sizes)
-    for (const GridSize& size : sizes)
-      text += " " + std::to_string(size.height) + "x" + std::to_string(size.width);
-  text.append(task_.codes.begin(), task_.codes.end());
-  text.append(task_.colours.begin(), task_.colours.end());
-  return hexadecimal(name_hash(text));
+Json TaskFit::result() const {
+  return {{"task", task_.id},
+          {"fit", key_},
+          {"steps", steps_},
+          {"seconds", seconds_},
+          {"best", to_json(answers_.best())},
+          {"second", to_json(answers_.second())},
+          {"history", history_}};
 }
 
+// What is no number goes in as the bytes of a text, because there is much of it.
 void TaskFit::save(const Path& file) const {
+  Json record = result();
+  record["answers"] = answers_.to_json();
+  const std::string text = record.dump();
   NamedTensors tensors = network_->state_dict("network.");
   for (auto& [name, tensor] : optimizer_->state_dict())
     tensors.emplace_back("optimizer." + name, tensor);
   for (auto& [name, tensor] : answers_.averages()) tensors.emplace_back("answers." + name, tensor);
-  write_safetensors(
-      file, tensors,
-      {{"fit", key()}, {"steps", std::to_string(steps_)}, {"answers", answers_.to_json().dump()}});
+  tensors.emplace_back(
+      "record", from_vector(std::vector<uint8_t>(text.begin(), text.end()), {std::ssize(text)}));
+  write_safetensors(file, tensors);
 }
 
 void TaskFit::load(const Path& file) {
-  const Safetensors saved = read_safetensors(file);
-  const auto text = [&](const char* name) {
-    const auto found = saved.metadata.find(name);
-    HRM_CHECK(found != saved.metadata.end(), "[compressarc] ", file.string(), " has no ", name,
-              ". HINT: it is no fit of a task; choose another --out folder");
-    return found->second;
-  };
-  HRM_CHECK(text("fit") == key(), "[compressarc] ", file.string(),
-            " is the fit of another task, or with another seed. HINT: choose another --out folder");
+  try {
+    restore(read_safetensors(file), file.string());
+  } catch (const Error& error) {
+    throw with_hint(with_place(error, file.string()),
+                    "remove the folder that it lies in, and the task is fitted anew");
+  }
+}
+
+void TaskFit::restore(const Safetensors& saved, const std::string& file) {
   std::map<std::string, NamedTensors> parts;
   for (const auto& [name, tensor] : saved.tensors) {
     const size_t dot = name.find('.');
-    parts[name.substr(0, dot)].emplace_back(name.substr(dot + 1), tensor);
+    const std::string rest = dot == std::string::npos ? "" : name.substr(dot + 1);
+    parts[name.substr(0, dot)].emplace_back(rest, tensor);
   }
-  const Json state = parse_json(text("answers"), file.string());
-  const Json steps = parse_json(text("steps"), file.string());
-  HRM_CHECK(steps.is_number_unsigned(), "[compressarc] ", file.string(),
-            ": steps must be a whole number");
+  const Tensor* text = find(saved.tensors, "record");
+  HRM_CHECK(text && text->dtype() == DType::u8, "[compressarc] ", file, " is no fit of a task");
+  const Json json = parse_json({reinterpret_cast<const char*>(text->contiguous().data()),
+                                static_cast<size_t>(text->numel())},
+                               file);
+  const Members record(json, file);
+  HRM_CHECK(record.text("fit") == key_, "[compressarc] ", file,
+            " is the fit of another task, or with another seed. HINT: choose another --out folder");
+  steps_ = record.integer("steps", 1, kMostSteps);
+  seconds_ = record.number("seconds", 0, 1e9);
+  answers_.restore(record.object("answers"), parts["answers"]);
+  history_.clear();
+  for (const Json& line : record.list("history")) history_.push_back(line);
   network_->load_state_dict(parts["network"]);
   optimizer_->load_state_dict(parts["optimizer"]);
-  answers_.restore(state, parts["answers"], file.string());
-  steps_ = steps.get<int64_t>();
 }
 
 }  // namespace hrm::compressarc

@@ -9,9 +9,13 @@
 
 #include "examples/compressarc/answers.h"
 #include "examples/compressarc/loss.h"
+#include "hrm/support/json.h"
 #include "nn/optim/adam.h"
 
 namespace hrm::compressarc {
+
+inline constexpr int64_t kMostSteps = 100'000;
+inline constexpr int64_t kRecordEvery = 50;  // steps
 
 // What a step costs, in nats.
 struct StepCosts {
@@ -19,16 +23,23 @@ struct StepCosts {
   double reconstruction = 0;  // of all known grids
 };
 
+// The same for a task and a seed that lead to the same fit, and for no others.
+std::string fit_key(const CodedTask& task, uint64_t seed);
+
 class TaskFit {
  public:
   TaskFit(const ArcTask& task, uint64_t seed);
 
   // One step of Adam on kl + 10 * reconstruction. Its draws follow from the seed and the number of
-  // the step.
+  // the step. An Error if the costs are no longer finite.
   StepCosts advance();
-  int64_t steps() const { return steps_; }  // done
+  int64_t steps() const { return steps_; }     // done
+  double seconds() const { return seconds_; }  // that they took
   const Answers& answers() const { return answers_; }
-  const CodedTask& task() const { return task_; }
+
+  // {"task", "fit" (its key), "steps", "seconds", "best", "second", "history"}: the last is what
+  // was recorded every kRecordEvery steps, {"step", "kl", "reconstruction", "best", "second"}.
+  Json result() const;
 
   // A fit that was saved goes on with the same bits. load throws one line if the file is damaged,
   // or of another task or seed, and leaves the fit unusable.
@@ -36,14 +47,17 @@ class TaskFit {
   void load(const Path& file);
 
  private:
-  std::string key() const;
+  void restore(const Safetensors& saved, const std::string& file);
 
   CodedTask task_;
+  std::string key_;
   uint64_t seed_;
   std::unique_ptr<Network> network_;
   std::unique_ptr<Adam> optimizer_;
   Answers answers_;
   int64_t steps_ = 0;
+  double seconds_ = 0;
+  std::vector<Json> history_;
 };
 
 }  // namespace hrm::compressarc

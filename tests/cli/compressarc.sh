@@ -56,24 +56,58 @@ ok "the other shard" "aaaa0002" cat all/submission.json
 ok "all of it" "1 tasks, 1 test" "$compress" tasks --steps 3 --out all --jobs 2
 ok "both are handed in" "aaaa0001" cat all/submission.json
 
-# Stopped, killed, with other threads: the same bits.
-ok "its first steps" "" "$compress" tasks/evaluation/aaaa0001.json --steps 20 --out two
-ok "resumed" "" "$compress" tasks/evaluation/aaaa0001.json --steps 60 --out two
-same "resumed: the same bits" {one,two}/tasks/aaaa0001/state.safetensors
-same "resumed: the same curve" {one,two}/solution.jsonl
-ok "threads" "" env OMP_NUM_THREADS=3 "$compress" tasks/evaluation/aaaa0001.json --steps 60 --out three
-same "threads: the same bits" {one,three}/tasks/aaaa0001/state.safetensors
-"$compress" tasks/evaluation/aaaa0001.json --steps 1000000 --out four >out 2>err &
+# Every 50 steps the curve holds the costs with all their digits, so equal curves are equal bits.
+one=tasks/evaluation/aaaa0001.json
+ok "100 steps" "" "$compress" $one --steps 100 --out whole
+ok "its first steps" "" "$compress" $one --steps 70 --out parts
+ok "resumed" "" "$compress" $one --steps 100 --out parts
+same "resumed: the same bits" {whole,parts}/solution.jsonl
+rm parts/tasks/aaaa0001/result.json
+ok "without its result" "" "$compress" $one --steps 100 --out parts
+same "without its result: the same bits" {whole,parts}/solution.jsonl
+"$compress" $one --steps 100000 --out parts >out 2>err &
+child=$!
+sleep 1
+kill -KILL $child
+wait $child 2>/dev/null
+ok "killed" "" "$compress" $one --steps 100 --out parts
+same "killed: the same bits" {whole,parts}/solution.jsonl
+"$compress" $one --steps 100000 --out stopped >out 2>err &
 child=$!
 sleep 2
 kill -INT $child
 wait $child
 (($? == 130)) && grep -qF "the same command goes on" err
 report $? "stopped by Ctrl-C"
-[[ -s four/tasks/aaaa0001/state.safetensors && ! -e four/submission.json ]]
+[[ -s stopped/tasks/aaaa0001/state.safetensors && ! -e stopped/submission.json ]]
 report $? "its state is kept"
-ok "a budget" "solved at pass@2" "$compress" tasks/evaluation/aaaa0001.json --budget 1s --steps 1000000 \
-  --out five
+ok "resumed behind Ctrl-C" "" "$compress" $one --steps 100 --out stopped
+[[ $(head -n 1 whole/solution.jsonl) == "$(head -n 1 stopped/solution.jsonl)" ]]
+report $? "resumed behind Ctrl-C: the same bits"
+# Large enough for threads to share the work of an operation.
+row='[0, 1, 0, 2, 0, 1]'
+square=[$(printf "$row, %.0s" {1..5})$row]
+task "$(pair "$square" "$square")" "{\"input\": $square}" >large.json
+ok "one thread" "" env OMP_NUM_THREADS=1 "$compress" large.json --steps 50 --out thread
+ok "three threads" "" env OMP_NUM_THREADS=3 "$compress" large.json --steps 50 --out threads
+same "threads: the same bits" {thread,threads}/solution.jsonl
+ok "side by side" "" "$compress" tasks --steps 50 --out jobs2 --jobs 2
+ok "one by one" "" "$compress" tasks --steps 50 --out jobs1 --jobs 1
+same "side by side: the same bits" jobs{1,2}/solution.jsonl
+ok "a budget" "solved at pass@2" "$compress" $one --budget 1s --out budget
+ok "a shard without a task" "0 tasks" "$compress" $one --shard 2/2 --out empty
+"$compress" $one --steps 100000 --out shared >/dev/null 2>&1 &
+child=$!
+sleep 1
+"$compress" $one --steps 100000 --out shared >out 2>err &
+waiting=$!
+sleep 1
+kill -INT $waiting
+wait $waiting
+(($? == 130))
+report $? "Ctrl-C while another process has the folder"
+kill -INT $child
+wait $child
 
 bad "no tasks" "tasks" "$compress"
 bad "no such file" "missing.json" "$compress" missing.json --out no
@@ -91,13 +125,34 @@ task "$(pair "[[${row%,}]]" '[[0]]')" "$a" >wide.json
 bad "31 columns" "30" "$compress" wide.json --out no
 [[ ! -e no ]]
 report $? "nothing is written for them"
-bad "another seed" "with another seed. HINT: choose another --out" "$compress" \
-  tasks/evaluation/aaaa0001.json --steps 61 --seed 1 --out one
-truncate -s 1000 two/tasks/aaaa0001/state.safetensors
-bad "a damaged state" "state.safetensors" "$compress" tasks/evaluation/aaaa0001.json --steps 61 \
-  --out two
-echo '{"best": 3}' >three/tasks/aaaa0001/result.json
-bad "a damaged result" "result.json" "$compress" tasks/evaluation/aaaa0001.json --steps 61 --out three
+task "$(pair '[[0]]' '[[0]]')" "$a" >black.json
+sed -i 's/1/0/g' black.json
+bad "nothing but black" "no colour but black" "$compress" black.json --out no
+[[ ! -e no ]]
+report $? "nothing is written for it"
+bad "another seed" "with another seed. HINT: choose another --out" "$compress" $one --steps 101 --seed 1 \
+  --out whole
+# One task that cannot go on leaves the other alone.
+truncate -s 1000 jobs1/tasks/aaaa0001/state.safetensors
+"$compress" tasks --steps 51 --out jobs1 >out 2>err
+(($? == 1)) && grep -qF "1 of 2 tasks failed; the first: " err && grep -qF aaaa0002 jobs1/submission.json
+report $? "a damaged state"
+grep -qF "HINT: remove the folder" err
+report $? "its hint"
+rm -r jobs1/tasks/aaaa0001
+ok "its hint works" "" "$compress" tasks --steps 51 --out jobs1
+state=thread/tasks/large/state.safetensors
+sed -i 's/"steps":50/"steps":-1/' $state
+bad "steps that cannot be" "steps" "$compress" large.json --steps 51 --out thread
+sed -i 's/"steps":-1/"steps":50/; s/"total":-[0-9]/"total":xx/' $state
+bad "a total that is none" "large" "$compress" large.json --steps 51 --out thread
+echo '{"best": 3}' >jobs2/tasks/aaaa0001/result.json
+ok "a damaged result is written again" "" "$compress" tasks --steps 50 --out jobs2
+mkdir -p linked/tasks/aaaa0001
+ln -s ../../../elsewhere linked/tasks/aaaa0001/state.safetensors
+bad "a link in the folder" "symbolic link" "$compress" $one --steps 1 --out linked
+[[ ! -e elsewhere ]]
+report $? "the link is not followed"
 touch file
 bad "no folder to write to" "file" "$compress" tasks --steps 1 --out file
 
