@@ -100,15 +100,18 @@ void TaskFit::save(const Path& file) const {
 }
 
 void TaskFit::load(const Path& file) {
+  bool ours = false;
   try {
-    restore(read_safetensors(file), file.string());
+    ours = restore(read_safetensors(file), file.string());
   } catch (const Error& error) {
     throw with_hint(with_place(error, file.string()),
                     "remove the folder that it lies in, and the task is fitted anew");
   }
+  HRM_CHECK(ours, "[compressarc] ", file.string(),
+            " is the fit of another task, or with another seed. HINT: choose another --out folder");
 }
 
-void TaskFit::restore(const Safetensors& saved, const std::string& file) {
+bool TaskFit::restore(const Safetensors& saved, const std::string& file) {
   std::map<std::string, NamedTensors> parts;
   for (const auto& [name, tensor] : saved.tensors) {
     const size_t dot = name.find('.');
@@ -121,8 +124,7 @@ void TaskFit::restore(const Safetensors& saved, const std::string& file) {
                                 static_cast<size_t>(text->numel())},
                                file);
   const Members record(json, file);
-  HRM_CHECK(record.text("fit") == key_, "[compressarc] ", file,
-            " is the fit of another task, or with another seed. HINT: choose another --out folder");
+  if (record.text("fit") != key_) return false;
   steps_ = record.integer("steps", 1, kMostSteps);
   seconds_ = record.number("seconds", 0, 1e9);
   answers_.restore(record.object("answers"), parts["answers"]);
@@ -130,6 +132,7 @@ void TaskFit::restore(const Safetensors& saved, const std::string& file) {
   for (const Json& line : record.list("history")) history_.push_back(line);
   network_->load_state_dict(parts["network"]);
   optimizer_->load_state_dict(parts["optimizer"]);
+  return true;
 }
 
 }  // namespace hrm::compressarc

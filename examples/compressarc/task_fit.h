@@ -47,7 +47,8 @@ class TaskFit {
   void load(const Path& file);
 
  private:
-  void restore(const Safetensors& saved, const std::string& file);
+  // False if it is of another task or seed.
+  bool restore(const Safetensors& saved, const std::string& file);
 
   CodedTask task_;
   std::string key_;

@@ -2,6 +2,7 @@
 # Every command of the program end to end, and every kind of bad input: one line, a non-zero exit,
 # nothing half-written. HRM names the program.
 set -u
+source "$(dirname "$0")/../support/report.sh"
 hrm=$(realpath "${HRM:-build/cpu/hrm}")
 data=$(realpath -m "${DATA_DIR:-../shared/data}")
 reference=$(realpath -m "${REFERENCE_DIR:-../shared/reference}")
@@ -10,13 +11,6 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 passed=0 failed=0 skipped=0
 
-report() {  # STATUS NAME
-  if (($1 == 0)); then passed=$((passed + 1)); else
-    failed=$((failed + 1))
-    echo "FAILED $2"
-    sed 's/^/    /' out err 2>/dev/null | tail -n 12
-  fi
-}
 # The command succeeds and its output holds the text (if one is given).
 ok() {  # NAME TEXT COMMAND...
   local name=$1 text=$2

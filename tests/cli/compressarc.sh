@@ -2,6 +2,7 @@
 # The example compressarc end to end: what it writes, resuming, and bad input. HRM names the program
 # beside whose folder of examples it lies.
 set -u
+source "$(dirname "$0")/../support/report.sh"
 hrm=$(realpath "${HRM:-build/cpu/hrm}")
 compress=$(dirname "$hrm")/examples/compressarc
 work=$(mktemp -d)
@@ -14,13 +15,6 @@ if [[ ! -x $compress ]]; then
   exit 0
 fi
 
-report() {  # STATUS NAME
-  if (($1 == 0)); then passed=$((passed + 1)); else
-    failed=$((failed + 1))
-    echo "FAILED $2"
-    sed 's/^/    /' out err 2>/dev/null | tail -n 12
-  fi
-}
 ok() {  # NAME TEXT COMMAND...
   "${@:3}" >out 2>err && grep -qF -- "$2" out err
   report $? "$1"
@@ -35,6 +29,14 @@ bad() {  # NAME TEXT COMMAND...: one line, a status above 0
 same() {  # NAME FILE FILE
   cmp -s "$2" "$3"
   report $? "$1"
+}
+
+# Runs a command for some seconds, then sends it the signal; its status is what it ends with.
+interrupted() {  # SIGNAL SECONDS COMMAND...
+  "${@:3}" >out 2>err &
+  sleep "$2"
+  kill "-$1" $!
+  wait $! 2>/dev/null
 }
 
 mkdir -p tasks/evaluation
@@ -65,18 +67,10 @@ same "resumed: the same bits" {whole,parts}/solution.jsonl
 rm parts/tasks/aaaa0001/result.json
 ok "without its result" "" "$compress" $one --steps 100 --out parts
 same "without its result: the same bits" {whole,parts}/solution.jsonl
-"$compress" $one --steps 100000 --out parts >out 2>err &
-child=$!
-sleep 1
-kill -KILL $child
-wait $child 2>/dev/null
+interrupted KILL 1 "$compress" $one --steps 100000 --out parts
 ok "killed" "" "$compress" $one --steps 100 --out parts
 same "killed: the same bits" {whole,parts}/solution.jsonl
-"$compress" $one --steps 100000 --out stopped >out 2>err &
-child=$!
-sleep 2
-kill -INT $child
-wait $child
+interrupted INT 2 "$compress" $one --steps 100000 --out stopped
 (($? == 130)) && grep -qF "the same command goes on" err
 report $? "stopped by Ctrl-C"
 [[ -s stopped/tasks/aaaa0001/state.safetensors && ! -e stopped/submission.json ]]
@@ -99,11 +93,7 @@ ok "a shard without a task" "0 tasks" "$compress" $one --shard 2/2 --out empty
 "$compress" $one --steps 100000 --out shared >/dev/null 2>&1 &
 child=$!
 sleep 1
-"$compress" $one --steps 100000 --out shared >out 2>err &
-waiting=$!
-sleep 1
-kill -INT $waiting
-wait $waiting
+interrupted INT 1 "$compress" $one --steps 100000 --out shared
 (($? == 130))
 report $? "Ctrl-C while another process has the folder"
 kill -INT $child
