@@ -223,7 +223,7 @@ endif
 CU_SRC := $(if $(filter 0,$(CUDA)),,$(filter-out $(if $(filter emulate,$(CUDA)),%/runtime.cu), \
             $(wildcard kernels/cuda/*.cu)))
 CLI_SRC := $(wildcard hrm/cli/*.cpp)
-TEST_SRC := $(wildcard tests/test_*.cpp tests/support/*.cpp) tests/main.cpp
+TEST_SRC := $(wildcard tests/test_*.cpp tests/support/*.cpp tests/compressarc/*.cpp) tests/main.cpp
 # Of these, the ones with cases for devices: all that a CPU build asks of its emulated twin.
 DEVICE_TEST_SRC := $(shell grep -lE 'devices[(][)]|HRM_WITH_CUDA|HRM_EMULATE' tests/test_*.cpp) \
                    $(wildcard tests/support/*.cpp) tests/main.cpp
@@ -237,9 +237,9 @@ TORTURE_SRC := $(wildcard tests/torture/*.cpp)
 # but no GPU.
 HOST_SIDE_SRC := $(wildcard tests/cuda/host_side/*.cpp) kernels/cuda/gemm_cublaslt.cpp tests/main.cpp
 # The parts of an example that has a folder to itself are tested like those of the library.
-EXAMPLE_SRC := $(wildcard examples/*/*.cpp)
+EXAMPLE_SRC := $(wildcard examples/*/*.cpp examples/*/*/*.cpp)
 EXAMPLE_PARTS := $(filter-out %/main.cpp,$(EXAMPLE_SRC))
-PARITY_SRC := $(EXAMPLE_PARTS) tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha256.cpp
+PARITY_SRC := $(EXAMPLE_PARTS) $(wildcard tests/compressarc/*.cpp) tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha256.cpp
 # The parsers and all they touch.
 FUZZ_SRC := $(filter-out nn/distributed/mpi_transport.cpp nn/distributed/nccl_transport.cpp,$(LIB_SRC))
 HEADERS := $(wildcard kernels/*.h kernels/cpu/namespace.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h nn/distributed/*.h \
@@ -506,8 +506,10 @@ $(call stamp,$(SOURCES_STAMP),$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST
 
 LEVEL = $(OPT)
 $(BUILD)/obj/kernels/cpu/%.o: LEVEL = $(KERNEL_OPT) $(KERNEL_FLAGS)
-$(BUILD)/obj/bench/%.o: LEVEL = $(KERNEL_OPT) $(ARCH_FLAGS)
-$(call objects_in,$(BUILD),$(KERNEL_SRC) $(wildcard bench/*.cpp bench/*/*.cpp)): $(KERNEL_STAMP)
+# Benchmarks run where they are built, as do the examples' own kernels.
+FOR_THIS_MACHINE := bench/% examples/compressarc/layers/%
+$(FOR_THIS_MACHINE:%=$(BUILD)/obj/%.o): LEVEL = $(KERNEL_OPT) $(if $(PORTABLE),,$(ARCH_FLAGS))
+$(call objects_in,$(BUILD),$(KERNEL_SRC) $(wildcard bench/*.cpp bench/*/*.cpp examples/*/*/*.cpp)): $(KERNEL_STAMP)
 $(BUILD)/obj/kernels/instruction_sets.o: LEVEL = $(OPT) $(if $(PORTABLE),-DHRM_PORTABLE)
 $(patsubst %,$(BUILD)/obj/%.o,tensor/% hrm/data/% hrm/tasks/%): LEVEL = $(DATA_OPT)
 
@@ -590,7 +592,7 @@ $(TORTURE): $(call objects,$(TORTURE_SRC))
 $(RANKS): $(call objects,$(RANKS_SRC)) $(LIB)
 $(SMALL_EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 # With the parts of the program's command line.
-$(BUILD)/examples/compressarc: $(call objects,$(wildcard examples/compressarc/*.cpp) $(TEST_CLI_SRC)) $(LIB)
+$(BUILD)/examples/compressarc: $(call objects,$(filter examples/compressarc/%,$(EXAMPLE_SRC)) $(TEST_CLI_SRC)) $(LIB)
 $(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
 $(CUDA_LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.cu.o $(LIB)
 $(GPU_BENCH): $(call objects,bench/gpu/main.cpp) $(LIB)

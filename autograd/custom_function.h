@@ -13,6 +13,10 @@ namespace hrm {
 class CustomContext {
  public:
   void save(const char* name, const Tensor& tensor) { saved_.emplace_back(name, tensor); }
+  // Several under one name: saved.list(name).
+  void save(const char* name, const Tensors& tensors) {
+    for (const Tensor& tensor : tensors) save(name, tensor);
+  }
   const std::vector<std::pair<const char*, Tensor>>& saved() const { return saved_; }
 
  private:

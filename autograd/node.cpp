@@ -107,6 +107,16 @@ const Tensor& Saved::operator[](const char* name) const {
   detail::fail("[", op_, "] saved no tensor named '", name, "'");
 }
 
+Tensors Saved::list(const char* name) const {
+  Tensors all;
+  for (const Entry& entry : entries_) {
+    if (std::strcmp(entry.name, name) != 0) continue;
+    check_version(entry);
+    all.push_back(entry.tensor);
+  }
+  return all;
+}
+
 Tensor Saved::take_arrived(int input) const {
   Tensor* total = arrived_[input];
   return total ? std::exchange(*total, Tensor()) : Tensor();

@@ -72,6 +72,8 @@ class Saved {
 
   // The saved tensor; an Error if it was modified in place since.
   const Tensor& operator[](const char* name) const;
+  // All that were saved under this name, with the same check.
+  Tensors list(const char* name) const;
   // The same error if any of them was modified.
   void check_versions() const;
   // Whether this run of the engine wants the gradient of an input.

@@ -184,6 +184,14 @@ std::vector<InstructionSet> instruction_sets() {
   return sets;
 }
 
+namespace cpu {
+// The bounds of fast_exp for those who use cpu/vector_math.h outside of the kernels: as they are in
+// each copy of these.
+extern const float kExpLeast, kExpMost;
+constinit const float kExpLeast = -87.3f;
+constinit const float kExpMost = 89.0f;
+}  // namespace cpu
+
 }  // namespace hrm
 
 // From here on HRM_CPU_KERNEL, with which the headers of the kernels declare them, defines each as

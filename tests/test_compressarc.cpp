@@ -10,6 +10,7 @@
 #include "autograd/ops/ops.h"
 #include "examples/compressarc/answers.h"
 #include "examples/compressarc/loss.h"
+#include "tests/compressarc/composed.h"
 #include "tests/support/support.h"
 
 using namespace hrm;
@@ -27,6 +28,99 @@ ArcTask a_task() {
   task.train = {{grid("120/003"), grid("12/20")}, {grid("45/50"), grid("33/03")}};
   task.test = {{grid("1/2/2"), grid("7")}};
   return task;
+}
+
+// Grids of 9 x 7 and less, whose outputs are as large as their inputs.
+ArcTask a_larger_task() {
+  ArcTask task;
+  task.id = "cafe0124";
+  Random random(17);
+  const auto draw = [&](int height, int width) {
+    ArcGrid drawn{height, width, {}};
+    for (const double v : random.uniform({height * width}, 0, 4.99, DType::f64).to_vector())
+      drawn.cells.push_back(static_cast<uint8_t>(v));
+    return drawn;
+  };
+  task.train = {{draw(9, 7), draw(9, 7)}, {draw(6, 7), draw(6, 7)}, {draw(9, 4), draw(9, 4)}};
+  task.test = {{draw(8, 5), draw(8, 5)}};
+  return task;
+}
+
+// Nothing is sure of the sizes.
+ArcTask a_task_of_unknown_sizes() {
+  ArcTask task = a_task();
+  task.id = "cafe0125";
+  task.train[1].output = grid("333/000");
+  return task;
+}
+
+double max_difference(const Tensor& a, const Tensor& b) {
+  const std::vector<double> x = a.to_vector(), y = b.to_vector();
+  double most = x.size() == y.size() ? 0 : INFINITY;
+  for (size_t i = 0; i < x.size(); ++i) most = std::max(most, std::abs(x[i] - y[i]));
+  return most;
+}
+
+double norm(const Tensor& x) {
+  double total = 0;
+  for (const double v : x.to_vector()) total += v * v;
+  return std::sqrt(total);
+}
+
+// The same values, and the same gradients from these cotangents.
+void check_same(const Tensors& got, const Tensors& want, const Tensors& leaves,
+                const Tensors& cotangents) {
+  for (size_t i = 0; i < got.size(); ++i)
+    CHECK_MESSAGE(max_difference(got[i], want[i]) <= 1e-10 * (1 + norm(want[i])), "output ", i);
+  const Tensors ours = grad(got, leaves, cotangents), theirs = grad(want, leaves, cotangents);
+  for (size_t i = 0; i < leaves.size(); ++i)
+    CHECK_MESSAGE(max_difference(ours[i], theirs[i]) <= 1e-9 * (1e-3 + norm(theirs[i])), "leaf ",
+                  i);
+}
+
+// Weights of a part of a layer with so many channels inside. inside 0: maps of directions; -1: no
+// weights. back -1: two channels for each set of axes of a softmax; 0: as many as inside.
+Weights draw_weights(const Canvas& canvas, Random& random, int inside, int back) {
+  Weights weights;
+  for (const Subset s : subsets()) {
+    if (!(s.owner() == s) || inside < 0) continue;
+    const auto draw = [&](const Shape& shape) {
+      return random.normal(shape, 0.5, canvas.dtype).set_requires_grad();
+    };
+    if (inside == 0) {
+      if (s.has(kDirection)) weights.down[s] = draw({direction_maps(s).count, 8, 8});
+      continue;
+    }
+    if (inside == 4 && !contains(walking_subsets(), s)) continue;
+    weights.down[s] = draw({s.channels(), inside});
+    weights.up[s] = draw({back < 0 ? 2 * std::ssize(softmax_sets(s)) : inside, s.channels()});
+  }
+  return weights;
+}
+
+void check_layer(const Canvas& canvas, Random& random, const Layer& layer,
+                 const std::function<Stream(const Stream&, const Weights&)>& composed, int inside,
+                 int back) {
+  Stream x;
+  Tensors leaves;
+  for (const Subset s : subsets()) {
+    x[s] = random.normal(s.shape(canvas.sizes, s.channels()), 1, canvas.dtype).set_requires_grad();
+    leaves.push_back(x[s]);
+  }
+  const Weights weights = draw_weights(canvas, random, inside, back);
+  for (const Multitensor<Tensor>* part : {&weights.down, &weights.up})
+    for (const Tensor& weight : part->all)
+      if (weight.defined()) leaves.push_back(weight);
+  const Stream want = composed(x, weights);
+  Stream got = x;
+  layer.apply(got, weights);
+  Tensors ours, theirs, cotangents;
+  for (const Subset s : subsets()) {
+    ours.push_back(got[s]);
+    theirs.push_back(want[s]);
+    cotangents.push_back(random.normal(want[s].shape(), 1, canvas.dtype));
+  }
+  check_same(ours, theirs, leaves, cotangents);
 }
 
 Tensor total_loss(const CodedTask& task, const Network& network, uint64_t seed, int64_t step) {
@@ -86,36 +180,118 @@ TEST_CASE("compressarc: eighteen tensors, and who shares weights with whom") {
       CHECK(square.map[target][source] == square.map[(target + 2) % 8][(source + 2) % 8]);
 }
 
-TEST_CASE("compressarc: gradcheck of the placed costs and of the loss") {
-  Random random(3);
-  const Tensor log_p = random.normal({3, 4, 3}, 1, DType::f64).set_requires_grad();
-  const std::vector<uint8_t> codes = {0, 2, 1, 1};
+TEST_CASE("compressarc: every part of a layer is what its description composes") {
+  for (const ArcTask& arc : {a_task(), a_larger_task(), a_task_of_unknown_sizes()}) {
+    const CodedTask task = code_task(arc);
+    const Canvas canvas(task, DType::f64);
+    Random random(11);
+    using Composed = std::function<Stream(const Stream&, const Weights&)>;
+    const auto same = [&](const Layer& layer, const Composed& composed, int inside, int back = 0) {
+      CAPTURE(arc.id);
+      check_layer(canvas, random, layer, composed, inside, back);
+    };
+    same(Share(canvas, Share::Kind::up), composed::share_up, 16);
+    same(Softmax(canvas), composed::softmax_over_sets, 2, -1);
+    for (const bool cummax : {true, false})
+      same(
+          Directional(canvas, cummax ? Directional::Kind::cummax : Directional::Kind::shift),
+          [&](const Stream& x, const Weights& w) {
+            return composed::directional(task, x, w, cummax);
+          },
+          4);
+    same(ShareDirections(canvas), composed::share_directions, 0);
+    same(Nonlinear(canvas), composed::nonlinear, 16);
+    same(
+        Share(canvas, Share::Kind::down),
+        [&](const Stream& x, const Weights& w) { return composed::share_down(task, x, w); }, 8);
+    same(
+        Normalize(canvas), [](const Stream& x, const Weights&) { return composed::normalize(x); },
+        -1);
+  }
+}
+
+TEST_CASE("compressarc: softmaxes of values that are far apart stay numbers") {
+  const CodedTask task = code_task(a_larger_task());
+  const Canvas canvas(task, DType::f32);
+  Random random(12);
+  Stream x;
+  for (const Subset s : subsets())
+    x[s] = random.normal(s.shape(canvas.sizes, s.channels()), 300, DType::f32);
+  const Weights weights = draw_weights(canvas, random, 2, -1);
+  const Stream want = composed::softmax_over_sets(x, weights);
+  Softmax(canvas).apply(x, weights);
+  for (const Subset s : subsets()) CHECK(max_difference(x[s], want[s]) < 1e-2);
+}
+
+TEST_CASE("compressarc: latents arrive and cost what their description composes") {
+  for (const bool clear : {true, false}) {  // little noise, and much
+    const CodedTask task = code_task(clear ? a_task() : a_larger_task());
+    const Canvas canvas(task, DType::f64);
+    Random random(13);
+    Latents latents;
+    Decoder decoder;
+    Multitensor<Tensor> noise;
+    Tensors leaves;
+    const auto draw = [&](const Shape& shape, double std, double shift = 0) {
+      const Tensor leaf = (random.normal(shape, std, DType::f64) + shift).set_requires_grad();
+      leaves.push_back(leaf);
+      return leaf;
+    };
+    for (const Subset s : subsets()) {
+      const Shape shape = s.shape(canvas.sizes, kLatentChannels);
+      latents.mean[s] = draw(shape, 1);
+      latents.capacity[s] = draw(shape, 0.5);
+      latents.target[s] = draw({kLatentChannels}, 0.05, clear ? 0 : -0.6);
+      noise[s] = random.normal(shape, 1, DType::f64);
+      if (!(s.owner() == s)) continue;
+      decoder.weight[s] = draw({kLatentChannels, s.channels()}, 1);
+      decoder.bias[s] = draw({s.channels()}, 1);
+    }
+    const Decoded got = decode(canvas, latents, decoder, noise);
+    const Decoded want = composed::decode(latents, decoder, noise);
+    Tensors ours, theirs, cotangents;
+    for (const Subset s : subsets())
+      for (const auto part : {&Decoded::x, &Decoded::kl}) {
+        ours.push_back((got.*part)[s]);
+        theirs.push_back((want.*part)[s]);
+        cotangents.push_back(random.normal(ours.back().shape(), 1, DType::f64));
+      }
+    check_same(ours, theirs, leaves, cotangents);
+  }
+}
+
+TEST_CASE("compressarc: the loss is what its description composes, and gradchecks") {
+  const auto outputs = [](const CodedTask& task, Random& random) {
+    TaskOutputs out;
+    const auto variable = [&](const Shape& shape) {
+      return random.normal(shape, 1, DType::f64).set_requires_grad();
+    };
+    const int64_t examples = task.examples();
+    out.logits = variable({examples, std::ssize(task.colours), task.rows, task.cols, 2});
+    out.row_mask = variable({examples, task.rows, 2});
+    out.col_mask = variable({examples, task.cols, 2});
+    return out;
+  };
+  for (const ArcTask& arc : {a_task(), a_larger_task(), a_task_of_unknown_sizes()}) {
+    const CodedTask task = code_task(arc);
+    Random random(3);
+    const TaskOutputs out = outputs(task, random);
+    for (const int64_t step : {0, 60, 500})
+      check_same({code_lengths(task, out, step)}, {composed::code_lengths(task, out, step)},
+                 {out.logits, out.row_mask, out.col_mask},
+                 {random.normal({2 * task.examples()}, 1, DType::f64)});
+  }
+  const CodedTask task = code_task(a_task());
+  Random random(4);
+  TaskOutputs out = outputs(task, random);
   CHECK(gradcheck(
             [&](const Tensors& in) {
-              return Tensors{placed_costs(in[0], codes, {2, 2})};
+              out.logits = in[0];
+              out.row_mask = in[1];
+              out.col_mask = in[2];
+              return Tensors{code_lengths(task, out, 60)};
             },
-            {log_p}) == "");
-  // By hand: the corner at (1, 1).
-  const auto p = log_p.to_vector();
-  const auto at = [&](int c, int row, int col) { return p[(c * 4 + row) * 3 + col]; };
-  CHECK(placed_costs(log_p, codes, {2, 2}).to_vector()[3] ==
-        doctest::Approx(-(at(0, 1, 1) + at(2, 1, 2) + at(1, 2, 1) + at(1, 2, 2))));
-
-  const CodedTask task = code_task(a_task());
-  TaskOutputs out;
-  const auto variable = [&](const Shape& shape) {
-    return random.normal(shape, 1, DType::f64).set_requires_grad();
-  };
-  const Tensors leaves = {variable({3, 6, 3, 3, 2}), variable({3, 3, 2}), variable({3, 3, 2})};
-  for (const int64_t step : {0, 60, 500})
-    CHECK(gradcheck(
-              [&](const Tensors& in) {
-                out.logits = in[0];
-                out.row_mask = in[1];
-                out.col_mask = in[2];
-                return Tensors{code_lengths(task, out, step)};
-              },
-              leaves) == "");
+            {out.logits, out.row_mask, out.col_mask}) == "");
 }
 
 TEST_CASE("compressarc: a grid costs what its colours cost where its place is certain") {
@@ -170,7 +346,7 @@ TEST_CASE("compressarc: gradients of the whole network") {
 }
 
 TEST_CASE("compressarc: the number of threads does not change a bit") {
-  const CodedTask task = code_task(a_task());
+  const CodedTask task = code_task(a_larger_task());
   std::vector<std::vector<double>> all;
   for (const int threads : {1, 3}) {
     omp_set_num_threads(threads);

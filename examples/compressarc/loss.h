@@ -17,8 +17,4 @@ Tensor code_lengths(const CodedTask& task, const TaskOutputs& out, int64_t step)
 // Their sum.
 Tensor reconstruction(const CodedTask& task, const TaskOutputs& out, int64_t step);
 
-// [rows - height + 1, cols - width + 1]: what the grid costs with its corner at each place, of
-// log_p [colours, rows, cols]. codes: height * width, row by row.
-Tensor placed_costs(const Tensor& log_p, const std::vector<uint8_t>& codes, GridSize size);
-
 }  // namespace hrm::compressarc
