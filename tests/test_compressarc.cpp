@@ -4,12 +4,16 @@
 #include <cmath>
 #include <set>
 
+#include <nlohmann/json.hpp>
+
 #include "autograd/engine.h"
 #include "autograd/grad_mode.h"
 #include "autograd/gradcheck.h"
 #include "autograd/ops/ops.h"
 #include "examples/compressarc/answers.h"
 #include "examples/compressarc/loss.h"
+#include "examples/compressarc/page.h"
+#include "examples/compressarc/task_fit.h"
 #include "tests/compressarc/composed.h"
 #include "tests/support/support.h"
 
@@ -407,4 +411,41 @@ TEST_CASE("compressarc: the size of an answer is found where it is not sure") {
   };
   CHECK(say({-1, 2, -1}, {1, 1, -3}) == grid("34"));
   CHECK(say({1, 1, 1}, {-1, -1, 3}) == grid("2/5/2"));
+}
+
+TEST_CASE("compressarc: the page of a fit") {
+  ArcTask arc = a_task();
+  arc.id = "<cafe>";
+  TaskFit fit(arc, 3);
+  while (fit.steps() < 2 * kRecordEvery) fit.advance();
+  const Json result = fit.result();
+  const std::string page = task_page(arc, result, "result.json");
+  CHECK(page.find("<cafe>") == std::string::npos);
+  CHECK(page.find("&lt;cafe&gt;") != std::string::npos);
+  CHECK(page.find("example, colour, row, column") != std::string::npos);
+  CHECK(page.find("step 50") != std::string::npos);
+  // What is judged is what is shown.
+  Json right = result;
+  right["best"] = {"7"};
+  CHECK(task_page(arc, right, "result.json").find("attempt 1 (right)") != std::string::npos);
+  CHECK(page.find("attempt 1 (wrong)") != std::string::npos);
+  arc.test[0].output = {};
+  CHECK(task_page(arc, right, "result.json").find("attempt 1 (") == std::string::npos);
+
+  // The latents' parts are those of the whole; files of earlier versions lack them.
+  double sum = 0;
+  for (const auto& [name, kl] : result["history"][1]["kl_of"].items()) sum += kl.get<double>();
+  CHECK(sum == doctest::Approx(result["history"][1]["kl"].get<double>()));
+  Json earlier = result;
+  for (Json& line : earlier["history"]) line.erase("kl_of");
+  CHECK(task_page(arc, earlier, "result.json").find("latents (KL)") != std::string::npos);
+  const auto rejects = [&](const char* key, const Json& value, const char* what) {
+    Json damaged = result;
+    damaged["history"][0][key] = value;
+    expect_error([&] { task_page(arc, damaged, "result.json"); }, what);
+  };
+  rejects("kl", "much", "result.json");
+  rejects("step", -3, "result.json");
+  rejects("best", Json{"7", "7"}, "a list of 1 grids");
+  rejects("kl_of", Json{{"11011", 3}}, "01000");
 }

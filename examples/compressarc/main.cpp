@@ -15,6 +15,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "examples/compressarc/page.h"
 #include "examples/compressarc/task_fit.h"
 #include "hrm/cli/arc_fit.h"
 #include "hrm/cli/arc_output.h"
@@ -34,6 +35,8 @@ constexpr double kSaveEverySeconds = 60;
 
 struct Settings {
   std::vector<std::string> from, only;
+  int64_t draw = 0;  // so many tasks by chance; 0: all
+  uint64_t draw_seed = 0;
   std::string out = "compressed";
   int64_t steps = 2000;
   uint64_t seed = 0;
@@ -73,6 +76,10 @@ Path state_of(const Settings& s, const Job& job) {
 }
 Path result_of(const Settings& s, const Job& job) {
   return lock_folder(s.out, Path("tasks") / job.name / "result.json");
+}
+
+Path page_of(const Settings& s, const Job& job) {
+  return lock_folder(s.out, Path("pages") / (job.name + ".html"));
 }
 
 // What a task has come to so far, maybe in another process; null if nothing.
@@ -168,8 +175,26 @@ class Fits {
       count(fmt::format("{}  KL {:.0f}  reconstruction {:.1f}", job.task.id, costs.kl,
                         costs.reconstruction));
       if (seconds_now() - saved_at >= kSaveEverySeconds) save();
+      if (fit.steps() % kRecordEvery == 0) show_progress(job, fit);
     }
     save();
+    if (fit.steps() == 0) return;
+    create_folder(lock_folder(s_.out, "pages"));
+    write_file_atomically(page_of(s_, job),
+                          task_page(job.task, fit.result(), result_of(s_, job).string()));
+  }
+
+  // Of a task that is alone on a terminal the two answers, whenever they change.
+  void show_progress(const Job& job, const TaskFit& fit) {
+    if (jobs_.size() != 1 || !use_colour(stderr)) return;
+    const std::pair<Answer, Answer> now = {fit.answers().best(), fit.answers().second()};
+    if (now == shown_) return;
+    shown_ = now;
+    Sheet sheet;
+    for (size_t i = 0; i < job.task.test.size(); ++i)
+      sheet.push_back({fmt::format("{}, test {}, step {}", job.task.id, i + 1, fit.steps()),
+                       {{"attempt 1", now.first[i]}, {"attempt 2", now.second[i]}}});
+    bar_->message(sheet_text(sheet, true));
   }
 
   void count(const std::string& fields) {
@@ -183,6 +208,7 @@ class Fits {
   std::mutex mutex_;  // guards the bar, done_ and failed_
   int64_t done_ = 0;
   std::vector<std::string> failed_;
+  std::pair<Answer, Answer> shown_;
 };
 
 // The answers, and the truth where it is known.
@@ -229,10 +255,24 @@ std::vector<TaskOutcome> hand_in(const Settings& s, const std::vector<Job>& jobs
   return outcomes;
 }
 
+// So many of them, in their order.
+void draw_tasks(std::vector<ArcTask>& tasks, int64_t count, uint64_t seed) {
+  HRM_CHECK(count <= std::ssize(tasks), "[compressarc] --draw ", count, ": there are ",
+            tasks.size(), " tasks");
+  Random random(seed);
+  std::vector<ArcTask> drawn;
+  for (int64_t i = 0; i < std::ssize(tasks); ++i) {
+    const int64_t left = std::ssize(tasks) - i, wanted = count - std::ssize(drawn);
+    if (random.below(left) < wanted) drawn.push_back(tasks[i]);
+  }
+  tasks = std::move(drawn);
+}
+
 void compress(const Settings& s) {
   int64_t repeated = 0;
   std::vector<ArcTask> tasks = load_arc({s.from.begin(), s.from.end()}, &repeated);
   if (!s.only.empty()) keep_tasks(tasks, s.only);
+  if (s.draw > 0) draw_tasks(tasks, s.draw, s.draw_seed);
   // What is wrong with a task is said before anything starts.
   std::vector<Job> all, own;
   for (const ArcTask& task : tasks) {
@@ -252,6 +292,7 @@ void compress(const Settings& s) {
   if (outcomes.size() == 1 && all.size() == 1) show(tasks[0], outcomes[0]);
   print_scores(outcomes);
   print("{}\n", (Path(s.out) / "submission.json").string());
+  if (all.size() == 1 && !outcomes.empty()) print("{}\n", page_of(s, all[0]).string());
   HRM_CHECK(failed.empty(), "[compressarc] ", failed.size(), " of ", own.size(),
             " tasks failed; the first: ", failed[0]);
 }
@@ -260,6 +301,8 @@ void add_options(Command command, Settings& s) {
   command.texts("tasks", s.from, "Files and folders of tasks, also Kaggle's *_challenges.json.")
       .required();
   command.texts("--task", s.only, "Take these tasks alone.").shown_as("ID...");
+  command.whole_number("--draw", s.draw, 1, 1'000'000, "Take so many tasks, drawn at random.");
+  command.whole_number("--draw-seed", s.draw_seed, 0, "Of that draw (default 0).");
   command.text("--out", s.out, "The folder for answers and states (default compressed).");
   command.whole_number("--steps", s.steps, 1, kMostSteps, "Steps for each task (default 2000).");
   command.whole_number("--seed", s.seed, 0, "Of all random numbers (default 0).");

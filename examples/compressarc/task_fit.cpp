@@ -32,6 +32,16 @@ TestOutputs of_tests(const CodedTask& task, const TaskOutputs& out) {
   return {part(out.logits), part(out.row_mask), part(out.col_mask)};
 }
 
+Json kl_of_tensors(const TaskOutputs& out) {
+  Json kl = Json::object();
+  for (const Subset s : subsets()) {
+    double sum = 0;
+    for (const double of_channel : out.kl[s].to_vector()) sum += of_channel;
+    kl[s.name()] = sum;
+  }
+  return kl;
+}
+
 }  // namespace
 
 std::string fit_key(const CodedTask& task, uint64_t seed) {
@@ -69,6 +79,7 @@ StepCosts TaskFit::advance() {
   if (steps_ % kRecordEvery == 0)
     history_.push_back({{"step", steps_},
                         {"kl", costs.kl},
+                        {"kl_of", kl_of_tensors(out)},
                         {"reconstruction", costs.reconstruction},
                         {"best", to_json(answers_.best())},
                         {"second", to_json(answers_.second())}});

@@ -38,7 +38,8 @@ class TaskFit {
   const Answers& answers() const { return answers_; }
 
   // {"task", "fit" (its key), "steps", "seconds", "best", "second", "history"}: the last is what
-  // was recorded every kRecordEvery steps, {"step", "kl", "reconstruction", "best", "second"}.
+  // was recorded every kRecordEvery steps, {"step", "kl", "kl_of" (by the names of subsets),
+  // "reconstruction", "best", "second"}.
   Json result() const;
 
   // A fit that was saved goes on with the same bits. load throws one line if the file is damaged,

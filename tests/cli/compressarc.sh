@@ -52,6 +52,11 @@ task "$b, $a" '{"input": [[1, 1], [0, 0]]}' >tasks/evaluation/aaaa0002.json
 ok "a task, and its answers" "attempt 2" "$compress" tasks/evaluation/aaaa0001.json --steps 60 --out one
 ok "its submission" "attempt_1" cat one/submission.json
 ok "its curve" '"step":50' cat one/solution.jsonl
+ok "its page" "attempt 1 (" cat one/pages/aaaa0001.html
+ok "one of them, drawn" "submission.json" "$compress" tasks --draw 1 --steps 3 --out drawn
+[[ $(grep -o 'aaaa000.' drawn/submission.json | sort -u | wc -l) == 1 ]]
+report $? "one alone is handed in"
+bad "more than there are" "--draw 3: there are 2 tasks" "$compress" tasks --draw 3 --out no
 ok "arc score reads it" "pass@2" "$hrm" arc score one/submission.json --from tasks/evaluation/aaaa0001.json
 ok "a folder, in shards" "1 tasks predicted" "$compress" tasks --steps 3 --out all --shard 2/2
 ok "the other shard" "aaaa0002" cat all/submission.json
