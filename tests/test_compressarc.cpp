@@ -349,13 +349,15 @@ TEST_CASE("compressarc: gradients of the whole network") {
   CHECK(kinds.size() > 50);
 }
 
-TEST_CASE("compressarc: the number of threads does not change a bit") {
+TEST_CASE("compressarc: neither threads nor layers run twice change a bit") {
   const CodedTask task = code_task(a_larger_task());
   std::vector<std::vector<double>> all;
-  for (const int threads : {1, 3}) {
+  for (const auto& [threads, twice] : {std::pair(1, false), {3, false}, {1, true}}) {
     omp_set_num_threads(threads);
     Random random(7);
-    const Network network(task, random, DType::f32);
+    Network network(task, random, DType::f32);
+    CHECK(!network.run_layers_twice);  // it is no large task
+    network.run_layers_twice = twice;
     const Tensor loss = total_loss(task, network, 1, 30);
     backward(loss);
     all.push_back(loss.to_vector());
@@ -365,6 +367,7 @@ TEST_CASE("compressarc: the number of threads does not change a bit") {
   }
   omp_set_num_threads(omp_get_num_procs());
   CHECK(all[0] == all[1]);
+  CHECK(all[0] == all[2]);
 }
 
 TEST_CASE("compressarc: answers are the candidates that were proposed most surely") {

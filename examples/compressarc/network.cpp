@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "autograd/grad_mode.h"
+#include "autograd/checkpoint.h"
 #include "autograd/ops/ops.h"
 
 namespace hrm::compressarc {
@@ -52,6 +52,7 @@ Network::Network(const CodedTask& task, Random& random, DType dtype)
       share_directions_(canvas_),
       nonlinear_(canvas_),
       normalize_(canvas_) {
+  run_layers_twice = canvas_.cells >= kCellsToRunTwice;
   draw_latents(random);
   for (int i = 0; i < kLayers; ++i) draw_layer(i, random);
   draw_heads(random);
@@ -153,6 +154,48 @@ TaskOutputs Network::read(const Stream& x) const {
   return out;
 }
 
+void Network::run_layer(int number, Stream& x) const {
+  const auto part = [&](const char* name, const Layer& layer, const Projections& p) {
+    layer.apply(x, p.weights());
+    if (watch) watch(number, name, x);
+  };
+  const LayerParameters& p = layers_[number];
+  part("share_up", share_up_, p.share_up);
+  part("softmax", softmax_, p.softmax);
+  part("cummax", cummax_, p.cummax);
+  part("shift", shift_, p.shift);
+  part("direction_share", share_directions_, p.direction_share);
+  part("nonlinear", nonlinear_, p.nonlinear);
+  part("share_down", share_down_, p.share_down);
+  part("normalize", normalize_, {});
+}
+
+// Only what goes into the layer is kept; backward runs it again.
+void Network::run_layer_twice(int number, Stream& x) const {
+  Tensors inputs;
+  for (const Subset s : subsets()) inputs.push_back(x[s]);
+  const LayerParameters& p = layers_[number];
+  for (const Projections* part : {&p.share_up, &p.softmax, &p.cummax, &p.shift, &p.direction_share,
+                                  &p.nonlinear, &p.share_down})
+    for (const Multitensor<Parameter>* matrices : {&part->down, &part->up})
+      for (const Parameter& matrix : matrices->all)
+        if (matrix.value.defined()) inputs.push_back(matrix.value);
+  const auto stream_of = [](const Tensors& list) {
+    Stream stream;
+    for (size_t i = 0; i < subsets().size(); ++i) stream[subsets()[i]] = list[i];
+    return stream;
+  };
+  x = stream_of(checkpoint(
+      [this, number, stream_of](const Tensors& in) {
+        Stream stream = stream_of(in);
+        run_layer(number, stream);
+        Tensors out;
+        for (const Subset s : subsets()) out.push_back(stream[s]);
+        return out;
+      },
+      inputs));
+}
+
 TaskOutputs Network::forward(const Multitensor<Tensor>& noise) const {
   Decoded decoded =
       decode(canvas_, {values_of(mean_), values_of(capacity_), values_of(target_capacity_)},
@@ -160,19 +203,10 @@ TaskOutputs Network::forward(const Multitensor<Tensor>& noise) const {
   Stream x = decoded.x;
   if (watch) watch(0, "decode", x);
   for (int i = 0; i < kLayers; ++i) {
-    const auto part = [&](const char* name, const Layer& layer, const Projections& p) {
-      layer.apply(x, p.weights());
-      if (watch) watch(i, name, x);
-    };
-    const LayerParameters& p = layers_[i];
-    part("share_up", share_up_, p.share_up);
-    part("softmax", softmax_, p.softmax);
-    part("cummax", cummax_, p.cummax);
-    part("shift", shift_, p.shift);
-    part("direction_share", share_directions_, p.direction_share);
-    part("nonlinear", nonlinear_, p.nonlinear);
-    part("share_down", share_down_, p.share_down);
-    part("normalize", normalize_, {});
+    if (run_layers_twice)
+      run_layer_twice(i, x);
+    else
+      run_layer(i, x);
   }
   TaskOutputs out = read(x);
   out.kl = std::move(decoded.kl);

@@ -19,6 +19,8 @@
 namespace hrm::compressarc {
 
 inline constexpr int kLayers = 4;
+// From so many cells of all tensors on, layers are run again in backward.
+inline constexpr int64_t kCellsToRunTwice = 200'000;
 
 // What the network says of all grids of the task.
 struct TaskOutputs {
@@ -44,6 +46,9 @@ class Network : public Module {
       std::function<void(int layer, const std::string& part, const Multitensor<Tensor>& x)>;
   Watch watch;
 
+  // Whether backward runs every layer again, which takes a quarter longer and half of the memory.
+  bool run_layers_twice = false;
+
   const Canvas& canvas() const { return canvas_; }
 
  private:
@@ -60,6 +65,8 @@ class Network : public Module {
   void draw_heads(Random& random);
   void add_projection(const std::string& name, Projections& p, Subset s, int64_t inside,
                       int64_t back, Random& random);
+  void run_layer(int number, Stream& x) const;
+  void run_layer_twice(int number, Stream& x) const;
   TaskOutputs read(const Stream& x) const;
 
   Canvas canvas_;
