@@ -593,7 +593,7 @@ $(RANKS): $(call objects,$(RANKS_SRC)) $(LIB)
 $(SMALL_EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 # With the parts of the program's command line.
 $(BUILD)/examples/compressarc: $(call objects,$(filter examples/compressarc/%,$(EXAMPLE_SRC)) $(TEST_CLI_SRC)) $(LIB)
-$(BENCH): $(call objects,$(wildcard bench/*.cpp)) $(LIB)
+$(BENCH): $(call objects,$(wildcard bench/*.cpp) $(EXAMPLE_PARTS)) $(LIB)
 $(CUDA_LADDER): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.cu.o $(LIB)
 $(GPU_BENCH): $(call objects,bench/gpu/main.cpp) $(LIB)
 $(RANKS_BENCH): $(call objects,bench/ranks/main.cpp) $(LIB)

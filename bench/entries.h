@@ -45,4 +45,13 @@ struct ArcResult {
 };
 ArcResult measure_arc(int64_t tasks, int64_t variants);
 
+// One step of CompressARC, for a task with so many cells: examples x colours x directions x rows x
+// columns.
+struct CompressResult {
+  int64_t cells = 0;
+  double one_thread = 0, all_threads = 0;  // seconds
+  double peak_bytes = 0;                   // of all tensors
+};
+std::vector<CompressResult> measure_compressarc(int threads);
+
 }  // namespace hrm::bench

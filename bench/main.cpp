@@ -3,6 +3,7 @@
 //
 //   bench [--json FILE]              all of it
 //   bench arc                        variants and votes of ARC
+//   bench compressarc                a step of CompressARC, for tasks of six sizes
 //   bench step PRESET DTYPE BATCH    one training step      }
 //   bench solve DTYPE                one 9x9 puzzle, 27M    } a line of JSON, for
 //   bench memory PRESET DTYPE BATCH  peak memory of a step  } bench/pytorch_hrm.py
@@ -85,6 +86,19 @@ double peak_resident() {
   return 0;
 }
 
+void run_compressarc(Json& json, int threads) {
+  std::printf("\nCompressARC, ms a step\n  %-10s %10s %10s %10s\n", "cells", "1 thread",
+              (std::to_string(threads) + " threads").c_str(), "MiB");
+  for (const CompressResult& r : measure_compressarc(threads)) {
+    std::printf("  %-10lld %10.1f %10.1f %10.0f\n", static_cast<long long>(r.cells),
+                1e3 * r.one_thread, 1e3 * r.all_threads, r.peak_bytes / (1 << 20));
+    json["compressarc"].push_back({{"cells", r.cells},
+                                   {"one_thread", r.one_thread},
+                                   {"all_threads", r.all_threads},
+                                   {"peak_bytes", r.peak_bytes}});
+  }
+}
+
 // The small commands. They take what they are given: their caller is a script.
 int single(const std::vector<std::string>& args) {
   const int threads = omp_get_max_threads();
@@ -104,8 +118,14 @@ int single(const std::vector<std::string>& args) {
                             .c_str());
     return 0;
   }
+  if (args[0] == "compressarc" && args.size() == 1) {
+    Json json;
+    run_compressarc(json, threads);
+    return 0;
+  }
   HRM_CHECK((args[0] == "step" || args[0] == "memory") && args.size() == 4,
-            "[bench] usage: bench [--json FILE] | arc | step PRESET DTYPE BATCH | solve DTYPE | "
+            "[bench] usage: bench [--json FILE] | arc | compressarc | step PRESET DTYPE BATCH | "
+            "solve DTYPE | "
             "memory PRESET DTYPE BATCH");
   const double before = peak_resident();
   const StepResult r = measure_step(args[1], dtype_named(args[2]), std::stoll(args[3]), threads, 3,
@@ -200,6 +220,7 @@ int run(const std::string& file) {
   const double step_seconds = run_steps(json, threads);
   run_solving(json);
   run_arc(json, step_seconds);
+  run_compressarc(json, threads);
   std::printf("\nmeasured in %.0f s\n", now() - start);
   if (!file.empty()) {
     std::ofstream(file) << json.dump(1) << '\n';

@@ -14,6 +14,7 @@
 #include "examples/compressarc/loss.h"
 #include "examples/compressarc/page.h"
 #include "examples/compressarc/task_fit.h"
+#include "hrm/tasks/arc_files.h"
 #include "tests/compressarc/composed.h"
 #include "tests/support/support.h"
 
@@ -163,6 +164,33 @@ TEST_CASE("compressarc: a task becomes codes on one canvas, and its answers stay
   expect_error([&] { code_task(black); }, "[compressarc] task cafe0123 has no colour but black");
   like.test.clear();
   expect_error([&] { code_task(like); }, "[compressarc] task cafe0123 has no test");
+}
+
+TEST_CASE("compressarc: all tasks of ARC-AGI-1 are seen as the official code sees them") {
+  const Path recorded = reference_dir() / "compressarc" / "preprocess.json";
+  const Path arc = data_dir() / "arc-agi-1";
+  for (const Path& needed : {recorded, arc})
+    if (!std::filesystem::exists(needed)) SKIP(needed.string() << " is not there");
+  const Json json = read_json(recorded);
+  // Columns: demonstrations, tests, colours, rows, columns, three flags, sizes of the answers.
+  for (const auto& [name, want] : json.at("tasks").items()) {
+    int64_t repeated = 0;
+    const CodedTask task = code_task(load_arc({arc / (name + ".json")}, &repeated).at(0));
+    Json predicted = Json::array();
+    for (int64_t i = task.demonstrations; i < task.examples(); ++i)
+      predicted.push_back({task.size(i, kOutput).height, task.size(i, kOutput).width});
+    const Json got = {task.demonstrations,
+                      task.tests,
+                      task.colours,
+                      task.rows,
+                      task.cols,
+                      int{task.outputs_like_inputs},
+                      int{task.one_input_size},
+                      int{task.one_output_size},
+                      predicted};
+    CHECK_MESSAGE(got == want, name);
+  }
+  CHECK(json.at("tasks").size() == 800);
 }
 
 TEST_CASE("compressarc: eighteen tensors, and who shares weights with whom") {
