@@ -279,6 +279,12 @@ void compress(const Settings& s) {
     all.push_back({task, fit_key(code_task(task), s.seed), task_folder_name(task.id)});
     if (!s.shard || s.shard->has(std::ssize(all) - 1)) own.push_back(all.back());
   }
+  for (const Job& job : own)
+    if (job.task.train.size() == 1)
+      print(stderr,
+            "compressarc: task {} has one demonstration, and nothing to compare it with: expect a "
+            "poor answer\n",
+            printable(job.task.id));
   const StopSignals signals;
   Fits fits(s, own);
   fits.run();

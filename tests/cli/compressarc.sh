@@ -86,7 +86,7 @@ report $? "resumed behind Ctrl-C: the same bits"
 # Large enough for threads to share the work of an operation.
 row='[0, 1, 0, 2, 0, 1]'
 square=[$(printf "$row, %.0s" {1..5})$row]
-task "$(pair "$square" "$square")" "{\"input\": $square}" >large.json
+task "$(pair "$square" "$square"), $(pair "$square" "$square")" "{\"input\": $square}" >large.json
 ok "one thread" "" env OMP_NUM_THREADS=1 "$compress" large.json --steps 50 --out thread
 ok "three threads" "" env OMP_NUM_THREADS=3 "$compress" large.json --steps 50 --out threads
 same "threads: the same bits" {thread,threads}/solution.jsonl
@@ -109,6 +109,8 @@ bad "no such file" "missing.json" "$compress" missing.json --out no
 bad "no such option" "--step" "$compress" tasks --stepp 3
 bad "no steps" "--steps" "$compress" tasks --steps 0
 bad "no such task" "aaaa0009" "$compress" tasks --task aaaa0009 --out no
+task "$a" "$b" >lonely.json
+ok "one demonstration alone" "task lonely has one demonstration" "$compress" lonely.json --steps 2 --out lonely
 echo '{"train": [' >broken.json
 bad "damaged" "broken.json" "$compress" broken.json --out no
 task '' "$a" >none.json
