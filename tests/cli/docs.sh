@@ -46,8 +46,8 @@ known() {
   sed -nE 's/^([a-z][a-z -]*):([^=].*)?$/\1/p' Makefile | tr ' ' '\n' | sed 's/^/target\t/'
   "$hrm" info --json | sed -nE 's/.*"key": "([^"]+)".*/setting\t\1/p'
   options_of || echo "FAILED docs: $hrm does not explain its options" >&2
-  # Options of the Makefile, of the scripts and of the programs for tests and measurements.
-  find Makefile .ci bench tests -type f -not -path 'tests/cli/*' -not -path 'tests/fuzz/corpus/*' \
+  # Options of the Makefile, of the scripts and of the programs for examples, tests and measurements.
+  find Makefile .ci bench examples tests -type f -not -path 'tests/cli/*' -not -path 'tests/fuzz/corpus/*' \
     -not -name '*.safetensors' -exec grep -ohE -e '--[a-z][a-z0-9-]+' {} + | sed 's/^/option\t*\t/'
   printf 'exception\t%s\n' "${exceptions[@]}"
   printf 'other\t%s\n' "${others[@]}"

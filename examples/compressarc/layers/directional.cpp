@@ -84,7 +84,7 @@ struct Standing {
 
 template <class T>
 void cummax_line(T* z, const T* p, const T* inside4, const PlaneLines::Line& line, bool diagonal) {
-  std::array<Four<T>, kLongest> values, inside;
+  std::array<Four<T>, kLongest> values = {}, inside = {};
   Walk<T> w;
   take_values(values, p, line);
   take_values(inside, inside4, line);
@@ -100,7 +100,7 @@ void cummax_line(T* z, const T* p, const T* inside4, const PlaneLines::Line& lin
 template <class T>
 void cummax_line_backward(T* dp, const T* dz, const T* p, const T* inside4,
                           const PlaneLines::Line& line, bool diagonal) {
-  std::array<Four<T>, kLongest> values, inside, so_far_gradients, sums;
+  std::array<Four<T>, kLongest> values = {}, inside = {}, so_far_gradients, sums;
   Walk<T> w;
   take_values(values, p, line);
   take_values(inside, inside4, line);

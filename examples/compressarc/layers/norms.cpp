@@ -37,12 +37,14 @@ Multitensor<ByChannel> add_up(const Canvas& canvas, const std::vector<Subset>& w
   return sums;
 }
 
+// The values of a cell's channels, as load() has them: by reference.
 template <int kWide, class T>
-Vector<T, kWide> as_vector(const std::array<double, 16>& values) {
-  Vector<T, kWide> v;
-  for (int c = 0; c < kWide; ++c) v[c] = static_cast<T>(values[c]);
-  return v;
-}
+struct OfChannels {
+  Vector<T, kWide> values;
+  explicit OfChannels(const std::array<double, 16>& from, double factor = 1) {
+    for (int c = 0; c < kWide; ++c) values[c] = static_cast<T>(from[c] * factor);
+  }
+};
 
 double cells_of(const Tensor& x) { return static_cast<double>(x.numel() / x.size(-1)); }
 
@@ -60,10 +62,10 @@ Norms norms_of(const Canvas& canvas, const std::vector<Subset>& which,
   const auto squares =
       add_up(canvas, which, x, [&]<int kWide, class T>(ByChannel& sum, const Piece& p) {
         const T* from = p.of<T>(x);
-        const auto mean = as_vector<kWide, T>(norms[p.subset].first);
+        const OfChannels<kWide, T> mean(norms[p.subset].first);
         add_column_sums<kWide, T>(sum.second.data(), p.cells, [&](auto& v, int64_t n) {
           load(v, from + n * kWide);
-          v -= mean;
+          v -= mean.values;
           v *= v;
         });
       });
@@ -80,12 +82,12 @@ void normalize(const Canvas& canvas, const std::vector<Subset>& which, Multitens
     visit_width(canvas.dtype, x[piece.subset].size(-1), [&]<int kWide, class T>() {
       const T* from = piece.of<T>(x);
       T* to = piece.of<T>(y);
-      const auto mean = as_vector<kWide, T>(norms[piece.subset].first);
-      const auto scale = as_vector<kWide, T>(norms[piece.subset].second);
+      const OfChannels<kWide, T> mean(norms[piece.subset].first);
+      const OfChannels<kWide, T> scale(norms[piece.subset].second);
       for (int64_t n = 0; n < piece.cells; ++n) {
         Vector<T, kWide> v;
         load(v, from + n * kWide);
-        v = (v - mean) * scale;
+        v = (v - mean.values) * scale.values;
         store(to + n * kWide, v);
       }
     });
@@ -112,15 +114,15 @@ void undo_normalize(const Canvas& canvas, const std::vector<Subset>& which,
     visit_width(canvas.dtype, y[piece.subset].size(-1), [&]<int kWide, class T>() {
       const T* z = piece.of<T>(y);
       T* dy = piece.of<T>(gradient);
-      const T cells = static_cast<T>(cells_of(y[piece.subset]));
-      const auto mean = as_vector<kWide, T>(sums[piece.subset].first) / cells;
-      const auto slope = as_vector<kWide, T>(sums[piece.subset].second) / cells;
-      const auto scale = as_vector<kWide, T>(norms[piece.subset].second);
+      const double share = 1 / cells_of(y[piece.subset]);
+      const OfChannels<kWide, T> mean(sums[piece.subset].first, share);
+      const OfChannels<kWide, T> slope(sums[piece.subset].second, share);
+      const OfChannels<kWide, T> scale(norms[piece.subset].second);
       for (int64_t n = 0; n < piece.cells; ++n) {
         Vector<T, kWide> v, value;
         load(v, dy + n * kWide);
         load(value, z + n * kWide);
-        v = (v - mean - value * slope) * scale;
+        v = (v - mean.values - value * slope.values) * scale.values;
         store(dy + n * kWide, v);
       }
     });
