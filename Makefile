@@ -239,6 +239,7 @@ HOST_SIDE_SRC := $(wildcard tests/cuda/host_side/*.cpp) kernels/cuda/gemm_cublas
 # The parts of an example that has a folder to itself are tested like those of the library.
 EXAMPLE_SRC := $(wildcard examples/*/*.cpp examples/*/*/*.cpp)
 EXAMPLE_PARTS := $(filter-out %/main.cpp,$(EXAMPLE_SRC))
+EXAMPLE_KERNELS := $(wildcard examples/*/*/*.cpp)
 PARITY_SRC := $(EXAMPLE_PARTS) $(wildcard tests/compressarc/*.cpp) tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha256.cpp
 # The parsers and all they touch.
 FUZZ_SRC := $(filter-out nn/distributed/mpi_transport.cpp nn/distributed/nccl_transport.cpp,$(LIB_SRC))
@@ -268,7 +269,7 @@ endif
 ifneq ($(PORTABLE),)
   CPU_BUILD := build/cpu
   asked = $(if $(filter $(1),$(MAKECMDGOALS)),$(2))
-  FROM_CPU := $(filter-out $(KERNEL_SRC) kernels/instruction_sets.cpp,$(sort $(LIB_SRC) $(CLI_SRC) \
+  FROM_CPU := $(filter-out $(KERNEL_SRC) $(EXAMPLE_KERNELS) kernels/instruction_sets.cpp,$(sort $(LIB_SRC) $(CLI_SRC) \
                 $(call asked,unit,$(TEST_SRC)) $(call asked,parity,$(PARITY_SRC))))
 endif
 objects_in = $(patsubst %.cpp,$(1)/obj/%.o,$(patsubst %.cu,$(1)/obj/%.cu.o,$(2)))
@@ -507,9 +508,8 @@ $(call stamp,$(SOURCES_STAMP),$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST
 LEVEL = $(OPT)
 $(BUILD)/obj/kernels/cpu/%.o: LEVEL = $(KERNEL_OPT) $(KERNEL_FLAGS)
 # Benchmarks run where they are built, as do the examples' own kernels.
-FOR_THIS_MACHINE := bench/% examples/compressarc/layers/%
-$(FOR_THIS_MACHINE:%=$(BUILD)/obj/%.o): LEVEL = $(KERNEL_OPT) $(if $(PORTABLE),,$(ARCH_FLAGS))
-$(call objects_in,$(BUILD),$(KERNEL_SRC) $(wildcard bench/*.cpp bench/*/*.cpp examples/*/*/*.cpp)): $(KERNEL_STAMP)
+$(BUILD)/obj/bench/%.o $(call objects_in,$(BUILD),$(EXAMPLE_KERNELS)): LEVEL = $(KERNEL_OPT) $(if $(PORTABLE),,$(ARCH_FLAGS))
+$(call objects_in,$(BUILD),$(KERNEL_SRC) $(EXAMPLE_KERNELS) $(wildcard bench/*.cpp bench/*/*.cpp)): $(KERNEL_STAMP)
 $(BUILD)/obj/kernels/instruction_sets.o: LEVEL = $(OPT) $(if $(PORTABLE),-DHRM_PORTABLE)
 $(patsubst %,$(BUILD)/obj/%.o,tensor/% hrm/data/% hrm/tasks/%): LEVEL = $(DATA_OPT)
 

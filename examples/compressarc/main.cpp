@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <map>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -93,6 +94,9 @@ Json read_result(const Settings& s, const Job& job) {
   return json;
 }
 
+// What went wrong, by the folder of the task.
+using Failures = std::map<std::string, std::string>;
+
 // The fits of the tasks of this process, several side by side.
 class Fits {
  public:
@@ -122,8 +126,7 @@ class Fits {
     bar_->finish();
   }
 
-  // What went wrong, task by task.
-  const std::vector<std::string>& failed() const { return failed_; }
+  const Failures& failed() const { return failed_; }
 
  private:
   static bool stopped() { return StopSignals::count() > 0; }
@@ -144,14 +147,14 @@ class Fits {
       if (!stopped()) fit(job);
       empty_cache();  // the next one has other shapes
     } catch (const std::bad_alloc&) {
-      fail("[compressarc] not enough memory for task " + job.task.id + ". HINT: fewer --jobs");
+      fail(job, "[compressarc] not enough memory for task " + job.task.id + ". HINT: fewer --jobs");
     } catch (const std::exception& error) {
-      if (!stopped()) fail(error.what());  // else it may have waited for a folder
+      if (!stopped()) fail(job, error.what());  // else it may have waited for a folder
     }
   }
-  void fail(const std::string& why) {
+  void fail(const Job& job, const std::string& why) {
     const std::lock_guard lock(mutex_);
-    failed_.push_back(why);
+    failed_.emplace(job.name, why);
   }
 
   void fit(const Job& job) {
@@ -179,9 +182,20 @@ class Fits {
     }
     save();
     if (fit.steps() == 0) return;
-    create_folder(lock_folder(s_.out, "pages"));
-    write_file_atomically(page_of(s_, job),
-                          task_page(job.task, fit.result(), result_of(s_, job).string()));
+    write_page(job, fit);
+  }
+
+  // The answers do not depend on it.
+  void write_page(const Job& job, const TaskFit& fit) {
+    try {
+      create_folder(lock_folder(s_.out, "pages"));
+      write_file_atomically(page_of(s_, job),
+                            task_page(job.task, fit.result(), result_of(s_, job).string()));
+    } catch (const Error& error) {
+      const std::lock_guard lock(mutex_);
+      bar_->message("compressarc: no page of " + printable(job.task.id) + ": " +
+                    printable(error.what()));
+    }
   }
 
   // Of a task that is alone on a terminal the two answers, whenever they change.
@@ -194,6 +208,7 @@ class Fits {
     for (size_t i = 0; i < job.task.test.size(); ++i)
       sheet.push_back({fmt::format("{}, test {}, step {}", job.task.id, i + 1, fit.steps()),
                        {{"attempt 1", now.first[i]}, {"attempt 2", now.second[i]}}});
+    const std::lock_guard lock(mutex_);
     bar_->message(sheet_text(sheet, true));
   }
 
@@ -207,7 +222,7 @@ class Fits {
   std::optional<Progress> bar_;
   std::mutex mutex_;  // guards the bar, done_ and failed_
   int64_t done_ = 0;
-  std::vector<std::string> failed_;
+  Failures failed_;
   std::pair<Answer, Answer> shown_;
 };
 
@@ -224,30 +239,41 @@ void show(const ArcTask& task, const TaskOutcome& outcome) {
   print("{}\n", sheet_text(sheet, use_colour(stdout)));
 }
 
+// A line for each record.
+std::string curve_of(const ArcTask& task, const std::vector<FitRecord>& records) {
+  std::string lines;
+  for (const FitRecord& record : records) {
+    const TaskOutcome then = outcome_of(task, record.best, record.second);
+    Json line = {{"task", task.id}};
+    line.update(record.to_json());
+    if (score_tasks({then}).tasks == 1) line["solved_at_2"] = !solved_tasks({then}).empty();
+    lines += line.dump() + "\n";
+  }
+  return lines;
+}
+
 // Writes submission.json and solution.jsonl of all tasks that have an answer, those of other shards
 // among them.
-std::vector<TaskOutcome> hand_in(const Settings& s, const std::vector<Job>& jobs) {
+std::vector<TaskOutcome> hand_in(const Settings& s, const std::vector<Job>& jobs,
+                                 Failures& failed) {
   // No task has such a name.
   const FolderLock held(lock_folder(s.out, Path("locks") / "[submission]"), [] { return true; });
   std::vector<TaskOutcome> outcomes;
   std::string lines;
   for (const Job& job : jobs) {
-    const Json json = read_result(s, job);
-    if (json.is_null()) continue;
-    const std::string file = result_of(s, job).string();
-    const size_t tests = job.task.test.size();
-    const auto judged = [&](const Members& members) {
-      return outcome_of(job.task, parse_answer(members.list("best"), tests, file),
-                        parse_answer(members.list("second"), tests, file));
-    };
-    const Members result(json, file);
-    outcomes.push_back(judged(result));
-    for (const Json& entry : result.list("history")) {
-      const TaskOutcome then = judged(Members(entry, file));
-      Json line = {{"task", job.task.id}};
-      line.update(entry);
-      if (score_tasks({then}).tasks == 1) line["solved_at_2"] = !solved_tasks({then}).empty();
-      lines += line.dump() + "\n";
+    try {
+      const Json json = read_result(s, job);
+      if (json.is_null()) continue;
+      const std::string file = result_of(s, job).string();
+      const Members result(json, file);
+      const size_t tests = job.task.test.size();
+      const TaskOutcome outcome =
+          outcome_of(job.task, parse_answer(result.list("best"), tests, file),
+                     parse_answer(result.list("second"), tests, file));
+      lines += curve_of(job.task, parse_history(result, tests));
+      outcomes.push_back(outcome);
+    } catch (const Error& error) {
+      failed.emplace(job.name, error.what());
     }
   }
   write_file_atomically(Path(s.out) / "solution.jsonl", lines);
@@ -292,15 +318,17 @@ void compress(const Settings& s) {
     print(stderr, "stopped; the same command goes on from here\n");
     throw ExitStatus{status};
   }
-  const std::vector<std::string>& failed = fits.failed();
-  HRM_CHECK(failed.size() < own.size() || own.empty(), failed[0]);
-  const std::vector<TaskOutcome> outcomes = hand_in(s, all);
+  Failures failed = fits.failed();
+  HRM_CHECK(failed.size() < own.size() || own.empty(), failed.begin()->second);
+  const std::vector<TaskOutcome> outcomes = hand_in(s, all, failed);
   if (outcomes.size() == 1 && all.size() == 1) show(tasks[0], outcomes[0]);
   print_scores(outcomes);
   print("{}\n", (Path(s.out) / "submission.json").string());
-  if (all.size() == 1 && !outcomes.empty()) print("{}\n", page_of(s, all[0]).string());
-  HRM_CHECK(failed.empty(), "[compressarc] ", failed.size(), " of ", own.size(),
-            " tasks failed; the first: ", failed[0]);
+  std::error_code none;
+  if (all.size() == 1 && std::filesystem::exists(page_of(s, all[0]), none))
+    print("{}\n", page_of(s, all[0]).string());
+  HRM_CHECK(failed.empty(), "[compressarc] ", failed.size(), " of ", all.size(),
+            " tasks failed; the first: ", failed.begin()->second);
 }
 
 void add_options(Command command, Settings& s) {

@@ -1,15 +1,12 @@
 #include "examples/compressarc/multitensor.h"
 
 namespace hrm::compressarc {
-namespace {
 
 bool in_use(Subset s) {
   const bool placed = s.has(kRow) || s.has(kCol);
   if (placed && !s.has(kExample)) return false;
   return placed || s.has(kColour) || s.has(kDirection);
 }
-
-}  // namespace
 
 Shape Subset::shape(const AxisSizes& sizes, int64_t channels) const {
   std::vector<int64_t> dims;

@@ -42,6 +42,7 @@ struct Subset {
 
 // The 18 subsets in use: rows and columns come with examples alone, and examples not by themselves.
 // This is the order in which everything is drawn, added up and stored.
+bool in_use(Subset s);
 const std::vector<Subset>& subsets();
 Subset parse_subset(const std::string& name);
 

@@ -41,7 +41,8 @@ class Network : public Module {
   // The network must outlive what is computed from its outputs.
   TaskOutputs forward(const Multitensor<Tensor>& noise) const;
 
-  // Is told of the residual stream after each part of each layer ("decode" is in layer 0).
+  // Is told of the residual stream after each part of each layer ("decode" is in layer 0); once
+  // more in backward where layers run twice.
   using Watch =
       std::function<void(int layer, const std::string& part, const Multitensor<Tensor>& x)>;
   Watch watch;

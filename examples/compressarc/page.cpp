@@ -5,8 +5,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
-#include "examples/compressarc/answers.h"
-#include "examples/compressarc/multitensor.h"
+#include "examples/compressarc/task_fit.h"
 #include "hrm/support/progress.h"
 #include "hrm/view/page.h"
 #include "hrm/view/picture.h"
@@ -31,49 +30,21 @@ std::string axes_of(Subset s) {
   return axes;
 }
 
-struct Record {
-  int64_t step;
-  double kl, reconstruction;
-  std::vector<double> kl_of;  // in the order of subsets(); empty in files of earlier versions
-  Answer best, second;
-};
-
-std::vector<Record> records_of(const Members& result, size_t tests) {
-  constexpr double kMost = 1e30;
-  std::vector<Record> records;
-  for (const Json& json : result.list("history")) {
-    const Members line(json, result.source());
-    Record record{line.integer("step", 1, 1'000'000'000),
-                  line.number("kl", -kMost, kMost),
-                  line.number("reconstruction", -kMost, kMost),
-                  {},
-                  parse_answer(line.list("best"), tests, result.source()),
-                  parse_answer(line.list("second"), tests, result.source())};
-    if (line.has("kl_of")) {
-      const Members parts = line.object("kl_of");
-      for (const Subset s : subsets())
-        record.kl_of.push_back(parts.number(s.name(), -kMost, kMost));
-    }
-    records.push_back(std::move(record));
-  }
-  return records;
-}
-
 // The first steps cost thousands of times what the last do: a chart shows up to `times` the median.
 double top_of(std::vector<double> values, double times) {
   std::sort(values.begin(), values.end());
   return std::max(1.0, std::min(values.back(), times * values[values.size() / 2])) * 1.05;
 }
 
-std::string costs_chart(const std::vector<Record>& records) {
+std::string costs_chart(const std::vector<FitRecord>& records) {
   Curve kl, reconstruction;
   std::vector<double> values;
-  for (const Record& r : records) {
+  for (const FitRecord& r : records) {
     const auto step = static_cast<double>(r.step);
-    kl.push_back({step, r.kl});
-    reconstruction.push_back({step, r.reconstruction});
-    values.push_back(r.kl);
-    values.push_back(r.reconstruction);
+    kl.push_back({step, r.costs.kl});
+    reconstruction.push_back({step, r.costs.reconstruction});
+    values.push_back(r.costs.kl);
+    values.push_back(r.costs.reconstruction);
   }
   Chart chart("nats: the latents, and the grids given the latents", kl.back().x, top_of(values, 6),
               "step", false);
@@ -84,7 +55,7 @@ std::string costs_chart(const std::vector<Record>& records) {
 }
 
 // The subsets by what their latents tell in the end, most first.
-std::vector<size_t> by_kl(const Record& last) {
+std::vector<size_t> by_kl(const FitRecord& last) {
   std::vector<size_t> order;
   for (size_t i = 0; i < last.kl_of.size(); ++i) order.push_back(i);
   std::stable_sort(order.begin(), order.end(),
@@ -92,14 +63,14 @@ std::vector<size_t> by_kl(const Record& last) {
   return order;
 }
 
-std::string latents_chart(const std::vector<Record>& records, const std::vector<size_t>& order) {
+std::string latents_chart(const std::vector<FitRecord>& records, const std::vector<size_t>& order) {
   const size_t lines = std::min(kMostLines, order.size());
   std::vector<Curve> curves(lines);
   std::vector<std::string> names;
   std::vector<double> values;
   for (size_t i = 0; i < lines; ++i) {
     names.push_back(axes_of(subsets()[order[i]]));
-    for (const Record& r : records) {
+    for (const FitRecord& r : records) {
       if (r.kl_of.empty()) continue;
       curves[i].push_back({static_cast<double>(r.step), r.kl_of[order[i]]});
       values.push_back(r.kl_of[order[i]]);
@@ -112,13 +83,14 @@ std::string latents_chart(const std::vector<Record>& records, const std::vector<
   return chart.str() + series_legend(names);
 }
 
-std::string latents_table(const Record& last, const std::vector<size_t>& order) {
+std::string latents_table(const FitRecord& last, const std::vector<size_t>& order) {
   std::string rows = table_row({"the latent depends on", "nats", "share"}, true);
   for (const size_t i : order)
-    rows += table_row({axes_of(subsets()[i]), fmt::format("{:.1f}", last.kl_of[i]),
-                       fmt::format("{:.1f} %", 100 * last.kl_of[i] / std::max(last.kl, 1e-9))});
-  return "<details><summary>All latents after the last step</summary><div class=\"wide\"><table>" +
-         rows + "</table></div></details>";
+    rows +=
+        table_row({axes_of(subsets()[i]), fmt::format("{:.1f}", last.kl_of[i]),
+                   fmt::format("{:.1f} %", 100 * last.kl_of[i] / std::max(last.costs.kl, 1e-9))});
+  return fmt::format("<details><summary>All latents in step {}</summary>", last.step) +
+         "<div class=\"wide\"><table>" + rows + "</table></div></details>";
 }
 
 std::string panel_name(const std::string& name, size_t test, size_t tests) {
@@ -149,26 +121,26 @@ std::string final_answers(const ArcTask& task, const Answer& best, const Answer&
   return "<div class=\"wide\">" + sheet_svg(sheet) + "</div>";
 }
 
-// A row for each step at which one of the two was another than before.
-std::string answers_by_step(const std::vector<Record>& records) {
-  Sheet sheet;
-  const Record* before = nullptr;
-  for (const Record& r : records) {
-    if (!before || r.best != before->best || r.second != before->second) {
-      SheetRow row{"step " + std::to_string(r.step), {}};
-      for (size_t i = 0; i < r.best.size(); ++i) {
-        row.panels.push_back({panel_name("attempt 1", i, r.best.size()), r.best[i]});
-        row.panels.push_back({panel_name("attempt 2", i, r.best.size()), r.second[i]});
-      }
-      sheet.push_back(std::move(row));
-    }
-    before = &r;
-  }
+// A row for each record in which one of the two is another than before.
+std::string answers_by_step(const std::vector<FitRecord>& records) {
+  std::vector<const FitRecord*> changes;
+  for (const FitRecord& r : records)
+    if (changes.empty() || r.best != changes.back()->best || r.second != changes.back()->second)
+      changes.push_back(&r);
   std::string left_out;
-  if (sheet.size() > kMostChanges) {
-    left_out = fmt::format("<p>They changed {} times; these are the last {}.</p>", sheet.size(),
-                           kMostChanges);
-    sheet.erase(sheet.begin(), sheet.end() - kMostChanges);
+  if (changes.size() > kMostChanges) {
+    left_out = fmt::format("<p>They changed {} times; these are the last {}.</p>",
+                           changes.size() - 1, kMostChanges);
+    changes.erase(changes.begin(), changes.end() - kMostChanges);
+  }
+  Sheet sheet;
+  for (const FitRecord* r : changes) {
+    SheetRow row{"step " + std::to_string(r->step), {}};
+    for (size_t i = 0; i < r->best.size(); ++i) {
+      row.panels.push_back({panel_name("attempt 1", i, r->best.size()), r->best[i]});
+      row.panels.push_back({panel_name("attempt 2", i, r->best.size()), r->second[i]});
+    }
+    sheet.push_back(std::move(row));
   }
   return left_out + "<div class=\"wide\">" + sheet_svg(sheet) + "</div>";
 }
@@ -183,7 +155,7 @@ std::string tile(const std::string& value, const std::string& what) {
 std::string task_page(const ArcTask& task, const Json& json, const std::string& source) {
   const Members result(json, source);
   const size_t tests = task.test.size();
-  const std::vector<Record> records = records_of(result, tests);
+  const std::vector<FitRecord> records = parse_history(result, tests);
   const Answer best = parse_answer(result.list("best"), tests, source);
   const Answer second = parse_answer(result.list("second"), tests, source);
 
@@ -193,10 +165,12 @@ std::string task_page(const ArcTask& task, const Json& json, const std::string& 
       "once they are known.</p>";
   body += "<div class=\"tiles\">" +
           tile(format_count(result.integer("steps", 1, 1'000'000'000)), "steps") +
-          tile(format_duration(result.number("seconds", 0, 1e9)), "time of the fit");
+          tile(format_duration(result.number("seconds", 0, 1e12)), "time of the fit");
   if (!records.empty())
-    body += tile(fmt::format("{:.0f} nats", records.back().kl), "in the latents") +
-            tile(fmt::format("{:.1f} nats", records.back().reconstruction), "for the grids");
+    body += tile(fmt::format("{:.0f} nats", records.back().costs.kl),
+                 fmt::format("in the latents, step {}", records.back().step)) +
+            tile(fmt::format("{:.1f} nats", records.back().costs.reconstruction),
+                 "for the grids, in the same step");
   body += "</div><h2>The answers</h2>" + final_answers(task, best, second);
   if (!records.empty()) {
     body += "<h2>What the network found worth storing</h2>";
@@ -205,7 +179,8 @@ std::string task_page(const ArcTask& task, const Json& json, const std::string& 
     body += "<div class=\"two\"><div>" + costs_chart(records) + "</div><div>" +
             (parts ? latents_chart(records, order) : "") + "</div></div>" +
             (parts ? latents_table(records.back(), order) : "");
-    body += "<h2>The answers, whenever they changed</h2>" + answers_by_step(records);
+    body += "<h2>The answers when they changed, as recorded every 50 steps</h2>" +
+            answers_by_step(records);
   }
   body += "<h2>The task</h2>" + demonstrations(task);
   return html_page(task.id + ": one network for one task", body);

@@ -1,6 +1,7 @@
 #include "examples/compressarc/task_fit.h"
 
 #include <cmath>
+#include <limits>
 
 #include <nlohmann/json.hpp>
 
@@ -32,17 +33,48 @@ TestOutputs of_tests(const CodedTask& task, const TaskOutputs& out) {
   return {part(out.logits), part(out.row_mask), part(out.col_mask)};
 }
 
-Json kl_of_tensors(const TaskOutputs& out) {
-  Json kl = Json::object();
+std::vector<double> kl_of_tensors(const TaskOutputs& out) {
+  std::vector<double> kl;
   for (const Subset s : subsets()) {
-    double sum = 0;
-    for (const double of_channel : out.kl[s].to_vector()) sum += of_channel;
-    kl[s.name()] = sum;
+    kl.push_back(0);
+    for (const double of_channel : out.kl[s].to_vector()) kl.back() += of_channel;
   }
   return kl;
 }
 
 }  // namespace
+
+Json FitRecord::to_json() const {
+  Json json = {{"step", step}, {"kl", costs.kl}, {"reconstruction", costs.reconstruction}};
+  for (size_t i = 0; i < kl_of.size(); ++i) json["kl_of"][subsets()[i].name()] = kl_of[i];
+  json["best"] = compressarc::to_json(best);
+  json["second"] = compressarc::to_json(second);
+  return json;
+}
+
+std::vector<FitRecord> parse_history(const Members& result, size_t tests) {
+  constexpr double kMost = std::numeric_limits<double>::max();
+  const std::string& file = result.source();
+  std::vector<FitRecord> records;
+  for (const Json& json : result.list("history")) {
+    const Members line(json, file);
+    FitRecord record;
+    const int64_t after = records.empty() ? 0 : records.back().step;
+    record.step = line.integer("step", after + 1, kMostSteps);
+    HRM_CHECK(record.step % kRecordEvery == 0, "[compressarc] ", file, ": step ", record.step,
+              " of the history is no multiple of ", kRecordEvery);
+    record.costs = {line.number("kl", -kMost, kMost), line.number("reconstruction", -kMost, kMost)};
+    if (line.has("kl_of")) {
+      const Members parts = line.object("kl_of");
+      for (const Subset s : subsets())
+        record.kl_of.push_back(parts.number(s.name(), -kMost, kMost));
+    }
+    record.best = parse_answer(line.list("best"), tests, file);
+    record.second = parse_answer(line.list("second"), tests, file);
+    records.push_back(std::move(record));
+  }
+  return records;
+}
 
 std::string fit_key(const CodedTask& task, uint64_t seed) {
   std::string text = std::to_string(seed) + " " + std::to_string(task.demonstrations);
@@ -77,23 +109,20 @@ StepCosts TaskFit::advance() {
   ++steps_;
   seconds_ += seconds_now() - began;
   if (steps_ % kRecordEvery == 0)
-    history_.push_back({{"step", steps_},
-                        {"kl", costs.kl},
-                        {"kl_of", kl_of_tensors(out)},
-                        {"reconstruction", costs.reconstruction},
-                        {"best", to_json(answers_.best())},
-                        {"second", to_json(answers_.second())}});
+    history_.push_back({steps_, costs, kl_of_tensors(out), answers_.best(), answers_.second()});
   return costs;
 }
 
 Json TaskFit::result() const {
+  Json history = Json::array();
+  for (const FitRecord& record : history_) history.push_back(record.to_json());
   return {{"task", task_.id},
           {"fit", key_},
           {"steps", steps_},
           {"seconds", seconds_},
           {"best", to_json(answers_.best())},
           {"second", to_json(answers_.second())},
-          {"history", history_}};
+          {"history", history}};
 }
 
 // What is no number goes in as the bytes of a text, because there is much of it.
@@ -139,8 +168,9 @@ bool TaskFit::restore(const Safetensors& saved, const std::string& file) {
   steps_ = record.integer("steps", 1, kMostSteps);
   seconds_ = record.number("seconds", 0, 1e9);
   answers_.restore(record.object("answers"), parts["answers"]);
-  history_.clear();
-  for (const Json& line : record.list("history")) history_.push_back(line);
+  history_ = parse_history(record, static_cast<size_t>(task_.tests));
+  HRM_CHECK(history_.empty() || history_.back().step <= steps_, "[compressarc] ", file,
+            ": its history goes beyond its ", steps_, " steps");
   network_->load_state_dict(parts["network"]);
   optimizer_->load_state_dict(parts["optimizer"]);
   return true;

@@ -23,6 +23,19 @@ struct StepCosts {
   double reconstruction = 0;  // of all known grids
 };
 
+// What is recorded every kRecordEvery steps.
+struct FitRecord {
+  int64_t step = 0;
+  StepCosts costs;
+  std::vector<double> kl_of;  // in the order of subsets(); empty in files of earlier versions
+  Answer best, second;        // so far
+
+  Json to_json() const;
+};
+// The "history" of a result: the steps ascend, and no file has more than kMostSteps allow. An Error
+// that names the file otherwise.
+std::vector<FitRecord> parse_history(const Members& result, size_t tests);
+
 // The same for a task and a seed that lead to the same fit, and for no others.
 std::string fit_key(const CodedTask& task, uint64_t seed);
 
@@ -59,7 +72,7 @@ class TaskFit {
   Answers answers_;
   int64_t steps_ = 0;
   double seconds_ = 0;
-  std::vector<Json> history_;
+  std::vector<FitRecord> history_;
 };
 
 }  // namespace hrm::compressarc

@@ -143,6 +143,17 @@ sed -i 's/"steps":50/"steps":-1/' $state
 bad "steps that cannot be" "steps" "$compress" large.json --steps 51 --out thread
 sed -i 's/"steps":-1/"steps":50/; s/"total":-[0-9]/"total":xx/' $state
 bad "a total that is none" "large" "$compress" large.json --steps 51 --out thread
+sed -i 's/"total":xx/"total":-1/; s/"history":\[{/"history":\[5,{/' $state
+bad "a history that is none" "state.safetensors" "$compress" large.json --steps 51 --out thread
+# A page is no reason for a task to fail.
+rm -rf one/pages && touch one/pages
+ok "no page" "no page of aaaa0001" "$compress" tasks/evaluation/aaaa0001.json --steps 61 --out one
+ok "its submission all the same" "attempt_1" cat one/submission.json
+# What another process left behind for a task keeps nobody from the others.
+sed -i 's/"step":50/"step":51/' jobs2/tasks/aaaa0001/result.json
+"$compress" tasks --steps 50 --out jobs2 --shard 2/2 >out 2>err
+(($? == 1)) && grep -qF "1 of 2 tasks failed; the first: " err && grep -qF aaaa0002 jobs2/submission.json
+report $? "a damaged result of another shard"
 echo '{"best": 3}' >jobs2/tasks/aaaa0001/result.json
 ok "a damaged result is written again" "" "$compress" tasks --steps 50 --out jobs2
 mkdir -p linked/tasks/aaaa0001

@@ -29,6 +29,10 @@ void write_shares(std::vector<double>& shares, const std::vector<double>& counts
 
 Canvas::Canvas(const CodedTask& task, DType type)
     : dtype(type), sizes{task.examples(), task.other_colours(), kDirections, task.rows, task.cols} {
+  HRM_CHECK(dtype == DType::f32 || dtype == DType::f64, "[compressarc] a network is of f32 or f64");
+  HRM_CHECK(std::min(task.rows, task.cols) >= 1 && std::max(task.rows, task.cols) <= kLongestSide,
+            "[compressarc] task ", task.id, ": a canvas must have 1 to ", kLongestSide,
+            " rows and columns, got ", task.rows, " x ", task.cols);
   for (const Subset s : subsets()) {
     const int64_t all = s.shape(sizes, 1).numel();
     const int64_t parts = s.has(kExample) ? examples() : 1;
@@ -38,10 +42,14 @@ Canvas::Canvas(const CodedTask& task, DType type)
   std::stable_sort(pieces.begin(), pieces.end(),
                    [](const Piece& a, const Piece& b) { return a.cells > b.cells; });
 
+  set_weights(task);
+}
+
+void Canvas::set_weights(const CodedTask& task) {
   const std::vector<double> counts = cells_inside(task);
   std::vector<double> repeated;
-  for (const double count : counts) repeated.insert(repeated.end(), 4, count);
-  inside = from_values(repeated, {examples(), task.rows, task.cols, 4}, dtype);
+  for (const double count : counts) repeated.insert(repeated.end(), kInsideChannels, count);
+  inside = from_values(repeated, {examples(), task.rows, task.cols, kInsideChannels}, dtype);
   std::vector<double> by_row(counts.size(), 1.0 / task.cols);
   std::vector<double> by_col(counts.size(), 1.0 / task.rows);
   if (task.answer_size_is_sure())

@@ -1,8 +1,7 @@
 // The canvas of a task as the layers of the network walk over it: example by example.
 //
 //     for_pieces(canvas, [&](size_t i, const Piece& piece) {
-//       multiply<16>(piece.of<float>(y), piece.of<float>(x), w, piece.cells,
-//       x[piece.subset].size(-1));
+//       multiply<16>(piece.of<float>(y), piece.of<float>(x), w, piece.cells, 8);
 //     });
 #pragma once
 
@@ -34,7 +33,11 @@ struct Around {
   int64_t outer = 1, length = 1, inner = 1;
 };
 
+// Of a canvas, in cells; of channels that walk along directions.
+inline constexpr int kLongestSide = 30, kInsideChannels = 4;
+
 struct Canvas {
+  // An Error for a canvas that is too large, or numbers that are neither f32 nor f64.
   Canvas(const CodedTask& task, DType dtype);
 
   DType dtype;
@@ -53,6 +56,9 @@ struct Canvas {
   Around around(Subset s, Axis axis, bool one_example) const;
   // Space for so many channels of every cell.
   Multitensor<Tensor> scratch(const std::vector<Subset>& which, int64_t channels) const;
+
+ private:
+  void set_weights(const CodedTask& task);
 };
 
 // Below this many cells all is done by one thread: to start the others takes longer.

@@ -84,13 +84,17 @@ template <int kOut, int kSide, class T>
 inline void add_outer_some(const Rows<T>& dw, const Rows<const T>& x, const Rows<const T>& dy,
                            int64_t cells, int64_t first) {
   Vector<T, kOut> sum[kSide];
-  for (int i = 0; i < kSide; ++i) load(sum[i], dw[first + i]);
+  for (int i = 0; i < kSide; ++i) sum[i] = Vector<T, kOut>{};
   for (int64_t n = 0; n < cells; ++n) {
     Vector<T, kOut> row;
     load(row, dy[n]);
     for (int i = 0; i < kSide; ++i) sum[i] += x[n][first + i] * row;
   }
-  for (int i = 0; i < kSide; ++i) store(dw[first + i], sum[i]);
+  for (int i = 0; i < kSide; ++i) {
+    Vector<T, kOut> before;
+    load(before, dw[first + i]);
+    store(dw[first + i], before + sum[i]);
+  }
 }
 
 }  // namespace detail_of_cells
@@ -116,7 +120,8 @@ void multiply(T* y, const std::type_identity_t<T>* x, const std::type_identity_t
   multiply_onto<kOut, T>(y, nullptr, x, w, cells, in);
 }
 
-// dw [in, kOut] += x [cells, in]^T dy [cells, kOut]; `in` is even.
+// dw [in, kOut] += x [cells, in]^T dy [cells, kOut], for an even `in`: block by block, so that a
+// sum of many cells keeps its digits.
 template <int kOut, class T>
 void add_outer(const Rows<T>& dw, const Rows<const T>& x, const Rows<const T>& dy, int64_t cells,
                int64_t in) {

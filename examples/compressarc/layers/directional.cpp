@@ -11,7 +11,6 @@ namespace {
 constexpr int kInside = Directional::kInside;
 // Far below and above all values, for cells that are outside of their grid.
 constexpr double kFar = 1000;
-constexpr int64_t kLongest = 32;  // a line of the canvas, in cells
 
 template <class T>
 using Four = Vector<T, kInside>;
@@ -23,35 +22,29 @@ using Mask = decltype(Four<T>{} < Four<T>{});
 // has them in the order 0, 2, 1, 3.
 constexpr std::array<int, kInside> kPlaceOf = {0, 2, 1, 3};
 
-// A line of the canvas with every channel in the order in which it is walked.
-template <class T>
-struct Line {
-  int64_t length;
-  std::array<Four<T>, kLongest> values, inside, found;
-
-  // The cell that is the i-th for channel c.
-  static int64_t cell(const PlaneLines::Line& line, int64_t i, int c) {
-    return line.first + line.step * (c % 2 == 0 ? i : line.length - 1 - i);
-  }
-};
+// The cell that is the i-th of a line for channel c: every channel is walked in its own direction.
+int64_t cell_of(const PlaneLines::Line& line, int64_t i, int c) {
+  return line.first + line.step * (c % 2 == 0 ? i : line.length - 1 - i);
+}
 
 template <class T>
-void take_values(std::array<Four<T>, kLongest>& to, const T* plane, const PlaneLines::Line& line) {
+void take_values(std::array<Four<T>, kLongestSide>& to, const T* plane,
+                 const PlaneLines::Line& line) {
   for (int64_t i = 0; i < line.length; ++i)
-    for (int c = 0; c < kInside; ++c) to[i][c] = plane[Line<T>::cell(line, i, c) * kInside + c];
+    for (int c = 0; c < kInside; ++c) to[i][c] = plane[cell_of(line, i, c) * kInside + c];
 }
 
 // The largest value so far, and where it was a new one; the largest and smallest of the line.
 template <class T>
 struct Walk {
-  std::array<Four<T>, kLongest> so_far, far;
-  std::array<Mask<T>, kLongest> is_new;
+  std::array<Four<T>, kLongestSide> so_far, far;
+  std::array<Mask<T>, kLongestSide> is_new;
   Four<T> most, least, place_of_least;
 };
 
 template <class T>
-void walk(Walk<T>& w, const std::array<Four<T>, kLongest>& values,
-          const std::array<Four<T>, kLongest>& inside, int64_t length) {
+void walk(Walk<T>& w, const std::array<Four<T>, kLongestSide>& values,
+          const std::array<Four<T>, kLongestSide>& inside, int64_t length) {
   for (int64_t i = 0; i < length; ++i) w.far[i] = static_cast<T>(kFar) * (1 - inside[i]);
   w.most = Four<T>{} - std::numeric_limits<T>::infinity();
   w.least = Four<T>{} + std::numeric_limits<T>::infinity();
@@ -84,7 +77,7 @@ struct Standing {
 
 template <class T>
 void cummax_line(T* z, const T* p, const T* inside4, const PlaneLines::Line& line, bool diagonal) {
-  std::array<Four<T>, kLongest> values = {}, inside = {};
+  std::array<Four<T>, kLongestSide> values = {}, inside = {};
   Walk<T> w;
   take_values(values, p, line);
   take_values(inside, inside4, line);
@@ -92,15 +85,14 @@ void cummax_line(T* z, const T* p, const T* inside4, const PlaneLines::Line& lin
   for (int64_t i = 0; i < line.length; ++i) {
     const Standing<T> s(w, inside[i], i, diagonal);
     const Four<T> result = s.factor * (2 * s.above / s.range - 1);
-    for (int c = 0; c < kInside; ++c)
-      z[Line<T>::cell(line, i, c) * kInside + kPlaceOf[c]] = result[c];
+    for (int c = 0; c < kInside; ++c) z[cell_of(line, i, c) * kInside + kPlaceOf[c]] = result[c];
   }
 }
 
 template <class T>
 void cummax_line_backward(T* dp, const T* dz, const T* p, const T* inside4,
                           const PlaneLines::Line& line, bool diagonal) {
-  std::array<Four<T>, kLongest> values = {}, inside = {}, so_far_gradients, sums;
+  std::array<Four<T>, kLongestSide> values = {}, inside = {}, so_far_gradients, sums;
   Walk<T> w;
   take_values(values, p, line);
   take_values(inside, inside4, line);
@@ -109,13 +101,14 @@ void cummax_line_backward(T* dp, const T* dz, const T* p, const T* inside4,
   for (int64_t i = 0; i < line.length; ++i) {
     const Standing<T> s(w, inside[i], i, diagonal);
     Four<T> g;
-    for (int c = 0; c < kInside; ++c) g[c] = dz[Line<T>::cell(line, i, c) * kInside + kPlaceOf[c]];
+    for (int c = 0; c < kInside; ++c) g[c] = dz[cell_of(line, i, c) * kInside + kPlaceOf[c]];
     const Four<T> slope = 2 * g * s.factor / s.range;
     so_far_gradients[i] = slope;
     most_gradient -= slope * s.above / s.range;
     least_gradient += slope * (s.above - s.range) / s.range;
   }
-  // What a largest value so far says goes to the last cell that raised it.
+  // What a largest value so far says goes to the last cell that raised it, and that of the line's
+  // largest to the last of equal ones. (Others choose the first: any of them is a subgradient.)
   Four<T> waiting = most_gradient;
   for (int64_t i = line.length - 1; i >= 0; --i) {
     waiting += so_far_gradients[i];
@@ -125,7 +118,7 @@ void cummax_line_backward(T* dp, const T* dz, const T* p, const T* inside4,
   for (int c = 0; c < kInside; ++c)
     sums[static_cast<size_t>(w.place_of_least[c])][c] += least_gradient[c];
   for (int64_t i = 0; i < line.length; ++i)
-    for (int c = 0; c < kInside; ++c) dp[Line<T>::cell(line, i, c) * kInside + c] = sums[i][c];
+    for (int c = 0; c < kInside; ++c) dp[cell_of(line, i, c) * kInside + c] = sums[i][c];
 }
 
 // The planes of a piece: one direction, and maybe one colour, each.
@@ -264,7 +257,7 @@ void directional_backward(const Canvas& canvas, Directional::Kind kind, const St
   for_pieces(canvas, [&](size_t i, const Piece& piece) {
     if (!contains(which, piece.subset)) return;
     const Planes<T> planes(canvas, piece, kind);
-    T dp[kLongest * kLongest * kInside];
+    T dp[kLongestSide * kLongestSide * kInside];
     const T* p = piece.of<T>(walked.p);
     T* gradient = piece.of<T>(dz);
     for (int64_t plane = 0; plane < planes.count(); ++plane) {

@@ -32,9 +32,9 @@ struct ChannelValues {
 // What is known of each channel of a latent before its elements are looked at.
 struct Channels {
   double elements = 0;
-  std::array<double, 16> target = {};        // what its elements should tell on average
+  std::array<double, 16> log_target = {};    // logarithm of what its elements should tell
   std::array<double, 16> output_scale = {};  // how loud the channel is
-  std::array<double, 16> loudness = {};      // d output_scale / d (10 * target)
+  std::array<double, 16> loudness = {};      // d output_scale / d log_target
   ByChannel norm, capacity;                  // of the means; and of the capacities
 };
 
@@ -47,7 +47,7 @@ Channels channels_of(const Tensor& mean, const std::vector<double>& target, cons
   for (int i = 0; i < kLatentChannels; ++i) {
     const double wanted = nats(10 * target[i]);
     const double quiet = std::exp(-2 * wanted / c.elements);
-    c.target[i] = 10 * target[i];
+    c.log_target[i] = 10 * target[i];
     c.output_scale[i] = 1 - quiet;
     c.loudness[i] = quiet * 2 / c.elements * (wanted - 0.5);
   }
@@ -57,8 +57,8 @@ Channels channels_of(const Tensor& mean, const std::vector<double>& target, cons
 // The numbers of a block of cells, [cells, 4] each.
 template <class T>
 struct Block {
-  T m[kBlockElements];       // the normalized mean
-  T more[kBlockElements];    // exp of the capacity
+  T m[kBlockElements];  // the normalized mean
+  T exp_capacity[kBlockElements];
   T own[kBlockElements];     // nats
   T noise[kBlockElements];   // standard deviation of what comes on top
   T signal[kBlockElements];  // how loud the mean is
@@ -67,10 +67,10 @@ struct Block {
 
 template <class T>
 struct Constants {
-  ChannelValues<T> target, capacity, output_scale, mean, scale;
+  ChannelValues<T> log_target, capacity, output_scale, mean, scale;
   T one_over_elements;
   explicit Constants(const Channels& c)
-      : target(c.target),
+      : log_target(c.log_target),
         capacity(c.capacity.first),
         output_scale(c.output_scale),
         mean(c.norm.first),
@@ -79,10 +79,11 @@ struct Constants {
 };
 
 template <class T>
-void look_at(Block<T>& b, const Constants<T>& k, const T* mean, const T* capacity, int64_t count) {
+void find_terms(Block<T>& b, const Constants<T>& k, const T* mean, const T* capacity,
+                int64_t count) {
   for (int64_t i = 0; i < count; ++i)
-    b.more[i] = cpu::fast_exp(k.target[i] + capacity[i] - k.capacity[i]);
-  for (int64_t i = 0; i < count; ++i) b.own[i] = 10000 * b.more[i] + T(0.5);
+    b.exp_capacity[i] = cpu::fast_exp(k.log_target[i] + capacity[i] - k.capacity[i]);
+  for (int64_t i = 0; i < count; ++i) b.own[i] = 10000 * b.exp_capacity[i] + T(0.5);
   for (int64_t i = 0; i < count; ++i) b.noise[i] = cpu::fast_exp(-b.own[i] * k.one_over_elements);
   for (int64_t i = 0; i < count; ++i)
     b.quiet[i] = cpu::fast_exp(-2 * b.own[i] * k.one_over_elements);
@@ -90,6 +91,34 @@ void look_at(Block<T>& b, const Constants<T>& k, const T* mean, const T* capacit
     const T doubled = 2 * b.own[i] * k.one_over_elements;
     b.signal[i] = doubled > 20 ? T(1) : std::sqrt(1 - b.quiet[i]);
     b.m[i] = (mean[i] - k.mean[i]) * k.scale[i];
+  }
+}
+
+// Where the gradients of a block of elements go: of the normalized means, of the capacities, and of
+// how loud the channel is; and the latents themselves.
+template <class T>
+struct ElementGradients {
+  T *dm, *da, *z, *loud;
+};
+// From dz, and the price of a nat.
+template <class T>
+void find_gradients(const ElementGradients<T>& to, const Block<T>& b, const Constants<T>& k,
+                    const ChannelValues<T>& price, const T* dz, const T* noise, int64_t count) {
+  for (int64_t j = 0; j < count; ++j) {
+    const T heard = b.signal[j] * b.m[j] + b.noise[j] * noise[j];
+    const T variance = b.noise[j] * b.noise[j], dheard = dz[j] * k.output_scale[j];
+    to.z[j] = k.output_scale[j] * heard;
+    to.loud[j] = dz[j] * heard;
+    to.dm[j] = dheard * b.signal[j] + price[j] * (1 - variance) * b.m[j];
+    const T dnoise = dheard * noise[j] + price[j] * b.noise[j] * (1 - b.m[j] * b.m[j]);
+    const T doubled = 2 * b.own[j] * k.one_over_elements;
+    const T dsignal = doubled > 20 ? T(0) : dheard * b.m[j] / (2 * b.signal[j]) * b.quiet[j];
+    // What all elements of a channel have alike cancels in the end. What is left may be rounding
+    // alone, and Adam makes steps of it: the order is that of the official code.
+    T down = price[j] * k.one_over_elements;
+    down += dsignal * (2 * k.one_over_elements);
+    down -= dnoise * b.noise[j] * k.one_over_elements;
+    to.da[j] = down * 10000 * b.exp_capacity[j];
   }
 }
 
@@ -139,10 +168,12 @@ class Decoding {
         T bias[kBlock * kChannels], z[kBlockElements], kl[kBlockElements];
         for (int64_t n = 0; n < kBlock; ++n)
           std::copy_n(decoder.bias[owner].data<T>(), kChannels, bias + n * kChannels);
+        ChannelSums sums = {};
         for_blocks(piece.cells, [&](int64_t first, int64_t cells) {
           const int64_t at = first * kLatentChannels, count = cells * kLatentChannels;
           Block<T> b;
-          look_at(b, k, piece.of<T>(latents.mean) + at, piece.of<T>(latents.capacity) + at, count);
+          find_terms(b, k, piece.of<T>(latents.mean) + at, piece.of<T>(latents.capacity) + at,
+                     count);
           const T* noise = piece.of<T>(noise_) + at;
           for (int64_t j = 0; j < count; ++j) {
             const T variance = b.noise[j] * b.noise[j];
@@ -153,8 +184,9 @@ class Decoding {
           multiply_onto<kChannels>(piece.of<T>(decoded.x) + first * kChannels, bias, z,
                                    decoder.weight[owner].data<T>(), cells, kLatentChannels);
           for (int64_t j = 0; j < count; ++j)
-            kls[i][j % kLatentChannels] += static_cast<double>(kl[j]);
+            sums[j % kLatentChannels] += static_cast<double>(kl[j]);
         });
+        kls[i] = sums;
       });
     });
     Multitensor<ChannelSums> total = {};
@@ -169,7 +201,7 @@ class Decoding {
   void backward_as(const Latents& latents, const Decoder& decoder, const Stream& dx,
                    const Multitensor<Tensor>& dkl, Gradients& g) const {
     std::vector<ChannelSums> louder(canvas_.pieces.size());  // d loss / d output_scale
-    WeightSums<T> weight_sums(canvas_, decoder.weight), bias_sums(canvas_, decoder.bias);
+    WeightSums<T> weight_sums(canvas_, decoder.weight), biases(canvas_, decoder.bias);
     const auto from_x = transposed<T>(decoder.weight);
     Multitensor<Tensor> normalized = canvas_.scratch(subsets(), kLatentChannels);
     for_pieces(canvas_, [&](size_t i, const Piece& piece) {
@@ -180,47 +212,36 @@ class Decoding {
         prices[c] = static_cast<double>(dkl[s].data<T>()[c]);
       const ChannelValues<T> price(prices);
       visit_channels(s.channels(), [&]<int kChannels>() {
+        ChannelSums sums = {};
+        std::array<double, kChannels> bias_sums = {};
         for_blocks(piece.cells, [&](int64_t first, int64_t cells) {
           const int64_t at = first * kLatentChannels, count = cells * kLatentChannels;
           const T* gradient = piece.of<T>(dx) + first * kChannels;
           Block<T> b;
           T dz[kBlockElements], z[kBlockElements], loud[kBlockElements];
-          look_at(b, k, piece.of<T>(latents.mean) + at, piece.of<T>(latents.capacity) + at, count);
+          find_terms(b, k, piece.of<T>(latents.mean) + at, piece.of<T>(latents.capacity) + at,
+                     count);
           multiply<kLatentChannels>(dz, gradient, from_x[s.owner()].data(), cells, kChannels);
-          const T* noise = piece.of<T>(noise_) + at;
-          T *dm = piece.of<T>(g.latents.mean) + at, *da = piece.of<T>(g.latents.capacity) + at;
-          T* m = piece.of<T>(normalized) + at;
-          for (int64_t j = 0; j < count; ++j) {
-            const T heard = b.signal[j] * b.m[j] + b.noise[j] * noise[j];
-            const T variance = b.noise[j] * b.noise[j], dheard = dz[j] * k.output_scale[j];
-            z[j] = k.output_scale[j] * heard;
-            loud[j] = dz[j] * heard;
-            m[j] = b.m[j];
-            dm[j] = dheard * b.signal[j] + price[j] * (1 - variance) * b.m[j];
-            const T dnoise = dheard * noise[j] + price[j] * b.noise[j] * (1 - b.m[j] * b.m[j]);
-            const T doubled = 2 * b.own[j] * k.one_over_elements;
-            const T dsignal =
-                doubled > 20 ? T(0) : dheard * b.m[j] / (2 * b.signal[j]) * b.quiet[j];
-            // What all elements of a channel have alike cancels in the end. What is left may be
-            // rounding alone, and Adam makes steps of it: the order is that of the official code.
-            T down = price[j] * k.one_over_elements;
-            down += dsignal * (2 * k.one_over_elements);
-            down -= dnoise * b.noise[j] * k.one_over_elements;
-            da[j] = down * 10000 * b.more[j];
-          }
+          std::copy_n(b.m, count, piece.of<T>(normalized) + at);
+          find_gradients(
+              {piece.of<T>(g.latents.mean) + at, piece.of<T>(g.latents.capacity) + at, z, loud}, b,
+              k, price, dz, piece.of<T>(noise_) + at, count);
           for (int64_t j = 0; j < count; ++j)
-            louder[i][j % kLatentChannels] += static_cast<double>(loud[j]);
+            sums[j % kLatentChannels] += static_cast<double>(loud[j]);
           add_outer<kChannels>(weight_sums.of(i), z, gradient, cells, kLatentChannels);
-          for (int64_t n = 0; n < cells; ++n)
-            for (int c = 0; c < kChannels; ++c) bias_sums.of(i)[c] += gradient[n * kChannels + c];
+          add_column_sums<kChannels, T>(bias_sums.data(), cells, [&](auto& v, int64_t n) {
+            load(v, gradient + n * kChannels);
+          });
         });
+        louder[i] = sums;
+        for (int c = 0; c < kChannels; ++c) biases.of(i)[c] = static_cast<T>(bias_sums[c]);
       });
     });
     Norms norms;
     for (const Subset s : subsets()) norms[s] = channels_[s].norm;
     undo_normalize(canvas_, subsets(), g.latents.mean, normalized, norms);
     finish_capacities<T>(louder, g);
-    g.decoder = {weight_sums.total(), bias_sums.total()};
+    g.decoder = {weight_sums.total(), biases.total()};
   }
 
   // Capacities count relative to their mean; the target moves them all.
@@ -267,11 +288,22 @@ void for_tensors(Latents& latents, Decoder& decoder, const F& f) {
 
 Decoded decode(const Canvas& canvas, const Latents& latents, const Decoder& decoder,
                const Multitensor<Tensor>& noise) {
-  const auto decoding = std::make_shared<Decoding>(canvas, noise);
+  Multitensor<Tensor> drawn;
+  for (const Subset s : subsets()) {
+    drawn[s] = noise[s].contiguous();
+    HRM_CHECK(drawn[s].shape() == latents.mean[s].shape() && drawn[s].dtype() == canvas.dtype,
+              "[decode] the noise must be ", canvas.dtype, latents.mean[s].shape(), ", got ",
+              drawn[s].dtype(), drawn[s].shape());
+  }
+  const auto decoding = std::make_shared<Decoding>(canvas, drawn);
   Latents all = latents;
   Decoder with = decoder;
   Tensors inputs;
-  for_tensors(all, with, [&](const Tensor& tensor) { inputs.push_back(tensor); });
+  for_tensors(all, with, [&](Tensor& tensor) {
+    inputs.push_back(tensor = tensor.contiguous());
+    HRM_CHECK(tensor.dtype() == canvas.dtype, "[decode] a canvas of ", canvas.dtype,
+              " got a tensor of ", tensor.dtype());
+  });
   const auto take = [](const Tensors& list, Latents& l, Decoder& d) {
     size_t next = 0;
     for_tensors(l, d, [&](Tensor& tensor) { tensor = list[next++]; });
@@ -280,7 +312,6 @@ Decoded decode(const Canvas& canvas, const Latents& latents, const Decoder& deco
       "decode", inputs,
       [&](CustomContext& context, const Tensors& list) {
         context.save("inputs", list);
-        take(list, all, with);
         const Decoded decoded = decoding->forward(all, with);
         Tensors result;
         for (const Subset s : subsets()) result.push_back(decoded.x[s]);

@@ -19,35 +19,36 @@ void for_defined(Weights& weights, const F& f) {
 
 void Layer::apply(Stream& x, const Weights& weights) const {
   const auto kept = std::make_shared<Kept>();
-  Weights defined = weights;
+  Stream stream;
+  Weights w = weights;
   Tensors inputs;
-  for (const Subset s : changes_) inputs.push_back(x[s]);
-  for_defined(defined, [&](const Tensor& weight) { inputs.push_back(weight); });
-  const auto parts_of = [this, defined](const Tensors& list, Stream& stream, Weights& w) {
-    size_t next = 0;
-    for (const Subset s : changes_) stream[s] = list[next++];
-    w = defined;
-    for_defined(w, [&](Tensor& weight) { weight = list[next++]; });
-  };
+  for (const Subset s : changes_) inputs.push_back(stream[s] = x[s].contiguous());
+  for_defined(w, [&](Tensor& weight) { inputs.push_back(weight = weight.contiguous()); });
+  for (const Tensor& input : inputs)
+    HRM_CHECK(input.dtype() == canvas_.dtype, "[", name_, "] a canvas of ", canvas_.dtype,
+              " got a tensor of ", input.dtype());
   const Tensors outputs = custom_function(
       name_, inputs,
       [&](CustomContext& context, const Tensors& list) {
         if (keeps_input()) context.save("inputs", list);
-        Stream stream;
-        Weights w;
-        parts_of(list, stream, w);
         const Stream changed = forward(stream, w, *kept);
         Tensors result;
         for (const Subset s : changes_) result.push_back(changed[s]);
         return result;
       },
-      [this, kept, parts_of](const Saved& saved, const Tensors& grads) {
+      // Of the weights only which there are: the saved ones take their places.
+      [this, kept, w](const Saved& saved, const Tensors& grads) {
         Stream stream, dy;
-        Weights w;
-        if (keeps_input()) parts_of(saved.list("inputs"), stream, w);
+        Weights saved_weights = w;
+        if (keeps_input()) {
+          const Tensors list = saved.list("inputs");
+          size_t next = 0;
+          for (const Subset s : changes_) stream[s] = list[next++];
+          for_defined(saved_weights, [&](Tensor& weight) { weight = list[next++]; });
+        }
         size_t next = 0;
         for (const Subset s : changes_) dy[s] = grads[next++].contiguous();
-        Gradients gradients = backward(stream, w, *kept, dy);
+        Gradients gradients = backward(stream, saved_weights, *kept, dy);
         Tensors result;
         for (const Subset s : changes_) result.push_back(gradients.x[s]);
         for_defined(gradients.weights, [&](const Tensor& weight) { result.push_back(weight); });

@@ -25,7 +25,8 @@ class Layer {
   Layer(const char* name, const Canvas& canvas, std::vector<Subset> changes)
       : canvas_(canvas), changes_(std::move(changes)), name_(name) {}
   virtual ~Layer() = default;
-  // Replaces those tensors of the stream that it changes, and records itself.
+  // Replaces those tensors of the stream that it changes, and records itself. The layer and its
+  // canvas must outlive what is computed from them.
   void apply(Stream& x, const Weights& weights) const;
 
  protected:
@@ -96,7 +97,7 @@ std::vector<Subset> walking_subsets();
 // x + norm(what lies along each direction of x down) up: running maxima, or the next cell.
 class Directional : public Layer {
  public:
-  static constexpr int kInside = 4;
+  static constexpr int kInside = kInsideChannels;
   enum class Kind { cummax, shift };
   Directional(const Canvas& canvas, Kind kind)
       : Layer(kind == Kind::cummax ? "cummax" : "shift", canvas, walking_subsets()), kind_(kind) {}

@@ -7,11 +7,6 @@ namespace hrm::compressarc {
 namespace {
 
 template <class T>
-T sigmoid(T x) {
-  return T(1) / (T(1) + cpu::fast_exp(-x));
-}
-
-template <class T>
 void nonlinear_forward(const Canvas& canvas, const Stream& x, const Weights& w, Stream& y) {
   constexpr int kInside = Nonlinear::kInside;
   for_pieces(canvas, [&](size_t, const Piece& piece) {
@@ -22,7 +17,7 @@ void nonlinear_forward(const Canvas& canvas, const Stream& x, const Weights& w, 
         const T* from = piece.of<T>(x) + first * kChannels;
         T h[kBlock * kInside];
         multiply<kInside>(h, from, down, cells, kChannels);
-        for (int64_t i = 0; i < cells * kInside; ++i) h[i] *= sigmoid(h[i]);
+        for (int64_t i = 0; i < cells * kInside; ++i) h[i] *= cpu::sigmoid(h[i]);
         multiply_onto<kChannels>(piece.of<T>(y) + first * kChannels, from, h, up, cells, kInside);
       });
     });
@@ -46,7 +41,7 @@ void nonlinear_backward(const Canvas& canvas, const Stream& x, const Weights& w,
         multiply<kInside>(h, from, down, cells, kChannels);
         multiply<kInside>(dh, gradient, from_up, cells, kChannels);
         for (int64_t j = 0; j < cells * kInside; ++j) {
-          const T gate = sigmoid(h[j]), value = h[j] * gate;
+          const T gate = cpu::sigmoid(h[j]), value = h[j] * gate;
           dh[j] *= gate + value * (1 - gate);
           h[j] = value;
         }

@@ -8,7 +8,6 @@ namespace hrm::compressarc {
 namespace {
 
 bool placed(Subset s) { return s.has(kRow) || s.has(kCol); }
-bool in_use(Subset s) { return contains(subsets(), s); }
 
 // The weights of the cells along an axis, of a tensor seen around it: those of outer position o, of
 // place l on the axis and of inner position i are

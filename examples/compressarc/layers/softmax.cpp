@@ -117,7 +117,7 @@ struct Space {
 // most and sums [outer, inner] of exp(values) * factors (1 if null) [outer, length, inner], each
 // with two channels. The terms may go to the place of the factors.
 template <class T>
-void log_sum_exp(T* most, T* sums, T* terms, const T* values, const T* factors, const Around& a) {
+void max_and_sum(T* most, T* sums, T* terms, const T* values, const T* factors, const Around& a) {
   const int64_t inner = kInside * a.inner;
   for (int64_t o = 0; o < a.outer; ++o) {
     T *top = most + o * inner, *sum = sums + o * inner, *term = terms + o * a.length * inner;
@@ -145,10 +145,10 @@ void fill_tables(const Tables& tables, const Space<T>& space) {
   for (const Table& table : tables.list()) {
     T *most = space.most + 2 * table.first, *sums = space.scale + 2 * table.first;
     if (table.less.bits == 0) {
-      log_sum_exp<T>(most, sums, space.terms, space.p, nullptr, table.around);
+      max_and_sum<T>(most, sums, space.terms, space.p, nullptr, table.around);
     } else {
       const int64_t less = 2 * tables.of(table.less).first;
-      log_sum_exp<T>(most, sums, space.terms, space.most + less, space.scale + less, table.around);
+      max_and_sum<T>(most, sums, space.terms, space.most + less, space.scale + less, table.around);
     }
   }
   for (int64_t i = 0; i < 2 * tables.positions(); ++i) space.scale[i] = 1 / space.scale[i];
@@ -269,11 +269,13 @@ void through_softmaxes(const Tables& tables, const Space<T>& space, const T* dy,
     add_outer<kChannels, T>({up_sum, kChannels}, {shares, kMostShares}, {gradient, kChannels},
                             cells, tables.shares());
     find_slopes<kChannels>(slopes, shares, gradient, matrix, cells);
+    Pair<T> whole = {};  // the last set, of all axes, has one sum: tile by tile it keeps its digits
     for (int64_t n = 0; n < cells; ++n) {
       const int32_t* at = tables.at(first + n);
       const T* slope = slopes + n * kMostShares;
-      Pair<T> sum = {};
-      for (int64_t j = 0; j < sets; ++j) {
+      Pair<T> sum = pair_at(slope + 2 * (sets - 1));
+      whole += sum;
+      for (int64_t j = 0; j + 1 < sets; ++j) {
         const Pair<T> of_set = pair_at(slope + 2 * j);
         T* total = space.slopes + 2 * at[j];
         sum += of_set;
@@ -281,6 +283,8 @@ void through_softmaxes(const Tables& tables, const Space<T>& space, const T* dy,
       }
       store(space.terms + 2 * (first + n), sum);
     }
+    T* all = space.slopes + 2 * tables.list().back().first;
+    store(all, pair_at(all) + whole);
   });
   for_tiles(all_cells, [&](int64_t first, int64_t cells) {
     find_shares(shares, tables, space, first, cells);
