@@ -114,8 +114,8 @@ struct Space {
         terms(slopes + 2 * positions) {}
 };
 
-// most and sums [outer, inner] of exp(values) * factors (1 if null) [outer, length, inner], each
-// with two channels. The terms may go to the place of the factors.
+// most [outer, inner] = the largest of values [outer, length, inner]; sums = those of exp(values -
+// most) * factors (1 if null), which are left in terms. Each with two channels.
 template <class T>
 void max_and_sum(T* most, T* sums, T* terms, const T* values, const T* factors, const Around& a) {
   const int64_t inner = kInside * a.inner;
