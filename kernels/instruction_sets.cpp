@@ -14,6 +14,7 @@
 #include <unistd.h>
 #endif
 
+#include "kernels/cpu/exp_bounds.h"
 #include "kernels/dispatch.h"
 
 // The copies of the kernels in this program, plainest first.
@@ -185,11 +186,10 @@ std::vector<InstructionSet> instruction_sets() {
 }
 
 namespace cpu {
-// The bounds of fast_exp for those who use cpu/vector_math.h outside of the kernels: as they are in
-// each copy of these.
+// The bounds of fast_exp for those who use cpu/vector_math.h outside of the kernels.
 extern const float kExpLeast, kExpMost;
-constinit const float kExpLeast = -87.3f;
-constinit const float kExpMost = 89.0f;
+constinit const float kExpLeast = kLeastOfExp;
+constinit const float kExpMost = kMostOfExp;
 }  // namespace cpu
 
 }  // namespace hrm

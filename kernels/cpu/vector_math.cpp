@@ -1,8 +1,10 @@
 #include "kernels/cpu/vector_math.h"
 
+#include "kernels/cpu/exp_bounds.h"
+
 namespace hrm::HRM_CPU {
 
-constinit const float kExpLeast = -87.3f;
-constinit const float kExpMost = 89.0f;
+constinit const float kExpLeast = kLeastOfExp;
+constinit const float kExpMost = kMostOfExp;
 
 }  // namespace hrm::HRM_CPU

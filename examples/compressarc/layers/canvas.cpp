@@ -89,4 +89,10 @@ Multitensor<Tensor> Canvas::scratch(const std::vector<Subset>& which, int64_t ch
   return space;
 }
 
+Multitensor<Tensor> Canvas::stream(const std::vector<Subset>& which) const {
+  Multitensor<Tensor> space;
+  for (const Subset s : which) space[s] = Tensor(s.shape(sizes, s.channels()), dtype);
+  return space;
+}
+
 }  // namespace hrm::compressarc

@@ -33,8 +33,9 @@ struct Around {
   int64_t outer = 1, length = 1, inner = 1;
 };
 
-// Of a canvas, in cells; of channels that walk along directions.
-inline constexpr int kLongestSide = 30, kInsideChannels = 4;
+inline constexpr int kLongestSide = 30;  // of a canvas, in cells
+// Channels that the running maxima and shifts along directions work on.
+inline constexpr int kInsideChannels = 4;
 
 struct Canvas {
   // An Error for a canvas that is too large, or numbers that are neither f32 nor f64.
@@ -54,8 +55,9 @@ struct Canvas {
   int64_t examples() const { return sizes[kExample]; }
   // Of the cells of an example, or of all.
   Around around(Subset s, Axis axis, bool one_example) const;
-  // Space for so many channels of every cell.
+  // Tensors that are not yet written to: so many channels for every cell, and those of the stream.
   Multitensor<Tensor> scratch(const std::vector<Subset>& which, int64_t channels) const;
+  Multitensor<Tensor> stream(const std::vector<Subset>& which) const;
 
  private:
   void set_weights(const CodedTask& task);
@@ -64,7 +66,7 @@ struct Canvas {
 // Below this many cells all is done by one thread: to start the others takes longer.
 inline constexpr int64_t kCellsForThreads = 4096;
 
-// f(i, the i-th of the pieces) for those that `which` asks for.
+// f(i, the i-th of the pieces) for all of them, and f(example) for all examples, side by side.
 template <class F>
 void for_pieces(const Canvas& canvas, const F& f) {
   const auto count = static_cast<int64_t>(canvas.pieces.size());

@@ -223,7 +223,7 @@ Stream directional(const Canvas& canvas, Directional::Kind kind, const Stream& x
   Stream y, z = walk_directions<T>(canvas, kind, x, w).z;
   norms = norms_of(canvas, which, z);
   normalize(canvas, which, z, z, norms);
-  for (const Subset s : which) y[s] = Tensor(x[s].shape(), canvas.dtype);
+  y = canvas.stream(which);
   for_pieces(canvas, [&](size_t, const Piece& piece) {
     if (!contains(which, piece.subset)) return;
     visit_channels(piece.subset.channels(), [&]<int kChannels>() {
@@ -294,8 +294,7 @@ Stream Directional::forward(const Stream& x, const Weights& weights, Kept& kept)
 
 Layer::Gradients Directional::backward(const Stream& x, const Weights& weights, const Kept& kept,
                                        const Stream& dy) const {
-  Gradients gradients;
-  for (const Subset s : changes_) gradients.x[s] = Tensor(x[s].shape(), canvas_.dtype);
+  Gradients gradients = {canvas_.stream(changes_), {}};
   visit_real(canvas_.dtype, [&]<class T>() {
     directional_backward<T>(canvas_, kind_, x, weights, kept.norms, dy, gradients.x,
                             gradients.weights);

@@ -58,16 +58,14 @@ void nonlinear_backward(const Canvas& canvas, const Stream& x, const Weights& w,
 }  // namespace
 
 Stream Nonlinear::forward(const Stream& x, const Weights& weights, Kept&) const {
-  Stream y;
-  for (const Subset s : changes_) y[s] = Tensor(x[s].shape(), canvas_.dtype);
+  Stream y = canvas_.stream(changes_);
   visit_real(canvas_.dtype, [&]<class T>() { nonlinear_forward<T>(canvas_, x, weights, y); });
   return y;
 }
 
 Layer::Gradients Nonlinear::backward(const Stream& x, const Weights& weights, const Kept&,
                                      const Stream& dy) const {
-  Gradients gradients;
-  for (const Subset s : changes_) gradients.x[s] = Tensor(x[s].shape(), canvas_.dtype);
+  Gradients gradients = {canvas_.stream(changes_), {}};
   visit_real(canvas_.dtype, [&]<class T>() {
     nonlinear_backward<T>(canvas_, x, weights, dy, gradients.x, gradients.weights);
   });
@@ -76,11 +74,9 @@ Layer::Gradients Nonlinear::backward(const Stream& x, const Weights& weights, co
 
 Stream Normalize::forward(const Stream& x, const Weights&, Kept& kept) const {
   kept.norms = norms_of(canvas_, changes_, x);
-  Stream y;
-  for (const Subset s : changes_) {
-    y[s] = Tensor(x[s].shape(), canvas_.dtype);
+  Stream y = canvas_.stream(changes_);
+  for (const Subset s : changes_)
     kept.normalized[s] = y[s].detach();  // else the graph would hold itself
-  }
   compressarc::normalize(canvas_, changes_, y, x, kept.norms);
   return y;
 }

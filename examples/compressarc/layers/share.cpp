@@ -147,7 +147,7 @@ Stream share(const Canvas& canvas, const Stream& x, const Weights& weights, bool
   Stream sums = heard<kInside, T>(canvas, x, weights, up), y;
   norms = norms_of(canvas, subsets(), sums);
   normalize(canvas, subsets(), sums, sums, norms);
-  for (const Subset s : subsets()) y[s] = Tensor(x[s].shape(), canvas.dtype);
+  y = canvas.stream(subsets());
   for_pieces(canvas, [&](size_t, const Piece& piece) {
     visit_channels(piece.subset.channels(), [&]<int kChannels>() {
       multiply_onto<kChannels>(piece.of<T>(y), piece.of<T>(x), piece.of<T>(sums),
@@ -212,8 +212,7 @@ Stream Share::forward(const Stream& x, const Weights& weights, Kept& kept) const
 Layer::Gradients Share::backward(const Stream& x, const Weights& weights, const Kept& kept,
                                  const Stream& dy) const {
   const bool up = kind_ == Kind::up;
-  Gradients gradients;
-  for (const Subset s : changes_) gradients.x[s] = Tensor(x[s].shape(), canvas_.dtype);
+  Gradients gradients = {canvas_.stream(changes_), {}};
   visit_kind(canvas_.dtype, up, [&]<int kInside, class T>() {
     share_backward<kInside, T>(canvas_, x, weights, up, kept.norms, dy, gradients.x,
                                gradients.weights);

@@ -198,7 +198,7 @@ Stream ShareDirections::forward(const Stream& x, const Weights& weights, Kept& k
   kept.norms = norms_of(canvas_, changes_, x);
   Stream y, normalized = canvas_.scratch(changes_, kChannels);
   normalize(canvas_, changes_, normalized, x, kept.norms);
-  for (const Subset s : changes_) y[s] = Tensor(x[s].shape(), canvas_.dtype);
+  y = canvas_.stream(changes_);
   visit_real(canvas_.dtype, [&]<class T>() { forward_as<T>(canvas_, x, normalized, weights, y); });
   return y;
 }
@@ -208,7 +208,7 @@ Layer::Gradients ShareDirections::backward(const Stream& x, const Weights& weigh
   Gradients gradients;
   Stream normalized = canvas_.scratch(changes_, kChannels);
   normalize(canvas_, changes_, normalized, x, kept.norms);
-  for (const Subset s : changes_) gradients.x[s] = Tensor(x[s].shape(), canvas_.dtype);
+  gradients.x = canvas_.stream(changes_);
   visit_real(canvas_.dtype, [&]<class T>() {
     backward_as<T>(canvas_, normalized, weights, dy, gradients.x, gradients.weights.down);
     undo_normalize(canvas_, changes_, gradients.x, normalized, kept.norms);

@@ -353,8 +353,7 @@ Softmax::Softmax(const Canvas& canvas) : Layer("softmax", canvas, subsets()) {
 }
 
 Stream Softmax::forward(const Stream& x, const Weights& weights, Kept&) const {
-  Stream y;
-  for (const Subset s : changes_) y[s] = Tensor(x[s].shape(), canvas_.dtype);
+  Stream y = canvas_.stream(changes_);
   visit_real(canvas_.dtype,
              [&]<class T>() { softmax_forward<T>(canvas_, *tables_, x, weights, y); });
   return y;
@@ -362,8 +361,7 @@ Stream Softmax::forward(const Stream& x, const Weights& weights, Kept&) const {
 
 Layer::Gradients Softmax::backward(const Stream& x, const Weights& weights, const Kept&,
                                    const Stream& dy) const {
-  Gradients gradients;
-  for (const Subset s : changes_) gradients.x[s] = Tensor(x[s].shape(), canvas_.dtype);
+  Gradients gradients = {canvas_.stream(changes_), {}};
   visit_real(canvas_.dtype, [&]<class T>() {
     softmax_backward<T>(canvas_, *tables_, x, weights, dy, gradients.x, gradients.weights);
   });
