@@ -87,6 +87,10 @@ Tensor Attention::mix(const Tensor& x, const RopeTables* tables, const Dropout& 
   return attention(qkv_proj.forward(x), heads_, tables, drop);
 }
 
+Tensor Attention::weights(const Tensor& x, const RopeTables* tables) const {
+  return attention_weights(qkv_proj.forward(x), heads_, tables);
+}
+
 Tensor Attention::forward(const Tensor& x, const RopeTables* tables, const Tensor& residual) const {
   return o_proj.forward(mix(x, tables), residual);
 }

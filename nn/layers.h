@@ -84,6 +84,8 @@ class Attention : public Module {
   Tensor forward(const Tensor& x, const RopeTables* tables, const Tensor& residual = {}) const;
   Tensor forward_first(const Tensor& x, const RopeTables* tables,
                        const Tensor& residual = {}) const;
+  // What each position takes from which, [batch, heads, seq, seq] (attention_weights).
+  Tensor weights(const Tensor& x, const RopeTables* tables) const;
   // What o_proj is applied to: [batch, seq, heads * head size]. Some of the probabilities are
   // dropped if that is asked for.
   Tensor mix(const Tensor& x, const RopeTables* tables, const Dropout& drop = {}) const;

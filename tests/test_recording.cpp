@@ -537,6 +537,8 @@ std::vector<Listed> attention_and_losses() {
       {"attention(const Tensor& qkv, int64_t heads, const RopeTables* tables, const Dropout& drop "
        "= {})",
        recorded, one([](const Tensor& x) { return attention(as_batch(x), 1, nullptr); })},
+      {"attention_weights(const Tensor& qkv, int64_t heads, const RopeTables* tables)", recorded,
+       one([](const Tensor& x) { return attention_weights(as_batch(x), 1, nullptr); })},
       {"attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables, const "
        "Dropout& drop = {})",
        recorded, one([](const Tensor& x) { return attention_reference(as_batch(x), 1, nullptr); })},
@@ -599,6 +601,8 @@ std::vector<Listed> layers() {
         }}},
       {"Attention::mix(const Tensor& x, const RopeTables* tables, const Dropout& drop = {}) const",
        recorded, one([](const Tensor& x) { return an_attention().mix(as_batch(x), nullptr); })},
+      {"Attention::weights(const Tensor& x, const RopeTables* tables) const", recorded,
+       one([](const Tensor& x) { return an_attention().weights(as_batch(x), nullptr); })},
       {"Attention::forward_first(const Tensor& x, const RopeTables* tables, const Tensor& residual "
        "= {}) const",
        recorded,

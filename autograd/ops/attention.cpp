@@ -82,26 +82,34 @@ Tensor attention_first(const Tensor& qkv, int64_t heads, const RopeTables* table
   return slice(out, 1, 0, 1);
 }
 
+namespace {
+// [batch, heads, seq, head_dim]: queries (0), keys (1) or values (2) of qkv.
+Tensor third(const Tensor& qkv, int which, int64_t heads, const RopeTables* tables) {
+  const int64_t batch = qkv.size(0), seq = qkv.size(1), dim = qkv.size(2) / 3;
+  const Tensor part = slice(qkv, 2, which * dim, (which + 1) * dim);
+  const Tensor by_head = reshape(part, {batch, seq, heads, dim / heads});
+  return transpose(tables ? rope_reference(by_head, *tables) : by_head, 1, 2);
+}
+}  // namespace
+
+Tensor attention_weights(const Tensor& qkv, int64_t heads, const RopeTables* tables) {
+  shape_of(qkv, heads, tables, {});  // checks them
+  const DType wide = accumulate_type(qkv.dtype());
+  const Tensor q = cast(third(qkv, 0, heads, tables), wide),
+               k = cast(third(qkv, 1, heads, tables), wide);
+  const auto head_dim = static_cast<double>(q.size(3));
+  return softmax(affine(matmul(q, transpose(k, 2, 3)), 1 / std::sqrt(head_dim)));
+}
+
 Tensor attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables,
                            const Dropout& drop) {
-  const int64_t batch = qkv.size(0), seq = qkv.size(1), dim = qkv.size(2) / 3,
-                head_dim = dim / heads;
-  // [batch, heads, seq, head_dim] of one third of qkv.
-  const auto part = [&](int i, bool rotated) {
-    Tensor t = reshape(slice(qkv, 2, i * dim, (i + 1) * dim), {batch, seq, heads, head_dim});
-    if (rotated && tables) t = rope_reference(t, *tables);
-    return transpose(t, 1, 2);
-  };
-  const Tensor q = part(0, true), k = part(1, true), v = part(2, false);
-  const DType wide = accumulate_type(qkv.dtype());
-  const Tensor scores = affine(matmul(cast(q, wide), transpose(cast(k, wide), 2, 3)),
-                               1 / std::sqrt(static_cast<double>(head_dim)));
+  const int64_t batch = qkv.size(0), seq = qkv.size(1), dim = qkv.size(2) / 3;
+  const Tensor weights = attention_weights(qkv, heads, tables);
   // Each row of draws is a little longer than one of probabilities (kernels/attention.h).
   const int64_t draws = (seq + kDropoutDraws - 1) / kDropoutDraws * kDropoutDraws;
   const Tensor probabilities =
-      drop.p == 0 ? softmax(scores)
-                  : slice(dropout(pad(softmax(scores), 3, 0, draws - seq), drop), 3, 0, seq);
-  const Tensor out = matmul(cast(probabilities, qkv.dtype()), v);
+      drop.p == 0 ? weights : slice(dropout(pad(weights, 3, 0, draws - seq), drop), 3, 0, seq);
+  const Tensor out = matmul(cast(probabilities, qkv.dtype()), third(qkv, 2, heads, nullptr));
   return reshape(transpose(out, 1, 2), {batch, seq, dim});
 }
 

@@ -18,6 +18,9 @@ Tensor attention(const Tensor& qkv, int64_t heads, const RopeTables* tables,
 // Position 0 of it, [batch, 1, heads * head_dim]; of qkv the queries of all others are not read.
 // Without gradient.
 Tensor attention_first(const Tensor& qkv, int64_t heads, const RopeTables* tables);
+// What each position takes from which: the softmax above, [batch, heads, seq, seq] in
+// accumulate_type(qkv.dtype()), each row of which adds up to 1.
+Tensor attention_weights(const Tensor& qkv, int64_t heads, const RopeTables* tables);
 Tensor attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables,
                            const Dropout& drop = {});
 

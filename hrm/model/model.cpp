@@ -34,6 +34,15 @@ Tensor ReasoningModule::forward_first(Tensor h, const RopeTables* tables) const 
   return layers.back()->forward_first(h, tables);
 }
 
+Tensor ReasoningModule::attention_weights(Tensor h, const RopeTables* tables) const {
+  Tensors weights;
+  for (const auto& layer : layers) {
+    weights.push_back(layer->self_attn->weights(h, tables));
+    h = layer->forward(h, tables);
+  }
+  return stack(weights, 1);
+}
+
 namespace {
 // Of a board's cells behind so many other positions.
 RopeTables rotary_tables(const ModelConfig& c, int64_t prefix, Device device) {
@@ -176,6 +185,11 @@ const ReasoningModule& Model::network(Level level) const {
   return use_L ? *L_level : *H_level;
 }
 
+Tensor Model::network_input(Level level, const State& s, const Tensor& x) const {
+  if (config_.levels == Levels::single) return s.z_H + x;
+  return level == Level::L ? add3(s.z_L, s.z_H, x) : s.z_H + s.z_L;
+}
+
 // [batch, puzzle_emb_ndim], of the size of token embeddings before they are scaled.
 Tensor Model::puzzle_embedding(const Tensor& inputs, const Tensor& puzzle_rows) const {
   const int64_t seq = config_.seq_len, all = config_.input_len();
@@ -253,11 +267,8 @@ Recurrence Model::recurrence() const {
   Recurrence r;
   r.updates = update_list(config_.levels, cycles_);
   r.apply = [this](Level level, const State& s, const Tensor& x) -> State {
-    const RopeTables* tables = rope_ ? &*rope_ : nullptr;
-    const ReasoningModule& net = network(level);
-    if (config_.levels == Levels::single) return {net.forward(s.z_H + x, tables), {}};
-    if (level == Level::L) return {s.z_H, net.forward(add3(s.z_L, s.z_H, x), tables)};
-    return {net.forward(s.z_H + s.z_L, tables), s.z_L};
+    const Tensor z = network(level).forward(network_input(level, s, x), rope_ ? &*rope_ : nullptr);
+    return level == Level::L ? State{s.z_H, z} : State{z, s.z_L};
   };
   r.weights = [this](Level level) {
     Tensors weights;
@@ -283,6 +294,13 @@ QValues Model::q_values(const Tensor& z_H) const {
 Tensor Model::halt_logits(const Tensor& z_H) const {
   const Tensor cells = slice(z_H, 1, config_.prefix(), positions());
   return select(cast(q_head.forward(cells), accumulate_type(config_.dtype)), 2, 0);
+}
+
+Tensor Model::attention_weights(Level level, const State& state, const Tensor& x) const {
+  HRM_CHECK(!config_.mlp_t, "[model] this model has an MLP over positions and no attention");
+  const NoGradGuard no_grad;
+  return network(level).attention_weights(network_input(level, state, x),
+                                          rope_ ? &*rope_ : nullptr);
 }
 
 QValues Model::next_q_values(const State& state, const Tensor& x) const {

@@ -18,6 +18,8 @@ class ReasoningModule : public Module {
   ReasoningModule(int64_t layers, const BlockOptions& block, const LayerOptions& options);
   Tensor forward(Tensor h, const RopeTables* tables) const;
   Tensor forward_first(Tensor h, const RopeTables* tables) const;  // position 0 of it
+  // What each position takes from which, [batch, layers, heads, seq, seq]. Of attention alone.
+  Tensor attention_weights(Tensor h, const RopeTables* tables) const;
 
   std::vector<std::unique_ptr<Block>> layers;
 };
@@ -76,6 +78,9 @@ class Model : public Module {
   QValues q_values(const Tensor& z_H) const;  // from position 0
   // q_halt of every cell, [batch, seq], for act_per_position.
   Tensor halt_logits(const Tensor& z_H) const;
+  // What each position takes from which in the next update of a level, without gradient: [batch,
+  // layers, heads, positions, positions]. An Error for a model with an MLP over positions.
+  Tensor attention_weights(Level level, const State& state, const Tensor& x) const;
   // q_values after one more segment, without gradient. What they do not depend on is left out: in
   // the last layer, all that follows attention is computed for one position.
   QValues next_q_values(const State& state, const Tensor& x) const;
@@ -96,6 +101,7 @@ class Model : public Module {
 
  private:
   const ReasoningModule& network(Level level) const;
+  Tensor network_input(Level level, const State& state, const Tensor& x) const;
   Tensor puzzle_embedding(const Tensor& inputs, const Tensor& puzzle_rows) const;
   Tensor learned_positions() const;
 

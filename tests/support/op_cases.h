@@ -341,6 +341,16 @@ inline const std::vector<OpCase>& op_cases() {
                      return Tensors{attention(in[0], 3, &t)};
                    },
                    true});
+    all.push_back({"attention_weights",
+                   [](R r) {
+                     return Tensors{variable(r, {2, 5, 3 * 2 * 6})};
+                   },
+                   [](const Tensors& in) {
+                     const RopeTables t =
+                         rope_tables(5, 6, 10000, accumulate_type(in[0].dtype()), in[0].device());
+                     return Tensors{attention_weights(in[0], 2, &t)};
+                   },
+                   true});
     all.push_back({"attention without rope, odd head",
                    [](R r) {
                      return Tensors{variable(r, {1, 7, 3 * 2 * 5})};
