@@ -2,26 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
-#include "hrm/model/halting_rules.h"
+#include "hrm/eval/segment_view.h"
 #include "hrm/support/clock.h"
 
 namespace hrm {
 namespace {
 
 constexpr int kCalibrationBins = 10;
-
-double probability(double logit) { return 1 / (1 + std::exp(-logit)); }
-
-// Its inverse, finite.
-double logit(double probability) {
-  constexpr double kLeast = 1e-9;
-  const double p = std::clamp(probability, kLeast, 1 - kLeast);
-  return std::log(p / (1 - p));
-}
 
 // One puzzle on its way through the segments.
 struct Row {
@@ -32,62 +22,11 @@ struct Row {
   std::vector<int> last;  // the answer of the segment before, for HaltBy::repeat
 };
 
-// Host copies of what a segment says about each row.
-struct SegmentView {
-  SegmentView(const ModelConfig& config, const EvalOptions& options, const SegmentResult& r)
-      : labelled(r.loss.labelled.to_vector()),
-        correct(r.loss.correct.to_vector()),
-        head(r.outputs.q.halt.to_vector()),
-        q_halt(head),
-        q_continue(r.outputs.q.continue_.to_vector()),
-        sure(head),
-        predictions(r.loss.predictions.to(Device::cpu)) {
-    const bool q_learning = config.halting == Halting::q_learning;
-    if (!q_learning || options.halt_by == HaltBy::confidence)
-      confidence = hrm::confidence(config, r.outputs.logits).to_vector();
-    if (q_learning) return;
-    if (r.done.defined()) done = r.done.to_vector();
-    for (size_t b = 0; b < head.size(); ++b) {
-      sure[b] = logit(confidence[b]);
-      q_halt[b] = done.empty() ? sure[b] : logit(done[b]);
-      q_continue[b] = -q_halt[b];
-    }
-  }
-  // The tokens predicted in row b.
-  std::vector<int> predicted(int64_t b) const {
-    const int64_t seq = predictions.size(1);
-    const int32_t* row = predictions.data<int32_t>() + b * seq;
-    return {row, row + seq};
-  }
-  std::vector<double> labelled, correct;
-  std::vector<double> head;                // q_halt of the Q head, whatever the rule
-  std::vector<double> q_halt, q_continue;  // as in PuzzleTrace, but logits
-  std::vector<double> sure;                // as Answer::q_halt
-  std::vector<double> done, confidence;    // probabilities; empty where nobody asks for them
-  Tensor predictions;                      // i32 [batch, seq]
-  std::vector<double> residual;
-};
-
-// |after - before| / |after| of every row.
-std::vector<double> change(const Tensor& before, const Tensor& after) {
-  const auto norm = [](const Tensor& z) {
-    const Tensor rows = cast(z, accumulate_type(z.dtype())).view({z.size(0), -1});
-    return sqrt(sum(rows * rows, 1));
-  };
-  return (norm(after - before) / (norm(after) + 1e-30)).to_vector();
-}
-
 // Finite weights can still be so large that nothing sensible comes out.
 void check_number(double q_halt) {
   HRM_CHECK(!std::isnan(q_halt),
             "[eval] the Q head of the model gives no number: its training has diverged. HINT: an "
             "earlier checkpoint");
-}
-
-double halt_margin(const ModelConfig& config, const SegmentView& view, int64_t b) {
-  if (!view.done.empty()) return view.done[b] - config.halt_threshold();
-  if (config.halting == Halting::fixed) return -std::numeric_limits<double>::infinity();
-  return config.q_head == QHead::halt_only ? view.q_halt[b] : view.q_halt[b] - view.q_continue[b];
 }
 
 // Tells every rank of the answers of all, in the order of the examples.
@@ -148,8 +87,10 @@ class Evaluation {
       if (options_.noise > 0) disturb(carry.state);
       const bool residuals = options_.residuals || options_.halt_by == HaltBy::residual;
       const Tensor before = residuals ? carry.state.z_H.clone() : Tensor();
-      SegmentView view(model_.config(), options_, eval_segment(model_, carry, segments_));
-      if (residuals) view.residual = change(before, carry.state.z_H);
+      const SegmentView view(model_.config(), eval_segment(model_, carry, segments_),
+                             options_.halt_by == HaltBy::confidence);
+      residual_.clear();
+      if (residuals) residual_ = relative_change(before, carry.state.z_H);
       const Tensor flags = carry.halted.to(Device::cpu);
       uint8_t* halted = flags.data<uint8_t>();
       for (int64_t b = 0; b < carry.batch(); ++b) {
@@ -220,7 +161,7 @@ class Evaluation {
   bool wants_to_halt(const Row& row, int64_t b, const SegmentView& view) const {
     switch (options_.halt_by) {
       case HaltBy::residual:
-        return view.residual[b] < options_.threshold;
+        return residual_[b] < options_.threshold;
       case HaltBy::confidence:
         return view.confidence[b] > options_.threshold;
       case HaltBy::repeat:
@@ -228,7 +169,7 @@ class Evaluation {
       case HaltBy::oracle:
         return row.exact.back();
       default:
-        return halt_margin(model_.config(), view, b) > options_.threshold;
+        return view.halt_margin(b) > options_.threshold;
     }
   }
 
@@ -240,7 +181,7 @@ class Evaluation {
     if (!back_.empty())
       for (int& token : tokens) token = back_[token];
     if (options_.on_answer) {
-      const double residual = view.residual.empty() ? 0 : view.residual[b];
+      const double residual = residual_.empty() ? 0 : residual_[b];
       const Answer answer = {example, tokens, view.sure[b], residual, rows_[b].exact.back()};
       if (options_.ranks.size() == 1)
         options_.on_answer(answer);
@@ -326,6 +267,7 @@ class Evaluation {
   int64_t segments_ = 0, total_ = 0;
   Range own_;  // the examples of this rank
   std::vector<Row> rows_;
+  std::vector<double> residual_;  // of the segment just run, where it is asked for
   EvalResult result_;
   Random random_ = Random(options_.seed).fork("noise");
   std::vector<int32_t> back_;    // the inverse of options_.rename
@@ -364,12 +306,13 @@ PuzzleTrace solve_one(const Model& model, const std::vector<int>& inputs, int32_
   Carry carry = initial_carry(model, 1);
   for (int64_t s = 0; s < segments; ++s) {
     begin_segment(model, carry, batch, Refill::reference);
-    const SegmentView view(model.config(), options, eval_segment(model, carry, segments));
+    const SegmentView view(model.config(), eval_segment(model, carry, segments),
+                           options.halt_by == HaltBy::confidence);
     check_number(view.head[0]);
     trace.predictions.push_back(view.predicted(0));
     trace.q_halt.push_back(probability(view.q_halt[0]));
     trace.q_continue.push_back(probability(view.q_continue[0]));
-    if (options.halting && halt_margin(model.config(), view, 0) > options.threshold) break;
+    if (options.halting && view.halt_margin(0) > options.threshold) break;
   }
   return trace;
 }
