@@ -14,6 +14,7 @@
 #include <cstring>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -41,6 +42,8 @@ size_t checked_bytes(const std::vector<int64_t>& dims, size_t element, const std
               " has dimensions whose product is too large");
     empty |= d == 0;
   }
+  HRM_CHECK(empty || std::in_range<size_t>(total), "[read] ", name,
+            " has dimensions whose product is too large");
   return empty ? 0 : static_cast<size_t>(total);
 }
 
@@ -149,7 +152,7 @@ struct Entry {
   std::string name;
   FileType type;
   std::vector<int64_t> dims;
-  size_t begin, end;  // offsets into the data
+  uint64_t begin, end;  // offsets into the data
 };
 
 Entry parse_entry(const std::string& key, const json& value, const std::string& where) {
@@ -158,8 +161,8 @@ Entry parse_entry(const std::string& key, const json& value, const std::string& 
   HRM_CHECK(range.size() == 2 && range[0] >= 0 && range[0] <= range[1], "[safetensors] ", where,
             ": data_offsets must be [begin, end]");
   Entry entry{key, file_type(value.at("dtype").get<std::string>(), where),
-              integers(value.at("shape"), where), static_cast<size_t>(range[0]),
-              static_cast<size_t>(range[1])};
+              integers(value.at("shape"), where), static_cast<uint64_t>(range[0]),
+              static_cast<uint64_t>(range[1])};
   const size_t wanted = checked_bytes(entry.dims, entry.type.size, where);
   HRM_CHECK(wanted == entry.end - entry.begin, "[safetensors] ", where, ": its shape needs ",
             wanted, " bytes, its offsets hold ", entry.end - entry.begin);
@@ -198,7 +201,7 @@ Safetensors parse_tensors(std::span<const std::byte> bytes, const std::shared_pt
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
   });
-  size_t end = 0;
+  uint64_t end = 0;
   for (const Entry& entry : entries) {
     HRM_CHECK(entry.begin >= end, "[safetensors] ", name, " tensor '", entry.name,
               "' overlaps the one before it");
@@ -270,9 +273,20 @@ Safetensors parse_safetensors(std::span<const std::byte> bytes, const std::strin
   return parse_tensors(bytes, nullptr, name);
 }
 
-void write_safetensors(const Path& path, const NamedTensors& tensors,
-                       const std::map<std::string, std::string>& metadata) {
+namespace {
+
+// A file as it is written: its head, and the tensors behind it in their order.
+struct SafetensorsFile {
+  SafetensorsFile(const NamedTensors& tensors, const std::map<std::string, std::string>& metadata);
+  Parts parts() const;
+
+  uint64_t length = 0;  // of the text
+  std::string text;
   NamedTensors sorted;
+};
+
+SafetensorsFile::SafetensorsFile(const NamedTensors& tensors,
+                                 const std::map<std::string, std::string>& metadata) {
   for (const auto& [name, tensor] : tensors) {
     HRM_CHECK(tensor.defined(), "[safetensors] tensor '", name, "' is undefined");
     HRM_CHECK(name != "__metadata__", "[safetensors] no tensor may be named __metadata__");
@@ -292,17 +306,35 @@ void write_safetensors(const Path& path, const NamedTensors& tensors,
                     {"data_offsets", {at, at + tensor.nbytes()}}};
     at += tensor.nbytes();
   }
-  std::string text;
   try {
     text = header.empty() ? "{}" : header.dump();
   } catch (const json::exception& error) {
     detail::fail("[safetensors] names and metadata must be UTF-8: ", reason_of(error));
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
-  const uint64_t length = text.size();
+  length = text.size();
+}
+
+Parts SafetensorsFile::parts() const {
   Parts parts{std::as_bytes(std::span(&length, 1)), std::as_bytes(std::span(text))};
   for (const auto& [name, tensor] : sorted) parts.push_back(bytes_of(tensor));
-  write_output(path, parts);
+  return parts;
+}
+
+}  // namespace
+
+void write_safetensors(const Path& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  write_output(path, SafetensorsFile(tensors, metadata).parts());
+}
+
+std::vector<std::byte> safetensors_bytes(const NamedTensors& tensors,
+                                         const std::map<std::string, std::string>& metadata) {
+  const SafetensorsFile file(tensors, metadata);
+  std::vector<std::byte> bytes;
+  for (const std::span<const std::byte> part : file.parts())
+    bytes.insert(bytes.end(), part.begin(), part.end());
+  return bytes;
 }
 
 Tensor read_npy(const Path& path) {

@@ -48,6 +48,9 @@ Safetensors parse_safetensors(std::span<const std::byte> bytes, const std::strin
 // Tensors of any dtype, made contiguous; data aligned to 8 bytes, widest dtypes first.
 void write_safetensors(const Path& path, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata = {});
+// The bytes of such a file.
+std::vector<std::byte> safetensors_bytes(const NamedTensors& tensors,
+                                         const std::map<std::string, std::string>& metadata = {});
 
 // npy: little-endian u1, b1, i4, i8, f4, f8 in C order. i8 narrows to i32 (range checked), b1 to
 // u8. The tensor maps the file (no copy) unless it has to be narrowed or is misaligned.

@@ -1,6 +1,7 @@
 #include "tensor/tensor.h"
 
 #include <cstring>
+#include <limits>
 
 #include "kernels/cast.h"
 #include "kernels/device.h"
@@ -26,9 +27,19 @@ Tensor Tensor::recorded(const char* name, const Tensor& result, const Adjoint& a
   return result;
 }
 
+namespace {
+// An Error if this machine has no addresses for so many.
+size_t bytes_of(const Shape& shape, DType dtype) {
+  constexpr auto kMost = static_cast<uint64_t>(std::numeric_limits<ptrdiff_t>::max());
+  HRM_CHECK(static_cast<uint64_t>(shape.numel()) <= kMost / size_of(dtype),
+            "[allocate] out of memory: asked for ", shape.numel(), " elements");
+  return static_cast<size_t>(shape.numel()) * size_of(dtype);
+}
+}  // namespace
+
 Tensor::Tensor(const Shape& shape, DType dtype, Device device)
-    : Tensor(Storage(static_cast<size_t>(shape.numel()) * size_of(dtype), device), 0, shape,
-             shape.contiguous_strides(), dtype) {}
+    : Tensor(Storage(bytes_of(shape, dtype), device), 0, shape, shape.contiguous_strides(), dtype) {
+}
 
 Tensor::Tensor(Storage storage, int64_t offset, const Shape& shape, const Shape& strides,
                DType dtype)

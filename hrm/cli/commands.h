@@ -4,11 +4,11 @@
 
 #include "hrm/cli/command.h"
 #include "hrm/eval/evaluate.h"
-#include "hrm/lattice/lattice_model.h"
+#include "hrm/support/version.h"
+#include "hrm/train/loaded_run.h"
 
 namespace hrm {
 
-inline constexpr const char* kVersion = "0.1.0";
 // Exit statuses beside 0. A script can tell an answer that is "no" (not solved, something is
 // shared) from an error.
 inline constexpr int kExitError = 1;
@@ -70,26 +70,6 @@ struct CommonOptions {
   Device device() const { return device_name == "cuda" ? Device::cuda : Device::cpu; }
 };
 
-// A run folder with its model, ready to evaluate. `which` is best, last, or a checkpoint: a folder,
-// or the name of one in RUN/checkpoints; empty: best if there is one.
-struct LoadedRun {
-  Config config;
-  Path weights;          // the checkpoint folder that the weights came from
-  std::string checksum;  // of the weights, as its state.json holds it
-  // One of the two, by the kind of refinement.
-  std::unique_ptr<Model> model;
-  std::unique_ptr<LatticeModel> lattice;
-  int64_t step = 0;
-  std::vector<uint64_t> puzzle_names;  // of the rows of its puzzle table
-
-  Module& module() const { return lattice ? static_cast<Module&>(*lattice) : *model; }
-};
-LoadedRun load_any_run(const Path& run, const std::string& which, Device device = Device::cpu);
-// The same for commands that read segments: an Error for a run of another refinement.
-LoadedRun load_run(const Path& run, const std::string& which, Device device = Device::cpu);
-// A weight that is not finite makes every answer meaningless: an Error that names the file, the
-// tensor and the element, with a hint.
-void check_finite(const NamedTensors& tensors, const std::string& file, const char* hint);
 // The conditioning and the tasks of a configuration.
 DataView view_of(const Config& config);
 // The data set a run was trained on, or `data` if given; checks that it fits the model. If its

@@ -1,14 +1,11 @@
 #include <omp.h>
 
-#include <cmath>
 #include <cstdio>
-#include <limits>
 #include <numeric>
 #include <set>
 
 #include "hrm/cli/commands.h"
 #include "hrm/cli/print.h"
-#include "hrm/lattice/candidates.h"
 #include "hrm/presets.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
@@ -82,85 +79,6 @@ void CommonOptions::apply() const {
   runtime::require_device(device());
   runtime::set_tf32(device(), tf32);
   runtime::set_product_tuning(device(), tune);
-}
-
-namespace {
-
-// The folder of a checkpoint, as a user names it: a path, or the name of one of the run's own.
-Path checkpoint_named(const Path& run, const std::string& name) {
-  const Path checkpoints = run / "checkpoints";
-  for (const Path& folder : {Path(name), checkpoints / name})
-    if (fs::is_directory(folder)) return folder;
-  detail::fail("[run] there is no checkpoint ", name, ". HINT: --checkpoint best, last, or one of ",
-               checkpoints.string());
-}
-
-template <class T>
-void check_finite_values(const std::string& file, const std::string& name, const Tensor& tensor,
-                         const char* hint) {
-  const T* values = tensor.data<T>();
-  for (int64_t i = 0; i < tensor.numel(); ++i)
-    HRM_CHECK(std::isfinite(static_cast<double>(values[i])), "[weights] ", file, ": '", name,
-              "' must hold finite numbers, got ", static_cast<double>(values[i]), " at element ", i,
-              ". HINT: ", hint);
-}
-
-}  // namespace
-
-void check_finite(const NamedTensors& tensors, const std::string& file, const char* hint) {
-  for (const auto& [name, tensor] : tensors) {
-    const Tensor dense = tensor.contiguous();
-    if (dense.dtype() == DType::f32) check_finite_values<float>(file, name, dense, hint);
-    if (dense.dtype() == DType::f64) check_finite_values<double>(file, name, dense, hint);
-    if (dense.dtype() == DType::bf16) check_finite_values<bfloat16>(file, name, dense, hint);
-  }
-}
-
-LoadedRun load_run(const Path& run, const std::string& which, Device device) {
-  HRM_CHECK(!read_config(run).is_lattice(), "[run] ", run.string(),
-            " holds a lattice, and this command is for models that run in segments. HINT: `hrm "
-            "eval` and `hrm solve` take both");
-  return load_any_run(run, which, device);
-}
-
-LoadedRun load_any_run(const Path& run, const std::string& which, Device device) {
-  LoadedRun loaded;
-  loaded.config = read_config(run);
-  const Json json = read_json(run / "config.json");
-  const std::shared_ptr<const Task> task =
-      task_of_run(Members(json, (run / "config.json").string()));
-  const bool has_best = fs::exists(run / "best");
-  if (which == "best" || (which.empty() && has_best)) {
-    HRM_CHECK(has_best, "[run] ", run.string(),
-              " has no best checkpoint yet. HINT: --checkpoint last");
-    loaded.weights = run / "best";
-  } else if (which == "last" || which.empty()) {
-    const std::vector<Path> steps = list_checkpoints(run);
-    HRM_CHECK(!steps.empty(), "[run] ", run.string(), " has no checkpoint. HINT: train it first");
-    loaded.weights = steps.back();
-  } else {
-    loaded.weights = checkpoint_named(run, which);
-  }
-  const Checkpoint checkpoint = read_checkpoint(loaded.weights, true);
-  check_finite(checkpoint.model, loaded.weights.string(),
-               "the training diverged; --checkpoint names an earlier one");
-  const ModelConfig& m = loaded.config.model;
-  if (loaded.config.is_lattice())
-    loaded.lattice = std::make_unique<LatticeModel>(
-        loaded.config, Domain::of(*task, m.seq_len, m.vocab_size).channels, nullptr, device);
-  else
-    loaded.model = std::make_unique<Model>(m, nullptr, device);
-  try {
-    loaded.module().load_state_dict(checkpoint.model, kOfficialPrefix);
-  } catch (const Error& error) {
-    throw with_place(error, loaded.weights.string());
-  }
-  const Json& sums = checkpoint.state["checksums"];  // read_checkpoint has compared them
-  loaded.checksum = sums.at("model.safetensors").get<std::string>();
-  loaded.step = Members(checkpoint.state, (loaded.weights / "state.json").string())
-                    .integer("step", 0, std::numeric_limits<int64_t>::max(), 0);
-  loaded.puzzle_names = checkpoint.puzzle_names;
-  return loaded;
 }
 
 DataView view_of(const Config& config) {

@@ -3,7 +3,8 @@
 namespace hrm {
 
 Option RunOptions::add(Command command) {
-  command.text("--run", run, "The run folder of the model.").required();
+  command.text("--run", run, "The run folder of the model, or a file that `hrm export` wrote.")
+      .required();
   command.text("--checkpoint", checkpoint, kCheckpointHelp);
   command.whole_number("--segments", options.segments, 1, 100000, kSegmentsHelp);
   const Option halt = command.flag("--halt", options.halting, kHaltHelp);

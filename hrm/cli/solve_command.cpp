@@ -55,14 +55,6 @@ std::string puzzle_text(const std::string& given) {
   return text;
 }
 
-// What the puzzles of a run are; load_run says what is wrong where there is no run.
-std::shared_ptr<const Task> task_of_run(const Path& run) {
-  const Path file = run / "config.json";
-  if (!fs::exists(file)) return unknown_task();
-  const Json json = read_json(file);
-  return hrm::task_of_run(Members(json, file.string()));
-}
-
 // Loads the run and checks that its model is for this puzzle.
 LoadedRun run_for(const SolveSettings& s, const Task& task) {
   LoadedRun run = load_any_run(s.run, s.checkpoint, s.common.device());
@@ -140,13 +132,16 @@ std::string solve_by_lattice(const SolveSettings& s, const LoadedRun& run, const
 }
 
 // Exit status 3 if the answer is wrong.
-void solve(const SolveSettings& s) {
+void solve(const SolveSettings& s, bool has_seed) {
   s.common.apply();
   const std::string text = puzzle_text(s.puzzle);
-  const std::shared_ptr<const Task> task = task_of_text(text, *task_of_run(Path(s.run)));
+  const std::shared_ptr<const Task> task = task_of_text(text, *task_in(s.run));
   const Tokens puzzle = task->parse(text);
   const Tokens solution = task->solution(puzzle);
   const LoadedRun run = run_for(s, *task);
+  HRM_CHECK(!has_seed || run.lattice,
+            "[solve] --seed is of the chains of a lattice, and this run has none. HINT: leave it "
+            "out");
   if (run.lattice) {
     HRM_CHECK(!s.options.halting,
               "[solve] --halt is of models with a Q head, and a lattice has none. HINT: leave it "
@@ -187,12 +182,7 @@ void add_solve_command(Command app) {
   const Option seed = command.whole_number("--seed", s->options.seed, 0,
                                            "A lattice: the seed of its chains (default 0).");
   command.footer("The exit status is 3 if the answer is wrong, 1 for an error.");
-  command.action([s, seed] {
-    HRM_CHECK(!seed.given() || read_config(s->run).is_lattice(),
-              "[solve] --seed is of the chains of a lattice, and this run has none. HINT: leave it "
-              "out");
-    solve(*s);
-  });
+  command.action([s, seed] { solve(*s, seed.given()); });
 }
 
 }  // namespace hrm

@@ -128,7 +128,9 @@ void run_export(const std::string& run, const std::string& which, const std::str
       (*inside.begin() == "best" || *inside.begin() == "checkpoints" || inside == "config.json" ||
        inside == "metrics.jsonl" || inside == "evaluation.json");
   HRM_CHECK(!own, "[export] ", out, " is a part of the run itself. HINT: another --out file");
-  write_safetensors(out, tensors, {{"format", "pt"}});
+  // With its settings the file is a model by itself, but not under torch.compile's names.
+  const std::map<std::string, std::string> plain = {{"format", "pt"}};
+  write_safetensors(out, tensors, compiled ? plain : model_metadata(loaded.config, *loaded.task));
   print(text_beside(out), "{}: the weights of {} (step {})\n", out, loaded.weights.string(),
         loaded.step);
 }

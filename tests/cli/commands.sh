@@ -77,6 +77,17 @@ ok export "w.safetensors" "$hrm" export run --out w.safetensors --compiled
 ok import "parameters" "$hrm" import w.safetensors --run back --preset sudoku4 --data d4 --set num_heads=2
 ok "export again" "v.safetensors" "$hrm" export back --out v.safetensors --compiled
 ok "export is the identity" "" cmp w.safetensors v.safetensors
+# --- a model in one file
+ok "export with the settings" "m.safetensors" "$hrm" export run --out m.safetensors
+ok "eval of a model in one file" "40 puzzles" "$hrm" eval --run m.safetensors --data d4
+ok "solve with a model in one file" "" bash -c "
+  '$hrm' solve 41.2234.3..4..2. --run run --json >a; [[ \$? == 0 || \$? == 3 ]] &&
+  { '$hrm' solve 41.2234.3..4..2. --run m.safetensors --json | cmp - a; }"
+bad "a file without the settings" "not the settings of their model" "$hrm" eval --run w.safetensors --data d4
+bad "a file has no checkpoints" "leave out --checkpoint" "$hrm" eval --run m.safetensors --data d4 --checkpoint best
+bad "a file names no data" "HINT: --data DIR" "$hrm" eval --run m.safetensors
+bad "a file that was cut off" "cut.safetensors is truncated" bash -c "
+  head -c 3000 m.safetensors >cut.safetensors; '$hrm' solve 41.2234.3..4..2. --run cut.safetensors"
 printf 'inputs,labels,split\n1 2 3,3 2 1,train\n2 2 1,1 2 2,test\n' >t.csv
 ok "data tokens" "1 training and 1 test" "$hrm" data tokens --from t.csv --out dt
 ok "train on tokens" "run folder rt" "$hrm" train --preset sudoku4 --data dt --run rt --steps 3 "${tiny[@]}"

@@ -1,0 +1,8 @@
+// The version of the project.
+#pragma once
+
+namespace hrm {
+
+inline constexpr const char* kVersion = "0.1.0";
+
+}  // namespace hrm

@@ -1,0 +1,152 @@
+#include "hrm/train/loaded_run.h"
+
+#include <cmath>
+#include <limits>
+
+#include <nlohmann/json.hpp>
+
+#include "hrm/lattice/candidates.h"
+#include "hrm/support/text.h"
+#include "hrm/tasks/registry.h"
+#include "hrm/train/run_files.h"
+
+namespace hrm {
+namespace fs = std::filesystem;
+namespace {
+
+// The folder of a checkpoint, as a user names it: a path, or the name of one of the run's own.
+Path checkpoint_named(const Path& run, const std::string& name) {
+  const Path checkpoints = run / "checkpoints";
+  for (const Path& folder : {Path(name), checkpoints / name})
+    if (fs::is_directory(folder)) return folder;
+  detail::fail("[run] there is no checkpoint ", name, ". HINT: --checkpoint best, last, or one of ",
+               checkpoints.string());
+}
+
+template <class T>
+void check_finite_values(const std::string& file, const std::string& name, const Tensor& tensor,
+                         const char* hint) {
+  const T* values = tensor.data<T>();
+  for (int64_t i = 0; i < tensor.numel(); ++i)
+    HRM_CHECK(std::isfinite(static_cast<double>(values[i])), "[weights] ", file, ": '", name,
+              "' must hold finite numbers, got ", static_cast<double>(values[i]), " at element ", i,
+              ". HINT: ", hint);
+}
+
+}  // namespace
+
+void check_finite(const NamedTensors& tensors, const std::string& file, const char* hint) {
+  for (const auto& [name, tensor] : tensors) {
+    const Tensor dense = tensor.contiguous();
+    if (dense.dtype() == DType::f32) check_finite_values<float>(file, name, dense, hint);
+    if (dense.dtype() == DType::f64) check_finite_values<double>(file, name, dense, hint);
+    if (dense.dtype() == DType::bf16) check_finite_values<bfloat16>(file, name, dense, hint);
+  }
+}
+
+namespace {
+
+// The network that a configuration describes, with these weights. `place`: where they come from.
+void build(LoadedRun& loaded, const NamedTensors& weights, const std::string& place,
+           Device device) {
+  check_finite(weights, place, "the training diverged; --checkpoint names an earlier one");
+  const ModelConfig& m = loaded.config.model;
+  if (loaded.config.is_lattice())
+    loaded.lattice = std::make_unique<LatticeModel>(
+        loaded.config, Domain::of(*loaded.task, m.seq_len, m.vocab_size).channels, nullptr, device);
+  else
+    loaded.model = std::make_unique<Model>(m, nullptr, device);
+  try {
+    loaded.module().load_state_dict(weights, kOfficialPrefix);
+  } catch (const Error& error) {
+    throw with_place(error, place);
+  }
+}
+
+// The folder of the weights that `which` names.
+Path checkpoint_of(const Path& run, const std::string& which) {
+  const bool has_best = fs::exists(run / "best");
+  if (which == "best" || (which.empty() && has_best)) {
+    HRM_CHECK(has_best, "[run] ", run.string(),
+              " has no best checkpoint yet. HINT: --checkpoint last");
+    return run / "best";
+  }
+  if (which != "last" && !which.empty()) return checkpoint_named(run, which);
+  const std::vector<Path> steps = list_checkpoints(run);
+  HRM_CHECK(!steps.empty(), "[run] ", run.string(), " has no checkpoint. HINT: train it first");
+  return steps.back();
+}
+
+// The text of the config.json in the metadata of a model file.
+const std::string& config_text(const Safetensors& file, const std::string& name) {
+  const auto found = file.metadata.find(kConfigMetadata);
+  HRM_CHECK(found != file.metadata.end(), "[run] ", name,
+            " holds weights, but not the settings of their model. HINT: `hrm import` makes a run "
+            "of it; `hrm export` writes files with both");
+  return found->second;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> model_metadata(const Config& config, const Task& task) {
+  Config plain = config;
+  plain.data.clear();  // a folder of the machine that trained it
+  Json json = plain.to_json();
+  json["task"] = task.to_json();
+  return {{"format", "pt"}, {kConfigMetadata, json.dump()}};
+}
+
+LoadedRun load_model(const Safetensors& file, const std::string& name, const std::string& config,
+                     Device device) {
+  const std::string place = config.empty() ? name : "config.json";
+  const Json json = parse_json(config.empty() ? config_text(file, name) : config, place);
+  LoadedRun loaded;
+  loaded.config = Config::from_json(json, place);
+  loaded.task = task_of_run(Members(json, place));
+  loaded.weights = name;
+  build(loaded, file.tensors, name, device);
+  return loaded;
+}
+
+std::shared_ptr<const Task> task_in(const Path& run) {
+  if (fs::is_regular_file(run)) {
+    const Json json = parse_json(config_text(read_safetensors(run), run.string()), run.string());
+    return task_of_run(Members(json, run.string()));
+  }
+  const Path file = run / "config.json";
+  if (!fs::exists(file)) return unknown_task();
+  const Json json = read_json(file);
+  return task_of_run(Members(json, file.string()));
+}
+
+LoadedRun load_run(const Path& run, const std::string& which, Device device) {
+  LoadedRun loaded = load_any_run(run, which, device);
+  HRM_CHECK(!loaded.lattice, "[run] ", run.string(),
+            " holds a lattice, and this command is for models that run in segments. HINT: `hrm "
+            "eval` and `hrm solve` take both");
+  return loaded;
+}
+
+LoadedRun load_any_run(const Path& run, const std::string& which, Device device) {
+  if (fs::is_regular_file(run)) {
+    HRM_CHECK(which.empty(), "[run] ", run.string(),
+              " is one model, not a run with checkpoints. HINT: leave out --checkpoint");
+    LoadedRun loaded = load_model(read_safetensors(run), run.string(), {}, device);
+    loaded.checksum = hexadecimal(checksum(MappedFile(run).bytes()));
+    return loaded;
+  }
+  LoadedRun loaded;
+  loaded.config = read_config(run);
+  loaded.task = task_in(run);
+  loaded.weights = checkpoint_of(run, which);
+  const Checkpoint checkpoint = read_checkpoint(loaded.weights, true);
+  build(loaded, checkpoint.model, loaded.weights.string(), device);
+  const Json& sums = checkpoint.state["checksums"];  // read_checkpoint has compared them
+  loaded.checksum = sums.at("model.safetensors").get<std::string>();
+  loaded.step = Members(checkpoint.state, (loaded.weights / "state.json").string())
+                    .integer("step", 0, std::numeric_limits<int64_t>::max(), 0);
+  loaded.puzzle_names = checkpoint.puzzle_names;
+  return loaded;
+}
+
+}  // namespace hrm
