@@ -206,7 +206,7 @@ endif
 
 # Sources: every file in these folders; there is no list to keep ----------------------------------
 # The rooms of hrm/ that belong to the library, from the bottom up; hrm/cli is the program.
-HRM_ROOMS := support data tasks model lattice eval train view lab
+HRM_ROOMS := support data tasks model lattice eval train view lab c_api
 KERNEL_SRC := $(wildcard kernels/cpu/*.cpp)
 LIB_SRC := $(wildcard kernels/*.cpp kernels/cpu/*.cpp tensor/*.cpp autograd/*.cpp autograd/ops/*.cpp \
                       nn/*.cpp nn/optim/*.cpp nn/distributed/*.cpp hrm/*.cpp $(HRM_ROOMS:%=hrm/%/*.cpp)) \
@@ -246,9 +246,10 @@ FUZZ_SRC := $(filter-out nn/distributed/mpi_transport.cpp nn/distributed/nccl_tr
 HEADERS := $(wildcard kernels/*.h kernels/cpu/namespace.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h nn/distributed/*.h \
                       $(filter-out hrm/precompiled.h,$(wildcard hrm/*.h)) $(HRM_ROOMS:%=hrm/%/*.h))
 # Of nn/distributed what connects processes in this build alone, which job.h stands for.
-HEADERS := $(filter-out nn/distributed/mpi_transport.h nn/distributed/nccl_transport.h,$(HEADERS))
+# Likewise behind the C interface.
+HEADERS := $(filter-out nn/distributed/mpi_transport.h nn/distributed/nccl_transport.h hrm/c_api/%,$(HEADERS))
 FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
-                    -name '*.h' -o -name '*.cpp' -o -name '*.cu')
+                    -name '*.h' -o -name '*.c' -o -name '*.cpp' -o -name '*.cu')
 
 # The emulated builds compile only what differs: a source that does not name the seam between the
 # devices comes from the CPU's tree, and the checker's build takes most others from the plain one.
@@ -288,7 +289,8 @@ HOST_SIDE := $(BUILD)/tests/host_side
 RANKS := $(BUILD)/tests/ranks
 RANKS_BENCH := $(BUILD)/bench/ranks
 PARITY := $(BUILD)/tests/parity
-SMALL_EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp))
+SMALL_EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp)) \
+                  $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 LARGE_EXAMPLES := $(patsubst examples/%/main.cpp,$(BUILD)/examples/%,$(wildcard examples/*/main.cpp))
 EXAMPLES := $(SMALL_EXAMPLES) $(LARGE_EXAMPLES)
 BENCH := $(BUILD)/bench/bench
@@ -522,6 +524,12 @@ $(BUILD)/obj/%.o: %.cpp $(FLAGS_STAMP)
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(LEVEL) $(PRECOMPILED) -MMD -MP -c $< -o $@
+
+# Examples in C: hrm/c_api.h must be one for a compiler of 1999.
+$(BUILD)/obj/%.o: %.c hrm/c_api.h $(FLAGS_STAMP)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c99 -pedantic -Wall -Wextra $(if $(WERROR),-Werror) $(SANITIZE) -I. -c $< -o $@
 
 # g++ parses the headers that most sources of hrm/ and the tests include once for each level of
 # optimisation. A precompiled header that cannot be used, as after an update of g++, is passed over
