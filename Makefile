@@ -18,6 +18,8 @@ STATIC ?=#             fmt: programs that need no libfmt.so; all: that need no s
 V ?=#                  1: full command lines
 CXX := $(if $(filter default undefined,$(origin CXX)),g++,$(CXX))
 CLANGXX ?= clang++#    compiler of `make fuzz` and of the thread sanitizer
+EMXX ?= em++#          Emscripten's compiler, for WebAssembly
+NODE ?= node
 CUDA_HOME ?= $(or $(patsubst %/bin/nvcc,%,$(realpath $(shell command -v nvcc))),/usr/local/cuda)
 NVCC ?= $(CUDA_HOME)/bin/nvcc
 MPICXX ?= mpicxx
@@ -287,6 +289,7 @@ DEVICES := $(BUILD)/tests/devices
 TORTURE := $(BUILD)/tests/torture
 HOST_SIDE := $(BUILD)/tests/host_side
 RANKS := $(BUILD)/tests/ranks
+TRACE := $(BUILD)/tests/trace
 RANKS_BENCH := $(BUILD)/bench/ranks
 PARITY := $(BUILD)/tests/parity
 SMALL_EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp)) \
@@ -308,7 +311,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: nccl-objects all hrm run test check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: nccl-objects all hrm run test trace wasm wasm-tests check-wasm deps-playground check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -326,6 +329,7 @@ host-side:
 endif
 parity: $(PARITY)
 ranks: $(RANKS)
+trace: $(TRACE)
 bench-build: $(BENCH) $(LADDER) $(CUDA_LADDER)
 
 run: deps  ## install what is missing, build, train a model (PRESET=sudoku4|lattice6|maze10|...)
@@ -341,7 +345,7 @@ ifeq ($(CUDA)$(SAN),0)
 	@$(MAKE) $(if $(V),,-s) CUDA=emulate MPI= NCCL= devices parity
 	@if $(has_mpi); then $(MAKE) $(if $(V),,-s) MPI=1 hrm ranks; fi
 endif
-test-programs: hrm unit parity examples bench-build
+test-programs: hrm unit parity examples bench-build trace
 
 cuda-objects: $(call objects,$(CU_SRC) $(TEST_CU_SRC)) $(CUDA_LADDER:$(BUILD)/bench/%=$(BUILD)/obj/bench/%.cu.o)  ## compile the kernels for every GPU (CUDA=1)
 
@@ -395,6 +399,14 @@ check-arm: deps  ## the tests on an ARM processor, which qemu imitates
 	  bash tests/arm.sh build/aarch64-cpu; \
 	else echo 'SKIPPED check-arm: needs a compiler for ARM and qemu.' \
 	  'HINT: apt-get install g++-aarch64-linux-gnu qemu-user'; echo '0 passed, 0 failed, 1 skipped'; fi
+
+check-wasm: deps  ## the library as WebAssembly: its tests under node, and its numbers beside the native ones
+	@if command -v $(EMXX) $(NODE) >/dev/null && $(EMXX) --version >/dev/null; then \
+	  $(MAKE) $(if $(V),,-s) hrm trace wasm wasm-tests && NODE='$(NODE)' bash tests/wasm/run.sh build/wasm $(TRACE); \
+	else echo 'SKIPPED check-wasm: needs Emscripten and node. HINT: make deps-playground'; \
+	  echo '0 passed, 0 failed, 1 skipped'; fi
+deps-playground:  ## install what WebAssembly needs, too: Emscripten and node
+	@PLAYGROUND=1 bash .ci/deps
 
 mutate:  ## remove each synchronisation of the CUDA kernels in turn; some test must notice
 	@$(MAKE) $(if $(V),,-s) CUDA=emulate unit
@@ -590,7 +602,7 @@ $(LIB): $(LIB_OBJECTS) $(SOURCES_STAMP)
 	@rm -f $@
 	$(Q)ar rcs $@ $(filter %.o,$^)
 
-PROGRAMS := $(HRM) $(RANKS) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(RANKS_BENCH) $(LADDER) $(CUDA_LADDER)
+PROGRAMS := $(HRM) $(TRACE) $(RANKS) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(RANKS_BENCH) $(LADDER) $(CUDA_LADDER)
 $(PROGRAMS): $(LINK_STAMP) $(if $(STATIC),$(BUILD)/obj/fmt.o)
 $(HRM): $(call objects,$(CLI_SRC)) $(LIB)
 $(UNIT): $(call objects,$(TEST_SRC) $(TEST_CU_SRC) $(TEST_CLI_SRC) $(EXAMPLE_PARTS)) $(LIB)
@@ -598,6 +610,7 @@ $(DEVICES): $(call objects,$(DEVICE_TEST_SRC) $(TEST_CU_SRC)) $(LIB)
 $(PARITY): $(call objects,$(PARITY_SRC)) $(LIB)
 $(TORTURE): $(call objects,$(TORTURE_SRC))
 $(RANKS): $(call objects,$(RANKS_SRC)) $(LIB)
+$(TRACE): $(call objects,tests/wasm/trace.cpp) $(LIB)
 $(SMALL_EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 # With the parts of the program's command line.
 $(BUILD)/examples/compressarc: $(call objects,$(filter examples/compressarc/%,$(EXAMPLE_SRC)) $(TEST_CLI_SRC)) $(LIB)
@@ -652,5 +665,49 @@ fuzz-check-run: $(FUZZERS)
 fuzz-coverage-run: $(FUZZERS)
 	@bash tests/fuzz/coverage.sh $(FUZZERS)
 
+# WebAssembly: the library behind its C interface, for pages and for node. Emscripten's headers do not
+# see those of the system, and include/ leads to the libraries that are nothing but headers.
+WASM := build/wasm
+# Without what the interface never asks for: reports and experiments.
+WASM_SRC := $(filter-out %_transport.cpp kernels/cuda/% hrm/view/% hrm/lab/%,$(LIB_SRC)) hrm/lab/bias_meter.cpp
+WASM_TEST_SRC := $(addprefix tests/,$(addsuffix .cpp,main support/support support/sha256 test_c_api test_io \
+                   test_json test_kernels test_layers test_model test_sudoku test_tensor))
+WASM_FLAGS := -std=c++20 -fwasm-exceptions -msimd128 -fno-math-errno -fno-trapping-math -DFMT_HEADER_ONLY \
+              -include kernels/wasm/older_library.h -isystem kernels/wasm -isystem $(WASM)/include -I. \
+              -Wall -Wextra $(CLANG_FLAGS) -Wno-unknown-pragmas -Wno-defaulted-function-deleted
+WASM_LINK := -fwasm-exceptions -O2 -sALLOW_MEMORY_GROWTH=1 -sTOTAL_STACK=1048576 -sFORCE_FILESYSTEM=1
+# Emscripten asks node for a module that Debian has where only its own node looks.
+EMLINK = NODE_PATH=/usr/share/nodejs:$$NODE_PATH $(EMXX)
+wasm_objects = $(patsubst %.cpp,$(WASM)/obj/%.o,$(1))
+$(if $(filter wasm wasm-tests,$(MAKECMDGOALS)),$(call stamp,$(WASM)/flags,$(EMXX) $(WASM_FLAGS) $(WASM_LINK)))
+
+wasm: $(WASM)/hrm.js  ## build/wasm/hrm.js: the library behind hrm/c_api.h for pages and node (needs Emscripten)
+wasm-tests: $(WASM)/tests/unit.js $(WASM)/tests/trace.js
+$(WASM)/include:
+	$(Q)mkdir -p $@
+	$(Q)for header in nlohmann/json.hpp fmt/core.h doctest/doctest.h eigen3/Eigen/Dense; do \
+	  found=$$(echo "#include <$$header>" | $(CXX) -std=c++20 -M -x c++ - | tr ' ' '\n' | grep "$$header\$$"); \
+	  ln -sfn "$${found%/$$header}/$${header%%/*}" $@/ || exit 1; done
+$(WASM)/obj/%.o: LEVEL = -O1
+$(WASM)/obj/kernels/cpu/%.o: LEVEL = -O3 -DHRM_CPU=cpu_native
+$(WASM)/obj/%.o: %.cpp $(WASM)/flags | $(WASM)/include
+	$(call say,WASM,$<)
+	@mkdir -p $(@D)
+	$(Q)$(EMXX) $(WASM_FLAGS) $(if $(WERROR),-Werror) $(LEVEL) -MMD -MP -c $< -o $@
+$(WASM)/libhrm.a: $(call wasm_objects,$(WASM_SRC))
+	$(Q)rm -f $@; emar rcs $@ $^
+$(WASM)/hrm.js: $(WASM)/libhrm.a hrm/c_api.h
+	$(call say,LINK,$@)
+	$(Q)$(EMLINK) $(WASM_LINK) $< -o $@ -sMODULARIZE=1 -sEXPORT_NAME=createHrm -sENVIRONMENT=web,worker,node \
+	  -sEXPORTED_FUNCTIONS=_malloc,_free$$(grep -o '\bhrm_[a-z_]*(' hrm/c_api.h | sort -u | tr -d '(\n' | sed 's/hrm_/,_hrm_/g') \
+	  -sEXPORTED_RUNTIME_METHODS=FS,UTF8ToString
+$(WASM)/tests/unit.js: $(call wasm_objects,$(WASM_TEST_SRC)) $(WASM)/libhrm.a
+$(WASM)/tests/trace.js: $(call wasm_objects,tests/wasm/trace.cpp) $(WASM)/libhrm.a
+$(WASM)/tests/%.js:
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(EMLINK) $(WASM_LINK) --pre-js tests/wasm/before.js $^ -o $@ -sENVIRONMENT=node -sNODERAWFS=1 -sEXIT_RUNTIME=1
+
+-include $(patsubst %.o,%.d,$(call wasm_objects,$(WASM_SRC) $(WASM_TEST_SRC) tests/wasm/trace.cpp))
 -include $(wildcard $(BUILD)/precompiled/*.d $(BUILD)/obj/kernels/*/*.d) $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(RANKS_SRC) $(HOST_SIDE_SRC) \
   $(TORTURE_SRC) $(EXAMPLE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))

@@ -159,7 +159,8 @@ Function* pick(std::initializer_list<Function*> copies) {
 }  // namespace
 
 const char* name_of(InstructionSet set) {
-  constexpr const char* kNames[] = {"generic", "neon", "v1", "v2", "v3", "v4", "bf16", "amx"};
+  constexpr const char* kNames[] = {"generic", "neon", "simd128", "v1", "v2",
+                                    "v3",      "v4",   "bf16",    "amx"};
   return kNames[static_cast<size_t>(set)];
 }
 
@@ -167,6 +168,7 @@ const char* description_of(InstructionSet set) {
   constexpr const char* kDescriptions[] = {
       "no vector instructions",
       "aarch64: NEON",
+      "WebAssembly: SIMD of 16 bytes",
       "x86-64: SSE2",
       "x86-64-v2: SSE4.2",
       "x86-64-v3: AVX2 and FMA",

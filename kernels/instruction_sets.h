@@ -16,6 +16,7 @@ namespace hrm {
 enum class InstructionSet {
   generic,  // of no processor in particular
   neon,     // aarch64: vectors of 16 bytes
+  simd128,  // WebAssembly: vectors of 16 bytes
   v1,       // x86-64: SSE2
   v2,       // x86-64-v2: SSE4.2
   v3,       // x86-64-v3: AVX2 and FMA, vectors of 32 bytes

@@ -20,6 +20,8 @@ constinit const InstructionSet compiled_for =
     InstructionSet::v1;
 #elif defined(__ARM_NEON)
     InstructionSet::neon;
+#elif defined(__wasm_simd128__)
+    InstructionSet::simd128;
 #else
     InstructionSet::generic;
 #endif

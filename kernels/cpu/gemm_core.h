@@ -39,6 +39,8 @@ inline constexpr int kVectorBytes = 64, kPanelRows = 6, kPanelVectors = 4;  // 2
 inline constexpr int kVectorBytes = 32, kPanelRows = 6, kPanelVectors = 2;  // 12 of 16
 #elif defined(__ARM_NEON)
 inline constexpr int kVectorBytes = 16, kPanelRows = 5, kPanelVectors = 4;  // 20 of 32
+#elif defined(__wasm_simd128__)
+inline constexpr int kVectorBytes = 16, kPanelRows = 6, kPanelVectors = 2;  // 12 of 16 of x86-64
 #else
 inline constexpr int kVectorBytes = 16, kPanelRows = 4, kPanelVectors = 2;
 #endif
