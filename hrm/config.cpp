@@ -130,6 +130,10 @@ void ModelConfig::validate() const {
   needed("H_layers", H_layers, levels == Levels::shared);
   needed("L_layers", L_layers, levels == Levels::single);
   needed("L_cycles", L_cycles, levels == Levels::single);
+  constexpr int64_t kMostUpdates = 1000000;  // 6 as published
+  if (H_cycles * (L_cycles + 1) > kMostUpdates)
+    reject("a segment may have ", kMostUpdates, " updates, got ", H_cycles * (L_cycles + 1),
+           ". HINT: a smaller H_cycles or L_cycles");
   if (conditioning != Conditioning::variant && puzzle_emb_ndim == 0)
     reject("conditioning ", to_string(conditioning), " needs a puzzle_emb_ndim above 0");
   if (!is_floating(dtype)) reject("dtype must be f32, bf16 or f64, got '", to_string(dtype), "'");

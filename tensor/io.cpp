@@ -247,6 +247,8 @@ MappedFile::MappedFile(const Path& path) {
   struct stat info {};
   const bool regular = ::fstat(file, &info) == 0 && S_ISREG(info.st_mode);
   void* data = nullptr;
+  HRM_CHECK(!regular || std::in_range<size_t>(info.st_size), "[read] ", path.string(),
+            " is too large for this machine");
   if (regular && info.st_size > 0) {
     size_ = static_cast<size_t>(info.st_size);
     data = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file, 0);

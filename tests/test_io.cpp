@@ -178,6 +178,11 @@ TEST_CASE("safetensors: every error names the file, the tensor and the reason") 
   bad(one("F32", "[4294967296,4294967296]", "[0,4]", 4), "product is too large");
   bad(one("F32", "[0,4294967296,4294967296]", "[0,0]", 0), "product is too large");
   bad(one("F32", "[2]", "[0,4]", 4), "its shape needs 8 bytes, its offsets hold 4");
+  // What a machine of 32 bits could take for 4 bytes.
+  const bool narrow = sizeof(size_t) == 4;
+  bad(one("F32", "[1073741825]", "[0,4294967300]", 4),
+      narrow ? "product is too large" : "lies outside the file");
+  bad(one("F32", "[1]", "[4294967296,4294967300]", 4), "leaves a hole before it");
   bad(one("F32", "[1]", "[0]", 4), "data_offsets must be [begin, end]");
   bad(one("F32", "[1]", "[4,0]", 4), "data_offsets must be [begin, end]");
   bad(one("F32", "[1]", "[-4,0]", 4), "data_offsets must be [begin, end]");

@@ -15,14 +15,16 @@ namespace {
 template <class T, class Angle>
 RopeTables tables_of(int64_t seq, int64_t head_dim, const Angle& angle) {
   const int64_t half = head_dim / 2;
-  std::vector<T> cos(seq * head_dim), sin(seq * head_dim);
+  constexpr DType kType = sizeof(T) == 8 ? DType::f64 : DType::f32;
+  const RopeTables tables{empty({seq, head_dim}, kType), empty({seq, head_dim}, kType)};
+  T *cos = tables.cos.data<T>(), *sin = tables.sin.data<T>();
   for (int64_t i = 0; i < half; ++i)
     for (int64_t s = 0; s < seq; ++s) {
       const T at = angle(s, i);
       cos[s * head_dim + i] = cos[s * head_dim + half + i] = std::cos(at);
       sin[s * head_dim + i] = sin[s * head_dim + half + i] = std::sin(at);
     }
-  return {from_vector(cos, {seq, head_dim}), from_vector(sin, {seq, head_dim})};
+  return tables;
 }
 // Of pair i of a head of `size` numbers.
 template <class T>

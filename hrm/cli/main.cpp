@@ -90,14 +90,6 @@ void check_processes(const std::vector<std::string>& words) {
             " (in a shell that srun started: unset SLURM_STEP_NUM_TASKS)");
 }
 
-// An error as it is shown: harmless, and no longer than a person reads, whatever a file holds.
-std::string one_line(const std::string& message) {
-  constexpr size_t kStart = 600, kEnd = 300;  // where the reason and the hint are
-  const std::string text = printable(message);
-  if (text.size() <= kStart + kEnd) return text;
-  return printable(text.substr(0, kStart)) + " ... " + printable(text.substr(text.size() - kEnd));
-}
-
 // Runs the command and returns the exit status; every error is one line on stderr.
 int run(Program& program, int argc, char** argv) {
   std::string message;

@@ -55,7 +55,7 @@ void check_eval_options(const EvalSettings& s, bool seed_given, bool variants_gi
   HRM_CHECK(!several || noise || s.rollouts.relabel, "[eval] all ", s.rollouts.rollouts,
             " rollouts would be the same. HINT: --noise 0.3, or --relabel for Sudoku");
   HRM_CHECK(
-      !seed_given || noise || s.rollouts.relabel || read_config(s.run).is_lattice(),
+      !seed_given || noise || s.rollouts.relabel || config_in(s.run).is_lattice(),
       "[eval] --seed is the seed of --noise and --relabel, and there is neither. HINT: add one "
       "of them, or leave out --seed");
   HRM_CHECK(s.options.halt_by != HaltBy::residual || s.options.threshold > 0,

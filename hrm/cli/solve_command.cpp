@@ -132,16 +132,13 @@ std::string solve_by_lattice(const SolveSettings& s, const LoadedRun& run, const
 }
 
 // Exit status 3 if the answer is wrong.
-void solve(const SolveSettings& s, bool has_seed) {
+void solve(const SolveSettings& s) {
   s.common.apply();
   const std::string text = puzzle_text(s.puzzle);
   const std::shared_ptr<const Task> task = task_of_text(text, *task_in(s.run));
   const Tokens puzzle = task->parse(text);
   const Tokens solution = task->solution(puzzle);
   const LoadedRun run = run_for(s, *task);
-  HRM_CHECK(!has_seed || run.lattice,
-            "[solve] --seed is of the chains of a lattice, and this run has none. HINT: leave it "
-            "out");
   if (run.lattice) {
     HRM_CHECK(!s.options.halting,
               "[solve] --halt is of models with a Q head, and a lattice has none. HINT: leave it "
@@ -182,7 +179,12 @@ void add_solve_command(Command app) {
   const Option seed = command.whole_number("--seed", s->options.seed, 0,
                                            "A lattice: the seed of its chains (default 0).");
   command.footer("The exit status is 3 if the answer is wrong, 1 for an error.");
-  command.action([s, seed] { solve(*s, seed.given()); });
+  command.action([s, seed] {
+    HRM_CHECK(!seed.given() || config_in(s->run).is_lattice(),
+              "[solve] --seed is of the chains of a lattice, and this run has none. HINT: leave it "
+              "out");
+    solve(*s);
+  });
 }
 
 }  // namespace hrm

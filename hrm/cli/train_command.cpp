@@ -172,7 +172,7 @@ Config resumed_config(const Settings& s, const Path& run) {
 
 // The model and the recipe of another run, with a line that says what was taken.
 Config settings_of(const Path& run) {
-  const Config config = read_config(run);
+  const Config config = config_in(run);
   print(stderr, "takes the settings of {}: lr {:g}, {} steps, data {}\n", run.string(),
         config.train.lr, format_count(config.train.total_steps),
         config.data.empty() ? "none" : printable(config.data));
@@ -264,7 +264,8 @@ void resume(Trainer& trainer, const Settings& s, const Path& run) {
           checkpoint, ". HINT: start anew in another --run folder");
     };
     if (!fs::exists(checkpoint)) gone();
-    const LoadedRun start = load_any_run(from, checkpoint);
+    const bool one_file = fs::is_regular_file(from);
+    const LoadedRun start = load_any_run(from, one_file ? "" : checkpoint);
     if (start.checksum != wanted) gone();
     start_from(trainer, start, from);
   }

@@ -128,9 +128,12 @@ void run_export(const std::string& run, const std::string& which, const std::str
       (*inside.begin() == "best" || *inside.begin() == "checkpoints" || inside == "config.json" ||
        inside == "metrics.jsonl" || inside == "evaluation.json");
   HRM_CHECK(!own, "[export] ", out, " is a part of the run itself. HINT: another --out file");
-  // With its settings the file is a model by itself, but not under torch.compile's names.
+  // With its settings the file is a model by itself, but not under torch.compile's names, nor where
+  // a puzzle table has rows whose names are lost.
+  const bool whole = !compiled && loaded.config.model.num_puzzle_identifiers <= 1;
   const std::map<std::string, std::string> plain = {{"format", "pt"}};
-  write_safetensors(out, tensors, compiled ? plain : model_metadata(loaded.config, *loaded.task));
+  write_safetensors(out, tensors,
+                    whole ? model_metadata(loaded.config, *loaded.task, loaded.step) : plain);
   print(text_beside(out), "{}: the weights of {} (step {})\n", out, loaded.weights.string(),
         loaded.step);
 }
@@ -156,8 +159,9 @@ void add_import_command(Command app) {
 }
 
 void add_export_command(Command app) {
-  const Command command =
-      app.command("export", "Write the weights of a run with the official names (safetensors).");
+  const Command command = app.command(
+      "export",
+      "Write the weights of a run with the official names, and its settings (safetensors).");
   struct Options {
     std::string run, out, checkpoint;
     bool compiled = false;

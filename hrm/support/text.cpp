@@ -164,6 +164,13 @@ Error with_hint(const Error& error, const std::string& hint) {
   return Error(text + (text.find("HINT: ") == std::string::npos ? ". HINT: " : "; ") + hint);
 }
 
+std::string one_line(const std::string& message) {
+  constexpr size_t kStart = 600, kEnd = 300;  // where the reason and the hint are
+  const std::string text = printable(message);
+  if (text.size() <= kStart + kEnd) return text;
+  return printable(text.substr(0, kStart)) + " ... " + printable(text.substr(text.size() - kEnd));
+}
+
 Error with_place(const Error& error, const std::string& place) {
   std::string text = error.what();
   if (text.find(place) != std::string::npos) return error;

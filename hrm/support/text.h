@@ -45,6 +45,8 @@ std::string did_you_mean(const std::string& word, const std::vector<std::string>
 // The same error with a hint of what to do, behind the one it may have.
 Error with_hint(const Error& error, const std::string& hint);
 // The same error with the place it is about, unless it names that itself.
+// An error as it is shown: harmless, and no longer than a person reads, whatever a file holds.
+std::string one_line(const std::string& message);
 Error with_place(const Error& error, const std::string& place);
 
 }  // namespace hrm

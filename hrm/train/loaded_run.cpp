@@ -46,11 +46,30 @@ void check_finite(const NamedTensors& tensors, const std::string& file, const ch
 
 namespace {
 
+// An Error for weights of another size than the settings say: before memory is taken for a model
+// that nobody has trained.
+void check_size(const ModelConfig& m, const NamedTensors& weights, const std::string& place) {
+  const std::string prefix = kOfficialPrefix;
+  const Tensor* tokens = find(weights, prefix + "embed_tokens.embedding_weight");
+  HRM_CHECK(tokens && tokens->shape() == Shape({m.vocab_size, m.hidden_size}), "[run] ", place,
+            ": the weights are not of a model with vocab_size ", m.vocab_size, " and hidden_size ",
+            m.hidden_size, ". HINT: is the config.json that of another run?");
+  const auto layers = [&](const char* level, int64_t count) {
+    const std::string last = prefix + level + ".layers." + std::to_string(count - 1);
+    HRM_CHECK(count == 0 || find(weights, last + ".mlp.down_proj.weight"), "[run] ", place,
+              ": the weights have fewer layers than the settings say, which is ", count, " in ",
+              level, ". HINT: is the config.json that of another run?");
+  };
+  layers("H_level", m.levels == Levels::shared ? 0 : m.H_layers);
+  layers("L_level", m.levels == Levels::single ? 0 : m.L_layers);
+}
+
 // The network that a configuration describes, with these weights. `place`: where they come from.
 void build(LoadedRun& loaded, const NamedTensors& weights, const std::string& place,
            Device device) {
-  check_finite(weights, place, "the training diverged; --checkpoint names an earlier one");
+  check_finite(weights, place, "the training diverged; an earlier checkpoint may be whole");
   const ModelConfig& m = loaded.config.model;
+  if (!loaded.config.is_lattice()) check_size(m, weights, place);
   if (loaded.config.is_lattice())
     loaded.lattice = std::make_unique<LatticeModel>(
         loaded.config, Domain::of(*loaded.task, m.seq_len, m.vocab_size).channels, nullptr, device);
@@ -86,31 +105,46 @@ const std::string& config_text(const Safetensors& file, const std::string& name)
   return found->second;
 }
 
+// The same as JSON.
+Json config_json(const Path& file) {
+  return parse_json(config_text(read_safetensors(file), file.string()), file.string());
+}
+
 }  // namespace
 
-std::map<std::string, std::string> model_metadata(const Config& config, const Task& task) {
+std::map<std::string, std::string> model_metadata(const Config& config, const Task& task,
+                                                  int64_t step) {
   Config plain = config;
   plain.data.clear();  // a folder of the machine that trained it
   Json json = plain.to_json();
   json["task"] = task.to_json();
-  return {{"format", "pt"}, {kConfigMetadata, json.dump()}};
+  return {{"format", "pt"}, {kConfigMetadata, json.dump()}, {kStepMetadata, std::to_string(step)}};
 }
 
 LoadedRun load_model(const Safetensors& file, const std::string& name, const std::string& config,
                      Device device) {
-  const std::string place = config.empty() ? name : "config.json";
+  const std::string place = config.empty() ? name + ": " + kConfigMetadata : "config.json";
   const Json json = parse_json(config.empty() ? config_text(file, name) : config, place);
   LoadedRun loaded;
   loaded.config = Config::from_json(json, place);
   loaded.task = task_of_run(Members(json, place));
   loaded.weights = name;
+  if (const auto step = file.metadata.find(kStepMetadata); step != file.metadata.end()) {
+    const Json number = parse_json("{\"step\": " + step->second + "}", name);
+    loaded.step = Members(number, name).integer("step", 0, std::numeric_limits<int64_t>::max(), 0);
+  }
   build(loaded, file.tensors, name, device);
   return loaded;
 }
 
+Config config_in(const Path& run) {
+  return fs::is_regular_file(run) ? Config::from_json(config_json(run), run.string())
+                                  : read_config(run);
+}
+
 std::shared_ptr<const Task> task_in(const Path& run) {
   if (fs::is_regular_file(run)) {
-    const Json json = parse_json(config_text(read_safetensors(run), run.string()), run.string());
+    const Json json = config_json(run);
     return task_of_run(Members(json, run.string()));
   }
   const Path file = run / "config.json";
@@ -130,7 +164,8 @@ LoadedRun load_run(const Path& run, const std::string& which, Device device) {
 LoadedRun load_any_run(const Path& run, const std::string& which, Device device) {
   if (fs::is_regular_file(run)) {
     HRM_CHECK(which.empty(), "[run] ", run.string(),
-              " is one model, not a run with checkpoints. HINT: leave out --checkpoint");
+              " is one model, not a run with checkpoints. HINT: leave out the checkpoint "
+              "(--checkpoint)");
     LoadedRun loaded = load_model(read_safetensors(run), run.string(), {}, device);
     loaded.checksum = hexadecimal(checksum(MappedFile(run).bytes()));
     return loaded;

@@ -36,15 +36,20 @@ LoadedRun load_any_run(const Path& run, const std::string& which, Device device 
 // The same for commands that read segments: an Error for a run of another refinement.
 LoadedRun load_run(const Path& run, const std::string& which, Device device = Device::cpu);
 
-// A model in one file is a safetensors file with the text of a config.json in its metadata, under
-// this name.
+// A model in one file is a safetensors file with the text of a config.json in its metadata, and the
+// training step of its weights, under these names. The rows of its puzzle table have no names
+// there.
 inline constexpr const char* kConfigMetadata = "hrm.config";
-std::map<std::string, std::string> model_metadata(const Config& config, const Task& task);
+inline constexpr const char* kStepMetadata = "hrm.step";
+std::map<std::string, std::string> model_metadata(const Config& config, const Task& task,
+                                                  int64_t step);
 // `name`: of the file, for errors. `config`: the text of another config.json; empty: the file's
 // own.
 LoadedRun load_model(const Safetensors& file, const std::string& name,
                      const std::string& config = {}, Device device = Device::cpu);
-// What the puzzles of a run folder or a model file are; unknown_task() if nothing is there.
+// The settings in a run folder or a model file, and what its puzzles are; unknown_task() if nothing
+// is there.
+Config config_in(const Path& run);
 std::shared_ptr<const Task> task_in(const Path& run);
 // A weight that is not finite makes every answer meaningless: an Error that names the file, the
 // tensor and the element, with a hint.

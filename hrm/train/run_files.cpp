@@ -79,6 +79,9 @@ RunFiles::Newest RunFiles::newest_checkpoint() const {
 }
 
 Config read_config(const Path& run) {
+  HRM_CHECK(!fs::is_regular_file(run), "[run] ", run.string(),
+            " is a file, and a run folder is needed here. HINT: a model in one file is for `hrm "
+            "eval`, `hrm solve` and `hrm train --init`");
   const Path path = run / kConfigFile;
   HRM_CHECK(fs::exists(path), "[run] ", run.string(),
             " is not a run folder: it has no config.json. "

@@ -83,8 +83,11 @@ ok "eval of a model in one file" "40 puzzles" "$hrm" eval --run m.safetensors --
 ok "solve with a model in one file" "" bash -c "
   '$hrm' solve 41.2234.3..4..2. --run run --json >a; [[ \$? == 0 || \$? == 3 ]] &&
   { '$hrm' solve 41.2234.3..4..2. --run m.safetensors --json | cmp - a; }"
+ok "train from a model in one file" "run folder onefile" "$hrm" train --init m.safetensors --data d4 --run onefile --steps 2
 bad "a file without the settings" "not the settings of their model" "$hrm" eval --run w.safetensors --data d4
-bad "a file has no checkpoints" "leave out --checkpoint" "$hrm" eval --run m.safetensors --data d4 --checkpoint best
+bad "a file has no checkpoints" "leave out the checkpoint" "$hrm" eval --run m.safetensors --data d4 --checkpoint best
+bad "a file, and a seed without effect" "HINT: add one" "$hrm" eval --run m.safetensors --data d4 --seed 3
+bad "a file where a run is needed" "a run folder is needed here" "$hrm" report m.safetensors
 bad "a file names no data" "HINT: --data DIR" "$hrm" eval --run m.safetensors
 bad "a file that was cut off" "cut.safetensors is truncated" bash -c "
   head -c 3000 m.safetensors >cut.safetensors; '$hrm' solve 41.2234.3..4..2. --run cut.safetensors"
