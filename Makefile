@@ -401,7 +401,7 @@ check-arm: deps  ## the tests on an ARM processor, which qemu imitates
 	  'HINT: apt-get install g++-aarch64-linux-gnu qemu-user'; echo '0 passed, 0 failed, 1 skipped'; fi
 
 check-wasm: deps  ## the library as WebAssembly: its tests under node, and its numbers beside the native ones
-	@if command -v $(EMXX) $(NODE) >/dev/null && $(EMXX) --version >/dev/null; then \
+	@if command -v $(EMXX) >/dev/null && command -v $(NODE) >/dev/null; then \
 	  $(MAKE) $(if $(V),,-s) hrm trace wasm wasm-tests && NODE='$(NODE)' bash tests/wasm/run.sh build/wasm $(TRACE); \
 	else echo 'SKIPPED check-wasm: needs Emscripten and node. HINT: make deps-playground'; \
 	  echo '0 passed, 0 failed, 1 skipped'; fi
@@ -461,7 +461,7 @@ check-clang: deps  ## every source through clang++, with a warning as an error
 	+@$(call with_clang,check-clang,WERROR=1 check-clang-run)
 # The library is compiled for the fuzz targets anyway.
 check-clang-run: $(FUZZ_TREE)/libhrm.a $(patsubst %.cpp,build/clang/%.checked,$(CLI_SRC) $(TEST_SRC) $(PARITY_SRC) \
-  $(RANKS_SRC) $(TORTURE_SRC) $(filter %/main.cpp,$(EXAMPLE_SRC)) $(wildcard examples/*.cpp bench/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp))
+  tests/wasm/trace.cpp $(RANKS_SRC) $(TORTURE_SRC) $(filter %/main.cpp,$(EXAMPLE_SRC)) $(wildcard examples/*.cpp bench/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp))
 
 format:  ## clang-format every source
 	clang-format -i $(FORMATTED)
@@ -541,7 +541,8 @@ $(BUILD)/obj/%.o: %.cpp $(FLAGS_STAMP)
 $(BUILD)/obj/%.o: %.c hrm/c_api.h $(FLAGS_STAMP)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=c99 -pedantic -Wall -Wextra $(if $(WERROR),-Werror) $(SANITIZE) -I. -c $< -o $@
+	$(Q)$(CC) -std=c99 -pedantic -Wall -Wextra $(if $(WERROR),-Werror) $(filter -fsanitize%,$(SANITIZE)) \
+	  -I. -c $< -o $@
 
 # g++ parses the headers that most sources of hrm/ and the tests include once for each level of
 # optimisation. A precompiled header that cannot be used, as after an update of g++, is passed over
@@ -687,6 +688,7 @@ $(WASM)/include:
 	$(Q)mkdir -p $@
 	$(Q)for header in nlohmann/json.hpp fmt/core.h doctest/doctest.h eigen3/Eigen/Dense; do \
 	  found=$$(echo "#include <$$header>" | $(CXX) -std=c++20 -M -x c++ - | tr ' ' '\n' | grep "$$header\$$"); \
+	  [ -n "$$found" ] || { rm -rf $@; exit 1; }; \
 	  ln -sfn "$${found%/$$header}/$${header%%/*}" $@/ || exit 1; done
 $(WASM)/obj/%.o: LEVEL = -O1
 $(WASM)/obj/kernels/cpu/%.o: LEVEL = -O3 -DHRM_CPU=cpu_native
@@ -703,11 +705,11 @@ $(WASM)/hrm.js: $(WASM)/libhrm.a hrm/c_api.h
 	  -sEXPORTED_RUNTIME_METHODS=FS,UTF8ToString
 $(WASM)/tests/unit.js: $(call wasm_objects,$(WASM_TEST_SRC)) $(WASM)/libhrm.a
 $(WASM)/tests/trace.js: $(call wasm_objects,tests/wasm/trace.cpp) $(WASM)/libhrm.a
-$(WASM)/tests/%.js:
+$(WASM)/tests/%.js: tests/wasm/before.js
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(EMLINK) $(WASM_LINK) --pre-js tests/wasm/before.js $^ -o $@ -sENVIRONMENT=node -sNODERAWFS=1 -sEXIT_RUNTIME=1
+	$(Q)$(EMLINK) $(WASM_LINK) --pre-js tests/wasm/before.js $(filter %.o %.a,$^) -o $@ -sENVIRONMENT=node -sNODERAWFS=1 -sEXIT_RUNTIME=1
 
 -include $(patsubst %.o,%.d,$(call wasm_objects,$(WASM_SRC) $(WASM_TEST_SRC) tests/wasm/trace.cpp))
 -include $(wildcard $(BUILD)/precompiled/*.d $(BUILD)/obj/kernels/*/*.d) $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(RANKS_SRC) $(HOST_SIDE_SRC) \
-  $(TORTURE_SRC) $(EXAMPLE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))
+  tests/wasm/trace.cpp $(TORTURE_SRC) $(EXAMPLE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))

@@ -14,9 +14,11 @@
  *
  * Errors: a function that returns a pointer returns NULL, one that returns an int returns -1, and
  * hrm_error() says in one line what was wrong and what to do. Nothing is thrown, and nothing is
- * written to the terminal. Unless it says otherwise, a function that failed has changed nothing.
+ * written to the terminal. (Only where the processor lacks the instructions that the library was
+ * built for, or HRM_ISA names others, the program ends with a line when it starts.) An object on
+ * which a call failed half-way, say for want of memory, says so at every further call.
  *
- * Memory: what hrm_..._open, _parse, _create, hrm_refine, hrm_train and hrm_training_model return
+ * Memory: what hrm_model_open, hrm_model_parse, hrm_refine, hrm_train and hrm_training_model return
  * belongs to the caller, who gives it to the ..._free of its type (which takes NULL, too). Every
  * other pointer belongs to the object that it came from, and is good until the next call on that
  * object. A refinement keeps its model alive. Arrays are dense, the last dimension next to each
@@ -24,6 +26,8 @@
  *
  * Threads: one object at a time in one thread. Different objects may be used by different threads,
  * except that a model and its refinements count as one.
+ *
+ * A program in C links with the C++ compiler: g++ main.o -lhrm -lfmt -fopenmp.
  *
  * Texts are UTF-8. Settings are those of `hrm train --set`: "hidden_size=64 lr=2e-3".
  */
@@ -98,7 +102,8 @@ int hrm_solution(const hrm_model* model, const int32_t* puzzle, int32_t* answer)
 
 /*
  * Puts `count` puzzles, [count, cells], in their initial state. noise: standard deviation of
- * Gaussian noise that is added to it, drawn from `seed`.
+ * Gaussian noise that is added to it, drawn from `seed`. A model with a row of its puzzle table for
+ * every puzzle is given row 0.
  */
 hrm_refinement* hrm_refine(hrm_model* model, const int32_t* puzzles, int32_t count, double noise,
                            uint32_t seed);
@@ -117,7 +122,8 @@ int hrm_segments_done(const hrm_refinement* refinement);
 /*
  * The logits of every cell, [count, cells, vocab], and the most likely tokens, [count, cells]. In
  * the middle of a segment, behind an update of L: what H would answer if its turn were now, as the
- * paper's figures show it. At first the answer of the initial state.
+ * paper's figures show it. At first the answer of the initial state. Models that halt by ACT answer
+ * with a weighted mean over the segments behind each of them, and with the last state in between.
  */
 int hrm_logits(hrm_refinement* refinement, float* logits);
 int hrm_answers(hrm_refinement* refinement, int32_t* answers);
@@ -137,7 +143,8 @@ typedef struct {
   /* Probabilities that the answer is right now, and after further segments. Models without a Q head
    * say how far they are, and the rest to 1. */
   float q_halt, q_continue;
-  float margin;     /* how far the model's own rule is above its threshold: it stops above 0 */
+  float margin; /* how far the model's own rule is above its threshold: it stops above 0; -infinity
+                   for a model without a rule */
   float residual;   /* |new - old| / |new| of z_H over the segment */
   float confidence; /* the least sure cell's probability of its most likely token */
   int32_t repeats;  /* 1 if the answer is that of the segment before */
@@ -174,7 +181,8 @@ const char* hrm_training_metrics(hrm_training* training);
  */
 const char* hrm_training_evaluate(hrm_training* training, int32_t puzzles);
 /*
- * How far the gradient of rules is from the full one, on the batch of the last step: rules such as
+ * How far the gradient of rules is from the full one, on the states that the last step left, where
+ * puzzles that were done have made room for new ones (at first all are new): rules such as
  * "one_step last_k:4". JSON, as `hrm lab gradients --json`.
  */
 const char* hrm_training_gradients(hrm_training* training, const char* rules);

@@ -98,6 +98,38 @@ void expect_failure(Result result, const std::string& what) {
 
 const char* const kPuzzle = "41.2234.3..4..2.";
 
+// Weights of the update of H behind one of L: layer by layer, applied to the values, they give what
+// attention gives.
+void check_attention_of_H(const OwnModel& model, const std::vector<float>& weights) {
+  const hrm_sizes s = sizes_of(model);
+  const NoGradGuard no_grad;
+  const LoadedRun loaded = in_cpp(model);
+  const Model& m = *loaded.model;
+  const RopeTables tables = rope_tables(s.positions, s.hidden / s.heads, 10000, DType::f32);
+  State state = m.initial_state(1);
+  const Tensor rows = m.puzzle_emb->rows(zeros({1}, DType::i32), false);
+  const Tensor x = m.input_embeddings(from_vector(tokens_of(model, kPuzzle), {1, s.cells}), rows);
+  state = m.recurrence().apply(Level::L, state, x);
+  Tensor h = state.z_H + state.z_L;
+  const size_t per_layer = static_cast<size_t>(s.heads) * s.positions * s.positions;
+  for (int layer = 0; layer < s.H_layers; ++layer) {
+    const Block& block = *m.H_level->layers[layer];
+    const Tensor qkv = block.self_attn->qkv_proj.forward(h);
+    const Tensor of_layer = from_vector(
+        std::vector<float>(weights.begin() + static_cast<int64_t>(layer * per_layer),
+                           weights.begin() + static_cast<int64_t>((layer + 1) * per_layer)),
+        {s.heads, s.positions, s.positions});
+    // Applied to the values they give what attention gives.
+    const Tensor values = transpose(reshape(slice(qkv, 2, 2 * s.hidden, 3 * s.hidden),
+                                            {s.positions, s.heads, s.hidden / s.heads}),
+                                    0, 1);
+    const Tensor mixed = transpose(matmul(of_layer, values), 0, 1);
+    const Tensor want = attention(qkv, s.heads, &tables);
+    CHECK(largest_difference({reshape(mixed, want.shape())}, {want}) < 1e-5);
+    h = block.forward(h, &tables);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("C interface: training is that of C++") {
@@ -159,6 +191,26 @@ TEST_CASE("C interface: a training may diverge, and says so") {
   expect_failure(hrm_training_run(t.get(), 200), "was not finite in step");
   const OwnModel model(made(hrm_training_model(t.get())), hrm_model_free);  // the last good weights
   CHECK(in_cpp(model).model);
+}
+
+TEST_CASE("C interface: to look at a training does not change it") {
+  const TempDir dir;
+  const std::string data = sudoku_data(dir);
+  const OwnTraining looked_at = training(data, "ema=0.9"), alone = training(data, "ema=0.9");
+  done(hrm_training_run(looked_at.get(), 3));
+  made(hrm_training_evaluate(looked_at.get(), 5));
+  made(hrm_training_gradients(looked_at.get(), "one_step"));
+  hrm_model_free(made(hrm_training_model(looked_at.get())));
+  done(hrm_training_run(looked_at.get(), 2));
+  done(hrm_training_run(alone.get(), 5));
+  const OwnModel a(made(hrm_training_model(looked_at.get())), hrm_model_free),
+      b(made(hrm_training_model(alone.get())), hrm_model_free);
+  const LoadedRun of_a = in_cpp(a), of_b = in_cpp(b);
+  CHECK(of_a.step == 5);
+  const NamedTensors want = of_b.model->state_dict();
+  for (const auto& weight : of_a.model->state_dict())
+    CHECK_MESSAGE(largest_difference({weight.second}, {*find(want, weight.first)}) == 0,
+                  weight.first);
 }
 
 TEST_CASE("C interface: gradients are measured") {
@@ -310,6 +362,7 @@ TEST_CASE("C interface: attention is a distribution over the positions") {
     for (int i = 0; i < s.positions; ++i) total += weights[row + i];
     CHECK(total == doctest::Approx(1));
   }
+  check_attention_of_H(model, weights);
   expect_failure(hrm_attention(r.get(), 'M', weights.data()), "a level is 'H' or 'L'");
   const OwnModel mlp = trained(data, "mlp_t=true pos_encodings=none");
   CHECK(sizes_of(mlp).heads == 0);
@@ -350,12 +403,30 @@ TEST_CASE("C interface: a model is one file in memory") {
   expect_failure(hrm_model_parse(bare.data(), bare.size(), "{"), "config.json");
   expect_failure(hrm_model_parse(copy.data(), bytes - 1, nullptr), "[safetensors]");
   expect_failure(hrm_model_parse(copy.data(), 5, nullptr), "[safetensors]");
+  // Settings of another model, or of other puzzles, are noticed before anything is made of them.
+  Json other = Json::parse(config);
+  other["model"]["hidden_size"] = 64;
+  expect_failure(hrm_model_parse(bare.data(), bare.size(), other.dump().c_str()),
+                 "not of a model with vocab_size 6 and hidden_size 64");
+  other = Json::parse(config);
+  other["model"]["H_layers"] = 1000;
+  expect_failure(hrm_model_parse(bare.data(), bare.size(), other.dump().c_str()), "fewer layers");
+  other = Json::parse(config);
+  other["task"] = {{"task", "n_queens"}, {"side", 16}};
+  expect_failure(hrm_model_parse(bare.data(), bare.size(), other.dump().c_str()),
+                 "puzzles of kind 'n_queens' have others");
+  // A refinement keeps its model.
+  hrm_model* gone = made(hrm_model_parse(copy.data(), bytes, nullptr));
+  const OwnRefinement left(made(hrm_refine(gone, puzzle.data(), 1, 0, 0)), hrm_refinement_free);
+  hrm_model_free(gone);
+  done(hrm_segment(left.get()));
+  CHECK(logits_of(left, s) == logits_of(a, s));
   // A file on disk is opened as a run.
   write_file_atomically(dir.path() / "model.safetensors", copy);
   const std::string path = (dir.path() / "model.safetensors").string();
   const OwnModel opened(made(hrm_model_open(path.c_str(), nullptr)), hrm_model_free);
   CHECK(sizes_of(opened).parameters == s.parameters);
-  expect_failure(hrm_model_open(path.c_str(), "best"), "leave out --checkpoint");
+  expect_failure(hrm_model_open(path.c_str(), "best"), "leave out the checkpoint");
 }
 
 TEST_CASE("C interface: what a caller gets wrong is one line") {
@@ -387,13 +458,17 @@ TEST_CASE("C interface: what a caller gets wrong is one line") {
   const std::string out = (dir.path() / "more").string();
   expect_failure(hrm_make_data("chess", 8, 10, 1, 0, out.c_str()), "HINT: sudoku, ");
   expect_failure(hrm_make_data("n_queens", 1, 10, 1, 0, out.c_str()), "the side of n_queens");
-  expect_failure(hrm_make_data("sudoku", 4, 10, 10, 0, out.c_str()), "all 10 puzzles");
+  expect_failure(hrm_make_data("sudoku", 4, 10, 10, 0, out.c_str()), "but not all, got 10");
+  expect_failure(hrm_make_data("sudoku", 4, -5, -10, 0, out.c_str()), "got -5 puzzles");
+  expect_failure(hrm_make_data("a\nb", 4, 10, 1, 0, out.c_str()), "cannot be generated");
   CHECK(!std::filesystem::exists(out));
   expect_failure(hrm_train(out.c_str(), "sudoku4", ""), out);
   expect_failure(hrm_train(data.c_str(), "sudoku", ""), "unknown preset");
   expect_failure(hrm_train(data.c_str(), "lattice4", ""), "is a lattice");
   expect_failure(hrm_train(data.c_str(), "sudoku4", "hiden_size=32"), "hidden_size");
   expect_failure(hrm_train(data.c_str(), "sudoku4", "hidden_size=30"), "num_heads");
+  expect_failure(hrm_train(data.c_str(), "sudoku4", "seq_len=16"), "a size of the data set");
+  expect_failure(hrm_train(data.c_str(), "sudoku4", "conditioning=blank"), "must be variant");
   const OwnTraining t = training(data, "");
   expect_failure(hrm_training_run(t.get(), 0), "at least 1, got 0");
   hrm_model_free(nullptr);

@@ -1,9 +1,11 @@
 // hrm/c_api.h: errors, models, puzzles as text.
 #include <algorithm>
+#include <cstring>
 
 #include <nlohmann/json.hpp>
 
 #include "hrm/c_api/objects.h"
+#include "hrm/support/text.h"
 #include "hrm/support/version.h"
 #include "hrm/train/checkpoint.h"
 
@@ -11,17 +13,23 @@ using namespace hrm;
 using namespace hrm::c_api;
 
 namespace {
-thread_local std::string last_error;
-}
+// Of a fixed size: to say that there is no memory takes none.
+constexpr size_t kLongestError = 2048;
+thread_local char last_error[kLongestError];
+}  // namespace
 
 hrm_model::hrm_model(LoadedRun loaded)
-    : config(std::move(loaded.config)), task(std::move(loaded.task)) {
+    : config(std::move(loaded.config)), task(std::move(loaded.task)), step(loaded.step) {
   HRM_CHECK(loaded.model,
             "[c_api] this model is a lattice, which has no segments. HINT: a model of HRM");
   model = std::move(loaded.model);
   HRM_CHECK(config.model.input_len() == config.model.seq_len,
             "[c_api] this model is told more than the puzzle (conditioning ",
             to_string(config.model.conditioning), "). HINT: a model for Sudoku, say");
+  const ModelConfig& c = config.model;
+  HRM_CHECK(task->fits(c.seq_len, c.vocab_size), "[c_api] the model takes ", c.seq_len,
+            " tokens of a vocabulary of ", c.vocab_size, ", and puzzles of kind '", task->kind(),
+            "' have others. HINT: is the config.json that of another run?");
   for (const Level level : model->recurrence().updates) updates += level == Level::H ? 'H' : 'L';
   Json settings = config.to_json();
   settings["task"] = task->to_json();
@@ -30,7 +38,18 @@ hrm_model::hrm_model(LoadedRun loaded)
 
 namespace hrm::c_api {
 
-void remember_error(const char* message) { last_error = message; }
+void remember_error(const char* message) noexcept {
+  const auto keep = [](const char* text) {
+    const size_t size = std::min(std::strlen(text), kLongestError - 1);
+    std::memcpy(last_error, text, size);
+    last_error[size] = 0;
+  };
+  try {
+    keep(one_line(message).c_str());
+  } catch (...) {
+    keep("[memory] there is not enough to say what was wrong");
+  }
+}
 
 Tokens tokens_of(const hrm_model& model, const int32_t* tokens, int64_t count, const char* name) {
   required(tokens, name);
@@ -45,7 +64,7 @@ Tokens tokens_of(const hrm_model& model, const int32_t* tokens, int64_t count, c
 
 const char* hrm_version(void) { return kVersion; }
 
-const char* hrm_error(void) { return last_error.c_str(); }
+const char* hrm_error(void) { return last_error; }
 
 hrm_model* hrm_model_open(const char* run, const char* checkpoint) {
   return guarded<hrm_model*>(nullptr, [&] {
@@ -98,8 +117,8 @@ const char* hrm_model_config(const hrm_model* model) {
 const void* hrm_model_weights(hrm_model* model, size_t* bytes) {
   return guarded<const void*>(nullptr, [&] {
     hrm_model& m = object(model);
-    m.bytes =
-        safetensors_bytes(m.model->state_dict(kOfficialPrefix), model_metadata(m.config, *m.task));
+    m.bytes = safetensors_bytes(m.model->state_dict(kOfficialPrefix),
+                                model_metadata(m.config, *m.task, m.step));
     *required(bytes, "bytes") = m.bytes.size();
     return m.bytes.data();
   });
@@ -136,8 +155,10 @@ const char* hrm_wrong(hrm_model* model, const int32_t* puzzle, const int32_t* an
 int hrm_solution(const hrm_model* model, const int32_t* puzzle, int32_t* answer) {
   return status([&] {
     const hrm_model& m = object(model);
-    const Tokens solution =
-        m.task->solution(tokens_of(m, puzzle, m.config.model.seq_len, "puzzle"));
+    const int64_t cells = m.config.model.seq_len;
+    const Tokens solution = m.task->solution(tokens_of(m, puzzle, cells, "puzzle"));
+    HRM_CHECK(std::ssize(solution) == cells, "[c_api] the solution has ", solution.size(),
+              " cells, and the puzzle ", cells);
     std::ranges::copy(solution, required(answer, "answer"));
   });
 }

@@ -19,6 +19,7 @@ struct hrm_model {
   hrm::Config config;
   std::shared_ptr<const hrm::Task> task;
   std::shared_ptr<const hrm::Model> model;
+  int64_t step;  // of the training
   std::string updates, json;
   // What was returned last.
   std::string text;
@@ -27,8 +28,8 @@ struct hrm_model {
 
 namespace hrm::c_api {
 
-// Keeps the message for hrm_error().
-void remember_error(const char* message);
+// Keeps the message, as one line, for hrm_error().
+void remember_error(const char* message) noexcept;
 
 // What f() returns, or `failed` if it throws.
 template <class R, class F>
@@ -39,6 +40,8 @@ R guarded(R failed, const F& f) {
     remember_error("[memory] there is not enough. HINT: a smaller batch, or a smaller model");
   } catch (const std::exception& error) {
     remember_error(error.what());
+  } catch (...) {
+    remember_error("[c_api] an unknown error");
   }
   return failed;
 }
@@ -67,5 +70,23 @@ T* required(T* pointer, const char* name) {
 
 // Tokens of so many cells from the caller, each within the vocabulary.
 Tokens tokens_of(const hrm_model& model, const int32_t* tokens, int64_t count, const char* name);
+
+// Is set while an object is changed: what fails half-way leaves it set, and the object is not to be
+// used any more.
+class Change {
+ public:
+  // An Error if an earlier change has failed. `advice`: what to do then.
+  Change(bool& under_way, const char* advice) : under_way_(under_way) {
+    HRM_CHECK(!under_way_,
+              "[c_api] an earlier call on this object failed half-way. HINT: ", advice);
+    under_way_ = true;
+  }
+  void done() { under_way_ = false; }
+  Change(const Change&) = delete;
+  Change& operator=(const Change&) = delete;
+
+ private:
+  bool& under_way_;
+};
 
 }  // namespace hrm::c_api

@@ -1,5 +1,6 @@
 // hrm/c_api.h: puzzles on the way to their answers, update by update.
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "autograd/grad_mode.h"
@@ -23,7 +24,7 @@ struct hrm_refinement {
                  uint32_t seed);
 
   Level update();
-  void finish_segment();
+  void run_segment();
   // Gets ready for the next segment, unless that is done.
   void begin();
   const Tensor& logits();  // f32 [count, cells, vocab]
@@ -44,6 +45,9 @@ struct hrm_refinement {
   std::vector<bool> repeats;
 
  private:
+  void finish_segment();
+
+  bool changing_ = false;
   bool begun_ = false;
   Tensor logits_;  // undefined until somebody asks
 };
@@ -65,8 +69,14 @@ hrm_refinement::hrm_refinement(const hrm_model& of, const int32_t* puzzles, int3
   state = copy_of(carry.state);
 }
 
+namespace {
+constexpr const char* kStartAnew = "hrm_refine begins anew";
+}
+
 void hrm_refinement::begin() {
   if (begun_) return;
+  Change change_of_segment(changing_, kStartAnew);
+  const NoGradGuard no_grad;
   begin_segment(*model, carry, batch, Refill::reference);
   const Tensor rows =
       model->puzzle_emb ? model->puzzle_emb->rows(carry.puzzle_ids, false) : Tensor();
@@ -74,11 +84,13 @@ void hrm_refinement::begin() {
   state = copy_of(carry.state);
   updates.clear();
   begun_ = true;
+  change_of_segment.done();
 }
 
 Level hrm_refinement::update() {
-  const NoGradGuard no_grad;
   begin();
+  Change change_of_state(changing_, kStartAnew);
+  const NoGradGuard no_grad;
   const Level level = recurrence.updates[updates.size()];
   const Tensor before = level == Level::H ? state.z_H : state.z_L;
   state = recurrence.apply(level, state, x);
@@ -86,18 +98,30 @@ Level hrm_refinement::update() {
   logits_ = {};
   if (updates.size() == recurrence.updates.size()) finish_segment();
   change = relative_change(before, level == Level::H ? state.z_H : state.z_L);
+  change_of_state.done();
   return level;
+}
+
+void hrm_refinement::run_segment() {
+  begin();
+  Change change_of_state(changing_, kStartAnew);
+  finish_segment();
+  change_of_state.done();
 }
 
 void hrm_refinement::finish_segment() {
   const NoGradGuard no_grad;
-  begin();
   const Tensor before = carry.state.z_H.clone();
   constexpr int64_t kNoEnd = 1 << 30;  // the caller says when to stop
   const SegmentResult result = eval_segment(*model, carry, kNoEnd);
   state = copy_of(carry.state);
   const std::optional<SegmentView> last = std::move(view);
   view.emplace(model->config(), result, true);
+  for (const double q : view->head)
+    HRM_CHECK(
+        !std::isnan(q),
+        "[c_api] the Q head of the model gives no number: its training has diverged. HINT: an "
+        "earlier checkpoint");
   change = residual = relative_change(before, state.z_H);
   repeats.assign(batch.rows, false);
   for (int64_t b = 0; last && b < batch.rows; ++b)
@@ -154,7 +178,7 @@ int hrm_update(hrm_refinement* refinement) {
 }
 
 int hrm_segment(hrm_refinement* refinement) {
-  return status([&] { object(refinement).finish_segment(); });
+  return status([&] { object(refinement).run_segment(); });
 }
 
 int hrm_segments_done(const hrm_refinement* refinement) {

@@ -33,7 +33,16 @@ Config configuration(const char* preset_name, const char* settings, const Puzzle
   Config config = preset(required(preset_name, "preset"));
   HRM_CHECK(!config.is_lattice(), "[c_api] the preset ", preset_name,
             " is a lattice, which has no segments. HINT: another preset");
-  for (const std::string& setting : words_of(settings)) config.set_from(setting);
+  for (const std::string& setting : words_of(settings)) {
+    const std::string key = setting.substr(0, setting.find('='));
+    for (const char* size : {"seq_len", "vocab_size", "num_puzzle_identifiers"})
+      HRM_CHECK(key != size, "[c_api] ", key,
+                " is a size of the data set and cannot be set. HINT: leave it out");
+    config.set_from(setting);
+  }
+  HRM_CHECK(config.model.conditioning == Conditioning::variant,
+            "[c_api] conditioning must be variant here, got ", to_string(config.model.conditioning),
+            ". HINT: `hrm train` knows the others");
   config.data = data.folder().string();
   config.model.seq_len = data.info().seq_len;
   config.model.vocab_size = data.info().vocab_size;
@@ -43,6 +52,24 @@ Config configuration(const char* preset_name, const char* settings, const Puzzle
   return config;
 }
 
+// unknown_task() for data that does not say.
+std::shared_ptr<const Task> task_of(const PuzzleDataset& data) {
+  const Json config = {{"task", data.task().to_json()}};
+  return task_of_run(Members(config, "the data set"));
+}
+
+// The weights are their averages as long as this lives, if the training keeps any.
+class Averaged {
+ public:
+  explicit Averaged(TrainStep& step) : step_(step) { step_.swap_averages(); }
+  ~Averaged() { step_.swap_averages(); }
+  Averaged(const Averaged&) = delete;
+  Averaged& operator=(const Averaged&) = delete;
+
+ private:
+  TrainStep& step_;
+};
+
 }  // namespace
 
 struct hrm_training {
@@ -50,18 +77,23 @@ struct hrm_training {
       : train(open_dataset(required(folder, "data"), "train")),
         test(open_dataset(folder, "test", {}, &train)),
         config(configuration(preset_name, settings, train)),
+        task(task_of(train)),
         step(config, train, Device::cpu),
         window(step.columns(), Device::cpu),
         measured(train, static_cast<uint64_t>(config.train.seed) + 1,
-                 config.train.augment ? train.task().augmentation() : nullptr) {}
+                 config.train.augment ? train.task().augmentation() : nullptr) {
+    check_dataset_fits(config.model, test);
+  }
 
   const Model& model() const { return step.module(); }
 
   PuzzleDataset train, test;
   Config config;
+  std::shared_ptr<const Task> task;
   TrainStep step;
   MetricsWindow window;
   TrainSampler measured;  // rows that gradients are measured on
+  bool changing = false;
   int64_t steps = 0, steps_told = 0;
   double seconds = 0, seconds_told = 0;  // of all steps; when they were told of last
   std::string text;                      // what was returned last
@@ -72,6 +104,9 @@ int hrm_make_data(const char* kind, int32_t side, int32_t count, int32_t test, u
   return status([&] {
     const std::string name = required(kind, "kind");
     required(out, "out");
+    HRM_CHECK(count >= 1 && test >= 0 && test < count,
+              "[c_api] of at least 1 puzzle some may be held out, but not all, got ", count,
+              " puzzles and ", test, " held out");
     if (name == "sudoku") {
       SudokuBuild build;
       build.rules = SudokuRules::of_side(side);
@@ -110,10 +145,20 @@ int hrm_training_run(hrm_training* training, int32_t steps) {
   return status([&] {
     hrm_training& t = object(training);
     HRM_CHECK(steps >= 1, "[c_api] the number of steps must be at least 1, got ", steps);
+    Change change(t.changing, "hrm_train begins anew");
     const double started = seconds_now();
-    for (int32_t i = 0; i < steps; ++i) t.step.run(++t.steps, t.window);
-    t.step.finish();
+    try {
+      for (int32_t i = 0; i < steps; ++i) {
+        t.step.run(t.steps + 1, t.window);
+        ++t.steps;
+      }
+      t.step.finish();
+    } catch (const NotFinite&) {
+      change.done();  // nothing was updated from that step on
+      throw;
+    }
     t.seconds += seconds_now() - started;
+    change.done();
   });
 }
 
@@ -141,12 +186,13 @@ const char* hrm_training_metrics(hrm_training* training) {
 const char* hrm_training_evaluate(hrm_training* training, int32_t puzzles) {
   return guarded<const char*>(nullptr, [&] {
     hrm_training& t = object(training);
+    HRM_CHECK(puzzles >= 0, "[c_api] the number of puzzles must be at least 0, got ", puzzles);
     EvalOptions options;
-    options.max_puzzles = std::max(0, puzzles);
+    options.max_puzzles = puzzles;
     options.allow_nan = true;
-    t.step.swap_averages();
+    options.halting = t.config.model.halting == Halting::ponder;  // as Trainer does
+    const Averaged averaged(t.step);
     EvalResult result = t.step.evaluate(t.test, options);
-    t.step.swap_averages();
     result.step = t.steps;
     t.text = to_json(result).dump();
     return t.text.c_str();
@@ -175,11 +221,11 @@ hrm_model* hrm_training_model(hrm_training* training) {
     hrm_training& t = object(training);
     LoadedRun copy;
     copy.config = t.config;
-    copy.task = make_task(t.train.task().to_json(), "the data set");
+    copy.task = t.task;
+    copy.step = t.steps;
     copy.model = std::make_unique<Model>(t.config.model, nullptr);
-    t.step.swap_averages();
+    const Averaged averaged(t.step);
     copy.model->load_state_dict(t.model().state_dict(kOfficialPrefix), kOfficialPrefix);
-    t.step.swap_averages();
     return new hrm_model(std::move(copy));
   });
 }
@@ -188,6 +234,7 @@ int hrm_training_puzzle(const hrm_training* training, int32_t number, int32_t* p
                         int32_t* answer) {
   return status([&] {
     const PuzzleDataset& test = object(training).test;
+    HRM_CHECK(test.num_examples() > 0, "[c_api] the data set has no held-out puzzles");
     HRM_CHECK(number >= 0 && number < test.num_examples(), "[c_api] held-out puzzles are 0 to ",
               test.num_examples() - 1, ", got ", number);
     const Example example = test.read(number);

@@ -1,13 +1,15 @@
-// What the project uses of C++20 and of Linux, and the libraries of Emscripten 3.1 lack: their
-// libc++ is of version 13. Included before every source of the WebAssembly build. With a newer
-// library all of it but renameat2 falls away.
+// What the project uses of C++20 and of Linux, and the libraries of Emscripten lack: libc++ 13 in
+// its version 3.1.6. Included before every source of the WebAssembly build; each piece falls away
+// where the library has it.
 #pragma once
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <compare>
+#include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <iterator>
@@ -25,27 +27,35 @@ inline int renameat2(int, const char*, int, const char*, unsigned) {
 }
 #endif
 
-#if defined(_LIBCPP_VERSION) && _LIBCPP_VERSION < 15000
+#ifdef _LIBCPP_VERSION
 
 _LIBCPP_BEGIN_NAMESPACE_STD
 
+#ifndef __cpp_lib_bit_cast
 template <class To, class From>
 constexpr To bit_cast(const From& from) noexcept {
   return __builtin_bit_cast(To, from);
 }
+#endif
 
-// Of decimal numbers alone, which is all that the project reads with it.
+#if _LIBCPP_VERSION < 200000
+// Of decimal numbers.
 inline from_chars_result from_chars(const char* first, const char* last, double& value) {
-  const string text(first, last);
-  const bool starts =
-      !text.empty() && (text[0] == '-' || text[0] == '.' || (text[0] >= '0' && text[0] <= '9'));
+  const string text(first, std::find_if_not(first, last, [](char c) {
+                      return (c >= '0' && c <= '9') || c == '.' || c == 'e' || c == 'E' ||
+                             c == '-' || c == '+';
+                    }));
   char* end = nullptr;
-  const double number = starts ? strtod(text.c_str(), &end) : 0;
-  if (!starts || end == text.c_str()) return {first, errc::invalid_argument};
+  const double number = strtod(text.c_str(), &end);
+  if (end == text.c_str() || text[0] == '+') return {first, errc::invalid_argument};
+  const from_chars_result result{first + (end - text.c_str()), errc()};
+  if (number == HUGE_VAL || number == -HUGE_VAL) return {result.ptr, errc::result_out_of_range};
   value = number;
-  return {first + (end - text.c_str()), errc()};
+  return result;
 }
+#endif
 
+#if _LIBCPP_VERSION < 15000
 template <class T>
 constexpr auto operator<=>(const vector<T>& a, const vector<T>& b)
     -> decltype(declval<const T&>() <=> declval<const T&>()) {
@@ -129,6 +139,8 @@ auto mismatch(const A& a, const B& b) {
 #undef HRM_ALGORITHM
 #undef HRM_TESTED
 #undef HRM_ORDERED
+
+#endif
 
 _LIBCPP_END_NAMESPACE_STD
 

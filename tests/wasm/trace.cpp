@@ -1,9 +1,9 @@
 // What the library computes, as JSON lines: the same program runs natively and as WebAssembly, and
 // tests/wasm/compare.mjs holds the numbers of both beside each other.
 //
-//     trace train FOLDER           makes puzzles, trains for 50 steps, writes
-//     FOLDER/model.safetensors trace solve MODEL PUZZLE     the answers and logits of four segments
-//     trace time FOLDER SETTINGS STEPS    samples a second of so many steps
+//     trace train FOLDER                 50 steps; writes FOLDER/model.safetensors
+//     trace solve MODEL PUZZLE           the answers and logits of four segments
+//     trace time FOLDER SETTINGS STEPS   samples a second
 #include <cstdio>
 #include <cstdlib>
 #include <string>
