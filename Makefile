@@ -311,7 +311,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: nccl-objects all hrm run test trace wasm wasm-tests check-wasm deps-playground check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: nccl-objects all hrm run test trace wasm wasm-tests check-wasm playground deps-playground check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -405,6 +405,12 @@ check-wasm: deps  ## the library as WebAssembly: its tests under node, and its n
 	  $(MAKE) $(if $(V),,-s) hrm trace wasm wasm-tests && NODE='$(NODE)' bash tests/wasm/run.sh build/wasm $(TRACE); \
 	else echo 'SKIPPED check-wasm: needs Emscripten and node. HINT: make deps-playground'; \
 	  echo '0 passed, 0 failed, 1 skipped'; fi
+playground: deps-playground  ## build/playground/index.html: a page in which HRM is watched, changed and trained
+	@$(MAKE) $(if $(V),,-s) hrm wasm
+	@bash examples/playground/models.sh $(HRM) build/playground/models
+	@$(NODE) examples/playground/bundle.mjs build/playground/index.html build/wasm/hrm.js build/wasm/hrm.wasm \
+	  $(foreach side,4 6,sudoku$(side) '$(side)x$(side) Sudoku' build/playground/models/sudoku$(side).safetensors \
+	    build/playground/models/sudoku$(side).puzzles)
 deps-playground:  ## install what WebAssembly needs, too: Emscripten and node
 	@PLAYGROUND=1 bash .ci/deps
 

@@ -5,7 +5,8 @@ import {readFileSync} from 'node:fs';
 
 const TIMES = ['elapsed', 'samples_per_second', 'seconds'];
 const [first, second, tolerance] = process.argv.slice(2);
-const linesOf = (file) => readFileSync(file, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+const linesOf = (file) =>
+    readFileSync(file, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
 
 let worst = 0;
 function differ(a, b, where) {
@@ -16,7 +17,8 @@ function differ(a, b, where) {
   }
   if (a !== null && b !== null && typeof a === 'object' && typeof b === 'object') {
     const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
-    return [...keys].filter((key) => !TIMES.includes(key))
+    return [...keys]
+        .filter((key) => !TIMES.includes(key))
         .flatMap((key) => differ(a[key], b[key], `${where}.${key}`));
   }
   return a === b ? [] : [`${where}: ${JSON.stringify(a)} and ${JSON.stringify(b)}`];
