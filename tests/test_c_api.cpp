@@ -412,6 +412,10 @@ TEST_CASE("C interface: a model is one file in memory") {
   other["model"]["H_layers"] = 1000;
   expect_failure(hrm_model_parse(bare.data(), bare.size(), other.dump().c_str()), "fewer layers");
   other = Json::parse(config);
+  other["model"]["num_puzzle_identifiers"] = 1000000000;
+  expect_failure(hrm_model_parse(bare.data(), bare.size(), other.dump().c_str()),
+                 "puzzle_emb.weights' of shape (1000000000, 32)");
+  other = Json::parse(config);
   other["task"] = {{"task", "n_queens"}, {"side", 16}};
   expect_failure(hrm_model_parse(bare.data(), bare.size(), other.dump().c_str()),
                  "puzzles of kind 'n_queens' have others");
@@ -421,6 +425,19 @@ TEST_CASE("C interface: a model is one file in memory") {
   hrm_model_free(gone);
   done(hrm_segment(left.get()));
   CHECK(logits_of(left, s) == logits_of(a, s));
+  // Weights that are finite, but give no number.
+  NamedTensors huge = in_cpp(model).model->state_dict(kOfficialPrefix);
+  for (auto& weight : huge)
+    if (weight.first.ends_with("embed_tokens.embedding_weight")) weight.second.fill(3e38);
+  write_safetensors(dir.path() / "huge", huge);
+  const std::string of_huge = read_file(dir.path() / "huge");
+  const OwnModel wild(made(hrm_model_parse(of_huge.data(), of_huge.size(), config.c_str())),
+                      hrm_model_free);
+  const OwnRefinement lost = refine(wild, puzzle, 1);
+  hrm_halting halting{};
+  expect_failure(hrm_segment(lost.get()), "gives no number");
+  expect_failure(hrm_halting_values(lost.get(), &halting), "no whole segment yet");
+  expect_failure(hrm_segment(lost.get()), "failed half-way. HINT: hrm_refine");
   // A file on disk is opened as a run.
   write_file_atomically(dir.path() / "model.safetensors", copy);
   const std::string path = (dir.path() / "model.safetensors").string();

@@ -115,17 +115,17 @@ void hrm_refinement::finish_segment() {
   constexpr int64_t kNoEnd = 1 << 30;  // the caller says when to stop
   const SegmentResult result = eval_segment(*model, carry, kNoEnd);
   state = copy_of(carry.state);
-  const std::optional<SegmentView> last = std::move(view);
-  view.emplace(model->config(), result, true);
-  for (const double q : view->head)
+  const SegmentView now(model->config(), result, true);
+  for (const double q : now.head)
     HRM_CHECK(
         !std::isnan(q),
         "[c_api] the Q head of the model gives no number: its training has diverged. HINT: an "
         "earlier checkpoint");
   change = residual = relative_change(before, state.z_H);
   repeats.assign(batch.rows, false);
-  for (int64_t b = 0; last && b < batch.rows; ++b)
-    repeats[b] = view->predicted(b) == last->predicted(b);
+  for (int64_t b = 0; view && b < batch.rows; ++b)
+    repeats[b] = view->predicted(b) == now.predicted(b);
+  view = now;  // last: who finds it finds the others, too
   logits_ = result.outputs.logits.to(DType::f32).contiguous();
   ++segments;
   begun_ = false;

@@ -50,6 +50,17 @@ namespace {
 // that nobody has trained.
 void check_size(const ModelConfig& m, const NamedTensors& weights, const std::string& place) {
   const std::string prefix = kOfficialPrefix;
+  // Tables whose rows no layer bounds.
+  const auto table = [&](const char* name, bool used, int64_t rows, int64_t columns) {
+    const Tensor* weight = find(weights, prefix + name);
+    HRM_CHECK(!used || (weight && weight->shape() == Shape({rows, columns})), "[run] ", place,
+              ": the settings want '", prefix, name, "' of shape (", rows, ", ", columns,
+              "), and the weights have none. HINT: is the config.json that of another run?");
+  };
+  table("puzzle_emb.weights", m.puzzle_emb_ndim > 0 && m.conditioning != Conditioning::context,
+        m.num_puzzle_identifiers, m.puzzle_emb_ndim);
+  table("embed_pos.embedding_weight", has_learned_positions(m.pos_encodings),
+        m.prefix() + m.seq_len, m.hidden_size);
   const Tensor* tokens = find(weights, prefix + "embed_tokens.embedding_weight");
   HRM_CHECK(tokens && tokens->shape() == Shape({m.vocab_size, m.hidden_size}), "[run] ", place,
             ": the weights are not of a model with vocab_size ", m.vocab_size, " and hidden_size ",
