@@ -251,7 +251,7 @@ HEADERS := $(wildcard kernels/*.h kernels/cpu/namespace.h kernels/cuda/runtime.h
 # Likewise behind the C interface.
 HEADERS := $(filter-out nn/distributed/mpi_transport.h nn/distributed/nccl_transport.h hrm/c_api/%,$(HEADERS))
 FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
-                    -name '*.h' -o -name '*.c' -o -name '*.cpp' -o -name '*.cu')
+                    -name '*.h' -o -name '*.c' -o -name '*.cpp' -o -name '*.cu' -o -name '*.js' -o -name '*.mjs')
 
 # The emulated builds compile only what differs: a source that does not name the seam between the
 # devices comes from the CPU's tree, and the checker's build takes most others from the plain one.
@@ -311,7 +311,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: nccl-objects all hrm run test trace wasm wasm-tests check-wasm playground deps-playground check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: nccl-objects all hrm run test trace wasm wasm-tests check-wasm playground deps-playground check-pages deps-pages check-js check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -407,12 +407,19 @@ check-wasm: deps  ## the library as WebAssembly: its tests under node, and its n
 	  echo '0 passed, 0 failed, 1 skipped'; fi
 playground: deps-playground  ## build/playground/index.html: a page in which HRM is watched, changed and trained
 	@$(MAKE) $(if $(V),,-s) hrm wasm
-	@bash examples/playground/models.sh $(HRM) build/playground/models
-	@$(NODE) examples/playground/bundle.mjs build/playground/index.html build/wasm/hrm.js build/wasm/hrm.wasm \
-	  $(foreach side,4 6,sudoku$(side) '$(side)x$(side) Sudoku' build/playground/models/sudoku$(side).safetensors \
-	    build/playground/models/sudoku$(side).puzzles)
+	@NODE='$(NODE)' bash examples/playground/make_page.sh $(HRM) build/wasm build/playground
 deps-playground:  ## install what WebAssembly needs, too: Emscripten and node
 	@PLAYGROUND=1 bash .ci/deps
+deps-pages:
+	@PLAYGROUND=1 PAGES=1 bash .ci/deps
+
+CHROMIUM ?= chromium
+check-pages: deps  ## the playground and the reports in a headless Chromium
+	@if command -v $(EMXX) >/dev/null && command -v $(NODE) >/dev/null && command -v $(CHROMIUM) >/dev/null; then \
+	  $(MAKE) $(if $(V),,-s) hrm trace wasm && \
+	  NODE='$(NODE)' CHROMIUM='$(CHROMIUM)' bash tests/pages/run.sh $(BUILD) build/wasm; \
+	else echo 'SKIPPED check-pages: needs Emscripten, node and Chromium. HINT: make deps-pages'; \
+	  echo '0 passed, 0 failed, 1 skipped'; fi
 
 mutate:  ## remove each synchronisation of the CUDA kernels in turn; some test must notice
 	@$(MAKE) $(if $(V),,-s) CUDA=emulate unit
@@ -475,6 +482,9 @@ format:  ## clang-format every source
 format-check:  ## fail if a source is not formatted
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $(FORMATTED); \
 	else echo 'SKIPPED format-check: clang-format is not installed'; fi
+
+check-js:  ## the JavaScript of the pages: names that nothing declares, variables that nothing uses
+	@.ci/check_js
 
 check-tidy:  ## clang-tidy over the sources that changed last
 	@.ci/tidy

@@ -39,7 +39,8 @@ function onMessage({data}) {
 function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 }
-async function unpacked(base64) {
+async function unpacked(base64, encoding = 'gzip') {
+  if (encoding === 'none') return bytesOf(base64);
   const stream = new Blob([bytesOf(base64)]).stream().pipeThrough(new DecompressionStream('gzip'));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
@@ -50,8 +51,9 @@ async function begin() {
   worker.onmessage = onMessage;
   worker.onerror = (event) => say(`[page] the worker failed: ${event.message}`);
   await ask('start', {}, {wasm: await unpacked($('wasm').textContent.trim())});
-  for (const {name, label, weights, puzzles} of JSON.parse($('models').textContent)) {
-    addModel({...await ask('load', {name, bytes: await unpacked(weights)}), label, puzzles});
+  for (const {name, label, weights, encoding, puzzles} of JSON.parse($('models').textContent)) {
+    const bytes = await unpacked(weights, encoding);
+    addModel({...await ask('load', {name, bytes}), label, puzzles});
   }
   document.querySelector('main').hidden = false;
   $('status').hidden = true;
@@ -130,6 +132,7 @@ async function traceWhileAsked() {
   while (again) {
     again = false;
     const {segments, noise, seed, copies} = state;
+    const slow = setTimeout(() => $('board').setAttribute('aria-busy', 'true'), 300);
     try {
       trace = await ask(
           'trace',
@@ -137,6 +140,9 @@ async function traceWhileAsked() {
     } catch (error) {
       $('puzzle-problem').textContent = error.message;
       return;
+    } finally {
+      clearTimeout(slow);
+      $('board').removeAttribute('aria-busy');
     }
   }
   state.at = Math.min(state.at, updatesInAll());
@@ -433,9 +439,6 @@ async function openFiles(files) {
       bytes: new Uint8Array(await weights.arrayBuffer()),
       config: config && await config.text()
     });
-    if (model.config.task.task !== 'sudoku')
-      throw new Error(
-          '[page] this page shows Sudoku only. HINT: hrm solve and hrm report show every kind');
     addModel({...model, label: weights.name});
     state.at = 0;
     await chooseModel('file');
@@ -586,4 +589,11 @@ addEventListener('hashchange', () => {
   applyState();
 });
 
-begin().catch((error) => say(`${error.message}`));
+// For the console, and for pages around this one: what the buttons do, and what they work on.
+window.hrm = {
+  ask,
+  state,
+  models,
+  trace: () => trace
+};
+begin().catch((error) => say(error.message));

@@ -2,8 +2,8 @@
 
 // Every field: its name in the address, its default, and what it may be.
 const FIELDS = {
-  model: ['m', 'sudoku4', /^(sudoku4|sudoku6|trained)$/],
-  puzzle: ['p', '', /^[0-9.]{16}$|^[0-9.]{36}$/],
+  model: ['m', '', /^(sudoku4|sudoku6|run|trained)$/],
+  puzzle: ['p', '', /^[0-9.]{16}$|^[0-9.]{36}$|^[0-9.]{81}$/],
   segments: ['s', 8, [1, 64]],
   rule: ['r', 'model', /^(model|confidence|residual|repeat|never)$/],
   threshold: ['t', 0, [-20, 20]],
@@ -39,5 +39,5 @@ export function writeLink(state) {
   const given = new URLSearchParams();
   for (const [field, [key, value]] of Object.entries(FIELDS))
     if (state[field] !== value) given.set(key, state[field]);
-  return given.size > 0 ? `#${given}` : '#';
+  return `#${given}`;
 }

@@ -64,8 +64,9 @@ function copiesOf(puzzle, vocab, copies, seed) {
   return {tokens, back};
 }
 
-// {segments, noise, seed, copies} -> {start, segments: [{updates, halting, vote}]}; a state is
-// {level, probabilities [cells, vocab], change}.
+// {segments, noise, seed, copies} -> {start, segments: [{updates, halting, answer, logits, vote}]};
+// a state is {level, probabilities [cells, vocab], change}, logits are [cells, vocab]. Of several
+// copies all but the vote is that of the first, the puzzle as it is.
 export function traceOf(model, puzzle, {segments, noise = 0, seed = 0, copies = 1}) {
   const {cells, vocab} = model.sizes;
   const {tokens, back} = copiesOf(puzzle, vocab, copies, seed);
@@ -80,12 +81,18 @@ export function traceOf(model, puzzle, {segments, noise = 0, seed = 0, copies = 
     for (let segment = 0; segment < segments; ++segment) {
       const updates = [];
       for (let i = 0; i < model.updates.length; ++i) updates.push(look(refinement.update()));
-      const all = refinement.answers(), halting = refinement.halting();
+      const all = refinement.answers(), halting = refinement.halting(),
+            logits = refinement.logits().slice(0, cells * vocab);
       const answers = back.map(
           (names, copy) =>
               Array.from(all.subarray(copy * cells, (copy + 1) * cells), (token) => names[token]));
-      trace.segments.push(
-          {updates, halting: halting[0], answer: answers[0], vote: vote(answers, halting)});
+      trace.segments.push({
+        updates,
+        halting: halting[0],
+        answer: answers[0],
+        logits,
+        vote: vote(answers, halting),
+      });
     }
     return trace;
   } finally {

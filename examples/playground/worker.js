@@ -17,6 +17,10 @@ function describe(name) {
   const {sizes, updates, config} = models.get(name);
   return {name, sizes, updates, config};
 }
+function trained() {
+  if (!training) throw new Error('[page] no training has begun. HINT: press Train');
+  return training.handle;
+}
 function modelNamed(name) {
   const model = models.get(name);
   if (!model)
@@ -24,8 +28,27 @@ function modelNamed(name) {
   return model;
 }
 
+const MOST_UPDATES = 64;  // of a segment: the page shows each, and waits for all
+function mustFit({config, updates}) {
+  if (config.task?.task !== 'sudoku')
+    throw new Error(
+        '[page] this page shows Sudoku only. HINT: hrm solve and hrm report show every kind');
+  if (updates.length > MOST_UPDATES)
+    throw new Error(`[page] a segment of this model has ${
+        updates.length} updates, and this page shows at most ${MOST_UPDATES}. HINT: hrm solve`);
+}
+
 const calls = {
-  load: ({name, bytes, config}) => keep(name, engine.parseModel(bytes, config)),
+  load({name, bytes, config}) {
+    const model = engine.parseModel(bytes, config);
+    try {
+      mustFit(model);
+    } catch (error) {
+      model.free();
+      throw error;
+    }
+    return keep(name, model);
+  },
   // A puzzle's tokens and its answer; the answer is null if there is none, or several.
   puzzle({name, text}) {
     const model = modelNamed(name), tokens = model.parse(text);
@@ -36,25 +59,27 @@ const calls = {
     }
   },
   trace({name, tokens, options}) {
-    const model = modelNamed(name), trace = traceOf(model, tokens, options);
+    const model = modelNamed(name), puzzle = Int32Array.from(tokens);
+    const trace = traceOf(model, puzzle, options);
     for (const segment of trace.segments)
-      segment.wrong = model.wrong(tokens, Int32Array.from(segment.vote.answer));
+      segment.wrong = model.wrong(puzzle, Int32Array.from(segment.vote.answer));
     return trace;
   },
   attention: ({name, tokens, options, updatesDone, level, cell}) =>
-      attentionOf(modelNamed(name), tokens, options, updatesDone, level, cell),
+      attentionOf(modelNamed(name), Int32Array.from(tokens), options, updatesDone, level, cell),
   export: ({name}) => modelNamed(name).weights(),
 
   // --- training
-  train({side, seed, settings}) {
+  // On puzzles of its own. pause() and run() take the place of the clock if it is to begin paused.
+  train({side, seed, settings, count = side === 4 ? 5000 : 10000, test = 200, paused = false}) {
     calls.stop();
-    const folder = `/data-${side}-${seed}`;
+    const folder = `/data-${side}-${seed}-${count}-${test}`;
     if (!engine.c.FS.analyzePath(folder).exists)
-      engine.makeData('sudoku', side, side === 4 ? 5000 : 10000, 200, seed, folder);
+      engine.makeData('sudoku', side, count, test, seed, folder);
     const handle = engine.train(folder, 'sudoku4', settings);
     training = {
       handle,
-      running: true,
+      running: !paused,
       steps: 0,
       nextEvaluation: 0,
       nextGradient: 0,
@@ -63,9 +88,15 @@ const calls = {
       rule: /(?:^| )gradient=(\S+)/.exec(settings)?.[1] ?? 'one_step',
       seconds: 0
     };
-    schedule();
+    if (!paused) schedule();
     return keep('trained', handle.model());
   },
+  // So many steps at once; the metrics of the last.
+  run({steps}) {
+    trained().run(steps);
+    return trained().metrics();
+  },
+  evaluate: ({puzzles}) => trained().evaluate(puzzles),
   pause() {
     if (training) training.running = false;
   },
@@ -80,12 +111,10 @@ const calls = {
   },
   // The model as it is now, under the name 'trained'.
   takeTrained() {
-    if (!training) throw new Error('[page] no training has begun. HINT: press Train');
-    return keep('trained', training.handle.model());
+    return keep('trained', trained().model());
   },
   heldOut({number}) {
-    if (!training) throw new Error('[page] no training has begun. HINT: press Train');
-    const {puzzle} = training.handle.puzzle(number, modelNamed('trained').sizes.cells);
+    const {puzzle} = trained().puzzle(number, modelNamed('trained').sizes.cells);
     return modelNamed('trained').text(puzzle);
   },
 };
