@@ -460,6 +460,9 @@ install: hrm  ## program, manual, library, headers and a pkg-config file under P
 	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libhrm.a
 	install -d $(DESTDIR)$(PREFIX)/share/hrm/experiments
 	install -m 644 examples/experiments/*.json $(DESTDIR)$(PREFIX)/share/hrm/experiments/
+	@if [ -e build/playground/index.html ]; then \
+	  install -D -m 644 build/playground/index.html $(DESTDIR)$(PREFIX)/share/hrm/playground/index.html; \
+	else echo 'without the page of `hrm playground`, which `make playground` makes'; fi
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(HRM) manual > $(DESTDIR)$(PREFIX)/share/man/man1/hrm.1
 	$(HRM) completion > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hrm

@@ -50,13 +50,20 @@ async function begin() {
       URL.createObjectURL(new Blob([$('worker').textContent], {type: 'text/javascript'})));
   worker.onmessage = onMessage;
   worker.onerror = (event) => say(`[page] the worker failed: ${event.message}`);
+  let problem = '';  // of a model; the others are there all the same
   await ask('start', {}, {wasm: await unpacked($('wasm').textContent.trim())});
   for (const {name, label, weights, encoding, puzzles} of JSON.parse($('models').textContent)) {
-    const bytes = await unpacked(weights, encoding);
-    addModel({...await ask('load', {name, bytes}), label, puzzles});
+    try {
+      const bytes = await unpacked(weights, encoding);
+      addModel({...await ask('load', {name, bytes}), label, puzzles});
+    } catch (error) {
+      problem = `${label}: ${error.message}`;
+    }
   }
+  if (models.size === 0) throw new Error(problem);
   document.querySelector('main').hidden = false;
-  $('status').hidden = true;
+  $('status').hidden = problem === '';
+  $('status').textContent = problem;
   await applyState();
 }
 

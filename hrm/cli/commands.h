@@ -20,6 +20,7 @@ void add_train_command(Command app);
 void add_eval_command(Command app);
 void add_solve_command(Command app);
 void add_report_command(Command app);
+void add_playground_command(Command app);
 void add_info_command(Command app);
 void add_import_command(Command app);
 void add_export_command(Command app);

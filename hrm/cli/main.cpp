@@ -39,6 +39,7 @@ void add_commands(Command app) {
   add_eval_command(app);
   add_solve_command(app);
   add_report_command(app);
+  add_playground_command(app);
   add_compare_command(app);
   add_metrics_command(app);
   add_data_command(app);

@@ -73,6 +73,22 @@ ok eval "40 puzzles" "$hrm" eval --run run
 ok "eval as JSON" '"count": 40' "$hrm" eval --run run --json --segments 2 --halt
 ok info "parameters" "$hrm" info run
 ok report "report.html" "$hrm" report run
+echo '<script type="application/json" id="models">[]</script>' >page.html
+ok "playground with a run in it" "no server" "$hrm" playground --run run --page page.html --out mine.html
+ok "playground: its weights" '"name":"run"' grep -F '"encoding":"none"' mine.html
+ok "playground to standard output" '"label":"run"' "$hrm" playground --run run --page page.html --out -
+bad "playground: no such page" "no.html" "$hrm" playground --page no.html --out x.html
+bad "playground: another page" "is no page of" "$hrm" playground --run run --page run/report.html --out x.html
+bad "playground: no run" "is not a run folder" "$hrm" playground --run d4 --page page.html --out x.html
+bad "playground: a checkpoint of no run" "requires --run" "$hrm" playground --checkpoint last
+bad "playground: a port that is none" "65535" "$hrm" playground --port 65536
+test ! -e x.html
+report $? "playground: nothing is written then"
+timeout 20 "$hrm" playground --page page.html --no-browser >served 2>&1 &
+for _ in {1..50}; do grep -q 'http://127.0.0.1:[0-9]* until' served && break; sleep 0.1; done
+kill -TERM $!
+wait $!
+report $? "playground: served until it is asked to end"
 ok export "w.safetensors" "$hrm" export run --out w.safetensors --compiled
 ok import "parameters" "$hrm" import w.safetensors --run back --preset sudoku4 --data d4 --set num_heads=2
 ok "export again" "v.safetensors" "$hrm" export back --out v.safetensors --compiled
@@ -209,6 +225,7 @@ ok "data maze from a CSV" '"unique_share"' "$hrm" data maze --from m.csv --test 
 ok "data show, maze" "S" "$hrm" data show dm
 ok "train on mazes" "run folder rm" "$hrm" train --preset maze10 --data dm --run rm --steps 3 "${tiny[@]}"
 ok "eval of mazes" '"valid_accuracy"' "$hrm" eval --run rm --json
+bad "playground: mazes" "shows Sudoku only" "$hrm" playground --run rm --page page.html --out x.html
 sed -n 2p m.csv | cut -d , -f 2 | fold -w 8 >maze.txt
 "$hrm" solve maze.txt --run rm >out 2>err
 status=$?

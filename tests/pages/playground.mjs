@@ -3,7 +3,7 @@
 //     node playground.mjs PAGE MODELS BUILD
 //
 // MODELS has the models of the page, BUILD is a build tree.
-import {execFileSync} from 'node:child_process';
+import {execFileSync, spawn} from 'node:child_process';
 import {existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
@@ -285,6 +285,39 @@ await cases.run('a reader who wants no motion gets none', async () => {
       'Emulation.setEmulatedMedia',
       {features: [{name: 'prefers-reduced-motion', value: 'reduce'}]});
   mustEqual(await other.evaluate(moving), 0, 'what moves');
+  await other.close();
+});
+
+await cases.run('hrm playground serves the page with a model of the user first', async () => {
+  const server = spawn(
+      hrm, ['playground', '--run', saved, '--page', file, '--no-browser'],
+      {stdio: ['ignore', 'pipe', 'inherit']});
+  try {
+    const said = await new Promise((resolve) => server.stdout.once('data', resolve));
+    const address = /http:\S+/.exec(String(said))[0];
+    const other = await browser.open(address);
+    await other.until('document.querySelector("main")?.hidden === false && hrm.trace()');
+    mustEqual(
+        await other.evaluate('[...hrm.models.keys()]'), ['run', 'sudoku4', 'sudoku6'], 'models');
+    mustEqual(await other.evaluate('document.getElementById("model").value'), 'run', 'the model');
+    await mustBehave(other, address);
+    const sent = await other.evaluate('fetch(location.href).then(() => true, () => false)');
+    must(!sent, 'the page can send something');
+    await other.close();
+  } finally {
+    server.kill('SIGTERM');
+  }
+  mustEqual(await new Promise((resolve) => server.once('exit', resolve)), 0, 'the exit status');
+});
+
+await cases.run('hrm playground --out writes it', async () => {
+  const path = join(work, 'mine.html');
+  run(hrm, 'playground', '--run', saved, '--page', file, '--out', path);
+  const other = await browser.open(pathToFileURL(path).href);
+  await other.until('document.querySelector("main")?.hidden === false && hrm.trace()');
+  mustEqual(
+      await other.evaluate('hrm.state.model || [...hrm.models.keys()][0]'), 'run', 'the model');
+  await mustBehave(other, pathToFileURL(path).href);
   await other.close();
 });
 
