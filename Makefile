@@ -556,6 +556,9 @@ $(BUILD)/obj/%.o: %.cpp $(FLAGS_STAMP)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(LEVEL) $(PRECOMPILED) -MMD -MP -c $< -o $@
 
+# The assembler reads them (page_files.cpp).
+$(BUILD)/obj/hrm/view/page_files.o $(FUZZ_TREE)/obj/hrm/view/page_files.o: hrm/view/style.css hrm/view/viewer.js
+
 # Examples in C: hrm/c_api.h must be one for a compiler of 1999.
 $(BUILD)/obj/%.o: %.c hrm/c_api.h $(FLAGS_STAMP)
 	$(call say,CC,$<)

@@ -272,7 +272,8 @@ TEST_CASE("experiment: records of one setting become a row; tables and pages hol
                               "published": {"elsewhere": {"1": 0.2, "4": 0.5}}},
                              {"x": "evaluation", "series": "loops"}])");
   e.compare = Json::parse(R"([[{"loops": 4}, {"loops": 1}]])");
-  const std::string text = text_table(e, rows), page = experiment_page(e, rows, "hrm lab run x");
+  const std::string text = text_table(e, rows),
+                    page = experiment_page(e, rows, "hrm lab run x", "");
   CHECK(text.find("80.0 ±") != std::string::npos);
   CHECK(text.find("of the puzzles 4 solved by more seeds, 0 by fewer, p = 0.12") !=
         std::string::npos);

@@ -228,7 +228,7 @@ TEST_CASE("experiment page: labels that only look like numbers are words") {
   std::vector<Row> rows;
   for (const std::string label : {"-", "e", "1e999", "2", "10"})
     rows.push_back({{{"a", label}}, {{"exact", summarize(std::vector<double>{0.5})}}, {}});
-  CHECK(experiment_page(e, rows, "x").find("1e999") != std::string::npos);
+  CHECK(experiment_page(e, rows, "x", "").find("1e999") != std::string::npos);
   e.compare = Json::parse(R"([[{"a": "2"}, {"a": "10"}]])");
   for (Row& row : rows) {
     row.values = {};

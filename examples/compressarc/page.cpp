@@ -101,8 +101,8 @@ std::string demonstrations(const ArcTask& task) {
   Sheet sheet;
   for (size_t i = 0; i < task.train.size(); ++i)
     sheet.push_back({"demonstration " + std::to_string(i + 1),
-                     {{"input", task.train[i].input}, {"output", task.train[i].output}}});
-  return "<div class=\"wide\">" + sheet_svg(sheet) + "</div>";
+                     {{"input", task.train[i].input}, {"output", task.train[i].output, true}}});
+  return sheet_figures(sheet);
 }
 
 std::string final_answers(const ArcTask& task, const Answer& best, const Answer& second) {
@@ -113,12 +113,12 @@ std::string final_answers(const ArcTask& task, const Answer& best, const Answer&
       return std::string(name) + (truth.empty() ? "" : grid == truth ? " (right)" : " (wrong)");
     };
     SheetRow row{"test " + std::to_string(i + 1), {{"input", task.test[i].input}}};
-    row.panels.push_back({caption("attempt 1", best[i]), best[i]});
-    row.panels.push_back({caption("attempt 2", second[i]), second[i]});
+    row.panels.push_back({caption("attempt 1", best[i]), best[i], true, truth});
+    row.panels.push_back({caption("attempt 2", second[i]), second[i], false, truth});
     if (!truth.empty()) row.panels.push_back({"truth", truth});
     sheet.push_back(std::move(row));
   }
-  return "<div class=\"wide\">" + sheet_svg(sheet) + "</div>";
+  return sheet_figures(sheet);
 }
 
 // A row for each record in which one of the two is another than before.
@@ -142,12 +142,7 @@ std::string answers_by_step(const std::vector<FitRecord>& records) {
     }
     sheet.push_back(std::move(row));
   }
-  return left_out + "<div class=\"wide\">" + sheet_svg(sheet) + "</div>";
-}
-
-std::string tile(const std::string& value, const std::string& what) {
-  return "<div class=\"tile\"><b>" + escape_html(value) + "</b><span>" + escape_html(what) +
-         "</span></div>";
+  return left_out + sheet_figures(sheet);
 }
 
 }  // namespace
@@ -176,9 +171,9 @@ std::string task_page(const ArcTask& task, const Json& json, const std::string& 
     body += "<h2>What the network found worth storing</h2>";
     const bool parts = !records.back().kl_of.empty();
     const std::vector<size_t> order = by_kl(records.back());
-    body += "<div class=\"two\"><div>" + costs_chart(records) + "</div><div>" +
-            (parts ? latents_chart(records, order) : "") + "</div></div>" +
-            (parts ? latents_table(records.back(), order) : "");
+    body += "<div class=\"two\"><div class=\"charts\">" + costs_chart(records) +
+            "</div><div class=\"charts\">" + (parts ? latents_chart(records, order) : "") +
+            "</div></div>" + (parts ? latents_table(records.back(), order) : "");
     body += "<h2>The answers when they changed, as recorded every 50 steps</h2>" +
             answers_by_step(records);
   }

@@ -1,5 +1,7 @@
 // The page: its state, and what happens when something in it changes.
 
+import {Player} from '../../hrm/view/viewer.js';
+
 import {Board, element} from './board.js';
 import {Learn} from './learn.js';
 import {readLink, writeLink} from './link.js';
@@ -14,7 +16,6 @@ let puzzle = null;         // {text, tokens, solution, problem}
 let trace = null;
 let chosen = null;     // cell whose attention is shown
 let attention = null;  // [layers][heads][cells]
-let playing = null;    // timer
 
 // --- the worker --------------------------------------------------------------------------------
 
@@ -152,14 +153,11 @@ async function traceWhileAsked() {
       $('board').removeAttribute('aria-busy');
     }
   }
-  state.at = Math.min(state.at, updatesInAll());
-  $('position').max = updatesInAll();
   drawStrip();
-  goTo(state.at);
+  player.begin(trace.segments.length * perSegment(), state.at);
 }
 
 const perSegment = () => modelNow().updates.length;
-const updatesInAll = () => trace.segments.length * perSegment();
 // The state behind so many updates.
 function stateAt(number) {
   if (number === 0) return trace.start;
@@ -186,8 +184,9 @@ function sayHalting(halt) {
           `The rule does not stop within ${trace.segments.length} segments;`}${votes} ${verdict}.`;
 }
 
-function goTo(number) {
-  state.at = Math.max(0, Math.min(updatesInAll(), number));
+// The board behind so many updates.
+function showUpdate(number) {
+  state.at = number;
   attention = null;
   draw();
   if (chosen !== null) showAttention();
@@ -205,23 +204,11 @@ function draw() {
     attention: attentionShown()
   });
   strip.mark(state.at);
-  $('position').value = state.at;
   const s = Math.ceil(state.at / perSegment()), u = (state.at - 1) % perSegment() + 1;
   $('where').textContent = state.at === 0 ?
       'Before the first update' :
       `Segment ${s}, update ${u} of ${perSegment()}: ${now.level}. Its state moved by ${
           (100 * now.change).toFixed(1)} %.`;
-}
-
-function play(on) {
-  clearInterval(playing);
-  playing = null;
-  if (on) {
-    if (state.at === updatesInAll()) goTo(0);
-    playing = setInterval(() => state.at < updatesInAll() ? goTo(state.at + 1) : play(false), 350);
-  }
-  $('play').textContent = on ? 'Stop' : 'Play';
-  $('play').setAttribute('aria-label', on ? 'Stop' : 'Play');
 }
 
 // --- attention -----------------------------------------------------------------------------------
@@ -465,10 +452,11 @@ const board = new Board($('board'), {
     setPuzzle(text);
   }
 });
-const strip = new Strip($('strip'), (number) => {
-  play(false);
-  goTo(number);
-});
+const player = new Player(
+    Object.fromEntries(
+        ['first', 'back', 'play', 'next', 'last', 'position'].map((id) => [id, $(id)])),
+    showUpdate);
+const strip = new Strip($('strip'), (number) => player.moveTo(number));
 const learn = new Learn(document.querySelector('.steps'), $('caption'), (number) => {
   state.caption = number;
   learn.show(number);
@@ -497,37 +485,12 @@ $('clear').onclick = () => {
   state.at = 0;
   setPuzzle($('puzzle').value);
 };
-for (const [id, to] of [
-         ['first', () => 0], ['back', () => state.at - 1], ['next', () => state.at + 1],
-         ['last', () => updatesInAll()]])
-  $(id).onclick = () => {
-    play(false);
-    goTo(to());
-  };
-$('play').onclick = () => play(playing === null);
-$('position').oninput = () => {
-  play(false);
-  goTo(Number($('position').value));
-};
 document.addEventListener('keydown', (event) => {
   if (event.target.closest('input, select, textarea, .board, [contenteditable]') || event.ctrlKey ||
       event.metaKey || event.altKey)
     return;
-  const move = {
-    ArrowLeft: state.at - 1,
-    ArrowRight: state.at + 1,
-    Home: 0,
-    End: trace ? updatesInAll() : 0
-  }[event.key];
-  if (move !== undefined && trace) {
-    play(false);
-    goTo(move);
-    event.preventDefault();
-  }
-  if (event.key === ' ' && !event.target.closest('button, summary') && trace) {
-    play(playing === null);
-    event.preventDefault();
-  }
+  if (!trace || (event.key === ' ' && event.target.closest('button, summary'))) return;
+  if (player.key(event.key)) event.preventDefault();
 });
 
 for (const name of ['segments', 'noise', 'copies'])

@@ -6,15 +6,17 @@ import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {gzipSync} from 'node:zlib';
 
-const here = dirname(fileURLToPath(import.meta.url));
+const here = dirname(fileURLToPath(import.meta.url)), shared = join(here, '../../hrm/view');
 const [out, program, wasm, ...models] = process.argv.slice(2);
 const packed = (file) => gzipSync(readFileSync(file), {level: 9}).toString('base64');
-const joined = (...names) => names
-                                 .map(
-                                     (name) => readFileSync(join(here, name), 'utf8')
-                                                   .replace(/^import .*\n/gm, '')
-                                                   .replace(/^export /gm, ''))
-                                 .join('\n');
+const joined = (...names) =>
+    names
+        .map(
+            (name) =>
+                readFileSync(name === 'viewer.js' ? join(shared, name) : join(here, name), 'utf8')
+                    .replace(/^import .*\n/gm, '')
+                    .replace(/^export /gm, ''))
+        .join('\n');
 // Inside an element of the page its end must not occur.
 const inScript = (text) => text.replaceAll('</script', '<\\/script').replaceAll('<!--', '<\\!--');
 
@@ -29,13 +31,14 @@ for (let i = 0; i < models.length; i += 4) {
   });
 }
 const parts = {
-  STYLE: readFileSync(join(here, 'style.css'), 'utf8'),
+  STYLE: readFileSync(join(shared, 'style.css'), 'utf8') +
+      readFileSync(join(here, 'style.css'), 'utf8'),
   WASM: packed(wasm),
   MODELS: JSON.stringify(list),
   WORKER: inScript(readFileSync(program, 'utf8') + joined('engine.js', 'trace.js', 'worker.js')),
   APP: inScript(`(() => {\n${
       joined(
-          'trace.js', 'board.js', 'strip.js', 'plots.js', 'learn.js', 'link.js',
+          'viewer.js', 'trace.js', 'board.js', 'strip.js', 'plots.js', 'learn.js', 'link.js',
           'app.js')}\n})();`),
 };
 const page = readFileSync(join(here, 'page.html'), 'utf8')

@@ -121,8 +121,8 @@ void score_file(const std::string& file, const std::vector<std::string>& from) {
 }
 
 // Behind each test: the prediction after every segment, and the first candidates of the vote.
-void add_predictions(Sheet& sheet, const Model& model, const PuzzleDataset& data,
-                     const EvalOptions& options) {
+void add_predictions(Sheet& sheet, const ArcTask& task, const Model& model,
+                     const PuzzleDataset& data, const EvalOptions& options) {
   const auto outcomes = vote_on(model, data, options, false);
   const int side = square_side(data.info().seq_len);
   Sheet with = {sheet.at(0)};
@@ -130,13 +130,15 @@ void add_predictions(Sheet& sheet, const Model& model, const PuzzleDataset& data
     with.push_back(sheet[pair + 1]);
     const Example example = data.read(pair);
     const PuzzleTrace trace = solve_one(model, example.inputs, example.puzzle_id, options);
+    const ArcGrid& truth = task.test.at(pair).output;
     SheetRow segments{"prediction by segment", {}}, votes{"votes", {}};
     for (size_t i = 0; i < trace.predictions.size(); ++i)
       segments.panels.push_back({fmt::format("{}: q {:.2f}", i + 1, trace.q_halt[i]),
-                                 crop(trace.predictions[i].data(), side)});
+                                 crop(trace.predictions[i].data(), side), false, truth});
     for (const Candidate& c : outcomes.at(0).tests.at(pair).best)
       votes.panels.push_back(
-          {fmt::format("{} vote{}, q {:.2f}", c.count, c.count == 1 ? "" : "s", c.mean_q), c.grid});
+          {fmt::format("{} vote{}, q {:.2f}", c.count, c.count == 1 ? "" : "s", c.mean_q), c.grid,
+           false, truth});
     with.push_back(segments);
     with.push_back(votes);
   }
@@ -179,7 +181,7 @@ void show(ShowSettings s) {
     const PuzzleDataset data = open_data(*run, s.data, "test", pool_of(s, run->config));
     HRM_CHECK(data.num_examples() > 0, "[arc] ", s.task, " is no evaluated task of ", s.data);
     check_pool(s, data);
-    add_predictions(sheet, *run->model, data, s.options);
+    add_predictions(sheet, tasks[0], *run->model, data, s.options);
   }
   const std::string extension = Path(s.out).extension();
   if (s.out.empty()) {

@@ -70,12 +70,12 @@ Sheet task_sheet(const ArcTask& task) {
   SheetRow demos{"demonstrations", {}};
   for (size_t i = 0; i < task.train.size(); ++i) {
     demos.panels.push_back({"input " + std::to_string(i + 1), task.train[i].input});
-    demos.panels.push_back({"output " + std::to_string(i + 1), task.train[i].output});
+    demos.panels.push_back({"output " + std::to_string(i + 1), task.train[i].output, true});
   }
   sheet.push_back(demos);
   for (size_t i = 0; i < task.test.size(); ++i) {
     SheetRow row{"test " + std::to_string(i + 1), {{"input", task.test[i].input}}};
-    if (!task.test[i].output.empty()) row.panels.push_back({"truth", task.test[i].output});
+    if (!task.test[i].output.empty()) row.panels.push_back({"truth", task.test[i].output, true});
     sheet.push_back(row);
   }
   return sheet;

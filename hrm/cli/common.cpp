@@ -1,12 +1,14 @@
 #include <omp.h>
 
 #include <cstdio>
+#include <ctime>
 #include <numeric>
 #include <set>
 
 #include "hrm/cli/commands.h"
 #include "hrm/cli/print.h"
 #include "hrm/presets.h"
+#include "hrm/support/machine.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc_dataset.h"
@@ -184,6 +186,8 @@ void write_run_config(const Path& run, const Config& config, const Json& task, c
   json["task"] = task;
   json["command"] = stored_name(command_line());
   json["version"] = kVersion;
+  json["started"] = time_text(std::time(nullptr));
+  json["machine"] = machine_text();
   if (!init.empty()) json["init"] = init;
   write_file_atomically(run / "config.json", json.dump(2) + "\n");
 }

@@ -32,17 +32,14 @@ std::vector<Compared> read_runs(const char* command, const std::vector<std::stri
 
 // One line for each run; `y` of its evaluations, or of training.
 std::string chart_of(const std::vector<Compared>& runs, const std::string& title, const char* x,
-                     const std::string& x_label, const char* y, bool eval, bool percent) {
+                     const std::string& x_label, const char* y, bool eval) {
   std::vector<Curve> curves;
-  double x_max = 0, y_max = percent ? 1 : 0;
+  double x_max = 0;
   for (const Compared& run : runs) {
     curves.push_back(curve(eval ? run.lines.eval : run.lines.train, x, y));
-    for (const Point& p : curves.back()) {
-      x_max = std::max(x_max, p.x);
-      y_max = std::max(y_max, p.y);
-    }
+    for (const Point& p : curves.back()) x_max = std::max(x_max, p.x);
   }
-  Chart chart(title, x_max, y_max, x_label, percent);
+  Chart chart = eval ? Chart(title, x_max, 1, x_label, true) : loss_chart(title, curves, x_label);
   chart.x_ticks();
   for (size_t i = 0; i < curves.size(); ++i) {
     chart.line(curves[i], series_class(i));
@@ -88,15 +85,15 @@ void compare(const std::vector<std::string>& folders, const Path& out) {
   // A lattice has no loss of tokens.
   const bool tokens =
       std::ranges::none_of(runs, [](const Compared& run) { return run.config.is_lattice(); });
-  std::string body = series_legend(names) + "<div class=\"two\">";
+  std::string body = "<div class=\"charts\">" + series_legend(names) + "<div class=\"two\">";
   for (const auto& [x, label] :
        {std::pair{"samples", "training samples"}, {"elapsed", "seconds of training"}}) {
     const std::string by = std::string(", by ") + label;
-    body += chart_of(runs, "Solved, held-out" + by, x, label, "exact_accuracy", true, true);
+    body += chart_of(runs, "Solved, held-out" + by, x, label, "exact_accuracy", true);
     body += chart_of(runs, (tokens ? "Token loss" : "Loss") + by, x, label,
-                     tokens ? "lm_loss" : "loss", false, false);
+                     tokens ? "lm_loss" : "loss", false);
   }
-  body += "</div><h2>Results</h2><div class=\"wide\"><table>" + table_row(head, true);
+  body += "</div></div><h2>Results</h2><div class=\"wide\"><table>" + table_row(head, true);
   std::FILE* text = text_beside(out);
   print(text, "{:<28} {:>12} {:>10} {:>9} {:>9} {:>12}\n", "run", "samples", "seconds", "solved",
         "tokens", "samples/s");

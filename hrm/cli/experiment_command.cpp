@@ -44,12 +44,16 @@ struct Settings {
   }
 };
 
-// What a person types to have it again.
+// What a person types to have it again, but for --only.
 std::string command_text(const Settings& s, const std::string& start) {
   std::string text = "hrm lab " + start;
+  if (s.out != Settings().out) text += " --out " + to_string(Words{s.out});
   if (!s.arc.empty()) text += " --arc " + to_string(Words{s.arc});
   if (s.what.full) text += " --full";
   for (const std::string& item : s.what.settings) text += " --set " + to_string(Words{item});
+  if (s.how.jobs > 0) text += fmt::format(" --jobs {}", s.how.jobs);
+  if (s.how.threads != RunOptions().threads) text += fmt::format(" --threads {}", s.how.threads);
+  if (!s.device.empty()) text += " --device " + s.device;
   return text;
 }
 
@@ -67,7 +71,7 @@ std::string write_page(const Settings& s, const Experiment& e, const std::vector
     lines += line.dump() + "\n";
   }
   write_file_atomically(own / "table.jsonl", lines);
-  write_file_atomically(page, experiment_page(e, rows, command_text(s, start)));
+  write_file_atomically(page, experiment_page(e, rows, command_text(s, start), s.what.only));
   return fmt::format("{}\n{}\npage {}; a line for each model in {}\n", printable(e.title),
                      text_table(e, rows), page.string(), results_name(own));
 }

@@ -49,6 +49,11 @@ struct CellLook {
   const char* fill = "var(--paper)";  // a CSS colour
 };
 
+struct ColourName {
+  const char* fill;
+  std::string name;
+};
+
 // How a terminal shows a puzzle: grids side by side, with wrong cells marked; the lines of text();
 // ARC's coloured squares; rows of numbers.
 enum class Drawing { cells, text, colours, numbers };
@@ -113,6 +118,8 @@ class Task {
   // A cell that is not to be filled in, by the token of the puzzle; one that is still open.
   virtual bool is_given(int32_t) const { return false; }
   virtual bool is_open(int32_t) const { return false; }
+  // What the colours of look() stand for; empty if cells are told apart by their text.
+  virtual std::vector<ColourName> legend() const { return {}; }
   // Whether a page marks the cells that differ from the stored answer.
   virtual bool marks_wrong_cells() const { return true; }
 };

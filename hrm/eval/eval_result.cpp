@@ -1,5 +1,7 @@
 #include "hrm/eval/eval_result.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 namespace hrm {
@@ -44,6 +46,7 @@ PuzzleTrace trace_from_json(const Members& json) {
     }
     check_size(json.source(), "notes", trace.notes.size(), trace.predictions.size());
   }
+  trace.example = json.integer("example", -1, kMost, -1);
   const size_t chances = trace.notes.empty() ? trace.predictions.size() : 0;
   check_size(json.source(), "q_halt", trace.q_halt.size(), chances);
   check_size(json.source(), "q_continue", trace.q_continue.size(), chances);
@@ -57,6 +60,7 @@ Json trace_to_json(const PuzzleTrace& trace) {
                {"q_halt", trace.q_halt},
                {"q_continue", trace.q_continue}};
   if (!trace.notes.empty()) json["notes"] = trace.notes;
+  if (trace.example >= 0) json["example"] = trace.example;
   return json;
 }
 
@@ -123,6 +127,23 @@ void add_up(EvalResult& sums, const Communicator& ranks) {
   for (const std::string& text : ranks.gather(traces.dump()))
     for (const Json& trace : Json::parse(text))
       sums.traces[trace[0].get<size_t>()] = trace_from_json(Members(trace[1], "a rank's trace"));
+}
+
+void add_failures(EvalResult& result, const std::vector<PuzzleTrace>& failures, int64_t most,
+                  const Communicator& ranks) {
+  std::vector<PuzzleTrace> all;
+  if (ranks.size() == 1) {
+    all = failures;
+  } else {
+    Json own = Json::array();
+    for (const PuzzleTrace& trace : failures) own.push_back(trace_to_json(trace));
+    for (const std::string& text : ranks.gather(own.dump()))
+      for (const Json& trace : Json::parse(text))
+        all.push_back(trace_from_json(Members(trace, "a rank's trace")));
+  }
+  std::ranges::sort(all, {}, &PuzzleTrace::example);
+  if (std::ssize(all) > most) all.resize(most);
+  for (PuzzleTrace& trace : all) result.traces.push_back(std::move(trace));
 }
 
 Json to_json(const EvalResult& r) {

@@ -29,6 +29,7 @@ struct PuzzleTrace {
   // SegmentResult::done (halting fixed: the confidence), and q_continue the rest to 1.
   std::vector<double> q_halt, q_continue;
   std::vector<std::string> notes = {};  // of a lattice: what each round did, instead of them
+  int64_t example = -1;                 // its number in the data set, if that is known
 };
 
 struct EvalResult {
@@ -47,6 +48,11 @@ struct EvalResult {
   std::vector<CalibrationBin> calibration;
   std::vector<PuzzleTrace> traces;
 };
+
+// Appends the first `most` of the puzzles that no rank has solved to the traces, by their numbers,
+// on every rank. `failures`: those of this rank.
+void add_failures(EvalResult& result, const std::vector<PuzzleTrace>& failures, int64_t most,
+                  const Communicator& ranks);
 
 // Makes the counts, sums and traces of a rank's own puzzles those of all puzzles, on every rank,
 // before sums become means.

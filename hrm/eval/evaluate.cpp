@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
@@ -20,6 +21,7 @@ struct Row {
   std::vector<bool> exact;
   std::vector<double> accuracy;
   std::vector<int> last;  // the answer of the segment before, for HaltBy::repeat
+  PuzzleTrace trace;      // where it may become one of the failures that are kept
 };
 
 // Finite weights can still be so large that nothing sensible comes out.
@@ -98,7 +100,8 @@ class Evaluation {
         if (!options_.allow_nan) check_number(view.head[b]);
         halted[b] = observe(b, view);
         if (!halted[b]) continue;
-        answer(rows_[b].example, b, view);
+        const bool right = answer(rows_[b].example, b, view);
+        if (!right) keep_failure(rows_[b]);
         finish(rows_[b], view.sure[b]);
         rows_[b].example = -1;
         ++done;
@@ -119,7 +122,7 @@ class Evaluation {
     for (Row& row : rows_) {
       if (row.example >= 0) continue;
       ++empty_slots;
-      if (next < own_.end) row = Row{next++, 0, {}, {}, {}};
+      if (next < own_.end) row = Row{next++, 0, {}, {}, {}, {}};
     }
     // A row for every halted slot, since each takes one: the next examples, then padding.
     const int64_t start = next > first ? first : data_.num_examples();
@@ -153,8 +156,10 @@ class Evaluation {
     if (row.halt_step == 0 && (wants_to_halt(row, b, view) || step == segments_))
       row.halt_step = step;
     if (options_.halt_by == HaltBy::repeat) row.last = view.predicted(b);
-    if (row.example < static_cast<int64_t>(result_.traces.size()))
+    if (row.example < std::ssize(result_.traces))
       trace(result_.traces[row.example], b, view);
+    else if (may_be_kept(row.example))
+      trace(row.trace, b, view);
     return step == segments_ || (options_.halting && row.halt_step > 0);
   }
 
@@ -173,10 +178,10 @@ class Evaluation {
     }
   }
 
-  // Judges what is not settled by comparing tokens, and hands the answer on.
-  void answer(int64_t example, int64_t b, const SegmentView& view) {
+  // Judges what is not settled by comparing tokens, and hands the answer on. Whether it is right.
+  bool answer(int64_t example, int64_t b, const SegmentView& view) {
     const bool by_rules = data_.task().several_answers();
-    if (!by_rules && !options_.on_answer) return;
+    if (!by_rules && !options_.on_answer) return rows_[b].exact.back();
     std::vector<int> tokens = view.predicted(b);
     if (!back_.empty())
       for (int& token : tokens) token = back_[token];
@@ -188,15 +193,30 @@ class Evaluation {
       else
         answers_.push_back(answer);
     }
-    if (!by_rules) return;
+    if (!by_rules) return rows_[b].exact.back();
     const Example puzzle = data_.read(example);
-    *result_.valid_accuracy += data_.task().check(puzzle.inputs, tokens).empty();
+    const bool valid = data_.task().check(puzzle.inputs, tokens).empty();
+    *result_.valid_accuracy += valid;
+    return valid || rows_[b].exact.back();
+  }
+
+  // Whether an example would be among the first options_.failures failures, as far as they are
+  // known.
+  bool may_be_kept(int64_t example) const {
+    return options_.failures > 0 &&
+           (std::ssize(failures_) < options_.failures || example < failures_.rbegin()->first);
+  }
+  void keep_failure(Row& row) {
+    if (row.trace.predictions.empty() || !may_be_kept(row.example)) return;
+    failures_[row.example] = std::move(row.trace);
+    if (std::ssize(failures_) > options_.failures) failures_.erase(std::prev(failures_.end()));
   }
 
   void trace(PuzzleTrace& trace, int64_t b, const SegmentView& view) {
     const int64_t seq = model_.config().seq_len;
     if (trace.inputs.empty()) {
       const Example example = data_.read(rows_[b].example);
+      trace.example = rows_[b].example;
       trace.inputs.assign(example.inputs.begin(), example.inputs.begin() + seq);
       trace.labels = example.labels;
     }
@@ -246,6 +266,9 @@ class Evaluation {
 
   EvalResult summary(double started) {
     add_up(result_, options_.ranks);
+    std::vector<PuzzleTrace> failures;
+    for (auto& [example, trace] : failures_) failures.push_back(std::move(trace));
+    if (options_.failures > 0) add_failures(result_, failures, options_.failures, options_.ranks);
     if (options_.on_answer && options_.ranks.size() > 1)
       tell_answers(std::move(answers_), model_.config(), options_);
     const auto n = static_cast<double>(result_.count);
@@ -270,7 +293,8 @@ class Evaluation {
   std::vector<double> residual_;  // of the segment just run, where it is asked for
   EvalResult result_;
   Random random_ = Random(options_.seed).fork("noise");
-  std::vector<int32_t> back_;    // the inverse of options_.rename
+  std::map<int64_t, PuzzleTrace> failures_;  // by example
+  std::vector<int32_t> back_;                // the inverse of options_.rename
   std::vector<Answer> answers_;  // of this rank's puzzles, where there are several ranks
 };
 

@@ -40,6 +40,7 @@ struct EvalOptions {
   double threshold = 0;
   int64_t max_puzzles = 0;  // the first so many of the set; 0: all
   int64_t traces = 0;       // keep the segment-by-segment predictions of the first so many
+  int64_t failures = 0;     // and of the first so many behind them that are not solved
   // Gaussian noise on the states a puzzle starts from, or on those of every segment.
   double noise = 0;
   bool noise_every_segment = false;

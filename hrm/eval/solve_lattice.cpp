@@ -150,7 +150,7 @@ class Solver {
 };
 
 PuzzleTrace trace_of(const Attempt& a, const Tokens& labels) {
-  return {a.puzzle, labels, a.best().states, {}, {}, a.best().notes};
+  return {a.puzzle, labels, a.best().states, {}, {}, a.best().notes, a.number};
 }
 
 // An evaluation in the making.

@@ -38,9 +38,13 @@ bool is_share(const std::string& value) {
 
 // "81.3 ± 2.1 %".
 std::string text_of(const Summary& s, bool share) {
+  // Three digits of the mean, and as many decimals of the half width.
+  const int decimals =
+      share || s.mean == 0 || !std::isfinite(s.mean)
+          ? 1
+          : std::clamp(2 - static_cast<int>(std::floor(std::log10(std::abs(s.mean)))), 0, 6);
   const auto text_of_value = [&](double v) {
-    if (share) return fmt::format("{:.1f}", 100 * v);
-    return v < 100 ? fmt::format("{:.3g}", v) : fmt::format("{:.0f}", v);
+    return fmt::format("{:.{}f}", share ? 100 * v : v, decimals);
   };
   std::string text = text_of_value(s.mean);
   if (!std::isnan(s.half_width) && s.half_width > 0) text += " ± " + text_of_value(s.half_width);
@@ -188,7 +192,12 @@ class Drawing {
                        [](const auto& a, const auto& b) { return number_of(a) < number_of(b); });
   }
 
-  std::string html() const {
+  // What a legend names; none if there is nothing to tell apart.
+  std::vector<std::string> series() const {
+    return order_.size() > 1 ? order_ : std::vector<std::string>();
+  }
+
+  std::string html(bool with_legend) const {
     if (lines_.empty()) return "";
     double x_max = 0, y_max = 0;
     for (const auto& [name, rows] : lines_)
@@ -216,10 +225,13 @@ class Drawing {
           curve.push_back({static_cast<double>(i) + 0.5, points[categories_[i]].get<double>()});
       chart.line(curve, "published");
     }
-    std::string legend = order_.size() > 1 ? series_legend(order_) : "";
+    std::string legend = with_legend && !series().empty() ? series_legend(series()) : "";
     for (const auto& [name, points] : published.items())
-      legend += "<div class=\"legend\"><i></i>published: " + escape_html(name) + "</div>";
-    return "<div>" + chart.str() + legend + "</div>";
+      legend +=
+          "<div class=\"legend\"><span><i class=\"published\"></i>published: " + escape_html(name) +
+          "</span></div>";
+    return std::string(with_legend ? "<div class=\"charts\">" : "<div>") + chart.str() + legend +
+           "</div>";
   }
 
  private:
@@ -258,6 +270,19 @@ class Drawing {
   std::map<std::string, std::vector<const Row*>> lines_;
   std::vector<std::string> order_, categories_;
 };
+
+// Charts of the same lines share a legend.
+std::string charts_of(const Experiment& e, const std::vector<Row>& rows) {
+  std::vector<Drawing> drawings;
+  for (const Json& chart : e.charts) drawings.emplace_back(chart, rows);
+  bool shared = drawings.size() > 1 && !drawings[0].series().empty();
+  for (const Drawing& d : drawings) shared &= d.series() == drawings[0].series();
+  std::string html = "<div class=\"charts\">";
+  if (shared) html += series_legend(drawings[0].series());
+  html += "<div class=\"two\">";
+  for (const Drawing& d : drawings) html += d.html(!shared);
+  return html + "</div></div>";
+}
 
 std::string paragraph(const std::string& head, const std::string& text) {
   return text.empty() ? "" : "<p><b>" + head + "</b> " + escape_html(text) + "</p>";
@@ -349,11 +374,9 @@ std::string text_table(const Experiment& e, const std::vector<Row>& rows) {
 }
 
 std::string experiment_page(const Experiment& e, const std::vector<Row>& rows,
-                            const std::string& command) {
+                            const std::string& command, const std::string& only) {
   std::string body = paragraph("Question.", e.question) + paragraph("Published.", e.article);
-  body += "<div class=\"two\">";
-  for (const Json& chart : e.charts) body += Drawing(chart, rows).html();
-  body += "</div>";
+  body += charts_of(e, rows);
   const std::vector<Row> kept = table_rows(rows);
   const Table t = table_of(kept);
   body +=
@@ -371,13 +394,14 @@ std::string experiment_page(const Experiment& e, const std::vector<Row>& rows,
     for (const std::string& line : pairs) body += table_row({line});
     body += "</table>";
   }
-  body += "<h2>How to repeat it</h2><p><code>" + escape_html(command) +
+  body += "<h2>How to repeat it</h2><p><code>" +
+          escape_html(command + (only.empty() ? "" : " --only '" + only + "'")) +
           "</code></p><details><summary>One point alone</summary><table>";
   std::set<std::string> said;
   for (const Row& r : kept)
-    if (const std::string only = choice(e, r); !only.empty() && said.insert(only).second)
+    if (const std::string point = choice(e, r); !point.empty() && said.insert(point).second)
       body +=
-          "<tr><td><code>" + escape_html(command + " --only '" + only + "'") + "</code></td></tr>";
+          "<tr><td><code>" + escape_html(command + " --only '" + point + "'") + "</code></td></tr>";
   body += "</table></details><details><summary>The commands of each model</summary><table>";
   for (const Trial& trial : e.trials) {
     std::string commands = "hrm " + to_string(trial.train);

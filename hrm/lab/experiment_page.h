@@ -28,7 +28,8 @@ bool matches(const Row& row, const Json& where);
 // rollouts between 1, 10, 100.
 std::vector<Row> table_rows(const std::vector<Row>& rows);
 std::string text_table(const Experiment& experiment, const std::vector<Row>& rows);
+// `command` makes the page again; `only` is what its --only says, if it has one.
 std::string experiment_page(const Experiment& experiment, const std::vector<Row>& rows,
-                            const std::string& command);
+                            const std::string& command, const std::string& only);
 
 }  // namespace hrm::lab

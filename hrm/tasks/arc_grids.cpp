@@ -49,6 +49,13 @@ CellLook ArcGrids::look(int32_t token) const {
   return {"", arc_colour(token - 2)};
 }
 
+std::vector<ColourName> ArcGrids::legend() const {
+  std::vector<ColourName> names;
+  for (int colour = 0; colour < 10; ++colour)
+    names.push_back({arc_colour(colour), std::to_string(colour)});
+  return names;
+}
+
 const char* arc_colour(int colour) {
   static constexpr const char* kColours[10] = {"#000000", "#0074D9", "#FF4136", "#2ECC40",
                                                "#FFDC00", "#AAAAAA", "#F012BE", "#FF851B",

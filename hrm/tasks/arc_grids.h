@@ -24,6 +24,7 @@ class ArcGrids : public Task {
   Augmentation augmentation() const override;
   Drawing drawing() const override { return Drawing::colours; }
   CellLook look(int32_t token) const override;
+  std::vector<ColourName> legend() const override;
   bool marks_wrong_cells() const override { return false; }
 
  private:

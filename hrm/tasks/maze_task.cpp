@@ -72,16 +72,20 @@ std::function<Symmetry(Random&)> MazeTask::symmetries() const {
 CellLook MazeTask::look(int32_t token) const {
   switch (token) {
     case 1:
-      return {"", "var(--ink)"};  // a wall
+      return {"", "var(--wall)"};
     case 3:
-      return {"S"};
+      return {"S", "var(--free)"};
     case 4:
-      return {"G"};
+      return {"G", "var(--free)"};
     case 5:
-      return {"", "var(--blue)"};  // the path
+      return {"", "var(--path)"};
     default:
-      return {};
+      return {"", "var(--free)"};
   }
+}
+
+std::vector<ColourName> MazeTask::legend() const {
+  return {{"var(--wall)", "wall"}, {"var(--free)", "free"}, {"var(--path)", "the way from S to G"}};
 }
 
 }  // namespace hrm

@@ -33,6 +33,7 @@ class MazeTask : public Task {
   std::function<Symmetry(Random&)> symmetries() const override;
   Drawing drawing() const override { return Drawing::text; }
   CellLook look(int32_t token) const override;
+  std::vector<ColourName> legend() const override;
 
  private:
   int side_;

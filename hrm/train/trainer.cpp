@@ -212,6 +212,7 @@ EvalResult Trainer::judge(const TrainCallbacks& callbacks, bool last) {
   EvalOptions options;
   options.max_puzzles = last && t.final_eval_puzzles >= 0 ? t.final_eval_puzzles : t.eval_puzzles;
   options.traces = last ? 12 : 4;
+  options.failures = 4;
   options.allow_nan = true;
   // Its answer is that of the segment at which it stops; later ones hardly count in its loss.
   options.halting = config_.model.halting == Halting::ponder;

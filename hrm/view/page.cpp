@@ -2,65 +2,31 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/core.h>
+
+#include "hrm/view/page_files.h"
 
 namespace hrm {
 namespace {
 
-constexpr const char* kStyle = R"css(
-:root{--ink:#1c2330;--soft:#667085;--line:#e3e6ec;--paper:#fff;--card:#f8f9fb;--blue:#2f6fdf;
---green:#15803d;--red:#c2410c;--amber:#b7791f}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--soft:#98a2b3;--line:#2c3442;--paper:#12161d;
---card:#1a2029;--blue:#79a8ff;--green:#4ade80;--red:#fb923c;--amber:#f2c14e}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:1060px;padding:32px 20px 64px;background:var(--paper);color:var(--ink);
-font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-h1{font-size:1.7rem;margin:0 0 4px;letter-spacing:-.01em}
-h2{font-size:1.12rem;margin:40px 0 6px}
-p{margin:4px 0 12px;color:var(--soft);max-width:46em}
-code{font:13px/1.5 ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:22px 0}
-.tile{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px 16px}
-.tile b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums;letter-spacing:-.02em}
-.tile span{color:var(--soft);font-size:.84rem}
-.two{display:grid;gap:8px 28px}@media(min-width:700px){.two{grid-template-columns:1fr 1fr}}
-svg.chart{width:100%;height:auto;display:block}
-svg text{fill:var(--soft);font-size:12px}
-svg .axis{stroke:var(--line);fill:none}
-svg .title{fill:var(--ink);font-size:13px;font-weight:600}
-.train{stroke:var(--soft);fill:none;stroke-width:1.4;opacity:.75}
-.eval{stroke:var(--blue);fill:none;stroke-width:2.4}
-.dot{fill:var(--blue)}.bar{fill:var(--blue)}.faint{stroke:var(--soft);stroke-dasharray:4 4;opacity:.6}
-.legend{font-size:.84rem;color:var(--soft)}.legend i{display:inline-block;width:18px;height:3px;
-vertical-align:middle;margin:0 6px 0 12px;background:var(--soft)}.legend i.e{background:var(--blue)}
-.s0{--c:#2f6fdf}.s1{--c:#c2410c}.s2{--c:#15803d}.s3{--c:#9333ea}.s4{--c:#b7791f}.s5{--c:#0e8a9c}
-.s6{--c:#be185d}.s7{--c:#667085}.s8{--c:#65a30d}.s9{--c:#7c2d12}.s10{--c:#0369a1}.s11{--c:#e879f9}
-.legend span{white-space:nowrap}
-.published{stroke:var(--soft);fill:none;stroke-width:1.6;stroke-dasharray:5 4}
-polyline.series,line.series{stroke:var(--c);fill:none;stroke-width:2}circle.series{fill:var(--c)}
-.legend i.series{background:var(--c)}
-details{margin:6px 0}summary{cursor:pointer;color:var(--soft)}
-th{text-align:left;font-weight:600;padding:3px 14px 3px 0;border-bottom:1.5px solid var(--soft)}
-.wide{overflow-x:auto}.wide td{white-space:nowrap}
-.puzzles{margin-top:16px;display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:20px}
-.puzzle{border:1px solid var(--line);border-radius:10px;padding:12px;background:var(--card)}
-.puzzle header{display:flex;justify-content:space-between;font-size:.84rem;color:var(--soft)}
-.puzzle input{width:100%;accent-color:var(--blue)}
-.puzzle svg{width:100%;height:auto}
-.frame{display:none}.frame.on{display:inline}
-.rule{stroke:var(--line);stroke-width:1}.box{stroke:var(--soft);stroke-width:1.6}
-.given{fill:var(--ink)!important;font-weight:700}.right{fill:var(--green)!important}
-.wrong{fill:var(--red)!important;font-weight:700}.bad{fill:var(--red);opacity:.14}
-table{border-collapse:collapse;font-size:.88rem;width:100%}
-td{padding:3px 14px 3px 0;border-bottom:1px solid var(--line);vertical-align:top}
-td:first-child{color:var(--soft)}
-.settings{columns:2;column-gap:40px}@media(max-width:700px){.settings{columns:1}}
-@media print{.puzzle{break-inside:avoid}}
-)css";
-
 constexpr size_t kColours = 12;
-constexpr double kLeft = 48, kRight = 450, kTop = 28, kBottom = 214;  // of the chart area
+constexpr double kLeft = 52, kRight = 450, kTop = 28, kBottom = 212;  // of the chart area
+
+// The least of 1, 2 and 5 times a power of ten that divides `range` into at most `parts`.
+double round_step(double range, int parts) {
+  const double power = std::pow(10, std::floor(std::log10(range / parts)));
+  for (const double factor : {1, 2, 5})
+    if (factor * power * parts >= range * (1 - 1e-9)) return factor * power;
+  return 10 * power;
+}
+
+// "0.05", "200", "20k"
+std::string number(double value) {
+  if (value >= 1e6) return fmt::format("{:g}M", value / 1e6);
+  return value >= 10000 ? fmt::format("{:g}k", value / 1000) : fmt::format("{:.4g}", value);
+}
 
 }  // namespace
 
@@ -90,21 +56,53 @@ std::string escape_html(const std::string& text) {
 Chart::Chart(const std::string& title, double x_max, double y_max, const std::string& x_label,
              bool percent)
     : x_max_(std::max(x_max, 1e-12)), y_max_(std::max(y_max, 1e-12)) {
+  begin(title, x_label);
+  const double step = percent && y_max_ > 0.5 ? 0.25 : round_step(y_max_, 5);
+  // The axis ends at a tick, unless it is a share that stays below one.
+  if (!percent) y_max_ = step * std::ceil(y_max_ / step - 1e-9);
+  for (int i = 0; i * step <= y_max_ * 1.0001; ++i)
+    y_tick(i * step, percent ? fmt::format("{:.3g}%", 100 * i * step) : number(i * step));
+}
+
+Chart Chart::logarithmic(const std::string& title, double x_max, double y_min, double y_max,
+                         const std::string& x_label) {
+  Chart chart;
+  chart.x_max_ = std::max(x_max, 1e-12);
+  const auto power = [](double v) { return std::pow(10, std::floor(std::log10(v) + 1e-9)); };
+  const double low = power(y_min);
+  for (const double factor : {1, 2, 5})
+    if (factor * low <= y_min * 1.0001) chart.y_low_ = factor * low;
+  chart.y_max_ = y_max;
+  chart.begin(title, x_label);
+  const double decades = std::log10(y_max / chart.y_low_);
+  const double stride = std::pow(10, std::max(1.0, std::ceil(decades / 6)));
+  for (double decade = power(chart.y_low_); decade <= y_max; decade *= stride)
+    for (const double factor : {1, 2, 5}) {
+      const double y = factor * decade;
+      if (y < chart.y_low_ * 0.999 || y > y_max || (factor != 1 && decades > 2.2)) continue;
+      chart.y_tick(y, number(y));
+    }
+  return chart;
+}
+
+void Chart::begin(const std::string& title, const std::string& x_label) {
   svg_ = "<svg class=\"chart\" viewBox=\"0 0 470 250\" role=\"img\"><title>" + escape_html(title) +
-         "</title><text class=\"title\" x=\"8\" y=\"16\">" + escape_html(title) + "</text>";
-  for (int i = 0; i <= 4; ++i) {
-    const double y = y_max_ * i / 4;
-    svg_ += fmt::format(R"(<line class="axis" x1="{:.0f}" x2="{:.0f}" y1="{:.1f}" y2="{:.1f}"/>)",
-                        kLeft, kRight, py(y), py(y));
-    svg_ += fmt::format(R"(<text x="42" y="{:.1f}" text-anchor="end">)", py(y) + 4) +
-            (percent ? fmt::format("{:.3g}%", 100 * y) : fmt::format("{:.3g}", y)) + "</text>";
-  }
-  svg_ += "<text x=\"450\" y=\"246\" text-anchor=\"end\">" + escape_html(x_label) + "</text>";
+         "</title><text class=\"title\" x=\"8\" y=\"16\">" + escape_html(title) +
+         "</text><text x=\"450\" y=\"248\" text-anchor=\"end\">" + escape_html(x_label) + "</text>";
 }
 
 double Chart::px(double x) const { return kLeft + (kRight - kLeft) * x / x_max_; }
 double Chart::py(double y) const {
-  return kBottom - (kBottom - kTop) * std::clamp(y, 0.0, y_max_) / y_max_;
+  const double share =
+      y_low_ > 0 ? std::log(std::max(y, y_low_) / y_low_) / std::log(y_max_ / y_low_) : y / y_max_;
+  return kBottom - (kBottom - kTop) * std::clamp(share, 0.0, 1.0);
+}
+
+void Chart::y_tick(double y, const std::string& text) {
+  svg_ += fmt::format(R"(<line class="axis" x1="{:.0f}" x2="{:.0f}" y1="{:.1f}" y2="{:.1f}"/>)",
+                      kLeft, kRight, py(y), py(y)) +
+          fmt::format(R"(<text x="{:.0f}" y="{:.1f}" text-anchor="end">{}</text>)", kLeft - 6,
+                      py(y) + 4, text);
 }
 
 void Chart::x_tick(double x, const std::string& text) {
@@ -113,10 +111,8 @@ void Chart::x_tick(double x, const std::string& text) {
 }
 
 void Chart::x_ticks() {
-  double step = std::pow(10, std::floor(std::log10(x_max_)));
-  while (x_max_ / step < 3) step /= 2;
-  for (double x = step; x <= x_max_ * 1.0001; x += step)
-    x_tick(x, step >= 1000 ? fmt::format("{:g}k", x / 1000) : fmt::format("{:.4g}", x));
+  const double step = round_step(x_max_, 5);
+  for (int i = 1; i * step <= x_max_ * 1.0001; ++i) x_tick(i * step, number(i * step));
 }
 
 void Chart::line(const Curve& curve, const std::string& css) {
@@ -132,6 +128,12 @@ void Chart::dot(Point p, double radius, const std::string& note, const std::stri
           escape_html(note) + "</title></circle>";
 }
 
+void Chart::label(Point p, const std::string& text) {
+  svg_ += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" text-anchor="middle">)", px(p.x),
+                      std::max(kTop - 2, py(p.y) - 14)) +
+          escape_html(text) + "</text>";
+}
+
 void Chart::whisker(double x, double low, double high, const std::string& css) {
   svg_ += "<line class=\"" + css + "\"" +
           fmt::format(R"( x1="{:.1f}" x2="{:.1f}" y1="{:.1f}" y2="{:.1f}" opacity=".5"/>)", px(x),
@@ -145,12 +147,29 @@ void Chart::bar(double x, double width, double y, const std::string& note) {
           escape_html(note) + "</title></rect>";
 }
 
+Chart loss_chart(const std::string& title, const std::vector<Curve>& curves,
+                 const std::string& x_label) {
+  double x_max = 0, low = std::numeric_limits<double>::infinity(), high = 0;
+  for (const Curve& curve : curves)
+    for (const Point& p : curve) {
+      x_max = std::max(x_max, p.x);
+      high = std::max(high, p.y);
+      if (p.y > 0) low = std::min(low, p.y);
+    }
+  const bool falls_far = std::isfinite(high) && high > 20 * low;
+  return falls_far ? Chart::logarithmic(title + " (logarithmic)", x_max, low, high, x_label)
+                   : Chart(title, x_max, high, x_label, false);
+}
+
 std::string series_class(size_t i) { return "series s" + std::to_string(i % kColours); }
 
 std::string series_legend(const std::vector<std::string>& names) {
   std::string html = "<div class=\"legend\">";
   for (size_t i = 0; i < names.size(); ++i)
-    html += "<span><i class=\"" + series_class(i) + "\"></i>" + escape_html(names[i]) + "</span> ";
+    html += fmt::format(R"(<button type="button" aria-pressed="true" data-series="s{}" )",
+                        i % kColours) +
+            "title=\"Show or hide it\"><i class=\"" + series_class(i) + "\"></i>" +
+            escape_html(names[i]) + "</button>";
   return html + "</div>";
 }
 
@@ -161,13 +180,24 @@ std::string table_row(const std::vector<std::string>& cells, bool head) {
   return html + "</tr>";
 }
 
-std::string html_page(const std::string& title, const std::string& body,
-                      const std::string& script) {
-  return "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
-         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>" +
-         escape_html(title) + "</title><style>" + kStyle + "</style></head><body><h1>" +
-         escape_html(title) + "</h1>" + body +
-         (script.empty() ? "" : "<script>" + script + "</script>") + "</body></html>\n";
+std::string tile(const std::string& value, const std::string& what) {
+  return "<div class=\"tile\"><b>" + escape_html(value) + "</b><span>" + escape_html(what) +
+         "</span></div>";
+}
+
+std::string html_page(const std::string& title, const std::string& body) {
+  std::string html =
+      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
+      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+      "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">"
+      "<link rel=\"icon\" href=\"data:,\"><title>" +
+      escape_html(title) + "</title><style>";
+  html += style_sheet();
+  html += "</style></head><body><h1>" + escape_html(title) + "</h1>" + body +
+          "<script type=\"module\">";
+  html += viewer_script();
+  return html + "</script></body></html>\n";
 }
 
 }  // namespace hrm

@@ -15,6 +15,8 @@ namespace hrm {
 struct Panel {
   std::string caption;
   ArcGrid grid;
+  bool follows = false;  // from the panel before it: an arrow leads here
+  ArcGrid truth = {};    // cells that differ from it are marked; empty: not known
 };
 // Rows of grids side by side, each row with a title.
 struct SheetRow {
@@ -23,8 +25,13 @@ struct SheetRow {
 };
 using Sheet = std::vector<SheetRow>;
 
+// With colour, in 24 bits where the terminal says that it knows them, else in 256 colours.
 std::string sheet_text(const Sheet& sheet, bool colour);
+// One picture for all.
 std::string sheet_svg(const Sheet& sheet);
+// A picture for each grid, which flow into as many lines as the page needs.
+std::string sheet_figures(const Sheet& sheet);
+// A page of them, with a legend.
 std::string sheet_html(const std::string& title, const Sheet& sheet);
 
 }  // namespace hrm

@@ -167,6 +167,18 @@ bool is_solved(const PuzzleTrace& trace, const Tokens& answer, const Task& task)
   return fits && task.several_answers() && task.check(trace.inputs, answer).empty();
 }
 
+std::string grid_legend(const Task& task) {
+  const std::vector<ColourName> colours = task.legend();
+  std::string html = "<div class=\"legend\">";
+  for (const ColourName& c : colours)
+    html += fmt::format(R"(<span><b class="swatch" style="background:{}"></b>{}</span>)", c.fill,
+                        escape_html(c.name));
+  if (task.drawing() == Drawing::cells) html += "<span>bold: given</span><span>green: right</span>";
+  if (task.marks_wrong_cells())
+    html += R"(<span><b class="swatch wrong"></b>differs from the answer</span>)";
+  return html + "</div>";
+}
+
 std::string grid_svg(const PuzzleTrace& trace, const Tokens& tokens, const Task& task) {
   const auto [cols, box_rows, box_cols] = task.layout(std::ssize(tokens));
   const int cells = static_cast<int>(tokens.size()), rows = (cells + cols - 1) / cols;
@@ -181,16 +193,16 @@ std::string grid_svg(const PuzzleTrace& trace, const Tokens& tokens, const Task&
     if (mark == Mark::wrong && !marked) mark = Mark::right;
     svg +=
         fmt::format(R"(<rect x="{}" y="{}" width="30" height="30" fill="{}"/>)", x, y, look.fill);
+    if (!look.text.empty()) {
+      const char* style = mark == Mark::given   ? " given"
+                          : mark == Mark::wrong ? " wrong"
+                          : mark == Mark::right ? " right"
+                                                : "";
+      svg += fmt::format(R"(<text class="text{}" x="{}" y="{}">)", style, x + 15, y + 21) +
+             escape_html(look.text) + "</text>";
+    }
     if (mark == Mark::wrong)
-      svg += fmt::format(R"(<rect class="bad" x="{}" y="{}" width="30" height="30"/>)", x, y);
-    if (look.text.empty()) continue;
-    const char* style = mark == Mark::given   ? "given"
-                        : mark == Mark::wrong ? "wrong"
-                        : mark == Mark::right ? "right"
-                                              : "";
-    svg += fmt::format(R"(<text class="{}" x="{}" y="{}" text-anchor="middle" )", style, x + 15,
-                       y + 21) +
-           "style=\"font-size:16px\">" + escape_html(look.text) + "</text>";
+      svg += fmt::format(R"(<circle class="wrong" cx="{}" cy="{}" r="4"/>)", x + 24, y + 24);
   }
   for (int c = 0; c <= cols; ++c)
     svg += fmt::format(R"(<line class="{}" x1="{}" x2="{}" y1="0" y2="{}"/>)",

@@ -22,7 +22,11 @@ std::string example_text(const Example& example, const Task& task, bool colour);
 // Whether the answer is the stored one, or another that is right.
 bool is_solved(const PuzzleTrace& trace, const Tokens& answer, const Task& task);
 
-// A state of a puzzle as SVG, 30 units a cell: givens bold, right cells green, wrong ones marked.
+// What the colours and marks of grid_svg mean, as HTML.
+std::string grid_legend(const Task& task);
+
+// A state of a puzzle as SVG, 30 units a cell: givens bold, right cells green, wrong ones with a
+// dot.
 std::string grid_svg(const PuzzleTrace& trace, const Tokens& tokens, const Task& task);
 
 }  // namespace hrm

@@ -17,22 +17,13 @@ namespace hrm {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kScript = R"js(
-for(const p of document.querySelectorAll('.puzzle')){const s=p.querySelector('input'),
-f=[...p.querySelectorAll('.frame')],o=p.querySelector('output');
-const show=()=>{f.forEach((g,i)=>g.classList.toggle('on',i==s.value));o.textContent=f[s.value].dataset.note};
-s.oninput=show;show();}
-)js";
-
 std::string training_section(const MetricLines& metrics) {
   if (metrics.train.empty()) return "<p>No training steps are recorded yet.</p>";
   // A lattice has no loss of tokens.
   const bool tokens = metrics.train.back().contains("lm_loss");
   const Curve loss = curve(metrics.train, "samples", tokens ? "lm_loss" : "loss");
   const double x_max = loss.empty() ? 1 : loss.back().x;
-  double y_max = 0;
-  for (const Point& p : loss) y_max = std::max(y_max, p.y);
-  Chart losses(tokens ? "Token loss per puzzle" : "Loss", x_max, y_max, "training samples", false);
+  Chart losses = loss_chart(tokens ? "Token loss per puzzle" : "Loss", {loss}, "training samples");
   losses.x_ticks();
   losses.line(loss, "train");
   Chart accuracy("Puzzles solved exactly", x_max, 1, "training samples", true);
@@ -43,8 +34,8 @@ std::string training_section(const MetricLines& metrics) {
   for (const Point& p : held_out)
     accuracy.dot(p, 3.5, fmt::format("{:.1f} % after {:.0f} samples", 100 * p.y, p.x));
   return "<div class=\"two\">" + losses.str() + accuracy.str() +
-         "</div><div class=\"legend\"><i></i>training, puzzles finished in the step"
-         "<i class=\"e\"></i>held-out puzzles</div>";
+         "</div><div class=\"legend\"><span><i></i>training, puzzles finished in the step</span>"
+         "<span><i class=\"e\"></i>held-out puzzles</span></div>";
 }
 
 // What one refinement of a puzzle is called, and how the report speaks of it.
@@ -102,11 +93,14 @@ std::string calibration_chart(const EvalResult& r) {
     const double share = static_cast<double>(bin.exact) / static_cast<double>(bin.count);
     const double size =
         3 + 9 * std::sqrt(static_cast<double>(bin.count) / static_cast<double>(r.count));
+    const Point at = {bin.q_mean, share};
     chart.dot(
-        {bin.q_mean, share}, size,
+        at, size,
         fmt::format("q {:.2f}: {:.1f} % of {} puzzles solved", bin.q_mean, 100 * share, bin.count));
+    chart.label(at, format_count(bin.count));
   }
-  return chart.str();
+  return "<div>" + chart.str() +
+         "<p>The numbers say how many puzzles a point stands for.</p></div>";
 }
 
 // The puzzles that are drawn: more cells than a person can see on a page are left out.
@@ -114,7 +108,7 @@ std::vector<const PuzzleTrace*> drawn_puzzles(const std::vector<PuzzleTrace>& tr
   size_t left = 1'000'000;
   std::vector<const PuzzleTrace*> drawn;
   for (const PuzzleTrace& t : traces) {
-    const size_t cells = t.inputs.size() * (t.predictions.size() + 1);
+    const size_t cells = t.inputs.size() * (t.predictions.size() + 2);
     if (cells > left) continue;
     left -= cells;
     drawn.push_back(&t);
@@ -122,42 +116,93 @@ std::vector<const PuzzleTrace*> drawn_puzzles(const std::vector<PuzzleTrace>& tr
   return drawn;
 }
 
-std::string puzzle_card(const PuzzleTrace& t, const Task& task, const Words& words) {
-  const int side = square_side(std::ssize(t.inputs)) * 30;
-  const bool solved = !t.predictions.empty() && is_solved(t, t.predictions.back(), task);
-  std::string html =
-      "<div class=\"puzzle\"><header><span>" + std::string(solved ? "solved" : "not solved") +
-      "</span><output></output></header>" +
-      fmt::format(R"(<svg viewBox="-1 -1 {} {}" role="img"><title>a puzzle being refined</title>)",
-                  side + 2, side + 2);
-  html += "<g class=\"frame\" data-note=\"givens\">" + grid_svg(t, t.inputs, task) + "</g>";
-  for (size_t s = 0; s < t.predictions.size(); ++s) {
-    const bool last = s + 1 == t.predictions.size();
-    html += fmt::format(R"(<g class="frame{}" data-note="{}">)", last ? " on" : "",
-                        note_of(t, s, words)) +
-            grid_svg(t, t.predictions[s], task) + "</g>";
-  }
-  return html + fmt::format(R"(</svg><input type="range" min="0" max="{}" value="{}" )"
-                            R"(aria-label="{}"></div>)",
-                            t.predictions.size(), t.predictions.size(), words.unit);
+// The tokens in the place of a state, if all cells of the answer are supervised.
+const std::vector<int>* answer_of(const PuzzleTrace& t) {
+  const bool whole = t.labels.size() == t.inputs.size() && std::ranges::min(t.labels) >= 0;
+  return whole ? &t.labels : nullptr;
 }
 
-// Segment strips: every state of a puzzle side by side, for print and at a glance.
+bool is_solved(const PuzzleTrace& t, const Task& task) {
+  return !t.predictions.empty() && is_solved(t, t.predictions.back(), task);
+}
+
+// Nothing in them is right or wrong.
+std::string givens_svg(const PuzzleTrace& t, const Task& task) {
+  PuzzleTrace givens;
+  givens.inputs = t.inputs;
+  return grid_svg(givens, t.inputs, task);
+}
+
+std::string puzzle_card(const PuzzleTrace& t, const Task& task, const Words& words) {
+  const int side = square_side(std::ssize(t.inputs)) * 30;
+  const char* state = is_solved(t, task) ? "solved" : "unsolved";
+  const std::string name = t.example < 0 ? "" : "puzzle " + format_count(t.example) + ", ";
+  std::string html =
+      fmt::format(R"(<div class="puzzle" data-state="{0}"><header><span class="{0}">{1}{2}</span>)"
+                  R"(</header><div class="grid"><svg viewBox="-1 -1 {3} {3}" role="img"><title>)"
+                  "a puzzle being refined</title>",
+                  state, name, *state == 's' ? "solved" : "not solved", side + 2);
+  const auto frame = [&](const std::string& note, const std::string& grid, bool on) {
+    html +=
+        fmt::format(R"(<g class="frame{}" data-note="{}">)", on ? " on" : "", note) + grid + "</g>";
+  };
+  frame("givens", givens_svg(t, task), t.predictions.empty());
+  for (size_t s = 0; s < t.predictions.size(); ++s)
+    frame(note_of(t, s, words), grid_svg(t, t.predictions[s], task), s + 1 == t.predictions.size());
+  size_t last = t.predictions.size();
+  if (const std::vector<int>* answer = answer_of(t)) {
+    frame("the answer", grid_svg(t, *answer, task), false);
+    ++last;
+  }
+  return html + fmt::format(R"(</svg></div><input type="range" min="0" max="{}" value="{}" )"
+                            R"(aria-label="{}"><output></output><div class="transport">)"
+                            R"(<button type="button">Play</button></div></div>)",
+                            last, t.predictions.size(), words.unit);
+}
+
+// Every state of a puzzle side by side, for print and at a glance.
 std::string strip(const PuzzleTrace& t, const Task& task) {
   const int side = square_side(std::ssize(t.inputs)) * 30;
-  const int gap = 24, n = static_cast<int>(t.predictions.size()) + 1;
-  std::string svg =
-      fmt::format(R"(<svg class="chart" viewBox="-1 -22 {} {}" role="img"><title>segment by )"
-                  "segment</title>",
-                  n * (side + gap), side + 26);
-  for (int s = 0; s < n; ++s) {
-    svg += fmt::format(R"svg(<g transform="translate({} 0)"><text x="0" y="-7">)svg",
-                       s * (side + gap)) +
-           (s == 0 ? std::string("givens")
-                   : fmt::format("segment {}, halt {:.0f} %", s, 100 * t.q_halt[s - 1])) +
-           "</text>" + grid_svg(t, s == 0 ? t.inputs : t.predictions[s - 1], task) + "</g>";
-  }
-  return svg + "</svg>";
+  std::string html = "<div class=\"strip\">";
+  for (size_t s = 0; s <= t.predictions.size(); ++s)
+    html += "<figure><figcaption>" +
+            (s == 0 ? std::string("givens")
+                    : fmt::format("segment {}<br>q_halt {:.0f} %", s, 100 * t.q_halt[s - 1])) +
+            fmt::format(R"(</figcaption><div class="grid"><svg viewBox="-1 -1 {0} {0}" role="img">)"
+                        "<title>{1}</title>",
+                        side + 2, s == 0 ? "givens" : "segment " + std::to_string(s)) +
+            (s == 0 ? givens_svg(t, task) : grid_svg(t, t.predictions[s - 1], task)) +
+            "</svg></div></figure>";
+  return html + "</div>";
+}
+
+// Buttons that choose which puzzles are seen, where there are some of both kinds.
+std::string puzzle_filter(const std::vector<const PuzzleTrace*>& drawn, const Task& task) {
+  const auto solved =
+      std::ranges::count_if(drawn, [&](const PuzzleTrace* t) { return is_solved(*t, task); });
+  if (solved == 0 || solved == std::ssize(drawn)) return "";
+  return fmt::format(
+      R"(<div class="row filter" role="group" aria-label="Which puzzles">)"
+      R"(<button type="button" data-show="all" aria-pressed="true">all {}</button>)"
+      R"(<button type="button" data-show="solved" aria-pressed="false">solved {}</button>)"
+      R"(<button type="button" data-show="unsolved" aria-pressed="false">not solved {}</button></div>)",
+      drawn.size(), solved, std::ssize(drawn) - solved);
+}
+
+std::string puzzles_section(const EvalResult& r, const Task& task, const Words& words) {
+  const std::vector<const PuzzleTrace*> drawn = drawn_puzzles(r.traces);
+  std::string html;
+  if (drawn.size() < r.traces.size())
+    html += "<p>Puzzles with too many cells or segments to be seen on a page are not drawn.</p>";
+  if (drawn.empty()) return html;
+  html +=
+      "<h2>Puzzles being refined</h2><p>The first held-out puzzles, and the first behind them that "
+      "are not solved. Go through a puzzle by its slider, or press Play.</p>" +
+      grid_legend(task);
+  if (drawn[0]->predictions.size() <= 8 && drawn[0]->notes.empty()) html += strip(*drawn[0], task);
+  html += puzzle_filter(drawn, task) + "<div class=\"puzzles\">";
+  for (const PuzzleTrace* t : drawn) html += puzzle_card(*t, task, words);
+  return html + "</div>";
 }
 
 std::string evaluation_section(const std::optional<EvalResult>& result, const Task& task,
@@ -170,17 +215,7 @@ std::string evaluation_section(const std::optional<EvalResult>& result, const Ta
   std::string html =
       fmt::format("<h2>{}</h2><p>{}</p>", words.title, words.about) + segment_charts(r, words);
   if (!r.calibration.empty()) html += "<div class=\"two\">" + calibration_chart(r) + "</div>";
-  const std::vector<const PuzzleTrace*> drawn = drawn_puzzles(r.traces);
-  if (drawn.size() < r.traces.size())
-    html += "<p>Puzzles with too many cells or segments to be seen on a page are not drawn.</p>";
-  if (drawn.empty()) return html;
-  html +=
-      "<h2>Puzzles being refined</h2><p>Givens are bold, right cells green, wrong ones marked. "
-      "Drag a slider to go through them.</p>";
-  if (drawn[0]->predictions.size() <= 8 && drawn[0]->notes.empty()) html += strip(*drawn[0], task);
-  html += "<div class=\"puzzles\">";
-  for (const PuzzleTrace* t : drawn) html += puzzle_card(*t, task, words);
-  return html + "</div>";
+  return html + puzzles_section(r, task, words);
 }
 
 std::string settings_section(const Members& config) {
@@ -195,13 +230,28 @@ std::string settings_section(const Members& config) {
   if (config.has("command"))
     html += "<h2>How to repeat it</h2><p><code>" + escape_html(config.text("command")) +
             "</code></p><p>hrm " + escape_html(config.text("version", "")) +
-            "; the seed is in the settings.</p>";
+            "; the seed is in the settings. The numbers of the charts: <code>hrm metrics RUN --csv "
+            "FILE</code>.</p>";
   return html;
 }
 
-std::string tile(const std::string& value, const std::string& what) {
-  return "<div class=\"tile\"><b>" + escape_html(value) + "</b><span>" + escape_html(what) +
-         "</span></div>";
+// What the page is about, when and where that was made.
+std::string introduction(const Members& config, const Task& task) {
+  const std::string preset = config.text("preset", ""), started = config.text("started", ""),
+                    machine = config.text("machine", "");
+  std::string text = config.has("lattice") ? "Lattice deduction" : "A Hierarchical Reasoning Model";
+  if (!preset.empty()) text += " (preset " + preset + ")";
+  const std::string init =
+      config.has("init") ? config.object("init").text("run", "other weights") : "";
+  text += init.empty() ? ", trained from random weights." : ", trained on from " + init + ".";
+  if (!started.empty())
+    text += " Begun on " + started + (machine.empty() ? "" : " on " + machine) + ".";
+  std::string html = "<p>" + escape_html(text) + "</p>";
+  if (task.kind() == "sudoku" && !config.has("lattice"))
+    html +=
+        "<p>To type puzzles of your own and watch every update of it: <code>hrm playground --run "
+        "RUN</code>.</p>";
+  return html;
 }
 
 }  // namespace
@@ -223,17 +273,10 @@ std::string report_page(const Json& top, const std::string& source, const std::s
     tiles += tile(fmt::format("{:.0f} / s", samples / std::max(elapsed, 1e-9)),
                   "training speed, samples");
   }
-  const std::string preset = config.text("preset", "");
-  const bool lattice = config.has("lattice");
-  return html_page((preset.empty() ? name : preset) + " - hrm report",
-                   std::string("<p>") +
-                       (lattice ? "Lattice deduction" : "A Hierarchical Reasoning Model") +
-                       ", trained from random weights.</p>"
-                       "<div class=\"tiles\">" +
-                       tiles + "</div><h2>Training</h2>" + training_section(metrics) +
-                       evaluation_section(result, *task, lattice ? kRoundWords : kSegmentWords) +
-                       settings_section(config),
-                   kScript);
+  const Words& words = config.has("lattice") ? kRoundWords : kSegmentWords;
+  return html_page(name, introduction(config, *task) + "<div class=\"tiles\">" + tiles +
+                             "</div><h2>Training</h2>" + training_section(metrics) +
+                             evaluation_section(result, *task, words) + settings_section(config));
 }
 
 std::string render_report(const Path& run) {
@@ -242,8 +285,8 @@ std::string render_report(const Path& run) {
   std::optional<EvalResult> result;
   if (fs::exists(evaluation))
     result = eval_result_from_json(read_json(evaluation), evaluation.string());
-  return report_page(read_json(config), config.string(), run.filename().string(), read_metrics(run),
-                     result);
+  return report_page(read_json(config), config.string(),
+                     fs::weakly_canonical(run).filename().string(), read_metrics(run), result);
 }
 
 void write_report(const Path& run) {

@@ -370,7 +370,7 @@ cat >lab.json <<'END'
 END
 ok "lab run" "p = 1" "$hrm" lab run lab.json --out lab --jobs 2
 ok "lab: a line for each model" "" bash -c '[[ $(wc -l <lab/lab/results.jsonl) == 4 ]]'
-ok "lab: a page" "hrm lab run lab.json --only" cat lab/lab/page.html
+ok "lab: a page that says how to repeat it" "hrm lab run lab.json --out lab --jobs 2 --only" cat lab/lab/page.html
 ok "lab run again trains nothing" "" bash -c "
   touch before; '$hrm' lab run lab.json --out lab >again && grep -q 'p = 1' again &&
   [[ -z \$(find lab/models -newer before) && \$(wc -l <lab/lab/results.jsonl) == 4 ]]"

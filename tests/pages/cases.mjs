@@ -85,7 +85,7 @@ function faintTexts() {
     if (element.closest('script, style, title, option, :disabled, .stopped')) continue;
     const style = getComputedStyle(element);
     const inPicture = element instanceof SVGElement;
-    if (inPicture && element.closest('[data-drawing]')) continue;  // cells have fills of their own
+    if (inPicture && element.closest('.grid')) continue;  // cells have fills of their own
     const a = light(inPicture ? style.fill : style.color), b = light(behind(element));
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     const large = parseFloat(style.fontSize) >= 24 ||

@@ -25,6 +25,7 @@ mkdir -p "$folder"
 if bash examples/playground/make_page.sh "$build/hrm" "$wasm" "$folder" total_steps=150 eval_every=0 \
   >"$folder/make.log" 2>&1; then
   cases playground "$folder/index.html" "$folder/models" "$build"
+  cases reports "$build"
 else
   tail -n 5 "$folder/make.log"
   echo "FAILED: the page cannot be made"
