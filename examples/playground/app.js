@@ -175,7 +175,8 @@ function drawStrip() {
 }
 function sayHalting(halt) {
   const end = trace.segments[(halt || trace.segments.length) - 1];
-  const verdict = end.wrong === '' ? 'it is solved' : `it is not solved: ${end.wrong}`;
+  const verdict =
+      end.wrong === '' ? 'the answer is right' : `the answer is not right: ${end.wrong}`;
   const votes =
       state.copies > 1 ? ` ${end.vote.count} of ${state.copies} copies vote for this answer;` : '';
   $('halting').textContent = `${
@@ -237,7 +238,7 @@ async function showAttention() {
     attention = result;
     const row = Math.floor(cell / sideOf(model)) + 1, column = cell % sideOf(model) + 1;
     $('attention-text').textContent = `What the cell in row ${row}, column ${
-        column} reads in the next update of ${level}; amber: more.`;
+        column} would read if ${level} were updated now; amber: more.`;
   } catch (error) {
     $('attention-text').textContent = error.message;
   }
@@ -296,12 +297,12 @@ const TRAIN = {
   gradient: [
     'Gradient', 'one_step',
     [
-      ['one_step', 'one step (HRM)'], ['last_k:2', 'last 2 updates'],
-      ['last_k:4', 'last 4 updates'], ['full_bptt', 'all updates']
+      ['one_step', 'one step (HRM)'], ['last_k:4', 'last 4 updates'],
+      ['full_bptt', 'all updates of a segment']
     ]
   ],
-  H_cycles: ['Cycles of H', '2', ['1', '2', '3', '4']],
-  L_cycles: ['Updates of L in a cycle', '2', ['1', '2', '3', '4']],
+  H_cycles: ['Cycles in a segment', '2', ['1', '2', '3', '4']],
+  L_cycles: ['L updates in a cycle', '2', ['1', '2', '3', '4']],
   layers: ['Layers', '1', ['1', '2']],
   hidden_size: ['Width', '64', ['32', '64', '96', '128']],
   lr: ['Learning rate', '2e-3', ['5e-4', '1e-3', '2e-3', '4e-3']],
@@ -351,8 +352,9 @@ function makePlots() {
   const parent = document.querySelector('.plots'),
         share = (value) => `${Math.round(100 * value)} %`;
   plots.loss = new Plot(parent, 'loss');
-  plots.exact = new Plot(parent, 'held-out puzzles solved', {most: 1, format: share});
-  plots.segments = new Plot(parent, 'segments a puzzle', {format: (value) => value.toFixed(1)});
+  plots.exact = new Plot(parent, 'unseen puzzles solved', {most: 1, format: share});
+  plots.segments =
+      new Plot(parent, 'segments a training puzzle', {format: (value) => value.toFixed(1)});
   plots.cosine = new Plot(
       parent, 'cosine to the full gradient', {most: 1, format: (value) => value.toFixed(2)});
 }
@@ -371,7 +373,7 @@ async function startTraining() {
   setPaused(false);
 }
 function setPaused(paused) {
-  $('pause').textContent = paused ? 'Go on' : 'Pause';
+  $('pause').textContent = paused ? 'Resume' : 'Pause';
   $('pause').dataset.paused = paused ? '1' : '';
 }
 function onNews(data) {
@@ -392,11 +394,12 @@ function onNews(data) {
     plots.exact.add(data.seconds, exact);
   }
   const first = firstSolved ?
-      ` The first held-out puzzle was solved after ${Math.round(firstSolved.seconds)} s.` :
-      ' No held-out puzzle is solved yet.';
-  $('train-text').textContent = `${Math.round(trainedFor)} s, ${Math.round(rate)} samples a second${
-      exact === null ? '.' :
-                       `; ${Math.round(100 * exact)} of 100 held-out puzzles solved.`}${first}`;
+      ` The first unseen puzzle was solved after ${Math.round(firstSolved.seconds)} s.` :
+      ' No unseen puzzle is solved yet.';
+  $('train-text').textContent =
+      `${Math.round(trainedFor)} s, ${Math.round(rate)} segments a second${
+          exact === null ? '.' :
+                           `; ${Math.round(100 * exact)} of 100 unseen puzzles solved.`}${first}`;
 }
 async function watchTrained() {
   const model = await ask('takeTrained');
@@ -427,7 +430,8 @@ async function openFiles(files) {
       throw new Error(
           '[page] there is no file with weights. HINT: model.safetensors, and config.json beside it if it is that of a run');
     if (weights.size > MOST_BYTES)
-      throw new Error(`[page] ${weights.name} is larger than this page takes. HINT: hrm solve`);
+      throw new Error(
+          `[page] ${weights.name} is larger than this page takes. HINT: the command hrm solve`);
     const model = await ask('load', {
       name: 'file',
       bytes: new Uint8Array(await weights.arrayBuffer()),
@@ -532,7 +536,8 @@ $('copy-link').onclick = async () => {
   history.replaceState(null, '', writeLink(state));
   try {
     await navigator.clipboard.writeText(location.href);
-    $('copy-link').textContent = 'Copied';
+    const own = ['trained', 'file'].includes(state.model);
+    $('copy-link').textContent = own ? 'Copied, but this model stays here' : 'Copied';
   } catch {
     $('copy-link').textContent = 'It is in the address bar';
   }

@@ -5,39 +5,48 @@ import {element} from './board.js';
 export const CAPTIONS = [
   [
     'A puzzle is a row of tokens', '#board',
-    'The model does not see a board. It sees 16 numbers in a row (36 for the larger puzzle): 1 for an open cell, 2 for the ' +
-        'digit 1, and so on. That there are rows, columns and boxes it has to find out from examples.'
+    'The model reads one number for each cell, called a token: 1 is an empty cell, 2 the ' +
+        'digit 1, 3 the digit 2, and so on. These models are also told the row and the column ' +
+        'of a cell. Boxes, and the rules of Sudoku, they have to learn from examples.'
   ],
   [
-    'A state is what it thinks', '#board',
-    'For every cell the model keeps a list of numbers, its state, and changes it again and again. A small head reads a digit ' +
-        'off the state of each cell. The darker a cell is, the surer the head is of its digit.'
+    'The state is the model\'s memory', '#board',
+    'For each cell the model keeps numbers, its state, and every update changes them. A ' +
+        'small output layer, called a head, turns the state into a digit. The stronger the ' +
+        'blue, the surer it is. Bold digits are given; even there you see the model\'s own ' +
+        'answer.'
   ],
   [
-    'L works, H decides', '#strip .updates',
-    'There are two states, and a small network for each. L works out the details: it reads its own state, that of H and the ' +
-        'puzzle. H draws conclusions: it reads its own state and that of L. The bar below a picture says how far the state moved.'
+    'L and H take turns', '#strip .updates',
+    'There are two states, L and H, each with a small network of its own. L\'s network ' +
+        'reads L, H and the puzzle; H\'s reads H and L. The idea is that L works on details ' +
+        'and H draws conclusions. The bar below a picture says how much that state changed.'
   ],
   [
     'A segment is a few updates', '#strip .segment',
-    'L, L, H, L, L, H: these six updates are one segment. Behind it the model gives a whole answer. The next segment goes on ' +
-        'from the same states and improves it. (A picture behind an L shows what H would answer if it were asked now.)'
+    'Here six updates, L L H L L H, are one segment: two cycles of two updates of L and ' +
+        'one of H. Then an answer is read from H. The next segment goes on from the same ' +
+        'states and may improve it. A picture of L shows what H would answer if it were asked ' +
+        'now.'
   ],
   [
     'Deep supervision: every segment is taught', '#train',
-    'In training, the answer behind every segment is compared with the solution, and the weights take a step. So the model ' +
-        'learns to improve an answer from wherever it is, not to be right at once.'
+    'In training, the answer after each segment is compared with the solution, and the ' +
+        'weights are adjusted at once. So the model learns to improve an unfinished answer, ' +
+        'not only to be right immediately. The HRM paper calls this deep supervision.'
   ],
   [
     'The one-step gradient', '#train',
-    'To know how to change the weights one would have to look back through all updates. HRM looks back through the last update ' +
-        'of L and of H only, and takes the rest for given. The cosine below says how close that comes to the full gradient: 1 ' +
-        'would be the same direction.'
+    'The gradient says how each weight affects the error. The full one goes back through ' +
+        'all updates of a segment. HRM goes back through the last update of L and of H only. ' +
+        'While a model trains, the cosine below compares the rule you chose with the full ' +
+        'gradient; 1 is the same direction.'
   ],
   [
     'Halting', '#strip .halting',
-    'Easy puzzles need fewer segments. A second head says how likely it is that the answer is right now (halt), and after more ' +
-        'segments (go on). Where the first is larger, the model stops. Its segments after that are shown in grey.'
+    'A second head estimates the chance that the answer is right already (halt), and that ' +
+        'it will be after more segments (go on). By the model\'s own rule it stops when halt ' +
+        'is the larger one. Later segments are computed here all the same, but shown faintly.'
   ],
 ];
 
@@ -70,8 +79,13 @@ export class Learn {
     this.light();
     const [title, , text] = CAPTIONS[number - 1] ??
         ['', '', 'Press 1 for the first step, or look around by yourself below.'];
-    this.caption.replaceChildren(
-        ...(title ? [element('h3', {}, title)] : []), element('p', {}, text));
+    const parts = [element('p', {}, text)];
+    if (title) {
+      parts.unshift(element('h3', {}, title));
+      const show = () => document.querySelector('.lit')?.scrollIntoView({block: 'center'});
+      parts.push(element('button', {type: 'button', onclick: show}, 'Show me'));
+    }
+    this.caption.replaceChildren(...parts);
   }
   // What a caption speaks of may have been drawn anew.
   light() {

@@ -18,7 +18,8 @@ function describe(name) {
   return {name, sizes, updates, config};
 }
 function trained() {
-  if (!training) throw new Error('[page] no training has begun. HINT: press Train');
+  if (!training)
+    throw new Error('[page] no training has begun. HINT: press Train from random weights');
   return training.handle;
 }
 function modelNamed(name) {
@@ -32,10 +33,11 @@ const MOST_UPDATES = 64;  // of a segment: the page shows each, and waits for al
 function mustFit({config, updates}) {
   if (config.task?.task !== 'sudoku')
     throw new Error(
-        '[page] this page shows Sudoku only. HINT: hrm solve and hrm report show every kind');
+        '[page] this page shows Sudoku only. HINT: the commands hrm solve and hrm report show every kind');
   if (updates.length > MOST_UPDATES)
     throw new Error(`[page] a segment of this model has ${
-        updates.length} updates, and this page shows at most ${MOST_UPDATES}. HINT: hrm solve`);
+        updates.length} updates, and this page shows at most ${
+        MOST_UPDATES}. HINT: the command hrm solve`);
 }
 
 const calls = {

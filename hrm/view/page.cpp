@@ -128,9 +128,10 @@ void Chart::dot(Point p, double radius, const std::string& note, const std::stri
           escape_html(note) + "</title></circle>";
 }
 
-void Chart::label(Point p, const std::string& text) {
+void Chart::label(Point p, double radius, const std::string& text) {
+  const double above = py(p.y) - radius - 5, below = py(p.y) + radius + 13;
   svg_ += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" text-anchor="middle">)", px(p.x),
-                      std::max(kTop - 2, py(p.y) - 14)) +
+                      above > kTop - 4 ? above : below) +
           escape_html(text) + "</text>";
 }
 

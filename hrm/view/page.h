@@ -33,8 +33,8 @@ class Chart {
   // css: a class of the style: train, eval, faint, or one of series_class.
   void line(const Curve& curve, const std::string& css);
   void dot(Point p, double radius, const std::string& note, const std::string& css = "dot");
-  // Text above a point.
-  void label(Point p, const std::string& text);
+  // Text above a dot, or below it where there is no room.
+  void label(Point p, double radius, const std::string& text);
   // From low to high at x: a confidence interval.
   void whisker(double x, double low, double high, const std::string& css);
   // A bar centred at x, `width` in data units.

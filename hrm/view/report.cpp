@@ -97,7 +97,7 @@ std::string calibration_chart(const EvalResult& r) {
     chart.dot(
         at, size,
         fmt::format("q {:.2f}: {:.1f} % of {} puzzles solved", bin.q_mean, 100 * share, bin.count));
-    chart.label(at, format_count(bin.count));
+    chart.label(at, size, format_count(bin.count));
   }
   return "<div>" + chart.str() +
          "<p>The numbers say how many puzzles a point stands for.</p></div>";
@@ -249,7 +249,8 @@ std::string introduction(const Members& config, const Task& task) {
   std::string html = "<p>" + escape_html(text) + "</p>";
   if (task.kind() == "sudoku" && !config.has("lattice"))
     html +=
-        "<p>To type puzzles of your own and watch every update of it: <code>hrm playground --run "
+        "<p>To type puzzles of your own and watch every update of L and H: <code>hrm playground "
+        "--run "
         "RUN</code>.</p>";
   return html;
 }

@@ -81,12 +81,12 @@ await cases.run('50 training steps: the loss curve of the native program', async
   return `${worst.toExponential(1)} apart`;
 });
 
-await cases.run('the buttons train, and the first held-out puzzle is solved', async () => {
+await cases.run('the buttons train, and the first unseen puzzle is solved', async () => {
   await click(page, 'start');
-  await page.until(`${text('train-text')}.includes('The first held-out puzzle was solved')`, 180);
+  await page.until(`${text('train-text')}.includes('The first unseen puzzle was solved')`, 180);
   await click(page, 'pause');
-  mustEqual(await page.evaluate(text('pause')), 'Go on', 'the button');
-  for (const name of ['loss', 'held-out puzzles solved', 'segments a puzzle', 'cosine'])
+  mustEqual(await page.evaluate(text('pause')), 'Resume', 'the button');
+  for (const name of ['loss', 'unseen puzzles solved', 'segments a training puzzle', 'cosine'])
     must(
         await page.evaluate(`[...document.querySelectorAll('.plot')].some((plot) =>
           plot.textContent.includes(${quoted(name)}) && plot.querySelector('polyline, circle'))`),
