@@ -26,14 +26,20 @@ std::vector<std::byte> bytes_of(const std::string& text) {
 const std::string kPage =
     "<p></p><script type=\"application/json\" id=\"models\">[{\"name\": \"own\"}]</script>";
 
-// What a server of this process answers to `request`, up to its end.
-std::string asked(int port, const std::string& request) {
+// A connection to a server of this process.
+int connected(int port) {
   const int client = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(static_cast<uint16_t>(port));
   REQUIRE(::connect(client, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  return client;
+}
+
+// What it answers to `request`, up to the end.
+std::string asked(int port, const std::string& request) {
+  const int client = connected(port);
   ::send(client, request.data(), request.size(), MSG_NOSIGNAL);
   std::string all;
   char part[65536];
@@ -73,6 +79,8 @@ TEST_CASE("playground: a model stands before those of the page, whatever it is c
   const std::string alone = with_model(empty, "p.html", {"x", bytes_of("foo"), {}});
   CHECK(Json::parse(alone.substr(alone.find('['), 1 + alone.rfind(']') - alone.find('['))).size() ==
         1);
+  CHECK_THROWS_WITH_AS(with_model(page, "p.html", {"y", bytes_of("foo"), {}}),
+                       doctest::Contains("p.html has a run in it already"), Error);
   CHECK_THROWS_WITH_AS(with_model("<html></html>", "p.html", {}),
                        doctest::Contains("p.html is no page of `make playground`"), Error);
 }
@@ -87,7 +95,8 @@ TEST_CASE("playground: a server for this machine alone") {
     return asked(server.port(), line + "\r\n" + headers + "\r\n");
   };
   // A client that says nothing keeps nobody waiting.
-  std::thread silent([&] { asked(server.port(), "GET / HT"); });
+  const int silent = connected(server.port());
+  ::send(silent, "GET / HT", 8, MSG_NOSIGNAL);
 
   const std::string whole = ask("GET / HTTP/1.1", "Host: localhost:9\r\n");
   CHECK(whole.starts_with("HTTP/1.1 200 OK\r\n"));
@@ -113,7 +122,7 @@ TEST_CASE("playground: a server for this machine alone") {
                        Error);
   ended = true;
   serving.join();
-  silent.join();
+  ::close(silent);
 }
 
 }  // namespace hrm::test

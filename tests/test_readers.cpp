@@ -1,10 +1,15 @@
 // What a run folder and the laboratory's files hold, when somebody else wrote it: each value out of
 // place is one line that names the file and the member, and nothing is drawn of what does not fit.
+#include <cstdlib>
+
 #include "hrm/lab/experiment_page.h"
 #include "hrm/presets.h"
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc_vote.h"
+#include "hrm/tasks/registry.h"
 #include "hrm/train/checkpoint.h"
+#include "hrm/view/picture.h"
+#include "hrm/view/puzzle_view.h"
 #include "hrm/view/report.h"
 #include "tests/support/support.h"
 
@@ -110,6 +115,61 @@ TEST_CASE("report: a task that cannot be is refused, tokens without a colour are
   const std::string large = page({{"task", "arc"}, {"side", 2}}, result);
   CHECK(large.find("are not drawn") != std::string::npos);
   CHECK(large.size() < 100'000);
+}
+
+TEST_CASE("report: cells that nothing supervises do not make a puzzle unsolved") {
+  const auto task = make_task({{"task", "arc"}, {"side", 2}}, "here");
+  PuzzleTrace trace;
+  trace.inputs = {3, 4, 1, 0};
+  trace.labels = {4, 3, -100, -100};
+  CHECK(is_solved(trace, {4, 3, 9, 9}, *task));
+  CHECK_FALSE(is_solved(trace, {4, 4, 9, 9}, *task));
+  CHECK_FALSE(is_solved(trace, {4, 3}, *task));
+  trace.labels = {-100, -100, -100, -100};
+  CHECK_FALSE(is_solved(trace, {4, 3, 9, 9}, *task));
+}
+
+TEST_CASE("chart: round ticks, a logarithmic axis for what falls far, and any numbers at all") {
+  const auto has = [](const Chart& chart, const char* text) {
+    return chart.str().find(std::string(">") + text + "</text>") != std::string::npos;
+  };
+  const Chart plain = loss_chart("loss", {{{1, 1.9}, {736, 0.6}}}, "step");
+  for (const char* tick : {"0", "0.5", "1", "1.5", "2"}) CHECK(has(plain, tick));
+  CHECK_FALSE(has(plain, "1.9"));
+  const Chart far = loss_chart("loss", {{{1, 1.9}, {736, 0.03}}}, "step");
+  for (const char* tick : {"0.02", "0.05", "0.1", "0.5", "1"}) CHECK(has(far, tick));
+  CHECK(has(far, "loss (logarithmic)"));
+  Chart steps("x", 736, 1, "step", true);
+  steps.x_ticks();
+  for (const char* tick : {"200", "400", "600", "75%"}) CHECK(has(steps, tick));
+  for (const double most : {0.0, 1e-300, 1.0, 1.7e308})
+    for (const double least : {0.0, 1e-300, 1.0}) {
+      Chart chart = loss_chart("loss", {{{0, most}, {most, least}}}, "step");
+      chart.x_ticks();
+      chart.line({{0, most}, {most, least}}, "train");
+      CHECK(chart.str().size() < 10'000);
+      INFO(chart.str());
+      CHECK(chart.str().find("nan") == std::string::npos);
+    }
+}
+
+TEST_CASE("pictures of grids: cells that differ from the truth are marked and counted") {
+  ArcGrid grid, truth;
+  grid.height = truth.height = 1;
+  grid.width = truth.width = 2;
+  grid.cells = {1, 2};
+  truth.cells = {1, 3};
+  const Sheet sheet = {{"test", {{"prediction", grid, false, truth}, {"truth", truth, true}}}};
+  const std::string html = sheet_figures(sheet);
+  CHECK(html.find("prediction: 1 x 2 cells, 1 wrong") != std::string::npos);
+  CHECK(html.find("<circle") != std::string::npos);
+  CHECK(html.find("<circle") == html.rfind("<circle"));
+  CHECK(html.find("class=\"arrow\"") != std::string::npos);
+  ::setenv("COLORTERM", "truecolor", 1);
+  CHECK(sheet_text(sheet, true).find("48;2;0;116;217m1 ") != std::string::npos);
+  ::unsetenv("COLORTERM");
+  CHECK(sheet_text(sheet, true).find("48;5;32m1 ") != std::string::npos);
+  CHECK(sheet_text(sheet, false).find("1 2") != std::string::npos);
 }
 
 TEST_CASE("metrics.jsonl: what is read of a line has its type; what was not finite is left out") {

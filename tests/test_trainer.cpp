@@ -740,7 +740,7 @@ TEST_CASE("the report holds what happened, and says what is missing") {
   for (size_t at = 0; (at = html.find("<svg class=\"chart\"", at)) != std::string::npos; ++at)
     ++charts;
   CHECK(charts == 5);
-  CHECK(html.find("http:") == std::string::npos);  // nothing from the network
+  CHECK(html.find("://") == std::string::npos);  // nothing from the network
   const EvalResult r = eval_result_from_json(read_json(run / "evaluation.json"), "x");
   CHECK(to_json(eval_result_from_json(to_json(r), "x")) == to_json(r));
   expect_error(

@@ -38,7 +38,9 @@ function onMessage({data}) {
 }
 
 function bytesOf(base64) {
-  return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  const text = atob(base64), bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; ++i) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 async function unpacked(base64, encoding = 'gzip') {
   if (encoding === 'none') return bytesOf(base64);
@@ -110,6 +112,8 @@ async function chooseModel(name) {
   state.model = models.has(name) ? name : modelNow().name;
   const model = modelNow(), {side, box_rows: boxRows, box_cols: boxCols} = model.config.task;
   $('model').value = model.name;
+  learn.updates = [...model.updates].join(' ');
+  learn.show(state.caption);
   board.layOut(side, boxRows, boxCols);
   fill($('layer'), (model.sizes.L_layers || model.sizes.H_layers));
   fill($('head'), model.sizes.heads, 'mean of all');
@@ -285,7 +289,6 @@ function link() {
 
 async function applyState() {
   showSettings();
-  learn.show(state.caption);
   await chooseModel(state.model);
 }
 

@@ -6,8 +6,8 @@ export const CAPTIONS = [
   [
     'A puzzle is a row of tokens', '#board',
     'The model reads one number for each cell, called a token: 1 is an empty cell, 2 the ' +
-        'digit 1, 3 the digit 2, and so on. These models are also told the row and the column ' +
-        'of a cell. Boxes, and the rules of Sudoku, they have to learn from examples.'
+        'digit 1, 3 the digit 2, and so on. The models of this page are also told the row and the ' +
+        'column of a cell. Boxes, and the rules of Sudoku, they have to learn from examples.'
   ],
   [
     'The state is the model\'s memory', '#board',
@@ -24,10 +24,9 @@ export const CAPTIONS = [
   ],
   [
     'A segment is a few updates', '#strip .segment',
-    'Here six updates, L L H L L H, are one segment: two cycles of two updates of L and ' +
-        'one of H. Then an answer is read from H. The next segment goes on from the same ' +
-        'states and may improve it. A picture of L shows what H would answer if it were asked ' +
-        'now.'
+    'Here the updates {updates} are one segment; each H ends a cycle. After the last one an ' +
+        'answer is read from H. The next segment goes on from the same states and may improve ' +
+        'it. A picture of L shows what H would answer if it were asked now.'
   ],
   [
     'Deep supervision: every segment is taught', '#train',
@@ -54,6 +53,7 @@ export class Learn {
   constructor(buttons, caption, onChoose) {
     this.caption = caption;
     this.onChoose = onChoose;
+    this.updates = '';  // of a segment of the model that is watched
     this.buttons = CAPTIONS.map(
         ([title], i) => element(
             'button', {
@@ -79,7 +79,7 @@ export class Learn {
     this.light();
     const [title, , text] = CAPTIONS[number - 1] ??
         ['', '', 'Press 1 for the first step, or look around by yourself below.'];
-    const parts = [element('p', {}, text)];
+    const parts = [element('p', {}, text.replace('{updates}', this.updates))];
     if (title) {
       parts.unshift(element('h3', {}, title));
       const show = () => document.querySelector('.lit')?.scrollIntoView({block: 'center'});

@@ -94,7 +94,9 @@ void check_name(const Path& folder);
 std::string stored_name(const Path& path);
 // config.json of a new run folder: the configuration, the command line, the task (Task::to_json),
 // and `init`, what the run started from (null: random weights).
-void write_run_config(const Path& run, const Config& config, const Json& task, const Json& init);
+// A run that `trains` says when and where, too.
+void write_run_config(const Path& run, const Config& config, const Json& task, const Json& init,
+                      bool trains = true);
 // The same for a run that goes on with other settings, or whose data set lies elsewhere now.
 void update_run_config(const Path& run, const Config& config);
 // The command line of this process, for config.json and messages.

@@ -177,7 +177,8 @@ void adopt_data(Config& config, const PuzzleDataset& data) {
   config.model.num_puzzle_identifiers = data.info().num_puzzle_identifiers;
 }
 
-void write_run_config(const Path& run, const Config& config, const Json& task, const Json& init) {
+void write_run_config(const Path& run, const Config& config, const Json& task, const Json& init,
+                      bool trains) {
   const std::string data = portable_data(run, config.data);
   check_name(data);
   create_folder(run);
@@ -186,8 +187,10 @@ void write_run_config(const Path& run, const Config& config, const Json& task, c
   json["task"] = task;
   json["command"] = stored_name(command_line());
   json["version"] = kVersion;
-  json["started"] = time_text(std::time(nullptr));
-  json["machine"] = machine_text();
+  if (trains) {
+    json["started"] = time_text(std::time(nullptr));
+    json["machine"] = machine_text();
+  }
   if (!init.empty()) json["init"] = init;
   write_file_atomically(run / "config.json", json.dump(2) + "\n");
 }

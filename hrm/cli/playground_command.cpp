@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
 
 #include "hrm/c_api.h"
 #include "hrm/cli/commands.h"
@@ -24,18 +23,21 @@ struct PlaygroundSettings {
   bool no_browser = false;
 };
 
-// More than a browser takes as one text, and far more than is pleasant to watch.
+// Base64 makes 4/3 of them, and browsers take texts of some hundred megabytes.
 constexpr size_t kMostBytes = size_t{256} << 20;
 constexpr int64_t kMostUpdates = 64;  // of a segment, as examples/playground/worker.js has it
 constexpr int64_t kMostPuzzles = 12;
 
-// Some puzzles that the run has not seen, if its data set is still there.
+// Some puzzles that the run has not seen, if its data set is still there and has such.
 std::vector<std::string> puzzles_of(LoadedRun& run) {
   std::vector<std::string> puzzles;
-  if (run.config.data.empty() || !std::filesystem::exists(run.config.data)) return puzzles;
-  const PuzzleDataset data = open_data(run, {}, "test", view_of(run.config));
-  for (int64_t i = 0; i < std::min(data.num_examples(), kMostPuzzles); ++i)
-    puzzles.push_back(run.task->text(data.read(i).inputs));
+  try {
+    const PuzzleDataset data = open_data(run, {}, "test", view_of(run.config));
+    for (int64_t i = 0; i < std::min(data.num_examples(), kMostPuzzles); ++i)
+      puzzles.push_back(run.task->text(data.read(i).inputs));
+  } catch (const Error&) {
+    puzzles.clear();  // the page has some of its own
+  }
   return puzzles;
 }
 
@@ -71,8 +73,13 @@ void open_browser(const std::string& address) {
     posix_spawn_file_actions_addopen(&quiet, stream, "/dev/null", O_RDWR, 0);
   std::string program = "xdg-open", argument = address;
   char* words[] = {program.data(), argument.data(), nullptr};
+  // In a session of its own: Ctrl-C ends this program, not the browser.
+  posix_spawnattr_t apart;
+  posix_spawnattr_init(&apart);
+  posix_spawnattr_setflags(&apart, POSIX_SPAWN_SETSID);
   pid_t child;
-  posix_spawnp(&child, program.c_str(), &quiet, nullptr, words, environ);
+  posix_spawnp(&child, program.c_str(), &quiet, &apart, words, environ);
+  posix_spawnattr_destroy(&apart);
   posix_spawn_file_actions_destroy(&quiet);
 }
 

@@ -107,7 +107,7 @@ void run_import(const std::string& file, const std::string& run, const std::stri
   checkpoint.model = model.state_dict(kOfficialPrefix);
   checkpoint.state = {{"step", 0}, {"imported_from", stored_name(file)}};
   write_checkpoint(Path(run) / "best", checkpoint);
-  write_run_config(run, config, task, {});  // last: it makes the folder a run
+  write_run_config(run, config, task, {}, false);  // last: it makes the folder a run
   const bool positions = has_learned_positions(config.model.pos_encodings);
   note_preset(config, overrides, positions || !data.empty());
   print("{}: {} parameters. Next: hrm eval --run {}{}\n", run,

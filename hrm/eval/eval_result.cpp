@@ -1,6 +1,6 @@
 #include "hrm/eval/eval_result.h"
 
-#include <algorithm>
+#include <iterator>
 
 #include <nlohmann/json.hpp>
 
@@ -129,21 +129,29 @@ void add_up(EvalResult& sums, const Communicator& ranks) {
       sums.traces[trace[0].get<size_t>()] = trace_from_json(Members(trace[1], "a rank's trace"));
 }
 
-void add_failures(EvalResult& result, const std::vector<PuzzleTrace>& failures, int64_t most,
-                  const Communicator& ranks) {
-  std::vector<PuzzleTrace> all;
+bool FirstFailures::would_keep(int64_t example) const {
+  return most_ > 0 && (std::ssize(kept_) < most_ || example < kept_.rbegin()->first);
+}
+
+void FirstFailures::keep(PuzzleTrace trace) {
+  if (!would_keep(trace.example)) return;
+  kept_[trace.example] = std::move(trace);
+  if (std::ssize(kept_) > most_) kept_.erase(std::prev(kept_.end()));
+}
+
+void FirstFailures::append_to(EvalResult& result, const Communicator& ranks) const {
+  if (most_ == 0) return;
+  FirstFailures all(most_);
   if (ranks.size() == 1) {
-    all = failures;
+    all = *this;
   } else {
     Json own = Json::array();
-    for (const PuzzleTrace& trace : failures) own.push_back(trace_to_json(trace));
+    for (const auto& [example, trace] : kept_) own.push_back(trace_to_json(trace));
     for (const std::string& text : ranks.gather(own.dump()))
       for (const Json& trace : Json::parse(text))
-        all.push_back(trace_from_json(Members(trace, "a rank's trace")));
+        all.keep(trace_from_json(Members(trace, "a rank's trace")));
   }
-  std::ranges::sort(all, {}, &PuzzleTrace::example);
-  if (std::ssize(all) > most) all.resize(most);
-  for (PuzzleTrace& trace : all) result.traces.push_back(std::move(trace));
+  for (const auto& [example, trace] : all.kept_) result.traces.push_back(trace);
 }
 
 Json to_json(const EvalResult& r) {

@@ -5,6 +5,7 @@
 //     show(result.exact_accuracy);
 #pragma once
 
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -49,10 +50,20 @@ struct EvalResult {
   std::vector<PuzzleTrace> traces;
 };
 
-// Appends the first `most` of the puzzles that no rank has solved to the traces, by their numbers,
-// on every rank. `failures`: those of this rank.
-void add_failures(EvalResult& result, const std::vector<PuzzleTrace>& failures, int64_t most,
-                  const Communicator& ranks);
+// The first so many puzzles that are not solved, by their numbers, in whatever order they end.
+class FirstFailures {
+ public:
+  explicit FirstFailures(int64_t most) : most_(most) {}
+  // Whether an example would be among them, as far as they are known.
+  bool would_keep(int64_t example) const;
+  void keep(PuzzleTrace trace);
+  // Appends those of all ranks to the traces, on every rank.
+  void append_to(EvalResult& result, const Communicator& ranks) const;
+
+ private:
+  int64_t most_;
+  std::map<int64_t, PuzzleTrace> kept_;  // by example
+};
 
 // Makes the counts, sums and traces of a rank's own puzzles those of all puzzles, on every rank,
 // before sums become means.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
@@ -101,7 +100,8 @@ class Evaluation {
         halted[b] = observe(b, view);
         if (!halted[b]) continue;
         const bool right = answer(rows_[b].example, b, view);
-        if (!right) keep_failure(rows_[b]);
+        if (!right && !rows_[b].trace.predictions.empty())
+          failures_.keep(std::move(rows_[b].trace));
         finish(rows_[b], view.sure[b]);
         rows_[b].example = -1;
         ++done;
@@ -158,7 +158,7 @@ class Evaluation {
     if (options_.halt_by == HaltBy::repeat) row.last = view.predicted(b);
     if (row.example < std::ssize(result_.traces))
       trace(result_.traces[row.example], b, view);
-    else if (may_be_kept(row.example))
+    else if (failures_.would_keep(row.example))
       trace(row.trace, b, view);
     return step == segments_ || (options_.halting && row.halt_step > 0);
   }
@@ -200,18 +200,6 @@ class Evaluation {
     return valid || rows_[b].exact.back();
   }
 
-  // Whether an example would be among the first options_.failures failures, as far as they are
-  // known.
-  bool may_be_kept(int64_t example) const {
-    return options_.failures > 0 &&
-           (std::ssize(failures_) < options_.failures || example < failures_.rbegin()->first);
-  }
-  void keep_failure(Row& row) {
-    if (row.trace.predictions.empty() || !may_be_kept(row.example)) return;
-    failures_[row.example] = std::move(row.trace);
-    if (std::ssize(failures_) > options_.failures) failures_.erase(std::prev(failures_.end()));
-  }
-
   void trace(PuzzleTrace& trace, int64_t b, const SegmentView& view) {
     const int64_t seq = model_.config().seq_len;
     if (trace.inputs.empty()) {
@@ -221,8 +209,10 @@ class Evaluation {
       trace.labels = example.labels;
     }
     trace.predictions.push_back(view.predicted(b));
-    trace.q_halt.push_back(probability(view.q_halt[b]));
-    trace.q_continue.push_back(probability(view.q_continue[b]));
+    // Files hold no NaN: a head that gives no number says 0.
+    const auto chance = [](double logit) { return std::isnan(logit) ? 0 : probability(logit); };
+    trace.q_halt.push_back(chance(view.q_halt[b]));
+    trace.q_continue.push_back(chance(view.q_continue[b]));
   }
 
   void finish(const Row& row, double q_halt) {
@@ -266,9 +256,7 @@ class Evaluation {
 
   EvalResult summary(double started) {
     add_up(result_, options_.ranks);
-    std::vector<PuzzleTrace> failures;
-    for (auto& [example, trace] : failures_) failures.push_back(std::move(trace));
-    if (options_.failures > 0) add_failures(result_, failures, options_.failures, options_.ranks);
+    failures_.append_to(result_, options_.ranks);
     if (options_.on_answer && options_.ranks.size() > 1)
       tell_answers(std::move(answers_), model_.config(), options_);
     const auto n = static_cast<double>(result_.count);
@@ -293,8 +281,8 @@ class Evaluation {
   std::vector<double> residual_;  // of the segment just run, where it is asked for
   EvalResult result_;
   Random random_ = Random(options_.seed).fork("noise");
-  std::map<int64_t, PuzzleTrace> failures_;  // by example
-  std::vector<int32_t> back_;                // the inverse of options_.rename
+  FirstFailures failures_{options_.failures};
+  std::vector<int32_t> back_;    // the inverse of options_.rename
   std::vector<Answer> answers_;  // of this rank's puzzles, where there are several ranks
 };
 

@@ -156,8 +156,9 @@ PuzzleTrace trace_of(const Attempt& a, const Tokens& labels) {
 // An evaluation in the making.
 class Judge {
  public:
-  Judge(const PuzzleDataset& data, int64_t total, int64_t traces, int64_t rounds) : data_(data) {
-    result_.traces.resize(std::min(traces, total));
+  Judge(const PuzzleDataset& data, int64_t total, const EvalOptions& options, int64_t rounds)
+      : data_(data), failures_(options.failures) {
+    result_.traces.resize(std::min(options.traces, total));
     result_.solved.assign(total, '0');
     result_.exact_by_segment.assign(rounds, 0);
     result_.accuracy_by_segment.assign(rounds, 0);
@@ -183,19 +184,24 @@ class Judge {
     result_.mean_steps += static_cast<double>(a.round);
     if (a.settled()) ++result_.halt_histogram[a.round];
     if (exact) result_.solved[a.number] = '1';
-    if (result_.valid_accuracy && a.settled())
-      *result_.valid_accuracy += data_.task().check(a.puzzle, answer).empty();
+    const bool valid =
+        result_.valid_accuracy && a.settled() && data_.task().check(a.puzzle, answer).empty();
+    if (valid) *result_.valid_accuracy += 1;
     for (size_t r = a.round - 1; r < result_.exact_by_segment.size(); ++r) {
       result_.exact_by_segment[r] += exact;
       result_.accuracy_by_segment[r] += right;
     }
     most_rounds_ = std::max(most_rounds_, a.round);
-    if (a.traced) result_.traces[a.number] = trace_of(a, example.labels);
+    if (a.number < std::ssize(result_.traces))
+      result_.traces[a.number] = trace_of(a, example.labels);
+    else if (!exact && !valid && failures_.would_keep(a.number))
+      failures_.keep(trace_of(a, example.labels));
     if (on_answer) on_answer({a.number, answer, 0, 0, exact});
   }
 
   EvalResult summary(double started, const Communicator& ranks) {
     add_up(result_, ranks);
+    failures_.append_to(result_, ranks);
     for (const std::string& most : ranks.gather(std::to_string(most_rounds_)))
       most_rounds_ = std::max<int64_t>(most_rounds_, std::stoll(most));
     const auto n = static_cast<double>(result_.count);
@@ -215,6 +221,7 @@ class Judge {
  private:
   const PuzzleDataset& data_;
   EvalResult result_;
+  FirstFailures failures_;
   int64_t most_rounds_ = 1;
 };
 
@@ -231,13 +238,14 @@ EvalResult evaluate_lattice(const LatticeModel& model, const Config& config,
   // What is dropped depends on which puzzles are computed together: then every rank solves all.
   const Communicator ranks = config.lattice.solve_dropout > 0 ? Communicator() : options.ranks;
   const Range own = share_of(total, ranks.rank(), ranks.size());
-  Judge judge(data, total, options.traces, solver.rounds());
+  Judge judge(data, total, options, solver.rounds());
+  const auto traced = [&](int64_t i) { return i < options.traces || options.failures > 0; };
   const int64_t at_once = std::max<int64_t>(1, options.batch_size / config.lattice.chains);
   std::vector<Attempt> attempts;
   int64_t next = own.begin, done = 0;
   while (done < own.size()) {
     while (std::ssize(attempts) < at_once && next < own.end) {
-      attempts.push_back(solver.begin(next, data.read(next).inputs, next < options.traces));
+      attempts.push_back(solver.begin(next, data.read(next).inputs, traced(next)));
       ++next;
     }
     solver.advance(attempts);

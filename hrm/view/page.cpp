@@ -22,6 +22,9 @@ double round_step(double range, int parts) {
   return 10 * power;
 }
 
+// The end of an axis from 0 that can be computed with, whatever a file says.
+double end_of_axis(double most) { return std::clamp(most, 1e-12, 1e100); }
+
 // "0.05", "200", "20k"
 std::string number(double value) {
   if (value >= 1e6) return fmt::format("{:g}M", value / 1e6);
@@ -55,7 +58,7 @@ std::string escape_html(const std::string& text) {
 
 Chart::Chart(const std::string& title, double x_max, double y_max, const std::string& x_label,
              bool percent)
-    : x_max_(std::max(x_max, 1e-12)), y_max_(std::max(y_max, 1e-12)) {
+    : x_max_(end_of_axis(x_max)), y_max_(end_of_axis(y_max)) {
   begin(title, x_label);
   const double step = percent && y_max_ > 0.5 ? 0.25 : round_step(y_max_, 5);
   // The axis ends at a tick, unless it is a share that stays below one.
@@ -67,19 +70,20 @@ Chart::Chart(const std::string& title, double x_max, double y_max, const std::st
 Chart Chart::logarithmic(const std::string& title, double x_max, double y_min, double y_max,
                          const std::string& x_label) {
   Chart chart;
-  chart.x_max_ = std::max(x_max, 1e-12);
+  chart.x_max_ = end_of_axis(x_max);
+  chart.y_max_ = end_of_axis(y_max);
+  y_min = std::clamp(y_min, chart.y_max_ * 1e-30, chart.y_max_ / 2);
   const auto power = [](double v) { return std::pow(10, std::floor(std::log10(v) + 1e-9)); };
   const double low = power(y_min);
   for (const double factor : {1, 2, 5})
     if (factor * low <= y_min * 1.0001) chart.y_low_ = factor * low;
-  chart.y_max_ = y_max;
   chart.begin(title, x_label);
-  const double decades = std::log10(y_max / chart.y_low_);
+  const double decades = std::log10(chart.y_max_ / chart.y_low_);
   const double stride = std::pow(10, std::max(1.0, std::ceil(decades / 6)));
-  for (double decade = power(chart.y_low_); decade <= y_max; decade *= stride)
+  for (double decade = power(chart.y_low_); decade <= chart.y_max_; decade *= stride)
     for (const double factor : {1, 2, 5}) {
       const double y = factor * decade;
-      if (y < chart.y_low_ * 0.999 || y > y_max || (factor != 1 && decades > 2.2)) continue;
+      if (y < chart.y_low_ * 0.999 || y > chart.y_max_ || (factor != 1 && decades > 2.2)) continue;
       chart.y_tick(y, number(y));
     }
   return chart;
@@ -91,7 +95,9 @@ void Chart::begin(const std::string& title, const std::string& x_label) {
          "</text><text x=\"450\" y=\"248\" text-anchor=\"end\">" + escape_html(x_label) + "</text>";
 }
 
-double Chart::px(double x) const { return kLeft + (kRight - kLeft) * x / x_max_; }
+double Chart::px(double x) const {
+  return kLeft + (kRight - kLeft) * std::clamp(x / x_max_, -1.0, 2.0);
+}
 double Chart::py(double y) const {
   const double share =
       y_low_ > 0 ? std::log(std::max(y, y_low_) / y_low_) / std::log(y_max_ / y_low_) : y / y_max_;
@@ -162,15 +168,14 @@ Chart loss_chart(const std::string& title, const std::vector<Curve>& curves,
                    : Chart(title, x_max, high, x_label, false);
 }
 
-std::string series_class(size_t i) { return "series s" + std::to_string(i % kColours); }
+std::string series_class(size_t i) { return fmt::format("series s{} n{}", i % kColours, i); }
 
 std::string series_legend(const std::vector<std::string>& names) {
   std::string html = "<div class=\"legend\">";
   for (size_t i = 0; i < names.size(); ++i)
-    html += fmt::format(R"(<button type="button" aria-pressed="true" data-series="s{}" )",
-                        i % kColours) +
-            "title=\"Show or hide it\"><i class=\"" + series_class(i) + "\"></i>" +
-            escape_html(names[i]) + "</button>";
+    html += fmt::format(R"(<button type="button" aria-pressed="true" data-series="n{}" )"
+                        R"(title="Show or hide it"><i class="{}"></i>{}</button>)",
+                        i, series_class(i), escape_html(names[i]));
   return html + "</div>";
 }
 
@@ -191,7 +196,8 @@ std::string html_page(const std::string& title, const std::string& body) {
       "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
       "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-      "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">"
+      "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
+      "form-action 'none'; base-uri 'none'\">"
       "<link rel=\"icon\" href=\"data:,\"><title>" +
       escape_html(title) + "</title><style>";
   html += style_sheet();

@@ -57,8 +57,9 @@ class Chart {
 Chart loss_chart(const std::string& title, const std::vector<Curve>& curves,
                  const std::string& x_label);
 
-// "s0", "s1", ...: colours of the lines of a chart, and the legend that names them. A press on a
-// name shows or hides its lines in all charts of the element of class "charts" around the legend.
+// Classes of the lines of a chart, by colour (s0, s1, ...) and by number (n0, n1, ...), and the
+// legend that names them. A press on a name shows or hides its lines in all charts of the element
+// of class "charts" around the legend.
 std::string series_class(size_t i);
 std::string series_legend(const std::vector<std::string>& names);
 

@@ -56,7 +56,7 @@ std::pair<int, int> size_of_sheet(const Sheet& sheet) {
   return {width, height};
 }
 
-// Of equal size, but not of equal colour.
+// Another colour than the truth has there, or none.
 bool is_wrong(const Panel& p, int row, int column) {
   if (p.truth.empty()) return false;
   return row >= p.truth.height || column >= p.truth.width ||
@@ -66,13 +66,13 @@ bool is_wrong(const Panel& p, int row, int column) {
 // How many cells differ, for those who cannot see the marks; a truth of another size has no marks
 // where the grid ends early.
 std::string described(const Panel& p) {
-  std::string text = fmt::format("{}: {} rows of {} cells", p.caption, p.grid.height, p.grid.width);
+  std::string text = fmt::format("{}: {} x {} cells", p.caption, p.grid.height, p.grid.width);
   if (p.truth.empty()) return text;
   int wrong = 0;
   for (int r = 0; r < p.grid.height; ++r)
     for (int c = 0; c < p.grid.width; ++c) wrong += is_wrong(p, r, c);
   if (p.grid.height != p.truth.height || p.grid.width != p.truth.width)
-    return text + fmt::format(", not {} of {}", p.truth.height, p.truth.width);
+    return text + fmt::format(", not {} x {}", p.truth.height, p.truth.width);
   return text + (wrong == 0 ? ", right" : fmt::format(", {} wrong", wrong));
 }
 

@@ -26,9 +26,12 @@ Path find_playground() {
 std::string with_model(const std::string& page, const std::string& source,
                        const PlaygroundModel& model) {
   constexpr std::string_view kBefore = "<script type=\"application/json\" id=\"models\">[";
+  constexpr std::string_view kOwn = R"({"name":"run",)";
   const size_t at = page.find(kBefore);
   HRM_CHECK(at != std::string::npos, "[playground] ", source,
             " is no page of `make playground`. HINT: leave out --page");
+  HRM_CHECK(page.compare(at + kBefore.size(), kOwn.size(), kOwn) != 0, "[playground] ", source,
+            " has a run in it already. HINT: leave out --page");
   Json entry = {{"name", "run"}, {"label", model.label}, {"encoding", "none"}};
   if (!model.puzzles.empty()) entry["puzzles"] = model.puzzles;
   std::string text = entry.dump();

@@ -136,12 +136,12 @@ std::string givens_svg(const PuzzleTrace& t, const Task& task) {
 std::string puzzle_card(const PuzzleTrace& t, const Task& task, const Words& words) {
   const int side = square_side(std::ssize(t.inputs)) * 30;
   const char* state = is_solved(t, task) ? "solved" : "unsolved";
-  const std::string name = t.example < 0 ? "" : "puzzle " + format_count(t.example) + ", ";
-  std::string html =
-      fmt::format(R"(<div class="puzzle" data-state="{0}"><header><span class="{0}">{1}{2}</span>)"
-                  R"(</header><div class="grid"><svg viewBox="-1 -1 {3} {3}" role="img"><title>)"
-                  "a puzzle being refined</title>",
-                  state, name, *state == 's' ? "solved" : "not solved", side + 2);
+  const std::string name = t.example < 0 ? "a puzzle" : "puzzle " + format_count(t.example);
+  std::string html = fmt::format(
+      R"(<div class="puzzle" data-state="{0}"><header><span class="{0}">{1}, {2}</span>)"
+      R"(</header><div class="grid"><svg viewBox="-1 -1 {3} {3}" role="img"><title>)"
+      "{1} being refined</title>",
+      state, name, *state == 's' ? "solved" : "not solved", side + 2);
   const auto frame = [&](const std::string& note, const std::string& grid, bool on) {
     html +=
         fmt::format(R"(<g class="frame{}" data-note="{}">)", on ? " on" : "", note) + grid + "</g>";
@@ -154,10 +154,11 @@ std::string puzzle_card(const PuzzleTrace& t, const Task& task, const Words& wor
     frame("the answer", grid_svg(t, *answer, task), false);
     ++last;
   }
-  return html + fmt::format(R"(</svg></div><input type="range" min="0" max="{}" value="{}" )"
-                            R"(aria-label="{}"><output></output><div class="transport">)"
-                            R"(<button type="button">Play</button></div></div>)",
-                            last, t.predictions.size(), words.unit);
+  return html + fmt::format(R"(</svg></div><input type="range" min="0" max="{0}" value="{1}" )"
+                            R"(aria-label="{2}, {3}"><output aria-live="off"></output>)"
+                            R"(<div class="transport"><button type="button" aria-label="Play {2}">)"
+                            R"(Play</button></div></div>)",
+                            last, t.predictions.size(), name, words.unit);
 }
 
 // Every state of a puzzle side by side, for print and at a glance.
@@ -196,8 +197,9 @@ std::string puzzles_section(const EvalResult& r, const Task& task, const Words& 
     html += "<p>Puzzles with too many cells or segments to be seen on a page are not drawn.</p>";
   if (drawn.empty()) return html;
   html +=
-      "<h2>Puzzles being refined</h2><p>The first held-out puzzles, and the first behind them that "
-      "are not solved. Go through a puzzle by its slider, or press Play.</p>" +
+      "<h2>Puzzles being refined</h2><p>Some of the held-out puzzles, and where there are any, "
+      "some "
+      "that are not solved. Go through a puzzle by its slider, or press Play.</p>" +
       grid_legend(task);
   if (drawn[0]->predictions.size() <= 8 && drawn[0]->notes.empty()) html += strip(*drawn[0], task);
   html += puzzle_filter(drawn, task) + "<div class=\"puzzles\">";
@@ -243,7 +245,10 @@ std::string introduction(const Members& config, const Task& task) {
   if (!preset.empty()) text += " (preset " + preset + ")";
   const std::string init =
       config.has("init") ? config.object("init").text("run", "other weights") : "";
-  text += init.empty() ? ", trained from random weights." : ", trained on from " + init + ".";
+  if (!init.empty())
+    text += ", trained on from " + init + ".";
+  else
+    text += started.empty() ? "." : ", trained from random weights.";  // else imported, or old
   if (!started.empty())
     text += " Begun on " + started + (machine.empty() ? "" : " on " + machine) + ".";
   std::string html = "<p>" + escape_html(text) + "</p>";

@@ -54,7 +54,11 @@ export class Player {
           this.play(false);
       }, this.milliseconds);
     }
-    if (this.parts.play) this.parts.play.textContent = on ? 'Stop' : 'Play';
+    const {play} = this.parts;
+    if (!play) return;
+    play.textContent = on ? 'Stop' : 'Play';
+    const label = play.getAttribute('aria-label');
+    if (label) play.setAttribute('aria-label', label.replace(/^\w+/, play.textContent));
   }
 
   // Whether the key was one of the player's: arrows, Home, End, space.

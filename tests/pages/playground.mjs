@@ -211,7 +211,7 @@ await cases.run('a link restores what its sender saw', async () => {
 await cases.run('a link with nonsense in it opens the page as without', async () => {
   const other = await opened(
       '#m=<b>&p=' +
-      '9'.repeat(16) + '&s=1e9&r=x&t=NaN&n=-1&c=99&u=4000000&l=8');
+      '9'.repeat(16) + '&s=1e9&r=x&t=NaN&n=-1&c=99&u=1.5&l=8');
   mustEqual(
       await other.evaluate('[hrm.state.segments, hrm.state.copies, hrm.state.rule]'),
       [8, 1, 'model'], 'the state');
