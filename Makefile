@@ -243,8 +243,11 @@ EXAMPLE_SRC := $(wildcard examples/*/*.cpp examples/*/*/*.cpp)
 EXAMPLE_PARTS := $(filter-out %/main.cpp,$(EXAMPLE_SRC))
 EXAMPLE_KERNELS := $(wildcard examples/*/*/*.cpp)
 PARITY_SRC := $(EXAMPLE_PARTS) $(wildcard tests/compressarc/*.cpp) tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha256.cpp
-# The parsers and all they touch.
-FUZZ_SRC := $(filter-out nn/distributed/mpi_transport.cpp nn/distributed/nccl_transport.cpp,$(LIB_SRC))
+# The parsers and all they touch: not what computes, trains and evaluates.
+FUZZ_SRC := $(filter-out %_transport.cpp nn/distributed/gradient_sum.cpp nn/distributed/job.cpp nn/distributed/tree_sum.cpp \
+              nn/optim/% hrm/c_api/% hrm/lattice/% $(addprefix hrm/eval/,evaluate.cpp rollouts.cpp segment_view.cpp solve_lattice.cpp) \
+              $(addprefix hrm/train/,estimate.cpp lattice_pool.cpp lattice_step.cpp learner.cpp loaded_run.cpp metrics_window.cpp \
+                micro_batches.cpp not_finite.cpp row_queue.cpp run_folder.cpp train_step.cpp trainer.cpp trainer_state.cpp),$(LIB_SRC))
 HEADERS := $(wildcard kernels/*.h kernels/cpu/namespace.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h nn/distributed/*.h \
                       $(filter-out hrm/precompiled.h,$(wildcard hrm/*.h)) $(HRM_ROOMS:%=hrm/%/*.h))
 # Of nn/distributed what connects processes in this build alone, which job.h stands for.
@@ -373,13 +376,15 @@ bench-pytorch: deps  ## the same model and step in PyTorch (PYTHON=... with torc
 check-kernels: deps  ## the CUDA kernels under the checker of races, bounds and uninitialised memory
 	@$(MAKE) -s CUDA=emulate SAN=check MPI= NCCL= devices
 	@$(MAKE) -s check-some-kernels check-other-kernels
-# Two programs, side by side, that take about as long: the emulation runs on one core.
-SOME_KERNELS := cuda: attention*,*one recorded trainer*
+# Two programs that take about as long: the emulation runs on one core each.
+SOME_KERNELS := cuda: gradcheck*,cuda: attention*,*is recorded once*
+# Whole steps take minutes there; one training is enough.
+MORE_STEPS := *recorded step*,*training follows*,*cannot be recorded*,*late steps*
 check-some-kernels:
 	@build/emulate-check/tests/devices --no-colors=true --test-case='$(SOME_KERNELS)'
 check-other-kernels:
 	@build/emulate-check/tests/devices --no-colors=true --test-case='cuda*' \
-	  --test-case-exclude='$(SOME_KERNELS),*recorded step*,*training follows*'
+	  --test-case-exclude='$(SOME_KERNELS),$(MORE_STEPS)'
 
 check-portable: deps  ## the portable program with every instruction set that this processor has
 	@$(MAKE) $(if $(V),,-s) PORTABLE=1 hrm unit parity
@@ -475,8 +480,8 @@ install: hrm  ## program, manual, library, headers and a pkg-config file under P
 
 check-clang: deps  ## every source through clang++, with a warning as an error
 	+@$(call with_clang,check-clang,WERROR=1 check-clang-run)
-# The library is compiled for the fuzz targets anyway.
-check-clang-run: $(FUZZ_TREE)/libhrm.a $(patsubst %.cpp,build/clang/%.checked,$(CLI_SRC) $(TEST_SRC) $(PARITY_SRC) \
+# Most of the library is compiled for the fuzz targets anyway.
+check-clang-run: $(FUZZ_TREE)/libhrm.a $(patsubst %.cpp,build/clang/%.checked,$(filter-out $(FUZZ_SRC) %_transport.cpp,$(LIB_SRC)) $(CLI_SRC) $(TEST_SRC) $(PARITY_SRC) \
   tests/wasm/trace.cpp $(RANKS_SRC) $(TORTURE_SRC) $(filter %/main.cpp,$(EXAMPLE_SRC)) $(wildcard examples/*.cpp bench/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp))
 
 format:  ## clang-format every source
@@ -668,7 +673,8 @@ $(PROGRAMS):
 
 # Fuzzing: clang's own flavour of the library. What a run has found out stays in build/fuzz/corpus,
 # and is where the next one starts, beside the examples of tests/fuzz/corpus.
-FUZZ_FLAGS := -std=c++20 -O1 -g1 -fopenmp -I. -Wall -Wextra $(if $(WERROR),-Werror) $(CLANG_FLAGS) $(if $(COVERAGE), \
+FUZZ_OPT ?= -O1
+FUZZ_FLAGS := -std=c++20 $(FUZZ_OPT) -g1 -fopenmp -I. -Wall -Wextra $(if $(WERROR),-Werror) $(CLANG_FLAGS) $(if $(COVERAGE), \
                 -fprofile-instr-generate -fcoverage-mapping, \
                 -fsanitize=address,undefined -fno-sanitize-recover=all)
 $(FUZZ_TREE)/obj/kernels/cpu/%.o: LEVEL = -DHRM_CPU=cpu_native
@@ -691,8 +697,11 @@ fuzz-coverage-run: $(FUZZERS)
 # WebAssembly: the library behind its C interface, for pages and for node. Emscripten's headers do not
 # see those of the system, and include/ leads to the libraries that are nothing but headers.
 WASM := build/wasm
-# Without what the interface never asks for: reports and experiments.
-WASM_SRC := $(filter-out %_transport.cpp kernels/cuda/% hrm/view/% hrm/lab/%,$(LIB_SRC)) hrm/lab/bias_meter.cpp
+# Without what the interface never asks for: reports, experiments, processes, ARC's files.
+WASM_SRC := $(filter-out %_transport.cpp kernels/cuda/% hrm/view/% hrm/lab/% autograd/gradcheck.cpp nn/distributed/job.cpp \
+              $(addprefix hrm/support/,local_server.cpp machine.cpp processes.cpp shard.cpp stop_signals.cpp) \
+              $(addprefix hrm/tasks/,arc_audit.cpp arc_build.cpp arc_files.cpp arc_vote.cpp maze_build.cpp) \
+              hrm/eval/rollouts.cpp hrm/train/estimate.cpp hrm/train/run_folder.cpp,$(LIB_SRC)) hrm/lab/bias_meter.cpp
 WASM_TEST_SRC := $(addprefix tests/,$(addsuffix .cpp,main support/support support/sha256 test_c_api test_io \
                    test_json test_kernels test_layers test_model test_sudoku test_tensor))
 WASM_FLAGS := -std=c++20 -fwasm-exceptions -msimd128 -fno-math-errno -fno-trapping-math -DFMT_HEADER_ONLY \

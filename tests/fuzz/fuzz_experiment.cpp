@@ -17,7 +17,7 @@ void draw(const Experiment& experiment) {
   }
   const std::vector<Row> rows = summarize(records, experiment.average);
   fuzz::try_to([&] { text_table(experiment, rows); });
-  fuzz::try_to([&] { experiment_page(experiment, rows, "hrm lab run fuzz"); });
+  fuzz::try_to([&] { experiment_page(experiment, rows, "hrm lab run fuzz", ""); });
 }
 
 // What --only keeps of the models, and what it does not know.

@@ -32,5 +32,5 @@ void fuzz_one(const std::string& input) {
   e.compare = parse_json(R"([[{"a": "1"}, {"a": "2"}]])", "compare");
   const std::vector<Row> rows = summarize(records);
   fuzz::try_to([&] { text_table(e, rows); });
-  fuzz::try_to([&] { experiment_page(e, rows, "hrm lab run fuzz"); });
+  fuzz::try_to([&] { experiment_page(e, rows, "hrm lab run fuzz", ""); });
 }
