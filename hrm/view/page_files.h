@@ -1,4 +1,6 @@
 // The style sheet and the script of all pages, as the files beside this one have them.
+//
+//     page += "<style>" + std::string(style_sheet()) + "</style>";
 #pragma once
 
 #include <string_view>
