@@ -3,11 +3,12 @@
 import {Player} from '../../hrm/view/viewer.js';
 
 import {Board, element} from './board.js';
+import {symmetricCopy} from './draw.js';
 import {Learn} from './learn.js';
 import {readLink, writeLink} from './link.js';
 import {Plot} from './plots.js';
 import {Strip} from './strip.js';
-import {haltSegment} from './trace.js';
+import {haltSegment, randomNumbers} from './trace.js';
 
 const $ = (id) => document.getElementById(id);
 const state = readLink(location.hash);
@@ -481,9 +482,12 @@ $('model').onchange = () => {
   state.at = 0;
   chooseModel($('model').value);
 };
+const dice = randomNumbers(Date.now());
 $('another').onclick = () => {
-  const examples = examplesOf(modelNow()), at = examples.indexOf(state.puzzle);
-  $('puzzle').value = examples[(at + 1) % examples.length] ?? state.puzzle;
+  const model = modelNow(), examples = examplesOf(model);
+  if (examples.length === 0) return;
+  const example = examples[dice() % examples.length];
+  $('puzzle').value = symmetricCopy(example, model.config.task, dice);
   state.at = 0;
   setPuzzle($('puzzle').value);
 };

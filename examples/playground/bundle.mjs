@@ -38,8 +38,8 @@ const parts = {
   WORKER: inScript(readFileSync(program, 'utf8') + joined('engine.js', 'trace.js', 'worker.js')),
   APP: inScript(`(() => {\n${
       joined(
-          'viewer.js', 'trace.js', 'board.js', 'strip.js', 'plots.js', 'learn.js', 'link.js',
-          'app.js')}\n})();`),
+          'viewer.js', 'trace.js', 'board.js', 'strip.js', 'plots.js', 'learn.js', 'draw.js',
+          'link.js', 'app.js')}\n})();`),
 };
 const page = readFileSync(join(here, 'page.html'), 'utf8')
                  .replace(/\{\{(\w+)\}\}/g, (_, name) => parts[name]);

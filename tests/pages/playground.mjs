@@ -180,6 +180,26 @@ await cases.run('a wrong puzzle is told of in one line', async () => {
 });
 await page.close();
 
+await cases.run('puzzles are drawn, each with one answer', async () => {
+  const other = await opened();
+  const drawn = new Set();
+  for (const model of ['sudoku4', 'sudoku6']) {
+    await set(other, 'model', model);
+    await other.until(`hrm.state.model === '${model}' && !document.querySelector('[aria-busy]')`);
+    for (let i = 0; i < 5; ++i) {
+      const before = await other.evaluate('hrm.state.puzzle');
+      await click(other, 'another');
+      await other.until(`hrm.state.puzzle !== ${quoted(before)}`);
+      const text = await other.evaluate('hrm.state.puzzle');
+      const {solution, problem} = await ask(other, 'puzzle', {name: model, text});
+      must(solution !== null && /\d/.test(text), `${text}: ${problem}`);
+      drawn.add(text);
+    }
+  }
+  mustEqual(drawn.size, 10, 'different puzzles');
+  await other.close();
+});
+
 await cases.run('a link restores what its sender saw', async () => {
   const sender = await opened();
   await set(sender, 'model', 'sudoku6');
