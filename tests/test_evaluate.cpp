@@ -90,6 +90,21 @@ TEST_CASE("evaluation keeps the first puzzles that are not solved, whatever the 
   CHECK(numbers_of(evaluate(trainer->model(), data, options)).size() == 3 + 9);
 }
 
+TEST_CASE(
+    "evaluation: the first failures are those of the least numbers, not those that end first") {
+  FirstFailures failures(2);
+  for (const int64_t example : {5, 9, 2, 7}) {
+    PuzzleTrace trace;
+    trace.example = example;
+    failures.keep(trace);
+  }
+  CHECK(failures.would_keep(3));
+  CHECK_FALSE(failures.would_keep(6));
+  EvalResult result;
+  failures.append_to(result, Communicator());
+  CHECK(numbers_of(result) == std::vector<int64_t>{2, 5});
+}
+
 TEST_CASE("ranks: an evaluation keeps the same failures on 1, 2 and 3") {
   const SmallRun s;
   const auto trainer = s.trainer("failures");

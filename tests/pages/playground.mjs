@@ -233,8 +233,8 @@ await cases.run('a link with nonsense in it opens the page as without', async ()
       '#m=<b>&p=' +
       '9'.repeat(16) + '&s=1e9&r=x&t=NaN&n=-1&c=99&u=1.5&l=8');
   mustEqual(
-      await other.evaluate('[hrm.state.segments, hrm.state.copies, hrm.state.rule]'),
-      [8, 1, 'model'], 'the state');
+      await other.evaluate('[hrm.state.segments, hrm.state.copies, hrm.state.rule, hrm.state.at]'),
+      [8, 1, 'model', 0], 'the state');
   mustEqual(other.problems, [], 'console');
   await other.close();
 });
