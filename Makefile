@@ -699,7 +699,7 @@ fuzz-coverage-run: $(FUZZERS)
 WASM := build/wasm
 # Without what the interface never asks for: reports, experiments, processes, ARC's files.
 WASM_SRC := $(filter-out %_transport.cpp kernels/cuda/% hrm/view/% hrm/lab/% autograd/gradcheck.cpp nn/distributed/job.cpp \
-              $(addprefix hrm/support/,local_server.cpp machine.cpp processes.cpp shard.cpp stop_signals.cpp) \
+              $(addprefix hrm/support/,local_server.cpp machine.cpp processes.cpp project_files.cpp shard.cpp stop_signals.cpp) \
               $(addprefix hrm/tasks/,arc_audit.cpp arc_build.cpp arc_files.cpp arc_vote.cpp maze_build.cpp) \
               hrm/eval/rollouts.cpp hrm/train/estimate.cpp hrm/train/run_folder.cpp,$(LIB_SRC)) hrm/lab/bias_meter.cpp
 WASM_TEST_SRC := $(addprefix tests/,$(addsuffix .cpp,main support/support support/sha256 test_c_api test_io \

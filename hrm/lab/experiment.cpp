@@ -9,6 +9,7 @@
 #include "hrm/lab/records.h"
 #include "hrm/presets.h"
 #include "hrm/support/json.h"
+#include "hrm/support/project_files.h"
 #include "hrm/support/text.h"
 #include "hrm/tasks/registry.h"
 
@@ -548,12 +549,8 @@ std::vector<Path> list_experiments(const Path& folder) {
 }
 
 Path experiments_folder() {
-  std::error_code none;
-  const Path program = fs::read_symlink("/proc/self/exe", none).parent_path();
-  // build/FLAVOUR/hrm in a checkout, PREFIX/bin/hrm when installed.
-  for (const Path& folder : {program / "../../examples/experiments",
-                             program / "../share/hrm/experiments", Path("examples/experiments")})
-    if (fs::is_directory(folder)) return fs::weakly_canonical(folder);
+  const Path folder = file_of_project("examples/experiments", "experiments");
+  if (!folder.empty()) return folder;
   detail::fail(
       "[lab] the folder examples/experiments is neither beside the program nor here. "
       "HINT: hrm lab run FILE takes any file");

@@ -188,11 +188,16 @@ std::string sheet_figures(const Sheet& sheet) {
   return html;
 }
 
+std::string swatches(const std::vector<ColourName>& names) {
+  std::string html;
+  for (const ColourName& c : names)
+    html += fmt::format(R"(<span><b class="swatch" style="background:{}"></b>{}</span>)", c.fill,
+                        escape_html(c.name));
+  return html;
+}
+
 std::string sheet_html(const std::string& title, const Sheet& sheet) {
-  std::string legend = "<div class=\"legend\">";
-  for (int colour = 0; colour < 10; ++colour)
-    legend += fmt::format(R"(<span><b class="swatch" style="background:{}"></b>{}</span>)",
-                          arc_colour(colour), colour);
+  std::string legend = "<div class=\"legend\">" + swatches(ArcGrids(kArcSide).legend());
   const bool judged = std::ranges::any_of(sheet, [](const SheetRow& row) {
     return std::ranges::any_of(row.panels, [](const Panel& p) { return !p.truth.empty(); });
   });

@@ -31,6 +31,8 @@ std::string sheet_text(const Sheet& sheet, bool colour);
 std::string sheet_svg(const Sheet& sheet);
 // A picture for each grid, which flow into as many lines as the page needs.
 std::string sheet_figures(const Sheet& sheet);
+// Colours and their names, for an element of class "legend".
+std::string swatches(const std::vector<ColourName>& names);
 // A page of them, with a legend.
 std::string sheet_html(const std::string& title, const Sheet& sheet);
 

@@ -1,23 +1,17 @@
 #include "hrm/view/playground_page.h"
 
-#include <filesystem>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
 
 #include "hrm/support/json.h"
+#include "hrm/support/project_files.h"
 
 namespace hrm {
-namespace fs = std::filesystem;
 
 Path find_playground() {
-  std::error_code none;
-  const Path program = fs::read_symlink("/proc/self/exe", none).parent_path();
-  // build/FLAVOUR/hrm in a checkout, PREFIX/bin/hrm when installed.
-  for (const Path& file :
-       {program / "../playground/index.html", program / "../share/hrm/playground/index.html",
-        Path("build/playground/index.html")})
-    if (fs::is_regular_file(file, none)) return fs::weakly_canonical(file);
+  const Path file = file_of_project("build/playground/index.html", "playground/index.html");
+  if (!file.empty()) return file;
   detail::fail(
       "[playground] the page is not there yet. HINT: `make playground` in a checkout of hrm.cpp "
       "makes it, and `make install` then installs it; --page names another place");

@@ -175,11 +175,7 @@ bool is_solved(const PuzzleTrace& trace, const Tokens& answer, const Task& task)
 }
 
 std::string grid_legend(const Task& task) {
-  const std::vector<ColourName> colours = task.legend();
-  std::string html = "<div class=\"legend\">";
-  for (const ColourName& c : colours)
-    html += fmt::format(R"(<span><b class="swatch" style="background:{}"></b>{}</span>)", c.fill,
-                        escape_html(c.name));
+  std::string html = "<div class=\"legend\">" + swatches(task.legend());
   if (task.drawing() == Drawing::cells) html += "<span>bold: given</span><span>green: right</span>";
   if (task.marks_wrong_cells())
     html += R"(<span><b class="swatch wrong"></b>differs from the answer</span>)";
