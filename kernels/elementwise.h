@@ -39,15 +39,24 @@ Layout simplified(const Layout& layout);
   X(gelu, Gelu)          \
   X(tanh, Tanh)          \
   X(abs, Abs)            \
-  X(square, Square)
+  X(square, Square)      \
+  X(relu, Relu)          \
+  X(sin, Sin)            \
+  X(cos, Cos)
 
 enum class UnaryOp {
 #define HRM_ENUMERATOR(name, Op) name,
   HRM_UNARY_OPS(HRM_ENUMERATOR)
 #undef HRM_ENUMERATOR
 };
-enum class BinaryOp { add, sub, mul, div, maximum, atan2 };
-enum class CompareOp { gt, ge };
+// The names in BinaryOp and in CompareOp, for those who compile a loop for each.
+#define HRM_BINARY_OPS(X) X(add) X(sub) X(mul) X(div) X(maximum) X(minimum) X(atan2) X(pow)
+#define HRM_COMPARE_OPS(X) X(gt) X(ge) X(eq) X(ne)
+
+#define HRM_ENUMERATOR(name) name,
+enum class BinaryOp { HRM_BINARY_OPS(HRM_ENUMERATOR) };
+enum class CompareOp { HRM_COMPARE_OPS(HRM_ENUMERATOR) };
+#undef HRM_ENUMERATOR
 
 // y[i] = op(x[i]), n contiguous elements. sigmoid is the one sigmoid of the library: targets and
 // losses must agree to the last bit (see loss.h).
@@ -57,10 +66,11 @@ HRM_KERNEL(unary, (UnaryOp op, DType t, void* y, const void* x, int64_t n, const
 HRM_KERNEL(unary_backward, (UnaryOp op, DType t, void* dx, const void* x, const void* y,
                             const void* dy, int64_t n, const Context&))
 // y[i] = op(a[...], b[...]): operand 0 is a, operand 1 is b of `layout`; y is contiguous. May run
-// in place (y == a) when a's strides are those of y. i32 supports add, sub, mul, div and maximum.
+// in place (y == a) when a's strides are those of y. i32 supports all but atan2 and pow.
 HRM_KERNEL(binary, (BinaryOp op, DType t, void* y, const void* a, const void* b,
                     const Layout& layout, const Context&))
-// y[i] = op(a[...], b[...]) ? 1 : 0 in u8, for every dtype; NaN compares false.
+// y[i] = op(a[...], b[...]) ? 1 : 0 in u8, for every dtype; NaN compares false, unless the op is
+// ne.
 HRM_KERNEL(compare, (CompareOp op, DType t, uint8_t* y, const void* a, const void* b,
                      const Layout& layout, const Context&))
 // y[i] = condition[...] ? a[...] : b[...]; operands of `layout` in the order condition (u8), a, b.

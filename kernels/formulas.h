@@ -156,7 +156,57 @@ struct Square {
   }
 };
 
+// 0 below 0; NaN stays.
+struct Relu {
+  static constexpr bool uses_output = false;
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A apply(A x) {
+    return x < 0 ? A(0) : x;
+  }
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A derivative(A x, A) {
+    return x > 0 ? A(1) : A(0);
+  }
+};
+
+struct Sin {
+  static constexpr bool uses_output = false;
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A apply(A x) {
+    return std::sin(x);
+  }
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A derivative(A x, A) {
+    return std::cos(x);
+  }
+};
+
+struct Cos {
+  static constexpr bool uses_output = false;
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A apply(A x) {
+    return std::cos(x);
+  }
+  template <class Math, class A>
+  HRM_HOST_DEVICE static A derivative(A x, A) {
+    return -std::sin(x);
+  }
+};
+
 }  // namespace unary_ops
+
+// visit_unary(op, [&]<class Op>() {...}) calls the lambda with the struct of `op`: a loop inside it
+// is compiled for each of them, and vectorises where the formula does.
+template <class F>
+void visit_unary(UnaryOp op, F&& f) {
+  switch (op) {
+#define HRM_VISIT(name, Op) \
+  case UnaryOp::name:       \
+    return f.template operator()<unary_ops::Op>();
+    HRM_UNARY_OPS(HRM_VISIT)
+#undef HRM_VISIT
+  }
+}
 
 template <class Math, class A>
 HRM_HOST_DEVICE A apply(UnaryOp op, A x) {
@@ -208,8 +258,14 @@ HRM_HOST_DEVICE A apply(BinaryOp op, A a, A b) {
       return b == A(0) && std::is_integral_v<A> ? A(0) : a / b;
     case BinaryOp::maximum:
       return a >= b || a != a ? a : b;
+    case BinaryOp::minimum:
+      return a <= b || a != a ? a : b;
     case BinaryOp::atan2:
       if constexpr (std::is_floating_point_v<A>) return std::atan2(a, b);
+      break;
+    case BinaryOp::pow:
+      if constexpr (std::is_floating_point_v<A>) return std::pow(a, b);
+      break;
   }
   return a;
 }
@@ -221,8 +277,35 @@ HRM_HOST_DEVICE bool holds(CompareOp op, A a, A b) {
       return a > b;
     case CompareOp::ge:
       return a >= b;
+    case CompareOp::eq:
+      return a == b;
+    case CompareOp::ne:
+      return a != b;
   }
   return false;
+}
+
+// visit_binary(op, [&]<BinaryOp op>() {...}) calls the lambda with `op` as a constant, so that a
+// loop inside it is compiled for each; visit_compare likewise.
+template <class F>
+void visit_binary(BinaryOp op, F&& f) {
+  switch (op) {
+#define HRM_VISIT(name) \
+  case BinaryOp::name:  \
+    return f.template operator()<BinaryOp::name>();
+    HRM_BINARY_OPS(HRM_VISIT)
+#undef HRM_VISIT
+  }
+}
+template <class F>
+void visit_compare(CompareOp op, F&& f) {
+  switch (op) {
+#define HRM_VISIT(name) \
+  case CompareOp::name: \
+    return f.template operator()<CompareOp::name>();
+    HRM_COMPARE_OPS(HRM_VISIT)
+#undef HRM_VISIT
+  }
 }
 
 // Type an element is computed in: float for bf16, itself otherwise.

@@ -228,3 +228,5 @@ constinit const float kExpMost = kMostOfExp;
 #include "kernels/rope.h"
 #include "kernels/scan.h"
 #include "kernels/swiglu.h"
+#include "kernels/topk.h"
+#include "kernels/windows.h"

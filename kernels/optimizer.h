@@ -47,6 +47,17 @@ HRM_KERNEL(muon_momentum, (DType t, void* m, void* ahead, const void* g, int64_t
                            const double* gradient_scale, const int32_t* skip, const Context&))
 HRM_KERNEL(muon_update, (DType t, void* p, bfloat16* copy, const void* direction, int64_t n,
                          const double* rates, const int32_t* skip, const Context&))
+// Stochastic gradient descent with momentum (Sutskever et al. 2013), as PyTorch's SGD:
+//   d = g + weight_decay p;  m = momentum m + d;  p -= lr (nesterov ? d + momentum m : m)
+// g is multiplied by *gradient_scale first (null is 1). m: n elements of t, zeros at the start, or
+// null where momentum is 0. rates: f64 [1] on the device, lr. copy (bf16, or null) = p.
+struct SgdRule {
+  double momentum = 0, weight_decay = 0;
+  bool nesterov = false;
+};
+HRM_KERNEL(sgd, (DType t, void* p, void* m, bfloat16* copy, const void* g, int64_t n,
+                 const SgdRule& rule, const double* rates, const double* gradient_scale,
+                 const int32_t* skip, const Context&))
 // Sparse SignSGD on the rows of a table: for every distinct id in ids[batch], with
 // g = sum of grad[i, :] over equal ids: row = row (1 - lr wd) - lr sign(g), sign(0) = 0.
 // Rows whose id does not occur are untouched. table: [rows, dim], grad: [batch, dim], both of t;

@@ -1,4 +1,4 @@
-// Running maxima along the lines of a plane.
+// Running maxima and sums along the lines of a plane.
 //
 //     const PlaneLines rows = {.outer = 2, .rows = 1, .cols = 5, .inner = 3, .col_step = 1};
 //     cpu::cummax(DType::f32, y, index, x, rows, context);   // [2, 5, 3] -> [2, 5, 3]
@@ -49,5 +49,7 @@ HRM_KERNEL(cummax, (DType t, void* y, int32_t* index, const void* x, const Plane
 // dx = the sum of dy over the cells that chose each one.
 HRM_KERNEL(cummax_backward, (DType t, void* dx, const void* dy, const int32_t* index,
                              const PlaneLines& lines, const Context&))
+// y = the sum of the line up to each cell, that cell included, added in order in arithmetic<t>.
+HRM_KERNEL(cumsum, (DType t, void* y, const void* x, const PlaneLines& lines, const Context&))
 
 }  // namespace hrm

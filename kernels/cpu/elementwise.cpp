@@ -63,56 +63,72 @@ void map(T* y, const T* x, int64_t n, const F& f) {
   });
 }
 
-}  // namespace
-
-namespace {
-
-// GELU has loops of its own, which vectorise, and functions of their own, in which all that they
-// call is inlined.
-template <class T>
-[[gnu::noinline]] void gelu(T* y, const T* x, int64_t n) {
+// Loops of one op each, in functions of their own, in which all that they call is inlined: so they
+// vectorise.
+template <class Op, class T>
+[[gnu::noinline]] void apply_to(T* y, const T* x, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i)
-    assign(y[i], unary_ops::Gelu::apply<Math>(static_cast<arithmetic<T>>(x[i])));
+    assign(y[i], Op::template apply<Math>(static_cast<arithmetic<T>>(x[i])));
 }
-template <class T>
-[[gnu::noinline]] void gelu_backward(T* dx, const T* x, const T* dy, int64_t n) {
+template <class Op, class T>
+[[gnu::noinline]] void apply_derivative(T* dx, const T* kept, const T* dy, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const auto v = static_cast<arithmetic<T>>(x[i]);
-    assign(dx[i], static_cast<arithmetic<T>>(dy[i]) * unary_ops::Gelu::derivative<Math>(v, v));
+    const auto v = static_cast<arithmetic<T>>(kept[i]);
+    assign(dx[i], static_cast<arithmetic<T>>(dy[i]) * Op::template derivative<Math>(v, v));
   }
+}
+
+// f(y[i], a[...], b[...]) for every element of a broadcast operation. Rows in which an operand lies
+// side by side or stays the same have loops that vectorise.
+template <class T, class Y, class F>
+void for_pairs(Y* y, const void* a, const void* b, const Layout& layout, const F& f) {
+  for_rows(layout, [&](int64_t first, const Offsets& o, int64_t n, const int64_t* s) {
+    Y* out = y + first;
+    const T *p = static_cast<const T*>(a) + o.at[0], *q = static_cast<const T*>(b) + o.at[1];
+    const int64_t sa = s[0], sb = s[1];
+    if (sa == 1 && sb == 1) {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) f(out[i], p[i], q[i]);
+    } else if (sa == 1 && sb == 0) {
+      const T same = *q;
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) f(out[i], p[i], same);
+    } else if (sa == 0 && sb == 1) {
+      const T same = *p;
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) f(out[i], same, q[i]);
+    } else {
+      for (int64_t i = 0; i < n; ++i) f(out[i], p[i * sa], q[i * sb]);
+    }
+  });
 }
 
 }  // namespace
 
 void unary(UnaryOp op, DType t, void* y, const void* x, int64_t n, const Context&) {
   visit_float(t, [&]<class T>() {
-    using A = arithmetic<T>;
     T* out = static_cast<T*>(y);
     const T* in = static_cast<const T*>(x);
-    if (op == UnaryOp::gelu)
-      parallel_chunks(
-          n, [&](int64_t begin, int64_t end) { gelu(out + begin, in + begin, end - begin); });
-    else
-      map(out, in, n, [op](A v) { return apply<Math>(op, v); });
+    visit_unary(op, [&]<class Op>() {
+      parallel_chunks(n, [&](int64_t begin, int64_t end) {
+        apply_to<Op>(out + begin, in + begin, end - begin);
+      });
+    });
   });
 }
 
 void unary_backward(UnaryOp op, DType t, void* dx, const void* x, const void* y, const void* dy,
                     int64_t n, const Context&) {
   visit_float(t, [&]<class T>() {
-    using A = arithmetic<T>;
     const T* kept = static_cast<const T*>(x ? x : y);
     const T* g = static_cast<const T*>(dy);
     T* out = static_cast<T*>(dx);
-    parallel_chunks(n, [&](int64_t begin, int64_t end) {
-      if (op == UnaryOp::gelu)
-        return gelu_backward(out + begin, kept + begin, g + begin, end - begin);
-      for (int64_t i = begin; i < end; ++i) {
-        const A v = static_cast<A>(kept[i]);
-        assign(out[i], static_cast<A>(g[i]) * derivative<Math>(op, v, v));
-      }
+    visit_unary(op, [&]<class Op>() {
+      parallel_chunks(n, [&](int64_t begin, int64_t end) {
+        apply_derivative<Op>(out + begin, kept + begin, g + begin, end - begin);
+      });
     });
   });
 }
@@ -121,28 +137,10 @@ void binary(BinaryOp op, DType t, void* y, const void* a, const void* b, const L
             const Context&) {
   visit_any(t, [&]<class T>() {
     using W = Working<T>;
-    const auto run = [&](auto f) {
-      for_rows(layout, [&](int64_t first, const Offsets& o, int64_t n, const int64_t* s) {
-        T* out = static_cast<T*>(y) + first;
-        const T *p = static_cast<const T*>(a) + o.at[0], *q = static_cast<const T*>(b) + o.at[1];
-        const int64_t sa = s[0], sb = s[1];
-        if (sa == 1 && sb == 1) {
-#pragma omp simd
-          for (int64_t i = 0; i < n; ++i)
-            assign(out[i], f(static_cast<W>(p[i]), static_cast<W>(q[i])));
-        } else {
-          for (int64_t i = 0; i < n; ++i)
-            assign(out[i], f(static_cast<W>(p[i * sa]), static_cast<W>(q[i * sb])));
-        }
-      });
-    };
-    // The common operations get loops of their own, so that they vectorise.
-    if (op == BinaryOp::add)
-      run([](W u, W v) { return u + v; });
-    else if (op == BinaryOp::mul)
-      run([](W u, W v) { return u * v; });
-    else
-      run([op](W u, W v) { return apply(op, u, v); });
+    visit_binary(op, [&]<BinaryOp kOp>() {
+      for_pairs<T>(static_cast<T*>(y), a, b, layout,
+                   [](T& out, T p, T q) { assign(out, apply(kOp, W(p), W(q))); });
+    });
   });
 }
 
@@ -150,10 +148,9 @@ void compare(CompareOp op, DType t, uint8_t* y, const void* a, const void* b, co
              const Context&) {
   visit_any(t, [&]<class T>() {
     using W = Working<T>;
-    for_rows(layout, [&](int64_t first, const Offsets& o, int64_t n, const int64_t* s) {
-      const T *p = static_cast<const T*>(a) + o.at[0], *q = static_cast<const T*>(b) + o.at[1];
-      for (int64_t i = 0; i < n; ++i)
-        y[first + i] = holds(op, static_cast<W>(p[i * s[0]]), static_cast<W>(q[i * s[1]]));
+    visit_compare(op, [&]<CompareOp kOp>() {
+      for_pairs<T>(y, a, b, layout,
+                   [](uint8_t& out, T p, T q) { out = holds(kOp, W(p), W(q)) ? 1 : 0; });
     });
   });
 }

@@ -53,6 +53,33 @@ void adam(DType t, const AdamTensor* tensors, int64_t count, const AdamRule& rul
   run.operator()<float>();
 }
 
+void sgd(DType t, void* p, void* m, bfloat16* copy, const void* g, int64_t n, const SgdRule& rule,
+         const double* rates, const double* gradient_scale, const int32_t* skip, const Context&) {
+  HRM_CHECK(t != DType::bf16, "[sgd] master weights must be f32 or f64, got ", t);
+  if (skip && *skip) return;
+  const auto run = [&]<class A>() {
+    const A scale = gradient_scale ? static_cast<A>(*gradient_scale) : A(1);
+    const A momentum = static_cast<A>(rule.momentum), decay = static_cast<A>(rule.weight_decay);
+    const A rate = static_cast<A>(*rates);
+    A *weight = static_cast<A*>(p), *average = static_cast<A*>(m);
+    const A* gradient = static_cast<const A*>(g);
+    parallel_chunks(n, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const A d = gradient[i] * scale + decay * weight[i];
+        A direction = d;
+        if (average) {
+          average[i] = momentum * average[i] + d;
+          direction = rule.nesterov ? d + momentum * average[i] : average[i];
+        }
+        weight[i] -= rate * direction;
+        if (copy) assign(copy[i], weight[i]);
+      }
+    });
+  };
+  if (t == DType::f64) return run.operator()<double>();
+  run.operator()<float>();
+}
+
 void muon_momentum(DType t, void* m, void* ahead, const void* g, int64_t n, double momentum,
                    const double* gradient_scale, const int32_t* skip, const Context&) {
   HRM_CHECK(t != DType::bf16, "[muon] master weights must be f32 or f64, got ", t);

@@ -57,4 +57,19 @@ void cummax_backward(DType t, void* dx, const void* dy, const int32_t* index, co
   });
 }
 
+void cumsum(DType t, void* y, const void* x, const PlaneLines& p, const Context&) {
+  visit_float(t, [&]<class T>() {
+    for_lines(p, [&](int64_t offset, const PlaneLines::Line& line) {
+      const T* in = static_cast<const T*>(x) + offset;
+      T* out = static_cast<T*>(y) + offset;
+      arithmetic<T> total = 0;
+      int64_t cell = line.first;
+      for (int64_t n = 0; n < line.length; ++n, cell += line.step) {
+        total += static_cast<arithmetic<T>>(in[cell * p.inner]);
+        assign(out[cell * p.inner], total);
+      }
+    });
+  });
+}
+
 }  // namespace hrm::HRM_CPU

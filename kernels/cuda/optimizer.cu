@@ -57,6 +57,25 @@ __global__ void __launch_bounds__(kBlock)
 }
 
 template <class A>
+__global__ void sgd_kernel(A* p, A* m, bfloat16* copy, const A* g, int64_t n, SgdRule rule,
+                           const double* rates, const double* gradient_scale, const int32_t* skip) {
+  if (skip && *skip) return;
+  const A scale = gradient_scale ? static_cast<A>(*gradient_scale) : A(1);
+  const A momentum = static_cast<A>(rule.momentum), decay = static_cast<A>(rule.weight_decay);
+  const A rate = static_cast<A>(*rates);
+  for (int64_t i = gpu::first(); i < n; i += gpu::stride()) {
+    const A d = g[i] * scale + decay * p[i];
+    A direction = d;
+    if (m) {
+      m[i] = momentum * m[i] + d;
+      direction = rule.nesterov ? d + momentum * m[i] : m[i];
+    }
+    p[i] -= rate * direction;
+    if (copy) gpu::store(copy[i], static_cast<float>(p[i]));
+  }
+}
+
+template <class A>
 __global__ void muon_momentum_kernel(A* m, A* ahead, const A* g, int64_t n, A momentum, A take,
                                      const double* gradient_scale, const int32_t* skip) {
   const bool stays = skip && *skip;
@@ -160,6 +179,20 @@ void adam(DType t, const AdamTensor* tensors, int64_t count, const AdamRule& rul
       gpu::launch<adam_kernel<A>>(dim3(static_cast<unsigned>(blocks)), dim3(kBlock), 0, context,
                                   list, rule, gradient_scale, skip);
     }
+  };
+  if (t == DType::f64) return run.template operator()<double>();
+  run.template operator()<float>();
+}
+
+void sgd(DType t, void* p, void* m, bfloat16* copy, const void* g, int64_t n, const SgdRule& rule,
+         const double* rates, const double* gradient_scale, const int32_t* skip,
+         const Context& context) {
+  HRM_CHECK(t != DType::bf16, "[sgd] master weights must be f32 or f64, got ", t);
+  if (n == 0) return;
+  const auto run = [&]<class A>() {
+    gpu::launch<sgd_kernel<A>>(gpu::blocks_for(n, kBlock), dim3(kBlock), 0, context,
+                               static_cast<A*>(p), static_cast<A*>(m), copy,
+                               static_cast<const A*>(g), n, rule, rates, gradient_scale, skip);
   };
   if (t == DType::f64) return run.template operator()<double>();
   run.template operator()<float>();
