@@ -53,6 +53,37 @@ Tensor LayerNorm::forward(const Tensor& x) const {
   return layer_norm(x, weight.value, bias.value, eps_);
 }
 
+Conv2d::Conv2d(int64_t in, int64_t out, int64_t size, int64_t stride, int64_t padding,
+               bool with_bias, const LayerOptions& options)
+    : weight(Parameter::make(
+          initial_weight({out, in, size, size},
+                         1 / std::sqrt(static_cast<double>(in * size * size)), options),
+          options.dtype)),
+      stride_(stride),
+      padding_(padding) {
+  add_parameter("weight", &weight);
+  if (!with_bias) return;
+  bias =
+      Parameter::make(zeros({out}, accumulate_type(options.dtype), options.device), options.dtype);
+  add_parameter("bias", &bias);
+}
+
+Tensor Conv2d::forward(const Tensor& x) const {
+  return conv2d(x, weight.value, bias.value, stride_, padding_, weight.copy);
+}
+
+Dropout::Dropout(double p) : Dropout(p, default_random().bits()) {}
+
+Dropout::Dropout(double p, uint64_t seed) {
+  HRM_CHECK(p >= 0 && p < 1, "[dropout] the probability must be in [0, 1), got ", p);
+  stream_.p = p;
+  stream_.seed = seed;
+}
+
+Tensor Dropout::forward(const Tensor& x) const {
+  return is_training() && stream_.p > 0 ? dropout(x, stream_.next()) : x;
+}
+
 Embedding::Embedding(int64_t count, int64_t dim, double std, const LayerOptions& options)
     : weight(Parameter::make(initial_weight({count, dim}, std, options), options.dtype)) {
   add_parameter("embedding_weight", &weight);
@@ -83,7 +114,7 @@ Attention::Attention(int64_t hidden, int64_t heads, const LayerOptions& options,
   add_module("o_proj", &o_proj);
 }
 
-Tensor Attention::mix(const Tensor& x, const RopeTables* tables, const Dropout& drop) const {
+Tensor Attention::mix(const Tensor& x, const RopeTables* tables, const DropoutStream& drop) const {
   return attention(qkv_proj.forward(x), heads_, tables, drop);
 }
 
@@ -103,11 +134,11 @@ Tensor Attention::project_first(const Tensor& x) const {
   const int64_t all = weight.size(0), width = all / 3;
   const Tensor rows = x.contiguous();
   Tensor qkv = empty({batch, seq, all}, x.dtype(), x.device());
-  Tensor keys_and_values = qkv.view({batch * seq, all}).sliced(1, width, all);
-  linear_into(keys_and_values, rows.view({batch * seq, hidden}), weight.sliced(0, width, all));
-  Tensor queries = qkv.view({batch, seq * all}).sliced(1, 0, width);
-  linear_into(queries, rows.view({batch, seq * hidden}).sliced(1, 0, hidden),
-              weight.sliced(0, 0, width));
+  Tensor keys_and_values = qkv.view({batch * seq, all}).slice(1, width, all);
+  linear_into(keys_and_values, rows.view({batch * seq, hidden}), weight.slice(0, width, all));
+  Tensor queries = qkv.view({batch, seq * all}).slice(1, 0, width);
+  linear_into(queries, rows.view({batch, seq * hidden}).slice(1, 0, hidden),
+              weight.slice(0, 0, width));
   return qkv;
 }
 

@@ -1,15 +1,19 @@
 // The building blocks of HRM's modules. Weights are [out, in], names those of the official code.
 //
-//     LayerOptions options;
-//     options.random = &random;
-//     const Linear layer(128, 64, true, options);
+//     const Linear layer(128, 64);         // weights drawn from default_random()
 //     const Tensor y = layer.forward(x);   // [..., 128] -> [..., 64]
+//
+//     LayerOptions options;
+//     options.dtype = DType::bf16;
+//     options.random = &random;            // or from a stream of your own
+//     const Linear narrow(128, 64, true, options);
 #pragma once
 
 #include <memory>
 #include <optional>
 
 #include "autograd/ops/attention.h"
+#include "autograd/ops/dropout.h"
 #include "autograd/ops/matmul.h"
 #include "nn/module.h"
 #include "tensor/random.h"
@@ -20,7 +24,8 @@ namespace hrm {
 struct LayerOptions {
   DType dtype = DType::f32;  // of activations; masters are accumulate_type(dtype)
   Device device = Device::cpu;
-  Random* random = nullptr;  // draws the initial weights; null: zeros (to be loaded)
+  // Draws the initial weights. Null: they are zeros, to be loaded.
+  Random* random = &default_random();
 };
 
 // Truncated normal of this standard deviation (true std after truncation), or zeros.
@@ -29,7 +34,7 @@ Tensor initial_weight(const Shape& shape, double std, const LayerOptions& option
 // y = x W' (+ b). W: LeCun normal (truncated, std 1 / sqrt(in)); b: zeros.
 class Linear : public Module {
  public:
-  Linear(int64_t in, int64_t out, bool bias, const LayerOptions& options);
+  Linear(int64_t in, int64_t out, bool bias = true, const LayerOptions& options = {});
   // [..., in] -> [..., out]; a residual of that shape is added.
   Tensor forward(const Tensor& x, const Tensor& residual = {}) const;
   // forward(swiglu(gate_up)), without bias.
@@ -46,7 +51,7 @@ class Linear : public Module {
 // Layer normalisation over the last dimension. The weight starts as ones, the bias as zeros.
 class LayerNorm : public Module {
  public:
-  LayerNorm(int64_t size, const LayerOptions& options, double eps = 1e-5);
+  explicit LayerNorm(int64_t size, const LayerOptions& options = {}, double eps = 1e-5);
   Tensor forward(const Tensor& x) const;  // [..., size]
 
   Parameter weight, bias;  // [size]
@@ -55,11 +60,38 @@ class LayerNorm : public Module {
   double eps_;
 };
 
+// A convolution over images [batch, in, height, width] -> [batch, out, down, across] (conv2d). W:
+// [out, in, size, size], LeCun normal over its in * size^2 inputs; b: zeros.
+class Conv2d : public Module {
+ public:
+  Conv2d(int64_t in, int64_t out, int64_t size, int64_t stride = 1, int64_t padding = 0,
+         bool bias = true, const LayerOptions& options = {});
+  Tensor forward(const Tensor& x) const;
+
+  Parameter weight;  // [out, in, size, size]
+  Parameter bias;    // [out], or undefined
+
+ private:
+  int64_t stride_, padding_;
+};
+
+// Drops elements with probability p while the module trains (Module::train) and multiplies the
+// others by 1 / (1 - p); otherwise it does nothing. Each call draws a new mask from the seed.
+class Dropout : public Module {
+ public:
+  explicit Dropout(double p = 0.5);  // the seed is drawn from default_random()
+  Dropout(double p, uint64_t seed);
+  Tensor forward(const Tensor& x) const;
+
+ private:
+  mutable DropoutStream stream_;
+};
+
 // Rows of a trainable table, multiplied by `scale`. Table: truncated normal, std as given.
 class Embedding : public Module {
  public:
-  Embedding(int64_t count, int64_t dim, double std, const LayerOptions& options);
-  Tensor forward(const Tensor& ids, double scale) const;  // i32 [...] -> [..., dim] in dtype
+  Embedding(int64_t count, int64_t dim, double std = 1, const LayerOptions& options = {});
+  Tensor forward(const Tensor& ids, double scale = 1) const;  // i32 [...] -> [..., dim] in dtype
 
   Parameter weight;  // [count, dim], registered as "embedding_weight"
 };
@@ -79,7 +111,7 @@ class SparseEmbedding : public Module {
 // projections have a bias if that is asked for; HRM's have none.
 class Attention : public Module {
  public:
-  Attention(int64_t hidden, int64_t heads, const LayerOptions& options, bool bias = false);
+  Attention(int64_t hidden, int64_t heads, const LayerOptions& options = {}, bool bias = false);
   // [batch, seq, hidden] and position 0 of it, [batch, 1, hidden]; a residual is added.
   Tensor forward(const Tensor& x, const RopeTables* tables, const Tensor& residual = {}) const;
   Tensor forward_first(const Tensor& x, const RopeTables* tables,
@@ -88,7 +120,7 @@ class Attention : public Module {
   Tensor weights(const Tensor& x, const RopeTables* tables) const;
   // What o_proj is applied to: [batch, seq, heads * head size]. Some of the probabilities are
   // dropped if that is asked for.
-  Tensor mix(const Tensor& x, const RopeTables* tables, const Dropout& drop = {}) const;
+  Tensor mix(const Tensor& x, const RopeTables* tables, const DropoutStream& drop = {}) const;
   Linear qkv_proj, o_proj;
 
  private:
@@ -99,7 +131,7 @@ class Attention : public Module {
 // down(silu(gate) * up); the inner size is swiglu_size(hidden, expansion).
 class SwiGLU : public Module {
  public:
-  SwiGLU(int64_t hidden, double expansion, const LayerOptions& options);
+  explicit SwiGLU(int64_t hidden, double expansion = 4, const LayerOptions& options = {});
   Tensor forward(const Tensor& x, const Tensor& residual = {}) const;  // [..., hidden]
 
   Linear gate_up_proj, down_proj;

@@ -76,6 +76,11 @@ void Module::prepare() const {
   for (const auto& [name, child] : children_) child->prepare();
 }
 
+void Module::train(bool on) {
+  training_ = on;
+  for (const auto& [name, child] : children_) child->train(on);
+}
+
 void Module::zero_grad() const {
   for (const auto& [name, p] : named_parameters()) p->value.set_grad({});
 }

@@ -1,13 +1,10 @@
 // A tree of parameters and buffers with names. forward is a typed member of each class, not a
-// virtual of this one; training against evaluation is an argument where it matters, not a mode
-// here.
+// virtual of this one.
 //
 //     struct Net : Module {
-//       explicit Net(const LayerOptions& options) : layer(4, 2, true, options) {
-//         add_module("layer", &layer);
-//       }
+//       Net() { add_module("layer", &layer); }
 //       Tensor forward(const Tensor& x) const { return layer.forward(x); }
-//       Linear layer;   // named_parameters(): "layer.weight", "layer.bias"
+//       Linear layer{4, 2};   // named_parameters(): "layer.weight", "layer.bias"
 //     };
 #pragma once
 
@@ -40,6 +37,11 @@ class Module {
   void load_state_dict(const NamedTensors& state, const std::string& prefix = "");
   int64_t parameter_count() const;
   void zero_grad() const;
+  // Whether this module and all below it train: then dropout drops. It is so from the start. HRM's
+  // own modules behave alike in both, and say by an argument what differs.
+  void train(bool on = true);
+  void eval() { train(false); }
+  bool is_training() const { return training_; }
   // Does now, with all threads, what forward would do at its first use and keep (packing weights):
   // for callers that run forward on several threads at once.
   virtual void prepare() const;
@@ -58,6 +60,7 @@ class Module {
   NamedParameters parameters_;
   std::vector<std::pair<std::string, Tensor*>> buffers_;
   std::vector<std::pair<std::string, Module*>> children_;
+  bool training_ = true;
 };
 
 }  // namespace hrm

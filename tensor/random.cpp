@@ -63,4 +63,19 @@ void Random::randint_into(Tensor& t, int32_t low, int32_t high) {
   t.storage().bump_version();
 }
 
+Random& default_random() {
+  thread_local Random random;
+  return random;
+}
+
+void manual_seed(uint64_t seed) { default_random() = Random(seed); }
+
+Tensor rand(const Shape& shape, DType dtype, Device device) {
+  return default_random().uniform(shape, 0, 1, dtype, device);
+}
+
+Tensor randn(const Shape& shape, DType dtype, Device device) {
+  return default_random().normal(shape, 1, dtype, device);
+}
+
 }  // namespace hrm

@@ -3,6 +3,8 @@
 //     Random random(7);
 //     const Tensor x = random.normal({2, 3}, 1);   // standard deviation 1
 //     Random other = random.fork("puzzles");       // an independent stream of the same seed
+//     manual_seed(7);
+//     const Tensor y = randn({2, 3});              // of the stream of this thread
 #pragma once
 
 #include "kernels/random.h"
@@ -50,5 +52,13 @@ class Random {
   }
   uint64_t seed_, position_;
 };
+
+// The stream of this thread, for those who do not pass one: rand() and randn() draw from it, and
+// layers their first weights. It begins with seed 0; manual_seed() begins it anew.
+Random& default_random();
+void manual_seed(uint64_t seed);
+// Uniform in [0, 1), and normal with standard deviation 1.
+Tensor rand(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
+Tensor randn(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
 
 }  // namespace hrm

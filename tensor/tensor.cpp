@@ -86,36 +86,82 @@ Tensor Tensor::view(const Shape& wanted) const {
                   [from = shape()](const Tensor& dy) { return dy.dense().view(from); });
 }
 
-Tensor Tensor::transposed(int a, int b) const {
+Tensor Tensor::transpose(int a, int b) const {
   a = wrap_dim(a, ndim(), "transpose");
   b = wrap_dim(b, ndim(), "transpose");
   Shape s = shape(), t = strides();
   std::swap(s[a], s[b]);
   std::swap(t[a], t[b]);
   return recorded("transpose", Tensor(storage(), offset(), s, t, dtype()),
-                  [a, b](const Tensor& dy) { return dy.transposed(a, b); });
+                  [a, b](const Tensor& dy) { return dy.transpose(a, b); });
 }
 
-Tensor Tensor::sliced(int dim, int64_t start, int64_t end) const {
+Tensor Tensor::T() const {
+  HRM_CHECK(ndim() >= 2, "[T] needs two dimensions, got shape ", shape());
+  return transpose(-1, -2);
+}
+
+Tensor Tensor::slice(int dim, int64_t start, int64_t end, int64_t step) const {
   dim = wrap_dim(dim, ndim(), "slice");
   HRM_CHECK(0 <= start && start <= end && end <= shape()[dim], "[slice] range must lie in 0..",
             shape()[dim], " of dimension ", dim, " of ", shape(), ", got ", start, "..", end);
-  const Tensor part(storage(), offset() + start * strides()[dim], shape().with(dim, end - start),
-                    strides(), dtype());
-  return recorded("slice", part, [from = shape(), dim, start, end](const Tensor& dy) {
+  HRM_CHECK(step >= 1, "[slice] the step must be 1 or more, got ", step);
+  const Tensor part(storage(), offset() + start * strides()[dim],
+                    shape().with(dim, (end - start + step - 1) / step),
+                    strides().with(dim, strides()[dim] * step), dtype());
+  return recorded("slice", part, [from = shape(), dim, start, end, step](const Tensor& dy) {
     const Tensor dx = zeros(from, dy.dtype(), dy.device());
-    dx.sliced(dim, start, end).copy_from(dy);
+    dx.slice(dim, start, end, step).copy_from(dy);
     return dx;
   });
 }
 
-Tensor Tensor::expanded(const Shape& wanted) const {
+Tensor Tensor::select(int dim, int64_t position) const {
+  dim = wrap_dim(dim, ndim(), "select");
+  const int64_t size = shape()[dim], at = position < 0 ? position + size : position;
+  HRM_CHECK(0 <= at && at < size, "[select] position ", position, " is outside of dimension ", dim,
+            " of ", shape());
+  const Tensor part(storage(), offset() + at * strides()[dim], shape().without(dim),
+                    strides().without(dim), dtype());
+  return recorded("select", part, [from = shape(), dim, at](const Tensor& dy) {
+    const Tensor dx = zeros(from, dy.dtype(), dy.device());
+    dx.select(dim, at).copy_from(dy);
+    return dx;
+  });
+}
+
+Tensor Tensor::operator[](int64_t position) const { return select(0, position); }
+
+Tensor Tensor::operator[](const Slice& range) const { return index({range}); }
+
+Tensor Tensor::index(const std::vector<Index>& of_each) const {
+  HRM_CHECK(std::ssize(of_each) <= ndim(), "[index] ", of_each.size(),
+            " positions and ranges are more than the dimensions of ", shape());
+  Tensor result = *this;
+  int dim = 0;
+  for (const Index& index : of_each) {
+    if (const auto* position = std::get_if<int64_t>(&index)) {
+      result = result.select(dim, *position);
+      continue;
+    }
+    const Slice& range = std::get<Slice>(index);
+    const int64_t size = result.size(dim);
+    const auto within = [size](int64_t i) {
+      return std::clamp<int64_t>(i < 0 ? i + size : i, 0, size);
+    };
+    const int64_t start = within(range.start), end = within(range.end.value_or(size));
+    result = result.slice(dim++, start, std::max(start, end), range.step);
+  }
+  return result;
+}
+
+Tensor Tensor::expand(const Shape& wanted) const {
   HRM_CHECK(broadcast_shapes(shape(), wanted, "expand") == wanted, "[expand] ", shape(),
             " does not broadcast to ", wanted);
   const Layout layout = layout_of(wanted, {this});
   const Shape strides(std::span<const int64_t>(layout.strides[0], wanted.ndim()));
   return recorded("expand", Tensor(storage(), offset(), wanted, strides, dtype()),
-                  [from = shape()](const Tensor& dy) { return dy.summed_to(from); });
+                  [from = shape()](const Tensor& dy) { return dy.sum_to(from); });
 }
 
 // A fresh, contiguous copy, never recorded.
@@ -150,7 +196,7 @@ Tensor Tensor::to(Device wanted) const {
   return recorded("to", copy, [from = device()](const Tensor& dy) { return dy.to(from); });
 }
 
-Tensor Tensor::summed(int dim, bool keepdim) const {
+Tensor Tensor::sum(int dim, bool keepdim) const {
   dim = wrap_dim(dim, ndim(), "sum");
   int64_t outer = 1, inner = 1;
   for (int i = 0; i < dim; ++i) outer *= shape()[i];
@@ -159,18 +205,18 @@ Tensor Tensor::summed(int dim, bool keepdim) const {
   const Tensor y(keepdim ? shape().with(dim, 1) : shape().without(dim), dtype(), device());
   HRM_DISPATCH(sum, context(), dtype(), y.data(), x.data(), outer, shape()[dim], inner);
   return recorded("sum", y, [from = shape(), dim](const Tensor& dy) {
-    return dy.dense().view(from.with(dim, 1)).expanded(from);
+    return dy.dense().view(from.with(dim, 1)).expand(from);
   });
 }
 
-Tensor Tensor::summed_to(const Shape& wanted) const {
+Tensor Tensor::sum_to(const Shape& wanted) const {
   if (shape() == wanted) return *this;
   HRM_CHECK(broadcast_shapes(shape(), wanted, "sum") == shape(), "[sum] ", wanted,
             " does not broadcast to ", shape());
   Tensor result = contiguous();
-  while (result.ndim() > wanted.ndim()) result = result.summed(0, false);
+  while (result.ndim() > wanted.ndim()) result = result.sum(0, false);
   for (int i = 0; i < wanted.ndim(); ++i)
-    if (wanted[i] == 1 && result.shape()[i] != 1) result = result.summed(i, true);
+    if (wanted[i] == 1 && result.shape()[i] != 1) result = result.sum(i, true);
   return result;
 }
 
@@ -263,11 +309,51 @@ Tensor from_values(const std::vector<double>& values, const Shape& shape, DType 
   return from_vector(values, shape).to(dtype);
 }
 
+NestedValues::NestedValues(std::initializer_list<NestedValues> parts)
+    : sizes_{static_cast<int64_t>(parts.size())} {
+  if (parts.size() == 0) return;
+  const std::vector<int64_t>& inner = parts.begin()->sizes_;
+  sizes_.insert(sizes_.end(), inner.begin(), inner.end());
+  for (const NestedValues& part : parts) {
+    HRM_CHECK(part.sizes_ == inner, "[tensor] the parts of a list must have one shape, got ",
+              Shape(inner), " and ", Shape(part.sizes_));
+    values_.insert(values_.end(), part.values_.begin(), part.values_.end());
+  }
+}
+
+Tensor tensor(const NestedValues& values, DType dtype, Device device) {
+  return from_values(values.values(), Shape(values.sizes()), dtype).to(device);
+}
+
 Tensor arange(int64_t n, DType dtype) {
   HRM_CHECK(n >= 0, "[arange] the number of elements must be 0 or more, got ", n);
+  return detail::arange(0, n, 1, dtype);
+}
+
+Tensor detail::arange(int64_t start, int64_t end, int64_t step, DType dtype) {
+  HRM_CHECK(step != 0, "[arange] the step must not be 0");
+  const int64_t n = std::max<int64_t>(0, (end - start + step - (step > 0 ? 1 : -1)) / step);
   std::vector<double> values(n);
-  for (int64_t i = 0; i < n; ++i) values[i] = static_cast<double>(i);
+  for (int64_t i = 0; i < n; ++i) values[i] = static_cast<double>(start + i * step);
   return from_values(values, {n}, dtype);
+}
+
+Tensor linspace(double first, double last, int64_t n, DType dtype) {
+  HRM_CHECK(n >= 0, "[linspace] the number of elements must be 0 or more, got ", n);
+  std::vector<double> values(n, first);
+  // Each half from its own end, so that both ends are exact.
+  const double step = n > 1 ? (last - first) / static_cast<double>(n - 1) : 0;
+  for (int64_t i = 0; i < n; ++i)
+    values[i] = i < n / 2 || n == 1 ? first + step * static_cast<double>(i)
+                                    : last - step * static_cast<double>(n - 1 - i);
+  return from_values(values, {n}, dtype);
+}
+
+Tensor eye(int64_t n, DType dtype) {
+  HRM_CHECK(n >= 0, "[eye] the number of rows must be 0 or more, got ", n);
+  Tensor t = zeros({n, n}, dtype);
+  Tensor(t.storage(), 0, {n}, {n + 1}, dtype).copy_from(ones({n}, dtype));
+  return t;
 }
 
 void check_same_device(const char* op, std::initializer_list<const Tensor*> tensors) {

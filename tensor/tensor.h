@@ -3,14 +3,19 @@
 // autograd/ops: where a gradient is wanted, autograd records them. A Tensor carries its autograd
 // state as an opaque pointer, so there is one tensor type in the whole program.
 //
-//     const Tensor x = from_vector<float>({1, 2, 3, 4, 5, 6}, {2, 3});
-//     const Tensor column = x.sliced(1, 0, 1);   // a view of it, [2, 1]
-//     column.to_vector();                        // 1, 4
+//     Tensor x = tensor({{1, 2, 3}, {4, 5, 6}}).set_requires_grad();
+//     x[0];                                   // a view of the first row: 1, 2, 3
+//     x.index({Slice(), Slice(1)});           // columns from 1 on: 2 3, 5 6
+//     (x * x).sum().backward();
+//     x.grad();                               // 2 x
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "tensor/shape.h"
@@ -21,6 +26,18 @@ namespace hrm {
 class Node;            // autograd/node.h
 struct AutogradState;  // below: what autograd hangs on a tensor
 
+// A range of positions, as Python writes start:end:step. Negative positions count from the end,
+// what lies beyond it is cut off, and without an end the range goes to the last one. step >= 1.
+struct Slice {
+  explicit Slice(int64_t first = 0, std::optional<int64_t> behind = {}, int64_t every = 1)
+      : start(first), end(behind), step(every) {}
+  int64_t start;
+  std::optional<int64_t> end;
+  int64_t step;
+};
+// What Tensor::index takes for a dimension: one position, and the dimension disappears, or a range.
+using Index = std::variant<int64_t, Slice>;
+
 class Tensor {
  public:
   Tensor() = default;  // undefined: defined() is false
@@ -29,7 +46,6 @@ class Tensor {
   Tensor(Storage storage, int64_t offset, const Shape& shape, const Shape& strides, DType dtype);
 
   bool defined() const { return impl_ != nullptr; }
-  explicit operator bool() const { return defined(); }
   const Shape& shape() const { return impl().shape; }
   const Shape& strides() const { return impl().strides; }
   int64_t size(int dim) const { return impl().shape[wrap_dim(dim, ndim(), "size")]; }
@@ -59,24 +75,68 @@ class Tensor {
 
   // Views of the same storage. They are recorded where a gradient is wanted, as the copies are.
   Tensor view(const Shape& shape) const;  // contiguous only; one dimension may be -1
-  Tensor transposed(int a, int b) const;
-  Tensor sliced(int dim, int64_t start, int64_t end) const;
-  Tensor expanded(const Shape& shape) const;  // broadcast by stride 0
+  Tensor transpose(int a, int b) const;   // swaps two dimensions
+  Tensor T() const;                       // swaps the last two
+  Tensor slice(int dim, int64_t start, int64_t end, int64_t step = 1) const;  // within 0..size
+  Tensor select(int dim, int64_t position) const;  // one position; the dimension disappears
+  Tensor expand(const Shape& shape) const;         // broadcast by stride 0
+  // x[i] and x[Slice(...)] of the first dimension; index({...}) of the first few, one by one.
+  Tensor operator[](int64_t position) const;
+  Tensor operator[](const Slice& range) const;
+  Tensor index(const std::vector<Index>& of_each) const;
   // Copies. One of integers has no gradient.
   Tensor contiguous() const;  // itself if it already is
   Tensor clone() const;       // always fresh and contiguous
   Tensor to(DType dtype) const;
   Tensor to(Device device) const;
   // Sums: over one dimension; and over all along which `shape` would have to be repeated to give
-  // this one (what expanded() does to a tensor, it undoes to its gradient).
-  Tensor summed(int dim, bool keepdim) const;
-  Tensor summed_to(const Shape& shape) const;
+  // this one (what expand() does to a tensor, it undoes to its gradient).
+  Tensor sum(int dim, bool keepdim = false) const;
+  Tensor sum_to(const Shape& shape) const;
   // In-place writes; they bump the storage version. While autograd records, neither a tensor that
   // it has seen being made can be written to, nor one that requires a gradient be the source.
   void copy_from(const Tensor& source);  // same shape; converts dtype and device
   void fill(double value);
   void zero() { fill(0); }
   void check_in_place(const char* op) const;  // throws if this tensor must not be written to
+
+  // Operations of autograd/ops, which describes them, for those who like to write x.exp().sum().
+  Tensor sum() const;
+  Tensor mean() const;
+  Tensor mean(int dim, bool keepdim = false) const;
+  Tensor var() const;
+  Tensor var(int dim, bool keepdim = false) const;
+  Tensor max() const;
+  Tensor max(int dim, bool keepdim = false) const;
+  Tensor min() const;
+  Tensor min(int dim, bool keepdim = false) const;
+  Tensor argmax() const;
+  Tensor cumsum(int dim) const;
+  Tensor softmax(int dim) const;
+  Tensor log_softmax(int dim) const;
+  Tensor matmul(const Tensor& other) const;
+  Tensor reshape(const Shape& shape) const;
+  Tensor flatten(int from = 0) const;
+  Tensor permute(const std::vector<int>& order) const;
+  Tensor unsqueeze(int dim) const;
+  Tensor squeeze() const;
+  Tensor squeeze(int dim) const;
+  Tensor exp() const;
+  Tensor log() const;
+  Tensor sqrt() const;
+  Tensor square() const;
+  Tensor pow(double exponent) const;
+  Tensor abs() const;
+  Tensor sin() const;
+  Tensor cos() const;
+  Tensor tanh() const;
+  Tensor sigmoid() const;
+  Tensor relu() const;
+  Tensor gelu() const;
+  Tensor silu() const;
+  Tensor clamp(double low, double high) const;
+  // Gradients of this one-element tensor, added to grad() of every leaf (autograd/engine.h).
+  void backward() const;
 
   // The same data without its history.
   Tensor detach() const;
@@ -151,7 +211,39 @@ Tensor zeros_like(const Tensor& t);
 template <class T>
 Tensor from_vector(const std::vector<T>& values, const Shape& shape);
 Tensor from_values(const std::vector<double>& values, const Shape& shape, DType dtype = DType::f32);
+// Numbers and lists of lists of numbers, as tensor({{1, 2}, {3, 4}}) writes them.
+class NestedValues {
+ public:
+  template <class Number>
+  requires std::integral<Number> || std::floating_point<Number> NestedValues(Number number)
+      : values_{static_cast<double>(number)} {}
+  NestedValues(std::initializer_list<NestedValues> parts);  // all of one shape
+  const std::vector<double>& values() const { return values_; }
+  const std::vector<int64_t>& sizes() const { return sizes_; }
+
+ private:
+  std::vector<double> values_;
+  std::vector<int64_t> sizes_;
+};
+Tensor tensor(const NestedValues& values, DType dtype = DType::f32, Device device = Device::cpu);
+// 0, 1, ..., n - 1.
 Tensor arange(int64_t n, DType dtype = DType::i32);
+// From `start` to before `end`. Whole numbers; linspace() gives others.
+template <std::integral Start, std::integral End, std::integral Step = int64_t>
+Tensor arange(Start start, End end, Step step = 1, DType dtype = DType::i32);
+// n numbers at equal distances, the first and the last as given.
+Tensor linspace(double first, double last, int64_t n, DType dtype = DType::f32);
+// The identity matrix, [n, n].
+Tensor eye(int64_t n, DType dtype = DType::f32);
+
+namespace detail {
+Tensor arange(int64_t start, int64_t end, int64_t step, DType dtype);
+}
+template <std::integral Start, std::integral End, std::integral Step>
+Tensor arange(Start start, End end, Step step, DType dtype) {
+  return detail::arange(static_cast<int64_t>(start), static_cast<int64_t>(end),
+                        static_cast<int64_t>(step), dtype);
+}
 
 // Throws unless all defined tensors are on one device.
 void check_same_device(const char* op, std::initializer_list<const Tensor*> tensors);

@@ -149,7 +149,7 @@ TEST_CASE("an operation is one node, also of operands that lie across") {
   one_node("cast", [&] { return cast(x, DType::f32); });
   one_node("concat", [&] { return concat({x, x}, 0); });
   one_node("pad", [&] { return pad(x, 0, 1, 1); });
-  one_node("matmul", [&] { return matmul(x, w.detach().transposed(0, 1)); });
+  one_node("matmul", [&] { return matmul(x, w.detach().transpose(0, 1)); });
   one_node("linear", [&] { return linear(x, w, {}, b, packed); });
   one_node("linear of a batch", [&] { return linear(batch, w); });
   one_node("swiglu_linear", [&] { return swiglu_linear(x, half, {}, packed); });

@@ -188,7 +188,7 @@ TEST_CASE("bias meter: the spectral radius of known maps") {
   // A rotation stretched unevenly: eigenvalues +-0.6i, growth 0.36 and 1 by turns.
   const Tensor turn = from_values({0, 1, -0.36, 0}, {2, 2}, DType::f64);
   const SpectralRadius pair = spectral_radius([&](const Tensor& u) { return linear(u, turn); },
-                                              start.sliced(1, 0, 2).contiguous(), 60);
+                                              start.slice(1, 0, 2).contiguous(), 60);
   CHECK(pair.mean == doctest::Approx(0.6).epsilon(1e-6));
 }
 
@@ -207,8 +207,7 @@ TEST_CASE("bias meter: changes of the states and the radius of a model") {
   const auto change = [](const Tensor& a, const Tensor& b) {
     double total = 0;
     for (int64_t row = 0; row < 3; ++row) {
-      const auto u = a.sliced(0, row, row + 1).to_vector(),
-                 v = b.sliced(0, row, row + 1).to_vector();
+      const auto u = a.slice(0, row, row + 1).to_vector(), v = b.slice(0, row, row + 1).to_vector();
       double error = 0, norm = 0;
       for (size_t i = 0; i < u.size(); ++i) {
         error += (v[i] - u[i]) * (v[i] - u[i]);

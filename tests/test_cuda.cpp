@@ -127,7 +127,7 @@ TEST_CASE("cuda: products of operands with repeated rows and columns") {
     const Tensor row = random.normal({1, 16}, 1).to(t), column = random.normal({16, 1}, 1).to(t);
     const Tensor square = random.normal({16, 16}, 1).to(t);
     const auto products = [&](Device device) {
-      const Tensor r = row.to(device).expanded({16, 16}), c = column.to(device).expanded({16, 16});
+      const Tensor r = row.to(device).expand({16, 16}), c = column.to(device).expand({16, 16});
       const Tensor s = square.to(device);
       return Tensors{matmul(r, s), matmul(s, r), matmul(c, s), matmul(s, c), matmul(r, c)};
     };
@@ -254,11 +254,11 @@ TEST_CASE("cuda: casts and copies") {
       CHECK(start.to(Device::cuda).to(to).to_vector() == start.to(to).to_vector());
     }
   const Tensor device = x.to(Device::cuda);
-  CHECK(device.transposed(0, 1).clone().to_vector() == x.transposed(0, 1).to_vector());
-  CHECK(device.sliced(1, 5, 9).to(Device::cpu).to_vector() == x.sliced(1, 5, 9).to_vector());
+  CHECK(device.transpose(0, 1).clone().to_vector() == x.transpose(0, 1).to_vector());
+  CHECK(device.slice(1, 5, 9).to(Device::cpu).to_vector() == x.slice(1, 5, 9).to_vector());
   Tensor part = device.clone();
-  part.sliced(1, 5, 9).copy_from(x.sliced(1, 0, 4));
-  CHECK(part.sliced(1, 5, 9).to_vector() == x.sliced(1, 0, 4).to_vector());
+  part.slice(1, 5, 9).copy_from(x.slice(1, 0, 4));
+  CHECK(part.slice(1, 5, 9).to_vector() == x.slice(1, 0, 4).to_vector());
 }
 
 TEST_CASE("cuda: strided copies, of packs of sixteen bytes and of what is not made of them") {
@@ -274,32 +274,32 @@ TEST_CASE("cuda: strided copies, of packs of sixteen bytes and of what is not ma
     for (const auto& [begin, end, at] :
          {Columns{16, 48, 0}, {0, 32, 16}, {16, 37, 0}, {1, 33, 0}, {0, 32, 1}}) {
       Tensor want = zeros({3, 5, 48}, t), got = want.to(Device::cuda);
-      want.sliced(2, at, at + end - begin).copy_from(host.sliced(2, begin, end));
-      got.sliced(2, at, at + end - begin).copy_from(device.sliced(2, begin, end));
+      want.slice(2, at, at + end - begin).copy_from(host.slice(2, begin, end));
+      got.slice(2, at, at + end - begin).copy_from(device.slice(2, begin, end));
       CHECK(got.to_vector() == want.to_vector());
     }
     // Whole packs, but the next row begins within one.
     Tensor want = zeros({15, 33}, t), got = want.to(Device::cuda);
-    want.sliced(1, 0, 16).copy_from(host.view({15, 48}).sliced(1, 0, 16));
-    got.sliced(1, 0, 16).copy_from(device.view({15, 48}).sliced(1, 0, 16));
+    want.slice(1, 0, 16).copy_from(host.view({15, 48}).slice(1, 0, 16));
+    got.slice(1, 0, 16).copy_from(device.view({15, 48}).slice(1, 0, 16));
     CHECK(got.to_vector() == want.to_vector());
     // Other orders of the dimensions, a repeated row, rows of another length between.
-    const Tensor other = device.transposed(0, 1), host_other = host.transposed(0, 1);
+    const Tensor other = device.transpose(0, 1), host_other = host.transpose(0, 1);
     CHECK(other.clone().to_vector() == host_other.clone().to_vector());
-    CHECK(device.transposed(1, 2).clone().to_vector() == host.transposed(1, 2).clone().to_vector());
+    CHECK(device.transpose(1, 2).clone().to_vector() == host.transpose(1, 2).clone().to_vector());
     const Shape wide = {3, 5, 7, 48};
-    CHECK(device.view({3, 5, 1, 48}).expanded(wide).clone().to_vector() ==
-          host.view({3, 5, 1, 48}).expanded(wide).clone().to_vector());
-    CHECK(device.sliced(1, 1, 4).clone().to_vector() == host.sliced(1, 1, 4).clone().to_vector());
+    CHECK(device.view({3, 5, 1, 48}).expand(wide).clone().to_vector() ==
+          host.view({3, 5, 1, 48}).expand(wide).clone().to_vector());
+    CHECK(device.slice(1, 1, 4).clone().to_vector() == host.slice(1, 1, 4).clone().to_vector());
     // Transposed matrices of several tiles, and parts of them.
     const Tensor large = random.normal({2, 70, 133}, 9).to(t), there = large.to(Device::cuda);
-    const auto part = [](const Tensor& of) { return of.sliced(1, 2, 67).sliced(2, 5, 130); };
-    CHECK(there.transposed(1, 2).clone().to_vector() == large.transposed(1, 2).clone().to_vector());
-    CHECK(part(there).transposed(1, 2).clone().to_vector() ==
-          part(large).transposed(1, 2).clone().to_vector());
+    const auto part = [](const Tensor& of) { return of.slice(1, 2, 67).slice(2, 5, 130); };
+    CHECK(there.transpose(1, 2).clone().to_vector() == large.transpose(1, 2).clone().to_vector());
+    CHECK(part(there).transpose(1, 2).clone().to_vector() ==
+          part(large).transpose(1, 2).clone().to_vector());
     Tensor target = zeros({2, 140, 70}, t, Device::cuda), host_target = zeros({2, 140, 70}, t);
-    target.sliced(1, 3, 136).copy_from(there.transposed(1, 2));
-    host_target.sliced(1, 3, 136).copy_from(large.transposed(1, 2));
+    target.slice(1, 3, 136).copy_from(there.transpose(1, 2));
+    host_target.slice(1, 3, 136).copy_from(large.transpose(1, 2));
     CHECK(target.to_vector() == host_target.to_vector());
   }
 }
@@ -310,7 +310,7 @@ TEST_CASE("cuda: a sum of three has the bits of two sums, aligned to sixteen byt
   for (const DType t : {DType::bf16, DType::f32, DType::f64})
     for (const int64_t begin : {0, 1}) {
       const auto part = [&](const Tensor& of, int64_t row) {
-        return of.sliced(0, row, row + 1).view({-1}).sliced(0, begin, 1001);
+        return of.slice(0, row, row + 1).view({-1}).slice(0, begin, 1001);
       };
       const Tensor host = numbers.to(t), device = numbers.to(t).to(Device::cuda);
       const Tensor want = part(host, 0) + (part(host, 1) + part(host, 2));
@@ -580,7 +580,7 @@ TEST_CASE("cuda: sums over rows, columns and everything; squares; values that ar
     Tensor flag = zeros({1}, DType::i32).to(Device::cuda);
     const auto flagged = [&](double bad) {
       Tensor y = x.clone();
-      if (bad != 0) y.sliced(0, 2, 3).sliced(1, n - 1, n).copy_from(full({1, 1}, bad));
+      if (bad != 0) y.slice(0, 2, 3).slice(1, n - 1, n).copy_from(full({1, 1}, bad));
       const Tensor device = y.to(Device::cuda);
       flag.zero();
       HRM_DISPATCH(flag_nonfinite, kCuda, DType::f32, flag.data<int32_t>(), device.data(), 3 * n);

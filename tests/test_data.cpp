@@ -232,8 +232,8 @@ TEST_CASE("the sampler repeats from its state, covers an epoch, and augments") {
   const Batch batch = a.next(50);
   const SudokuRules rules = SudokuRules::of_side(4);
   for (int64_t r = 0; r < 50; ++r) {
-    const auto in = batch.inputs.sliced(0, r, r + 1).to_vector();
-    const auto out = batch.labels.sliced(0, r, r + 1).to_vector();
+    const auto in = batch.inputs.slice(0, r, r + 1).to_vector();
+    const auto out = batch.labels.slice(0, r, r + 1).to_vector();
     CHECK(check_solution(rules, from_tokens({in.begin(), in.end()}),
                          from_tokens({out.begin(), out.end()})) == "");
   }
@@ -248,8 +248,8 @@ TEST_CASE("the last evaluation batch is padded") {
   const PuzzleDataset data = open_dataset(dir / "d", "test");
   const Batch batch = eval_batch(data, data.num_examples() - 2, 5);
   CHECK(batch.rows == 2);
-  CHECK(batch.inputs.sliced(0, 2, 3).to_vector() == std::vector<double>(16, 0));
-  CHECK(batch.labels.sliced(0, 4, 5).to_vector() == std::vector<double>(16, kIgnoreLabel));
+  CHECK(batch.inputs.slice(0, 2, 3).to_vector() == std::vector<double>(16, 0));
+  CHECK(batch.labels.slice(0, 4, 5).to_vector() == std::vector<double>(16, kIgnoreLabel));
 }
 
 TEST_CASE("an own task from a CSV of tokens") {

@@ -169,7 +169,7 @@ TEST_CASE("distributed: collectives of 2 to 5 ranks give each rank what all of t
       const Tensor all = ranks.gather(rows_of(ranks.rank()));
       CHECK(all.size(0) == size * (size - 1) / 2);
       for (int64_t r = 0, begin = 0; r < size; begin += r, ++r)
-        CHECK(same_bits(all.sliced(0, begin, begin + r), rows_of(static_cast<int>(r))));
+        CHECK(same_bits(all.slice(0, begin, begin + r), rows_of(static_cast<int>(r))));
       const Tensor sum = ranks.sum(full({2, 2}, ranks.rank() + 0.5, DType::f64));
       CHECK(sum.to_vector() == std::vector<double>(4, size * (size - 1) / 2.0 + 0.5 * size));
       for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {

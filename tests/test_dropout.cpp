@@ -14,7 +14,7 @@ Tensor step_number(int32_t step, Device device = Device::cpu) {
   return from_vector<int32_t>({step}, {1}).to(device);
 }
 // The factors of a dropout of so many elements.
-std::vector<double> factors(const Dropout& drop, int64_t n, Device device = Device::cpu) {
+std::vector<double> factors(const DropoutStream& drop, int64_t n, Device device = Device::cpu) {
   return dropout(ones({n}, DType::f64, device), drop).to_vector();
 }
 // The share of two vectors' elements that agree.
@@ -44,7 +44,7 @@ TEST_CASE("dropout: the share that is kept, and its factor") {
 
 TEST_CASE("dropout: seed, step and call draw masks that have nothing in common") {
   const int64_t n = 20000;
-  const Dropout drop{0.5, 7, step_number(3), 2};
+  const DropoutStream drop{0.5, 7, step_number(3), 2};
   const std::vector<double> mask = factors(drop, n);
   CHECK(factors(drop, n) == mask);
   CHECK(std::abs(agreement(factors({0.5, 8, step_number(3), 2}, n), mask) - 0.5) < 0.02);
@@ -79,7 +79,7 @@ TEST_CASE("dropout of attention's probabilities, fused and composed, on every de
       Random random(seq);
       Tensor qkv = random.normal({2, seq, 3 * heads * dim}, 1, t).to(device);
       qkv.set_requires_grad();
-      const Dropout drop{0.3, 5, step_number(9, device), 4};
+      const DropoutStream drop{0.3, 5, step_number(9, device), 4};
       const auto both = [&](const Tensor& y) {
         return Tensors{y.detach(), grad({sum(cast(y, DType::f64) * 1.5)}, {qkv})[0]};
       };
@@ -98,7 +98,7 @@ TEST_CASE("dropout: a step that goes on before the gradient is refused") {
   Tensor step = step_number(1);
   Tensor x = ones({1, 3, 12}).set_requires_grad();
   for (const bool of_attention : {false, true}) {
-    const Dropout drop{0.5, 3, step};
+    const DropoutStream drop{0.5, 3, step};
     const Tensor y = of_attention ? attention(x, 2, nullptr, drop) : dropout(x, drop);
     step.copy_from(step_number(2));
     expect_error([&] { backward(sum(y)); }, "step");
@@ -106,8 +106,8 @@ TEST_CASE("dropout: a step that goes on before the gradient is refused") {
 }
 
 TEST_CASE("dropout: next() counts the calls of a step") {
-  Dropout drop{0.5, 7};
-  const Dropout first = drop.next(), second = drop.next();
+  DropoutStream drop{0.5, 7};
+  const DropoutStream first = drop.next(), second = drop.next();
   CHECK(first.call == 0);
   CHECK(second.call == 1);
 }
@@ -117,7 +117,7 @@ TEST_CASE("dropout: nothing is dropped with p 0, and a residual is added") {
   const Tensor x = random.normal({4, 5}, 1), r = random.normal({4, 5}, 1);
   CHECK(dropout(x, {}).to_vector() == x.to_vector());
   CHECK(dropout(x, {}, r).to_vector() == (x + r).to_vector());
-  const Dropout drop{0.4, 11};
+  const DropoutStream drop{0.4, 11};
   CHECK(largest_difference({dropout(x, drop, r)}, {dropout(x, drop) + r}) < 1e-6);
   CHECK(same_bits({attention(random.normal({1, 4, 12}, 1), 2, nullptr, {})},
                   {attention(Random(3, 40).normal({1, 4, 12}, 1), 2, nullptr)}));

@@ -138,7 +138,7 @@ TEST_CASE("equilibrium: solvers converge where the series does not, and say how 
   LinearProblem mixed(0.5);
   Tensor g = mixed.g.clone();
   for (int64_t i = 0; i < g.size(1); ++i) g.data<double>()[i] = 0;  // row 0: u = 0
-  for (const double v : Anderson(6).solve(g, mixed.product()).sliced(0, 0, 1).to_vector())
+  for (const double v : Anderson(6).solve(g, mixed.product()).slice(0, 0, 1).to_vector())
     CHECK(v == 0);
 }
 

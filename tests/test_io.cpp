@@ -73,7 +73,7 @@ TEST_CASE("safetensors: round trip of every dtype and of odd shapes") {
     tensors.emplace_back(name + ".scalar", sample({}, dtype));
     tensors.emplace_back(name + ".empty", sample({3, 0, 2}, dtype));
     tensors.emplace_back(name + ".odd", sample({3, 5, 7}, dtype));
-    tensors.emplace_back(name + ".view", sample({6, 4}, dtype).transposed(0, 1));
+    tensors.emplace_back(name + ".view", sample({6, 4}, dtype).transpose(0, 1));
   }
   const std::map<std::string, std::string> metadata = {{"note", "\"quoted\" \xc3\xa4\n"}};
   write_safetensors(dir / "all.safetensors", tensors, metadata);
@@ -224,8 +224,8 @@ TEST_CASE("npy: round trip, and the bytes NumPy writes") {
       check_equal(parse_array(text), x);
       CHECK((text.size() - x.nbytes()) % 64 == 0);
     }
-  write_npy(dir / "t.npy", sample({6, 4}, DType::f32).transposed(0, 1));
-  check_equal(read_npy(dir / "t.npy"), sample({6, 4}, DType::f32).transposed(0, 1));
+  write_npy(dir / "t.npy", sample({6, 4}, DType::f32).transpose(0, 1));
+  check_equal(read_npy(dir / "t.npy"), sample({6, 4}, DType::f32).transpose(0, 1));
 
   write_npy(dir / "v.npy", from_values({1, 2, 3}, {3}, DType::i32));
   std::string header = "{'descr': '<i4', 'fortran_order': False, 'shape': (3,), }";

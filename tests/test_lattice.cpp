@@ -265,14 +265,14 @@ TEST_CASE("lattice: the last loop of forward is what predict says, on every devi
       for (const auto& [whole, part] : {std::pair{all.keep, last.keep},
                                         {all.symbol, last.symbol},
                                         {all.conflict, last.conflict}}) {
-        CHECK(max_difference(whole.sliced(0, 6, 12), part) < 1e-5);
-        CHECK(max_difference(whole.sliced(0, 0, 6), part) > 1e-3);  // the first loop says another
+        CHECK(max_difference(whole.slice(0, 6, 12), part) < 1e-5);
+        CHECK(max_difference(whole.slice(0, 0, 6), part) > 1e-3);  // the first loop says another
       }
       // Where a cell lies matters only with positions.
       if (device != Device::cpu) continue;
       const Tensor bare = to_tensor(domain, {domain.start(Tokens(16, 1))});
       const Tensor keep = model.predict(bare, {}).keep;
-      const double spread = max_difference(keep.sliced(1, 0, 1), keep.sliced(1, 5, 6));
+      const double spread = max_difference(keep.slice(1, 0, 1), keep.slice(1, 5, 6));
       CHECK((spread > 1e-4) == (positions != PosEncoding::none || mlp_t));
     }
   }
@@ -332,7 +332,7 @@ TEST_CASE("lattice: two loops, written out") {
                           model.col_emb->forward(from_vector(cols, {16}), 1);
   const Tensor first = model.cls.forward(zeros({3, 1}, DType::i32), 1);
   const auto loop = [&](const Tensor& cells) {
-    Dropout none;
+    DropoutStream none;
     const Tensor in = concat({first, cells}, 1);
     const Tensor out =
         model.layers[0]->forward(concat({first, cells + position}, 1), nullptr, none);
@@ -374,12 +374,12 @@ TEST_CASE("lattice: a layer with an MLP over positions, written out") {
   };
   const Tensor across = transpose(layer.attention_norm.forward(x), 1, 2);
   const Tensor h = x + transpose(mlp(*layer.mlp_t, across), 1, 2);
-  Dropout none;
+  DropoutStream none;
   CHECK(max_difference(layer.forward(x, nullptr, none),
                        h + mlp(layer.mlp, layer.mlp_norm.forward(h))) < 1e-5);
   // Dropout follows the GELU and the second product.
-  Dropout drop = {.p = 0.3, .seed = 4, .step = zeros({1}, DType::i32)};
-  Dropout same = drop;
+  DropoutStream drop = {.p = 0.3, .seed = 4, .step = zeros({1}, DType::i32)};
+  DropoutStream same = drop;
   const Tensor inner = dropout(gelu(layer.mlp.up_proj.forward(x)), same.next());
   const Tensor expected = dropout(layer.mlp.down_proj.forward(inner), same.next(), h);
   CHECK(max_difference(layer.mlp.forward(x, h, drop), expected) < 1e-5);
@@ -394,7 +394,7 @@ TEST_CASE("lattice: what is dropped does not depend on the threads, and differs 
   const LatticeModel model(config, domain.channels, &random);
   const Tensor one = random_states(domain, 1, random);
   const Tensor alive = concat(Tensors(64, one), 0);
-  const Dropout drop = {.p = 0.3, .seed = 4};
+  const DropoutStream drop = {.p = 0.3, .seed = 4};
   const int threads = omp_get_max_threads();
   omp_set_num_threads(1);
   const std::vector<double> single = model.predict(alive, drop).keep.to_vector();
@@ -458,7 +458,7 @@ TEST_CASE("lattice: the loss is its definition, and parts of a step add up to it
     const auto part = [&](const Tensor& t) {
       Tensors loops_of_part;
       for (int64_t l = 0; l < loops; ++l)
-        loops_of_part.push_back(t.sliced(0, l * rows + from, l * rows + to));
+        loops_of_part.push_back(t.slice(0, l * rows + from, l * rows + to));
       return concat(loops_of_part, 0);
     };
     sum += lattice_loss({part(heads.keep), part(heads.symbol), part(heads.conflict)},
@@ -480,7 +480,7 @@ TEST_CASE("lattice: the gradient of a step reaches every weight, as differences 
   targets.keep = random.randint({2, 16, 4}, 0, 1).to(DType::f32);
   targets.symbol = random.randint({2, 16}, 0, 3);
   targets.conflict = random.randint({2}, 0, 1).to(DType::f32);
-  const Dropout drop = {.p = 0.2, .seed = 1};
+  const DropoutStream drop = {.p = 0.2, .seed = 1};
   const auto loss = [&] {
     return lattice_loss(model.forward(targets.alive, drop), targets, {2, 32}, config.lattice).total;
   };

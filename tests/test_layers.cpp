@@ -107,7 +107,7 @@ TEST_CASE("attention of position 0 reads no other query, on every device") {
         Tensor qkv = random.normal({2, seq, 3 * width}, 1, t);
         const RopeTables tables = rope_tables(seq, dim, 100, accumulate_type(t), device);
         const Tensor want = slice(attention(qkv.to(device), heads, &tables), 1, 0, 1);
-        qkv.sliced(1, 1, seq).sliced(2, 0, width).copy_from(full({2, seq - 1, width}, NAN, t));
+        qkv.slice(1, 1, seq).slice(2, 0, width).copy_from(full({2, seq - 1, width}, NAN, t));
         const Tensor got = attention_first(qkv.to(device), heads, &tables);
         // A GPU has another kernel for one query of a long sequence in bf16.
         const bool other = device == Device::cuda && t == DType::bf16 && seq > 96;
@@ -128,11 +128,11 @@ TEST_CASE("linear_into writes rows that lie apart, and nothing else, on every de
     Random random(4);
     const Tensor x = random.normal({3, 10}, 1, DType::f32, device);
     const Tensor weight = random.normal({4, 5}, 1, DType::f32, device);
-    Tensor all = full({3, 9}, 7, DType::f32, device), y = all.sliced(1, 2, 6);
-    const Tensor part = x.sliced(1, 3, 8);
+    Tensor all = full({3, 9}, 7, DType::f32, device), y = all.slice(1, 2, 6);
+    const Tensor part = x.slice(1, 3, 8);
     linear_into(y, part, weight);
     CHECK(largest_difference({y.clone()}, {linear(part.clone(), weight)}) < 1e-6);
-    for (const Tensor& rest : {all.sliced(1, 0, 2), all.sliced(1, 6, 9)})
+    for (const Tensor& rest : {all.slice(1, 0, 2), all.slice(1, 6, 9)})
       for (const double v : rest.clone().to_vector()) CHECK(v == 7);
     const Tensor needs = weight.clone().set_requires_grad();
     expect_error([&] { linear_into(y, part, needs); }, "linear_into");

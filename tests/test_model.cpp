@@ -101,7 +101,7 @@ TEST_CASE("a slice of the batch gets the bits of the whole, however many threads
     std::vector<double> want_H, want_L;
     for (int64_t b = 0; b < batch; ++b) {  // row by row
       const State end = p.model->segment(
-          {start.z_H.sliced(0, b, b + 1), start.z_L.sliced(0, b, b + 1)}, x.sliced(0, b, b + 1));
+          {start.z_H.slice(0, b, b + 1), start.z_L.slice(0, b, b + 1)}, x.slice(0, b, b + 1));
       for (const double v : end.z_H.to_vector()) want_H.push_back(v);
       for (const double v : end.z_L.to_vector()) want_L.push_back(v);
     }
@@ -411,14 +411,14 @@ TEST_CASE("rows halt, restart and keep their data as the rules say") {
   other.inputs = full({2, c.seq_len}, 4, DType::i32);
   begin_segment(*p.model, carry, other, Refill::reference);
   CHECK(carry.steps.to_vector() == std::vector<double>{2, 1});
-  CHECK(carry.inputs.sliced(0, 0, 1).to_vector() == p.batch.inputs.sliced(0, 0, 1).to_vector());
-  CHECK(carry.inputs.sliced(0, 1, 2).to_vector() == std::vector<double>(5, 4));
-  CHECK(carry.state.z_H.sliced(0, 0, 1).to_vector()[0] == 3);
-  CHECK(carry.state.z_H.sliced(0, 1, 2).to_vector()[0] == p.model->H_init.to_vector()[0]);
+  CHECK(carry.inputs.slice(0, 0, 1).to_vector() == p.batch.inputs.slice(0, 0, 1).to_vector());
+  CHECK(carry.inputs.slice(0, 1, 2).to_vector() == std::vector<double>(5, 4));
+  CHECK(carry.state.z_H.slice(0, 0, 1).to_vector()[0] == 3);
+  CHECK(carry.state.z_H.slice(0, 1, 2).to_vector()[0] == p.model->H_init.to_vector()[0]);
   // only_halted: the one free slot takes the first incoming row, wherever it is.
   carry.halted.data<uint8_t>()[0] = 0;
   carry.halted.data<uint8_t>()[1] = 1;
   other.inputs = from_values({1, 1, 1, 1, 1, 2, 2, 2, 2, 2}, {2, 5}, DType::i32);
   begin_segment(*p.model, carry, other, Refill::only_halted);
-  CHECK(carry.inputs.sliced(0, 1, 2).to_vector() == std::vector<double>(5, 1));
+  CHECK(carry.inputs.slice(0, 1, 2).to_vector() == std::vector<double>(5, 1));
 }

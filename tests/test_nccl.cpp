@@ -42,7 +42,7 @@ TEST_CASE("nccl: collectives of cuda tensors give each rank what all of them gav
       // As many rows as the rank's number, so none of rank 0.
       const Tensor all = ranks.gather(noise(10 + ranks.rank(), ranks.rank()));
       for (int64_t r = 0, begin = 0; r < size; begin += r, ++r)
-        CHECK(same(all.sliced(0, begin, begin + r), noise(10 + r, r)));
+        CHECK(same(all.slice(0, begin, begin + r), noise(10 + r, r)));
       const double total = size * (size - 1) / 2.0 + 0.5 * size;
       const Tensor sum = ranks.sum(full({2}, ranks.rank() + 0.5, DType::f64, Device::cuda));
       CHECK(sum.to_vector() == std::vector<double>(2, total));
@@ -53,7 +53,7 @@ TEST_CASE("nccl: collectives of cuda tensors give each rank what all of them gav
           CHECK(fast.to_vector() == std::vector<double>(n, total));
         }
       // What is on the host goes its own way.
-      CHECK(same(ranks.gather(noise(ranks.rank(), 1, DType::f32, Device::cpu)).sliced(0, 1, 2),
+      CHECK(same(ranks.gather(noise(ranks.rank(), 1, DType::f32, Device::cpu)).slice(0, 1, 2),
                  noise(1, 1, DType::f32, Device::cpu)));
     }));
 }

@@ -256,7 +256,7 @@ TEST_CASE("ranks: a loss that is not finite on one of them stops all, and they s
     const auto learner = make_learner(config, data, Device::cpu, ranks);
     for (const auto& [name, table] : learner->module().named_buffers())
       if (name == "puzzle_emb.weights")
-        table->sliced(0, table->size(0) / 2, table->size(0)).fill(NAN);  // of half the puzzles
+        table->slice(0, table->size(0) / 2, table->size(0)).fill(NAN);  // of half the puzzles
     MetricsWindow window(learner->columns(), Device::cpu);
     try {
       for (int64_t step = 1; step <= 10; ++step) learner->run(step, window);

@@ -13,7 +13,9 @@
 #include "autograd/ops/ops.h"
 #include "nn/halting.h"
 #include "nn/layers.h"
+#include "nn/loss.h"
 #include "nn/optim/muon.h"
+#include "nn/sequential.h"
 #include "tests/support/support.h"
 
 using namespace hrm;
@@ -166,6 +168,15 @@ Linear& a_linear() {
   static Linear layer(6, 3, true, layer_options());
   return layer;
 }
+Conv2d& a_conv2d() {
+  static Conv2d layer(1, 2, 2, 1, 0, true, layer_options());
+  return layer;
+}
+Sequential& a_sequential() {
+  static Sequential layers;
+  if (layers.size() == 0) layers.add<Linear>(6, 3, true, layer_options()).add(relu);
+  return layers;
+}
 Attention& an_attention() {
   static Attention layer(6, 1, layer_options());
   return layer;
@@ -191,6 +202,16 @@ Block& a_block() {
 Tensor as_batch(const Tensor& x) { return reshape(x, {1, 2, 6}); }
 // A tensor (1, 1, 6) of it, for what adds to one position.
 Tensor one_position(const Tensor& x) { return slice(as_batch(x), 1, 0, 1); }
+
+// What `change` makes of a tensor.
+Tensor changed(Tensor y, const std::function<void(Tensor&)>& change) {
+  change(y);
+  return y;
+}
+Tensor written(const Tensor& y, const std::function<void(const Tensor&)>& write) {
+  write(y);
+  return {};
+}
 
 Call of_two(Tensor (*f)(const Tensor&, const Tensor&), bool second) {
   return [f, second](const Tensor& x) {
@@ -219,26 +240,26 @@ std::vector<Listed> members() {
       {"Tensor::view(const Shape& shape) const", recorded, one([](const Tensor& x) {
          return (x * 2).view({3, -1});
        })},
-      {"Tensor::transposed(int a, int b) const", recorded,
-       one([](const Tensor& x) { return x.transposed(0, 1); })},
-      {"Tensor::sliced(int dim, int64_t start, int64_t end) const", recorded,
-       one([](const Tensor& x) { return x.sliced(1, 2, 5); })},
-      {"Tensor::expanded(const Shape& shape) const", recorded, one([](const Tensor& x) {
-         return x.sliced(0, 0, 1).expanded({3, 4, 6});
+      {"Tensor::transpose(int a, int b) const", recorded,
+       one([](const Tensor& x) { return x.transpose(0, 1); })},
+      {"Tensor::slice(int dim, int64_t start, int64_t end, int64_t step = 1) const", recorded,
+       one([](const Tensor& x) { return x.slice(1, 2, 5, 2); })},
+      {"Tensor::expand(const Shape& shape) const", recorded, one([](const Tensor& x) {
+         return x.slice(0, 0, 1).expand({3, 4, 6});
        })},
       {"Tensor::contiguous() const", recorded,
-       one([](const Tensor& x) { return x.transposed(0, 1).contiguous(); })},
+       one([](const Tensor& x) { return x.transpose(0, 1).contiguous(); })},
       {"Tensor::clone() const", recorded, one([](const Tensor& x) { return x.clone(); })},
       {"Tensor::to(DType dtype) const", recorded,
        one([](const Tensor& x) { return x.to(DType::f32); })},
       {"Tensor::to(Device device) const", recorded,
        one([](const Tensor& x) { return x.to(Device::cpu); })},
-      {"Tensor::summed(int dim, bool keepdim) const",
+      {"Tensor::sum(int dim, bool keepdim = false) const",
        recorded,
-       {[](const Tensor& x) { return x.summed(0, false); },
-        [](const Tensor& x) { return x.summed(1, true); }}},
-      {"Tensor::summed_to(const Shape& shape) const", recorded, one([](const Tensor& x) {
-         return reshape(x, {3, 2, 2}).summed_to({2, 1});
+       {[](const Tensor& x) { return x.sum(0, false); },
+        [](const Tensor& x) { return x.sum(1, true); }}},
+      {"Tensor::sum_to(const Shape& shape) const", recorded, one([](const Tensor& x) {
+         return reshape(x, {3, 2, 2}).sum_to({2, 1});
        })},
       {"Tensor::copy_from(const Tensor& source)",
        Treats::refused,
@@ -266,6 +287,69 @@ std::vector<Listed> members() {
          (x * 1).check_in_place("fill");
          return Tensor();
        })},
+      {"Tensor::T() const", recorded, one([](const Tensor& x) { return x.T(); })},
+      {"Tensor::select(int dim, int64_t position) const", recorded,
+       one([](const Tensor& x) { return x.select(1, -2); })},
+      {"Tensor::operator[](int64_t position) const", recorded,
+       one([](const Tensor& x) { return x[1]; })},
+      {"Tensor::operator[](const Slice& range) const", recorded,
+       one([](const Tensor& x) { return x[Slice(0, 1)]; })},
+      {"Tensor::index(const std::vector<Index>& of_each) const", recorded, one([](const Tensor& x) {
+         return x.index({Slice(), 3});
+       })},
+      {"Tensor::mean() const", recorded, one([](const Tensor& x) { return x.mean(); })},
+      {"Tensor::mean(int dim, bool keepdim = false) const", recorded,
+       one([](const Tensor& x) { return x.mean(1); })},
+      {"Tensor::max() const", recorded, one([](const Tensor& x) { return x.max(); })},
+      {"Tensor::max(int dim, bool keepdim = false) const", recorded,
+       one([](const Tensor& x) { return x.max(1); })},
+      {"Tensor::min() const", recorded, one([](const Tensor& x) { return x.min(); })},
+      {"Tensor::min(int dim, bool keepdim = false) const", recorded,
+       one([](const Tensor& x) { return x.min(1); })},
+      {"Tensor::var() const", recorded, one([](const Tensor& x) { return x.var(); })},
+      {"Tensor::var(int dim, bool keepdim = false) const", recorded,
+       one([](const Tensor& x) { return x.var(1); })},
+      {"Tensor::sum() const", recorded, one([](const Tensor& x) { return x.sum(); })},
+      {"Tensor::cumsum(int dim) const", recorded, one([](const Tensor& x) { return x.cumsum(1); })},
+      {"Tensor::softmax(int dim) const", recorded,
+       one([](const Tensor& x) { return x.softmax(1); })},
+      {"Tensor::log_softmax(int dim) const", recorded,
+       one([](const Tensor& x) { return x.log_softmax(1); })},
+      {"Tensor::argmax() const", Treats::integers, one([](const Tensor& x) { return x.argmax(); })},
+      {"Tensor::matmul(const Tensor& other) const", recorded, one([](const Tensor& x) {
+         return x.matmul(constant({6, 2}));
+       })},
+      {"Tensor::reshape(const Shape& shape) const", recorded, one([](const Tensor& x) {
+         return x.reshape({3, 4});
+       })},
+      {"Tensor::flatten(int from = 0) const", recorded,
+       one([](const Tensor& x) { return x.flatten(); })},
+      {"Tensor::permute(const std::vector<int>& order) const", recorded, one([](const Tensor& x) {
+         return x.permute({1, 0});
+       })},
+      {"Tensor::unsqueeze(int dim) const", recorded,
+       one([](const Tensor& x) { return x.unsqueeze(1); })},
+      {"Tensor::squeeze() const", recorded,
+       one([](const Tensor& x) { return x[Slice(0, 1)].squeeze(); })},
+      {"Tensor::squeeze(int dim) const", recorded,
+       one([](const Tensor& x) { return x[Slice(0, 1)].squeeze(0); })},
+      {"Tensor::exp() const", recorded, one([](const Tensor& x) { return x.exp(); })},
+      {"Tensor::log() const", recorded, one([](const Tensor& x) { return x.log(); })},
+      {"Tensor::sqrt() const", recorded, one([](const Tensor& x) { return x.sqrt(); })},
+      {"Tensor::square() const", recorded, one([](const Tensor& x) { return x.square(); })},
+      {"Tensor::abs() const", recorded, one([](const Tensor& x) { return x.abs(); })},
+      {"Tensor::sin() const", recorded, one([](const Tensor& x) { return x.sin(); })},
+      {"Tensor::cos() const", recorded, one([](const Tensor& x) { return x.cos(); })},
+      {"Tensor::tanh() const", recorded, one([](const Tensor& x) { return x.tanh(); })},
+      {"Tensor::sigmoid() const", recorded, one([](const Tensor& x) { return x.sigmoid(); })},
+      {"Tensor::relu() const", recorded, one([](const Tensor& x) { return x.relu(); })},
+      {"Tensor::gelu() const", recorded, one([](const Tensor& x) { return x.gelu(); })},
+      {"Tensor::silu() const", recorded, one([](const Tensor& x) { return x.silu(); })},
+      {"Tensor::pow(double exponent) const", recorded,
+       one([](const Tensor& x) { return x.pow(3); })},
+      {"Tensor::clamp(double low, double high) const", recorded,
+       one([](const Tensor& x) { return x.clamp(-100, 100); })},
+      {"Tensor::backward() const", Treats::by_its_name, {}},
       {"Tensor::detach() const", Treats::by_its_name, {}},
       {"Tensor::grad() const", Treats::by_its_name, {}},
       {"Tensor::set_grad(const Tensor& grad) const", Treats::by_its_name, {}},
@@ -326,6 +410,165 @@ std::vector<Listed> arithmetic() {
         }}},
       {"unary(UnaryOp op, const Tensor& x)", recorded,
        one([](const Tensor& x) { return unary(UnaryOp::neg, x); })},
+      {"minimum(const Tensor& a, const Tensor& b)", recorded, both(minimum)},
+      {"pow(const Tensor& a, const Tensor& b)", recorded, both(hrm::pow)},
+      {"pow(const Tensor& x, double exponent)", recorded,
+       one([](const Tensor& x) { return pow(x, 1.5); })},
+      {"clamp(const Tensor& x, double low, double high)", recorded,
+       one([](const Tensor& x) { return clamp(x, -100, 100); })},
+      {"operator+(double s, const Tensor& x)", recorded,
+       one([](const Tensor& x) { return 2 + x; })},
+      {"operator/(const Tensor& x, double s)", recorded,
+       one([](const Tensor& x) { return x / 2; })},
+      {"operator/(double s, const Tensor& x)", recorded,
+       one([](const Tensor& x) { return 2 / x; })},
+      {"operator+=(Tensor& x, const Tensor& y)",
+       recorded,
+       {[](const Tensor& x) {
+          Tensor y = constant({2, 6});
+          return y += x;
+        },
+        [](const Tensor& x) {
+          Tensor y = x * 1;
+          return y += constant({2, 6});
+        }}},
+      {"operator+=(Tensor& x, double s)", recorded,
+       one([](const Tensor& x) { return changed(x * 1, [](Tensor& y) { y += 2; }); })},
+      {"operator+=(Tensor&& view, const Tensor& y)",
+       Treats::refused,
+       {[](const Tensor& x) {
+          constant({2, 6})[0] += x[0];
+          return Tensor();
+        },
+        [](const Tensor& x) {
+          (x * 1)[0] += constant({6});
+          return Tensor();
+        }}},
+      {"operator+=(Tensor&& view, double s)", Treats::refused,
+       one([](const Tensor& x) { return written((x * 1), [](const Tensor& y) { y[0] += 2; }); })},
+      {"operator-=(Tensor& x, const Tensor& y)",
+       recorded,
+       {[](const Tensor& x) {
+          Tensor y = constant({2, 6});
+          return y -= x;
+        },
+        [](const Tensor& x) {
+          Tensor y = x * 1;
+          return y -= constant({2, 6});
+        }}},
+      {"operator-=(Tensor& x, double s)", recorded,
+       one([](const Tensor& x) { return changed(x * 1, [](Tensor& y) { y -= 2; }); })},
+      {"operator-=(Tensor&& view, const Tensor& y)",
+       Treats::refused,
+       {[](const Tensor& x) {
+          constant({2, 6})[0] -= x[0];
+          return Tensor();
+        },
+        [](const Tensor& x) {
+          (x * 1)[0] -= constant({6});
+          return Tensor();
+        }}},
+      {"operator-=(Tensor&& view, double s)", Treats::refused,
+       one([](const Tensor& x) { return written((x * 1), [](const Tensor& y) { y[0] -= 2; }); })},
+      {"operator*=(Tensor& x, const Tensor& y)",
+       recorded,
+       {[](const Tensor& x) {
+          Tensor y = constant({2, 6});
+          return y *= x;
+        },
+        [](const Tensor& x) {
+          Tensor y = x * 1;
+          return y *= constant({2, 6});
+        }}},
+      {"operator*=(Tensor& x, double s)", recorded,
+       one([](const Tensor& x) { return changed(x * 1, [](Tensor& y) { y *= 2; }); })},
+      {"operator*=(Tensor&& view, const Tensor& y)",
+       Treats::refused,
+       {[](const Tensor& x) {
+          constant({2, 6})[0] *= x[0];
+          return Tensor();
+        },
+        [](const Tensor& x) {
+          (x * 1)[0] *= constant({6});
+          return Tensor();
+        }}},
+      {"operator*=(Tensor&& view, double s)", Treats::refused,
+       one([](const Tensor& x) { return written((x * 1), [](const Tensor& y) { y[0] *= 2; }); })},
+      {"operator/=(Tensor& x, const Tensor& y)",
+       recorded,
+       {[](const Tensor& x) {
+          Tensor y = constant({2, 6});
+          return y /= x;
+        },
+        [](const Tensor& x) {
+          Tensor y = x * 1;
+          return y /= constant({2, 6});
+        }}},
+      {"operator/=(Tensor& x, double s)", recorded,
+       one([](const Tensor& x) { return changed(x * 1, [](Tensor& y) { y /= 2; }); })},
+      {"operator/=(Tensor&& view, const Tensor& y)",
+       Treats::refused,
+       {[](const Tensor& x) {
+          constant({2, 6})[0] /= x[0];
+          return Tensor();
+        },
+        [](const Tensor& x) {
+          (x * 1)[0] /= constant({6});
+          return Tensor();
+        }}},
+      {"operator/=(Tensor&& view, double s)", Treats::refused,
+       one([](const Tensor& x) { return written((x * 1), [](const Tensor& y) { y[0] /= 2; }); })},
+      {"operator>(const Tensor& a, const Tensor& b)", Treats::integers, one([](const Tensor& x) {
+         return x > constant({2, 6});
+       })},
+      {"operator>(const Tensor& a, double b)", Treats::integers,
+       one([](const Tensor& x) { return x > 1; })},
+      {"operator>(double a, const Tensor& b)", Treats::integers,
+       one([](const Tensor& x) { return 1 > x; })},
+      {"operator>=(const Tensor& a, const Tensor& b)", Treats::integers, one([](const Tensor& x) {
+         return x >= constant({2, 6});
+       })},
+      {"operator>=(const Tensor& a, double b)", Treats::integers,
+       one([](const Tensor& x) { return x >= 1; })},
+      {"operator>=(double a, const Tensor& b)", Treats::integers,
+       one([](const Tensor& x) { return 1 >= x; })},
+      {"operator<(const Tensor& a, const Tensor& b)", Treats::integers, one([](const Tensor& x) {
+         return x < constant({2, 6});
+       })},
+      {"operator<(const Tensor& a, double b)", Treats::integers,
+       one([](const Tensor& x) { return x < 1; })},
+      {"operator<(double a, const Tensor& b)", Treats::integers,
+       one([](const Tensor& x) { return 1 < x; })},
+      {"operator<=(const Tensor& a, const Tensor& b)", Treats::integers, one([](const Tensor& x) {
+         return x <= constant({2, 6});
+       })},
+      {"operator<=(const Tensor& a, double b)", Treats::integers,
+       one([](const Tensor& x) { return x <= 1; })},
+      {"operator<=(double a, const Tensor& b)", Treats::integers,
+       one([](const Tensor& x) { return 1 <= x; })},
+      {"operator==(const Tensor& a, const Tensor& b)", Treats::integers, one([](const Tensor& x) {
+         return x == constant({2, 6});
+       })},
+      {"operator==(const Tensor& a, double b)", Treats::integers,
+       one([](const Tensor& x) { return x == 1; })},
+      {"operator==(double a, const Tensor& b)", Treats::integers,
+       one([](const Tensor& x) { return 1 == x; })},
+      {"operator!=(const Tensor& a, const Tensor& b)", Treats::integers, one([](const Tensor& x) {
+         return x != constant({2, 6});
+       })},
+      {"operator!=(const Tensor& a, double b)", Treats::integers,
+       one([](const Tensor& x) { return x != 1; })},
+      {"operator!=(double a, const Tensor& b)", Treats::integers,
+       one([](const Tensor& x) { return 1 != x; })},
+      {"logical_not(const Tensor& mask)", Treats::integers,
+       one([](const Tensor& x) { return logical_not(x > 1); })},
+      {"logical_and(const Tensor& a, const Tensor& b)", Treats::integers,
+       one([](const Tensor& x) { return logical_and(x > 1, x < 2); })},
+      {"logical_or(const Tensor& a, const Tensor& b)", Treats::integers,
+       one([](const Tensor& x) { return logical_or(x > 1, x < 2); })},
+      {"relu(const Tensor& x)", recorded, one(relu)},
+      {"sin(const Tensor& x)", recorded, one(hrm::sin)},
+      {"cos(const Tensor& x)", recorded, one(hrm::cos)},
       {"exp(const Tensor& x)", recorded, one(hrm::exp)},
       {"log(const Tensor& x)", recorded, one(hrm::log)},
       {"sqrt(const Tensor& x)", recorded, one(hrm::sqrt)},
@@ -349,9 +592,9 @@ std::vector<Listed> shapes_and_sums() {
        })},
       {"transpose(const Tensor& x, int a, int b)", recorded,
        one([](const Tensor& x) { return transpose(x, 0, 1); })},
-      {"slice(const Tensor& x, int dim, int64_t start, int64_t end)", recorded,
+      {"slice(const Tensor& x, int dim, int64_t start, int64_t end, int64_t step = 1)", recorded,
        one([](const Tensor& x) { return slice(x, 1, 0, 4); })},
-      {"select(const Tensor& x, int dim, int64_t index)", recorded,
+      {"select(const Tensor& x, int dim, int64_t position)", recorded,
        one([](const Tensor& x) { return select(x, 1, 3); })},
       {"expand(const Tensor& x, const Shape& shape)", recorded, one([](const Tensor& x) {
          return expand(x, {3, 2, 6});
@@ -387,6 +630,79 @@ std::vector<Listed> shapes_and_sums() {
        })},
       {"pad(const Tensor& x, int dim, int64_t before, int64_t after)", recorded,
        one([](const Tensor& x) { return pad(x, 0, 1, 2); })},
+      {"unsqueeze(const Tensor& x, int dim)", recorded,
+       one([](const Tensor& x) { return unsqueeze(x, 1); })},
+      {"squeeze(const Tensor& x, int dim)", recorded,
+       one([](const Tensor& x) { return squeeze(unsqueeze(x, 1), 1); })},
+      {"squeeze(const Tensor& x)", recorded,
+       one([](const Tensor& x) { return squeeze(unsqueeze(x, 1)); })},
+      {"flatten(const Tensor& x, int from = 0)", recorded,
+       one([](const Tensor& x) { return flatten(x); })},
+      {"tril(const Tensor& x, int64_t diagonal = 0)", recorded,
+       one([](const Tensor& x) { return tril(x); })},
+      {"triu(const Tensor& x, int64_t diagonal = 0)", recorded,
+       one([](const Tensor& x) { return triu(x); })},
+      {"mean(const Tensor& x)", recorded, one([](const Tensor& x) { return mean(x); })},
+      {"var(const Tensor& x, double correction = 1)", recorded,
+       one([](const Tensor& x) { return var(x); })},
+      {"var(const Tensor& x, int dim, bool keepdim = false, double correction = 1)", recorded,
+       one([](const Tensor& x) { return var(x, 0); })},
+      {"max(const Tensor& x)", recorded, one([](const Tensor& x) { return max(x); })},
+      {"min(const Tensor& x)", recorded, one([](const Tensor& x) { return min(x); })},
+      {"softmax(const Tensor& x, int dim)", recorded,
+       one([](const Tensor& x) { return softmax(x, 0); })},
+      {"log_softmax(const Tensor& x, int dim)", recorded,
+       one([](const Tensor& x) { return log_softmax(x, 0); })},
+      {"topk(const Tensor& x, int64_t k)", recorded,
+       one([](const Tensor& x) { return topk(x, 3).first; })},
+      {"cumsum(const Tensor& x, int dim, Direction direction = Direction::forward)", recorded,
+       one([](const Tensor& x) { return cumsum(x, 1); })},
+      {"one_hot(const Tensor& ids, int64_t classes, DType dtype = DType::f32)",
+       Treats::by_its_name,
+       {}},
+      {"einsum(const std::string& equation, const Tensors& operands)",
+       recorded,
+       {[](const Tensor& x) {
+          return einsum("ij,jk->ik", {x, constant({6, 2})});
+        },
+        [](const Tensor& x) {
+          return einsum("ij,jk->ik", {constant({6, 2}), x});
+        }}},
+      {"im2col(const Tensor& x, int64_t size, int64_t stride = 1, int64_t padding = 0)", recorded,
+       one([](const Tensor& x) {
+         return im2col(reshape(x, {1, 1, 3, 4}), 2);
+       })},
+      {"conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, int64_t stride = 1, "
+       "int64_t padding = 0, const Tensor& copy = {})",
+       recorded,
+       {[](const Tensor& x) {
+          return conv2d(reshape(x, {1, 1, 3, 4}), constant({2, 1, 2, 2}));
+        },
+        [](const Tensor& x) {
+          return conv2d(constant({1, 3, 3, 4}), reshape(x, {1, 3, 2, 2}));
+        },
+        [](const Tensor& x) {
+          return conv2d(constant({1, 1, 3, 4}), constant({2, 1, 2, 2}), x.select(1, 0));
+        }}},
+      {"max_pool2d(const Tensor& x, int64_t size)", recorded, one([](const Tensor& x) {
+         return max_pool2d(reshape(x, {1, 1, 2, 6}), 2);
+       })},
+      {"mse_loss(const Tensor& input, const Tensor& target)", recorded, both(mse_loss)},
+      {"cross_entropy(const Tensor& logits, const Tensor& labels)", recorded,
+       one([](const Tensor& x) {
+         return cross_entropy(x, ids({1, 5}));
+       })},
+      {"binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target)", recorded,
+       one([](const Tensor& x) {
+         return binary_cross_entropy_with_logits(x, zeros({2, 6}, DType::f64));
+       })},
+      {"Conv2d::forward(const Tensor& x) const", recorded, one([](const Tensor& x) {
+         return a_conv2d().forward(reshape(x, {1, 1, 3, 4}));
+       })},
+      {"Dropout::forward(const Tensor& x) const", recorded,
+       one([](const Tensor& x) { return Dropout(0.5, 7).forward(x); })},
+      {"Sequential::forward(const Tensor& x) const", recorded,
+       one([](const Tensor& x) { return a_sequential().forward(x); })},
       {"sum(const Tensor& x)", recorded, one([](const Tensor& x) { return sum(x); })},
       {"sum(const Tensor& x, int dim, bool keepdim = false)", recorded,
        one([](const Tensor& x) { return sum(x, 1); })},
@@ -534,13 +850,14 @@ std::vector<Listed> attention_and_losses() {
        one([](const Tensor& x) {
          return rope_reference(reshape(x, {1, 2, 1, 6}), tables(2, 6));
        })},
-      {"attention(const Tensor& qkv, int64_t heads, const RopeTables* tables, const Dropout& drop "
+      {"attention(const Tensor& qkv, int64_t heads, const RopeTables* tables, const DropoutStream& "
+       "drop "
        "= {})",
        recorded, one([](const Tensor& x) { return attention(as_batch(x), 1, nullptr); })},
       {"attention_weights(const Tensor& qkv, int64_t heads, const RopeTables* tables)", recorded,
        one([](const Tensor& x) { return attention_weights(as_batch(x), 1, nullptr); })},
       {"attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables, const "
-       "Dropout& drop = {})",
+       "DropoutStream& drop = {})",
        recorded, one([](const Tensor& x) { return attention_reference(as_batch(x), 1, nullptr); })},
       {"attention_first(const Tensor& qkv, int64_t heads, const RopeTables* tables)",
        Treats::refused,
@@ -554,7 +871,7 @@ std::vector<Listed> attention_and_losses() {
          return cross_entropy_reference(kSoftmaxLoss, x, ids({5, 0}));
        })},
       {"stablemax_transform(const Tensor& x)", recorded, one(stablemax_transform)},
-      {"dropout(const Tensor& x, const Dropout& drop, const Tensor& residual = {})",
+      {"dropout(const Tensor& x, const DropoutStream& drop, const Tensor& residual = {})",
        recorded,
        {[](const Tensor& x) {
           return dropout(x, {0.5, 3});
@@ -599,7 +916,8 @@ std::vector<Listed> layers() {
         [](const Tensor& x) {
           return an_attention().forward(constant({1, 2, 6}), nullptr, as_batch(x));
         }}},
-      {"Attention::mix(const Tensor& x, const RopeTables* tables, const Dropout& drop = {}) const",
+      {"Attention::mix(const Tensor& x, const RopeTables* tables, const DropoutStream& drop = {}) "
+       "const",
        recorded, one([](const Tensor& x) { return an_attention().mix(as_batch(x), nullptr); })},
       {"Attention::weights(const Tensor& x, const RopeTables* tables) const", recorded,
        one([](const Tensor& x) { return an_attention().weights(as_batch(x), nullptr); })},

@@ -30,7 +30,7 @@ TEST_CASE("rope of a grid: a product of two cells depends on their distance in r
   const Tensor q = random.normal({1, 1, 1, dim}, 1, DType::f64);
   const Tensor k = random.normal({1, 1, 1, dim}, 1, DType::f64);
   const Shape all = {1, side * side, 1, dim};
-  const Tensor turned_q = rope(q.expanded(all), t), turned_k = rope(k.expanded(all), t);
+  const Tensor turned_q = rope(q.expand(all), t), turned_k = rope(k.expand(all), t);
   const auto product = [&](int64_t from, int64_t to) {
     return sum(select(turned_q, 1, from) * select(turned_k, 1, to)).item();
   };

@@ -33,7 +33,7 @@ TEST_CASE("multinomial: ends of intervals, weights that never count, no weight, 
 TEST_CASE("multinomial: many draws follow the weights") {
   const int64_t n = 40000;
   Random random(5);
-  const Tensor weights = from_vector<double>({1, 0, 2, 5}, {1, 4}).expanded({n, 4});
+  const Tensor weights = from_vector<double>({1, 0, 2, 5}, {1, 4}).expand({n, 4});
   const Tensor drawn = multinomial(weights, random.uniform({n}, 0, 1, DType::f64));
   std::vector<double> counts(4);
   for (const double index : drawn.to_vector()) ++counts[static_cast<size_t>(index)];

@@ -47,8 +47,8 @@ void check_stream(const PuzzleDataset& data) {
   CHECK(whole.epoch() >= 3);
   const auto same = [&](const Batch& part, int64_t start) {
     const int64_t end = start + part.inputs.size(0);
-    CHECK((part.inputs.to_vector() == all.inputs.sliced(0, start, end).to_vector()));
-    CHECK((part.labels.to_vector() == all.labels.sliced(0, start, end).to_vector()));
+    CHECK((part.inputs.to_vector() == all.inputs.slice(0, start, end).to_vector()));
+    CHECK((part.labels.to_vector() == all.labels.slice(0, start, end).to_vector()));
   };
   TrainSampler cut(data, 9, data.task().augmentation());
   int64_t at = 0;
@@ -165,7 +165,7 @@ TEST_CASE("evaluation batches cover the split once, in order") {
     const Batch batch = eval_batch(data, start, 7);
     for (int64_t r = 0; r < batch.rows; ++r, ++rows) {
       const Example e = data.read(start + r);
-      CHECK(values(batch.inputs.sliced(0, r, r + 1)) ==
+      CHECK(values(batch.inputs.slice(0, r, r + 1)) ==
             std::vector<int64_t>(e.inputs.begin(), e.inputs.end()));
       CHECK(batch.puzzle_ids.data<int32_t>()[r] == e.puzzle_id);
     }

@@ -11,21 +11,21 @@ using namespace hrm::test;
 
 TEST_CASE("views share memory, copies do not") {
   Tensor t = arange(12, DType::f32).view({3, 4});
-  const Tensor row = t.sliced(0, 1, 2), column = t.transposed(0, 1).sliced(0, 2, 3);
+  const Tensor row = t.slice(0, 1, 2), column = t.transpose(0, 1).slice(0, 2, 3);
   CHECK(row.to_vector() == std::vector<double>{4, 5, 6, 7});
   CHECK(column.to_vector() == std::vector<double>{2, 6, 10});
   CHECK_FALSE(column.is_contiguous());
   const Tensor copy = t.clone();
-  t.sliced(0, 1, 2).fill(0);
+  t.slice(0, 1, 2).fill(0);
   CHECK(row.to_vector() == std::vector<double>{0, 0, 0, 0});
   CHECK(copy.to_vector()[5] == 5);
-  CHECK(t.expanded({2, 3, 4}).to_vector().size() == 24);
+  CHECK(t.expand({2, 3, 4}).to_vector().size() == 24);
   CHECK(t.view({2, -1}).shape() == Shape({2, 6}));
 }
 
 TEST_CASE("copy_from writes through strides and converts") {
   Tensor t = zeros({3, 4});
-  t.transposed(0, 1).copy_from(arange(12, DType::i32).view({4, 3}));
+  t.transpose(0, 1).copy_from(arange(12, DType::i32).view({4, 3}));
   CHECK(t.to_vector() == std::vector<double>{0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11});
   expect_error([&] { t.copy_from(zeros({4, 3})); }, "[copy_from] shapes must be equal");
 }
@@ -139,7 +139,7 @@ TEST_CASE("shapes that no tensor can have are refused") {
   expect_error([&] { t.view({-1, -1}); }, "[reshape] only one dimension may be -1, got (-1, -1)");
   expect_error([&] { t.view({-2, 3}); }, "[shape] sizes must be 0 or more, got (-2, 3)");
   expect_error([&] { t.view({-1, kHuge, kHuge}); }, "[shape] too many elements to count");
-  expect_error([&] { t.expanded({-1, 2, 3}); }, "[shape] sizes must be 0 or more");
+  expect_error([&] { t.expand({-1, 2, 3}); }, "[shape] sizes must be 0 or more");
   expect_error([&] { expand(zeros({1, 1}), {kHuge, kHuge}); }, "[shape] too many elements");
   expect_error([&] { pad(t, 0, 0, int64_t{1} << 61); }, "[shape] too many elements");
   CHECK(t.view({3, -1}).shape() == Shape({3, 2}));
@@ -154,20 +154,20 @@ TEST_CASE("what a tensor cannot be made of, seen as or repeated to is refused") 
         from_vector<float>({1, 2, 3}, {2, 2});
       },
       "[from_vector] shape (2, 2) needs 4 values, got 3");
-  const Tensor t = zeros({2, 3}), across = t.transposed(0, 1);
+  const Tensor t = zeros({2, 3}), across = t.transpose(0, 1);
   expect_error([&] { across.view({6}); },
                "[view] tensor must be contiguous, got shape (3, 2) with strides (1, 3). HINT: call "
                "contiguous() first");
   CHECK(across.contiguous().view({6}).shape() == Shape({6}));
-  expect_error([&] { t.expanded({1, 3}); }, "[expand] (2, 3) does not broadcast to (1, 3)");
-  expect_error([&] { t.summed_to({4, 2, 3}); }, "[sum] (4, 2, 3) does not broadcast to (2, 3)");
+  expect_error([&] { t.expand({1, 3}); }, "[expand] (2, 3) does not broadcast to (1, 3)");
+  expect_error([&] { t.sum_to({4, 2, 3}); }, "[sum] (4, 2, 3) does not broadcast to (2, 3)");
   expect_error([] { zeros({2}, DType::i32).set_requires_grad(); },
                "[requires_grad] only floating tensors have gradients, got i32");
   CHECK_FALSE(zeros({2}, DType::i32).set_requires_grad(false).requires_grad());
 }
 
 TEST_CASE("fills and transfers need a contiguous tensor of the right size") {
-  Tensor across = zeros({2, 3}).transposed(0, 1);
+  Tensor across = zeros({2, 3}).transpose(0, 1);
   Tensor whole = across.contiguous();
   Random random(1);
   expect_error([&] { across.fill(1); }, "[fill] tensor must be contiguous, got strides (1, 3)");

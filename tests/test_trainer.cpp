@@ -217,7 +217,7 @@ TEST_CASE("unrolled segments: rules that detach change nothing, a slot that star
       // The embedding of a slot's puzzle has its own loss's gradient, unless the slot goes on.
       for (const int64_t slot : {0, 1}) {
         const auto row = [&](const Unrolled::Result& r) {
-          return r.parts[i].puzzle_rows.grad().sliced(0, slot, slot + 1).to_vector();
+          return r.parts[i].puzzle_rows.grad().slice(0, slot, slot + 1).to_vector();
         };
         const bool goes_on = i < 2 && ids[i][slot] == ids[i + 1][slot];
         CHECK((relative_distance(row(together), row(apart)) < 1e-12) == !(crosses && goes_on));
@@ -521,7 +521,7 @@ TEST_CASE("a value that is not finite masks the update and stops the run, on eve
     for (int i = 0; i < 4; ++i) trainer->step();
     // Poison one weight: the loss of the next step is NaN.
     const NamedTensors state = trainer->model().state_dict();
-    Tensor poisoned = find(state, "lm_head.weight")->sliced(0, 0, 1).sliced(1, 0, 1);
+    Tensor poisoned = find(state, "lm_head.weight")->slice(0, 0, 1).slice(1, 0, 1);
     poisoned.copy_from(full({1, 1}, NAN));
     const NamedTensors before = [&] {
       NamedTensors copy;
@@ -694,8 +694,8 @@ TEST_CASE("an empty split, a puzzle of another size, a place in the data that ca
   RowQueue resumed(another, 4, s.config.model, 1, zeros({1}, DType::i32));
   resumed.restore(state);
   resumed.prepare();
-  CHECK(resumed.rows().inputs.sliced(0, 0, 4).to_vector() ==
-        whole.next(8).inputs.sliced(0, 3, 7).to_vector());
+  CHECK(resumed.rows().inputs.slice(0, 0, 4).to_vector() ==
+        whole.next(8).inputs.slice(0, 3, 7).to_vector());
 }
 
 TEST_CASE("a run that does not fit is refused before it starts") {

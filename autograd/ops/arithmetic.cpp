@@ -1,6 +1,9 @@
 #include "autograd/ops/arithmetic.h"
 
+#include <cmath>
+
 #include "autograd/grad_mode.h"
+#include "autograd/ops/unary.h"
 
 namespace hrm {
 namespace {
@@ -15,12 +18,17 @@ Tensor run_binary(BinaryOp op, const char* name, const Tensor& a, const Tensor& 
   return y;
 }
 
+// A constant of x's dtype, where x is.
+Tensor constant_like(const Tensor& x, double value) {
+  return full({}, value, x.dtype(), x.device());
+}
+
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
   return record("add", run_binary(BinaryOp::add, "add", a, b), {a, b}, {},
                 [sa = a.shape(), sb = b.shape()](const Saved&, const Tensor& dy) {
-                  return Tensors{dy.summed_to(sa), dy.summed_to(sb)};
+                  return Tensors{dy.sum_to(sa), dy.sum_to(sb)};
                 });
 }
 
@@ -42,7 +50,7 @@ Tensor add3(const Tensor& a, const Tensor& b, const Tensor& c) {
 Tensor sub(const Tensor& a, const Tensor& b) {
   return record("sub", run_binary(BinaryOp::sub, "sub", a, b), {a, b}, {},
                 [sa = a.shape(), sb = b.shape()](const Saved&, const Tensor& dy) {
-                  return Tensors{dy.summed_to(sa), (-dy).summed_to(sb)};
+                  return Tensors{dy.sum_to(sa), (-dy).sum_to(sb)};
                 });
 }
 
@@ -50,8 +58,8 @@ Tensor mul(const Tensor& a, const Tensor& b) {
   return record("mul", run_binary(BinaryOp::mul, "mul", a, b), {a, b}, {{"a", a}, {"b", b}},
                 [](const Saved& saved, const Tensor& dy) {
                   const Tensor &a = saved["a"], &b = saved["b"];
-                  return Tensors{saved.needs(0) ? (dy * b).summed_to(a.shape()) : Tensor(),
-                                 saved.needs(1) ? (dy * a).summed_to(b.shape()) : Tensor()};
+                  return Tensors{saved.needs(0) ? (dy * b).sum_to(a.shape()) : Tensor(),
+                                 saved.needs(1) ? (dy * a).sum_to(b.shape()) : Tensor()};
                 });
 }
 
@@ -60,9 +68,8 @@ Tensor div(const Tensor& a, const Tensor& b) {
                 [](const Saved& saved, const Tensor& dy) {
                   const Tensor &a = saved["a"], &b = saved["b"];
                   const Tensor da = dy / b;
-                  return Tensors{
-                      da.summed_to(a.shape()),
-                      saved.needs(1) ? (-(da * (a / b))).summed_to(b.shape()) : Tensor()};
+                  return Tensors{da.sum_to(a.shape()),
+                                 saved.needs(1) ? (-(da * (a / b))).sum_to(b.shape()) : Tensor()};
                 });
 }
 
@@ -72,12 +79,51 @@ Tensor maximum(const Tensor& a, const Tensor& b) {
                   const Tensor &a = saved["a"], &b = saved["b"];
                   const Tensor mask = compare(CompareOp::ge, a, b),
                                zero = zeros({}, dy.dtype(), dy.device());
-                  return Tensors{where(mask, dy, zero).summed_to(a.shape()),
-                                 where(mask, zero, dy).summed_to(b.shape())};
+                  return Tensors{where(mask, dy, zero).sum_to(a.shape()),
+                                 where(mask, zero, dy).sum_to(b.shape())};
                 });
 }
 
+Tensor minimum(const Tensor& a, const Tensor& b) {
+  return record("minimum", run_binary(BinaryOp::minimum, "minimum", a, b), {a, b},
+                {{"a", a}, {"b", b}}, [](const Saved& saved, const Tensor& dy) {
+                  const Tensor &a = saved["a"], &b = saved["b"];
+                  const Tensor mask = a <= b, zero = constant_like(dy, 0);
+                  return Tensors{where(mask, dy, zero).sum_to(a.shape()),
+                                 where(mask, zero, dy).sum_to(b.shape())};
+                });
+}
+
+Tensor pow(const Tensor& a, const Tensor& b) {
+  HRM_CHECK(is_floating(a.dtype()), "[pow] needs a floating dtype, got ", a.dtype(),
+            ". HINT: cast() it first");
+  return record("pow", run_binary(BinaryOp::pow, "pow", a, b), {a, b}, {{"a", a}, {"b", b}},
+                [](const Saved& saved, const Tensor& dy) {
+                  const Tensor &a = saved["a"], &b = saved["b"];
+                  const Tensor zero = constant_like(dy, 0);
+                  Tensors grads(2);
+                  if (saved.needs(0))
+                    grads[0] = where(b == 0, zero, dy * b * pow(a, b - 1)).sum_to(a.shape());
+                  if (saved.needs(1))
+                    grads[1] = where(a == 0, zero, dy * pow(a, b) * log(a)).sum_to(b.shape());
+                  return grads;
+                });
+}
+
+Tensor pow(const Tensor& x, double exponent) {
+  return exponent == 2 ? square(x) : pow(x, constant_like(x, exponent));
+}
+
+Tensor clamp(const Tensor& x, double low, double high) {
+  HRM_CHECK(low <= high, "[clamp] the lower bound must not be above the upper one, got ", low,
+            " and ", high);
+  return minimum(maximum(x, constant_like(x, low)), constant_like(x, high));
+}
+
 Tensor affine(const Tensor& x, double scale, double shift) {
+  HRM_CHECK(is_floating(x.dtype()) || (std::trunc(scale) == scale && std::trunc(shift) == shift),
+            "[arithmetic] a tensor of ", x.dtype(), " takes whole numbers, got ",
+            std::trunc(scale) == scale ? shift : scale, ". HINT: cast(x, DType::f32) first");
   const Tensor source = dense(x);
   Tensor y = empty_like(source);
   HRM_DISPATCH(affine, y.context(), y.dtype(), y.data(), source.data(), y.numel(), scale, shift);
@@ -85,6 +131,48 @@ Tensor affine(const Tensor& x, double scale, double shift) {
     return Tensors{scale == 1 ? dy : affine(dy, scale)};
   });
 }
+
+Tensor operator/(const Tensor& x, double s) { return x / constant_like(x, s); }
+Tensor operator/(double s, const Tensor& x) { return constant_like(x, s) / x; }
+
+namespace {
+
+void write_to(const char* op, const Tensor& x, const Tensor& result) {
+  HRM_CHECK(result.shape() == x.shape(), "[", op, "] a tensor of shape ", x.shape(),
+            " cannot hold the result, which has shape ", result.shape());
+  Tensor(x).copy_from(result);
+}
+
+// x op= y, where result = x op y.
+Tensor& update(const char* op, Tensor& x, const Tensor& result) {
+  if (result.requires_grad() && grad_enabled()) {
+    HRM_CHECK(!x.requires_grad() || !x.autograd()->is_leaf, "[", op,
+              "] would change a leaf that requires a gradient. HINT: do it below a NoGradGuard, or "
+              "give the result a name of its own");
+    return x = result;
+  }
+  write_to(op, x, result);
+  return x;
+}
+
+}  // namespace
+
+Tensor& operator+=(Tensor& x, const Tensor& y) { return update("+=", x, x + y); }
+Tensor& operator-=(Tensor& x, const Tensor& y) { return update("-=", x, x - y); }
+Tensor& operator*=(Tensor& x, const Tensor& y) { return update("*=", x, x * y); }
+Tensor& operator/=(Tensor& x, const Tensor& y) { return update("/=", x, x / y); }
+Tensor& operator+=(Tensor& x, double s) { return update("+=", x, x + s); }
+Tensor& operator-=(Tensor& x, double s) { return update("-=", x, x - s); }
+Tensor& operator*=(Tensor& x, double s) { return update("*=", x, x * s); }
+Tensor& operator/=(Tensor& x, double s) { return update("/=", x, x / s); }
+void operator+=(Tensor&& view, const Tensor& y) { write_to("+=", view, view + y); }
+void operator-=(Tensor&& view, const Tensor& y) { write_to("-=", view, view - y); }
+void operator*=(Tensor&& view, const Tensor& y) { write_to("*=", view, view * y); }
+void operator/=(Tensor&& view, const Tensor& y) { write_to("/=", view, view / y); }
+void operator+=(Tensor&& view, double s) { write_to("+=", view, view + s); }
+void operator-=(Tensor&& view, double s) { write_to("-=", view, view - s); }
+void operator*=(Tensor&& view, double s) { write_to("*=", view, view * s); }
+void operator/=(Tensor&& view, double s) { write_to("/=", view, view / s); }
 
 Tensor atan2(const Tensor& m, const Tensor& d) {
   require_not_recording("atan2", {m, d});
@@ -105,6 +193,13 @@ Tensor compare(CompareOp op, const Tensor& a, double b) {
   return compare(op, a, full({}, b, a.dtype(), a.device()));
 }
 
+Tensor operator<(const Tensor& a, double b) { return constant_like(a, b) > a; }
+Tensor operator<=(const Tensor& a, double b) { return constant_like(a, b) >= a; }
+
+Tensor logical_not(const Tensor& mask) { return mask == 0; }
+Tensor logical_and(const Tensor& a, const Tensor& b) { return where(a, b, constant_like(b, 0)); }
+Tensor logical_or(const Tensor& a, const Tensor& b) { return where(a, constant_like(b, 1), b); }
+
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   HRM_CHECK(condition.dtype() == DType::u8, "[where] the condition must be u8, got ",
             condition.dtype());
@@ -120,9 +215,8 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
                 [sa = a.shape(), sb = b.shape()](const Saved& saved, const Tensor& dy) {
                   const Tensor& condition = saved["condition"];
                   const Tensor zero = zeros({}, dy.dtype(), dy.device());
-                  return Tensors{
-                      saved.needs(0) ? where(condition, dy, zero).summed_to(sa) : Tensor(),
-                      saved.needs(1) ? where(condition, zero, dy).summed_to(sb) : Tensor()};
+                  return Tensors{saved.needs(0) ? where(condition, dy, zero).sum_to(sa) : Tensor(),
+                                 saved.needs(1) ? where(condition, zero, dy).sum_to(sb) : Tensor()};
                 });
 }
 

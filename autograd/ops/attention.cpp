@@ -16,7 +16,7 @@ namespace {
 
 // What the kernel is asked for, after a look at the operands.
 AttentionShape shape_of(const Tensor& qkv, int64_t heads, const RopeTables* tables,
-                        const Dropout& drop) {
+                        const DropoutStream& drop) {
   HRM_CHECK(qkv.ndim() == 3 && heads >= 1 && qkv.size(2) % (3 * heads) == 0,
             "[attention] needs qkv [batch, seq, 3 * heads * head_dim], got ", qkv.shape(), " for ",
             heads, " heads");
@@ -49,7 +49,7 @@ AttentionResult run(const Tensor& qkv, const Tensor& cos, const Tensor& sin,
 }  // namespace
 
 Tensor attention(const Tensor& input, int64_t heads, const RopeTables* tables,
-                 const Dropout& drop) {
+                 const DropoutStream& drop) {
   const AttentionShape shape = shape_of(input, heads, tables, drop);
   check_same_device("attention", {&input, &drop.step});
   if (!fusion_enabled()) return attention_reference(input, heads, tables, drop);
@@ -102,7 +102,7 @@ Tensor attention_weights(const Tensor& qkv, int64_t heads, const RopeTables* tab
 }
 
 Tensor attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables,
-                           const Dropout& drop) {
+                           const DropoutStream& drop) {
   const int64_t batch = qkv.size(0), seq = qkv.size(1), dim = qkv.size(2) / 3;
   const Tensor weights = attention_weights(qkv, heads, tables);
   // Each row of draws is a little longer than one of probabilities (kernels/attention.h).

@@ -14,7 +14,7 @@ namespace hrm {
 // q and k if `tables` is given. Of the probabilities, behind the softmax, some are dropped if that
 // is asked for.
 Tensor attention(const Tensor& qkv, int64_t heads, const RopeTables* tables,
-                 const Dropout& drop = {});
+                 const DropoutStream& drop = {});
 // Position 0 of it, [batch, 1, heads * head_dim]; of qkv the queries of all others are not read.
 // Without gradient.
 Tensor attention_first(const Tensor& qkv, int64_t heads, const RopeTables* tables);
@@ -22,6 +22,6 @@ Tensor attention_first(const Tensor& qkv, int64_t heads, const RopeTables* table
 // accumulate_type(qkv.dtype()), each row of which adds up to 1.
 Tensor attention_weights(const Tensor& qkv, int64_t heads, const RopeTables* tables);
 Tensor attention_reference(const Tensor& qkv, int64_t heads, const RopeTables* tables,
-                           const Dropout& drop = {});
+                           const DropoutStream& drop = {});
 
 }  // namespace hrm

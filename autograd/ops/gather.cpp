@@ -1,5 +1,8 @@
 #include "autograd/ops/gather.h"
 
+#include "autograd/ops/arithmetic.h"
+#include "autograd/ops/unary.h"
+#include "autograd/ops/view.h"
 #include "kernels/embedding.h"
 
 namespace hrm {
@@ -9,7 +12,8 @@ namespace {
 void check_ids(const Tensor& ids, int64_t limit, const char* op) {
   HRM_CHECK(ids.dtype() == DType::i32, "[", op, "] indices must be i32, got ", ids.dtype());
   if (ids.device() != Device::cpu) return;
-  const int32_t* id = ids.data<int32_t>();
+  const Tensor dense_ids = ids.contiguous();
+  const int32_t* id = dense_ids.data<int32_t>();
   for (int64_t i = 0; i < ids.numel(); ++i)
     HRM_CHECK(id[i] >= 0 && id[i] < limit, "[", op, "] index ", i, " must be in 0..", limit - 1,
               ", got ", id[i]);
@@ -38,6 +42,12 @@ Tensor embedding(const Tensor& table, const Tensor& indices, double scale, const
                      ids.data<int32_t>(), ids.numel(), shape[1], shape[0], scale);
         return Tensors{dtable};
       });
+}
+
+Tensor one_hot(const Tensor& ids, int64_t classes, DType dtype) {
+  check_ids(ids, classes, "one_hot");
+  const Tensor all = arange(classes, DType::i32).to(ids.device());
+  return cast(compare(CompareOp::eq, unsqueeze(ids, -1), all), dtype);
 }
 
 Tensor gather_last(const Tensor& input, const Tensor& indices) {

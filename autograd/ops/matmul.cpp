@@ -4,6 +4,7 @@
 #include "autograd/ops/arithmetic.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/swiglu.h"
+#include "autograd/ops/view.h"
 #include "kernels/gemm.h"
 
 namespace hrm {
@@ -80,6 +81,8 @@ Tensor in_type_of(const Tensor& x, const Tensor& weight, const Tensor& copy) {
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
+  if (a.ndim() == 1) return squeeze(matmul(unsqueeze(a, 0), b), b.ndim() == 1 ? 0 : -2);
+  if (b.ndim() == 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
   const auto batch_of = [](const Tensor& t) {
     return Shape(std::span<const int64_t>(t.shape().begin(), t.ndim() - 2));
   };
@@ -91,11 +94,11 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
                 [](const Saved& saved, const Tensor& dy) {
                   const Tensor &a = saved["a"], &b = saved["b"];
                   Tensors grads(2);
-                  if (saved.needs(0)) grads[0] = multiply(dy, b.transposed(-1, -2), a.dtype());
+                  if (saved.needs(0)) grads[0] = multiply(dy, b.transpose(-1, -2), a.dtype());
                   if (saved.needs(1))
                     grads[1] = b.ndim() == 2
-                                   ? multiply(as_rows(a).transposed(0, 1), as_rows(dy), b.dtype())
-                                   : multiply(a.transposed(-1, -2), dy, b.dtype());
+                                   ? multiply(as_rows(a).transpose(0, 1), as_rows(dy), b.dtype())
+                                   : multiply(a.transpose(-1, -2), dy, b.dtype());
                   return grads;
                 });
 }
@@ -108,7 +111,7 @@ const void* PackedWeight::get(const Tensor& weight) {
                     weight_.offset() == weight.offset() && weight_.shape() == weight.shape() &&
                     weight_.strides() == weight.strides() && version_ == version;
   if (!same) {
-    const Gemm g = product_of(weight, weight.transposed(0, 1));
+    const Gemm g = product_of(weight, weight.transpose(0, 1));
     const auto bytes = static_cast<size_t>(cpu::packed_b_bytes(g));
     if (packed_.bytes() < bytes) packed_ = Storage(bytes, Device::cpu);
     cpu::pack_b(g, packed_.data());
@@ -139,7 +142,7 @@ LinearGradients linear_gradients(const Saved& saved, const Tensor& dy, const Ten
   LinearGradients d;
   if (saved.needs(1)) {
     if (packed) packed->release();
-    d.weight = multiply(dy.transposed(0, 1), x(), accumulate_type(dy.dtype()));
+    d.weight = multiply(dy.transpose(0, 1), x(), accumulate_type(dy.dtype()));
   }
   if (saved.needs(0))
     d.x = multiply(dy, w, dy.dtype(), nullptr, arrived.defined() ? arrived.data() : nullptr);
@@ -170,7 +173,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const T
   {
     const NoGradGuard no_grad;
     const Tensor start = residual.defined() ? residual.contiguous() : Tensor();
-    y = multiply(rows, w.transposed(0, 1), bias.defined() ? wide : x.dtype(),
+    y = multiply(rows, w.transpose(0, 1), bias.defined() ? wide : x.dtype(),
                  keeps ? packed->get(w) : nullptr, start.defined() ? start.data() : nullptr);
     if (bias.defined()) y = (y + bias.to(x.dtype()).to(wide)).to(x.dtype());
     y = y.view(shape);
@@ -191,7 +194,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const T
                   Tensors grads(saved.inputs());
                   if (saved.needs(0)) grads[0] = d.x.view(shape);
                   grads[1] = d.weight;
-                  if (has_bias && saved.needs(2)) grads[2] = dy.to(wide).summed(0, false);
+                  if (has_bias && saved.needs(2)) grads[2] = dy.to(wide).sum(0, false);
                   if (grads.size() > (has_bias ? 3 : 2)) grads.back() = grad;  // the residual's
                   return grads;
                 });
@@ -207,7 +210,7 @@ void linear_into(Tensor& y, const Tensor& x, const Tensor& weight) {
             y.shape());
   check_same_device("linear_into", {&y, &x, &weight});
   require_not_recording("linear_into", {y, x, weight});
-  Gemm g = product_of(x, weight.transposed(0, 1));
+  Gemm g = product_of(x, weight.transpose(0, 1));
   g.c = y.data();
   g.c_row = y.strides()[0];
   HRM_DISPATCH(gemm, x.context(), g);

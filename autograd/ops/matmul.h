@@ -12,7 +12,8 @@
 namespace hrm {
 
 // a [..., m, k] times b [..., k, n]: equal batch dimensions, or b with two dimensions for every
-// batch. Transposed operands cost no copy (strides).
+// batch. A vector is a row on the left and a column on the right, and its result has no dimension
+// for that: [k] times [k] is a number. Transposed operands cost no copy (strides).
 Tensor matmul(const Tensor& a, const Tensor& b);
 
 // A weight in the form in which the CPU product reads it (kernels/gemm.h), made at first use and

@@ -5,7 +5,9 @@
 
 #include "autograd/ops/arithmetic.h"
 #include "autograd/ops/attention.h"
+#include "autograd/ops/convolution.h"
 #include "autograd/ops/dropout.h"
+#include "autograd/ops/einsum.h"
 #include "autograd/ops/gather.h"
 #include "autograd/ops/layer_norm.h"
 #include "autograd/ops/loss.h"

@@ -4,7 +4,9 @@
 #include "autograd/ops/arithmetic.h"
 #include "autograd/ops/unary.h"
 #include "autograd/ops/view.h"
+#include "kernels/embedding.h"
 #include "kernels/reduce.h"
+#include "kernels/topk.h"
 
 namespace hrm {
 namespace {
@@ -20,6 +22,11 @@ struct Span {
 
 Shape reduced_shape(const Shape& shape, int dim, bool keepdim) {
   return keepdim ? shape.with(dim, 1) : shape.without(dim);
+}
+
+void require_floating(const char* op, const Tensor& x) {
+  HRM_CHECK(is_floating(x.dtype()), "[", op, "] needs a floating dtype, got ", x.dtype(),
+            ". HINT: cast() it first");
 }
 
 Tensor softmax_impl(const Tensor& input, bool log) {
@@ -86,18 +93,42 @@ Tensor sum(const Tensor& x) {
   Tensor y;
   {
     const NoGradGuard no_grad;
-    y = x.contiguous().view({x.numel()}).summed(0, false);
+    y = x.contiguous().view({x.numel()}).sum(0, false);
   }
   return record("sum", y, {x}, {}, [shape = x.shape()](const Saved&, const Tensor& dy) {
-    return Tensors{dy.expanded(shape)};
+    return Tensors{dy.expand(shape)};
   });
 }
 
-Tensor sum(const Tensor& x, int dim, bool keepdim) { return x.summed(dim, keepdim); }
+Tensor sum(const Tensor& x, int dim, bool keepdim) { return x.sum(dim, keepdim); }
+
+Tensor mean(const Tensor& x) {
+  require_floating("mean", x);
+  return affine(sum(x), 1.0 / static_cast<double>(x.numel()));
+}
 
 Tensor mean(const Tensor& x, int dim, bool keepdim) {
+  require_floating("mean", x);
   return affine(sum(x, dim, keepdim), 1.0 / static_cast<double>(x.size(dim)));
 }
+
+namespace {
+// Of `count` elements, given what is left of them once their mean is taken away.
+double variance_factor(double count, double correction) { return 1 / (count - correction); }
+}  // namespace
+
+Tensor var(const Tensor& x, double correction) {
+  return affine(sum(square(x - mean(x))),
+                variance_factor(static_cast<double>(x.numel()), correction));
+}
+
+Tensor var(const Tensor& x, int dim, bool keepdim, double correction) {
+  return affine(sum(square(x - mean(x, dim, true)), dim, keepdim),
+                variance_factor(static_cast<double>(x.size(dim)), correction));
+}
+
+Tensor max(const Tensor& x) { return max(flatten(x), 0); }
+Tensor min(const Tensor& x) { return min(flatten(x), 0); }
 
 Tensor max(const Tensor& input, int dim, bool keepdim) {
   dim = wrap_dim(dim, input.ndim(), "max");
@@ -132,8 +163,41 @@ Tensor argmax(const Tensor& input) {
   return index;
 }
 
+std::pair<Tensor, Tensor> topk(const Tensor& input, int64_t k) {
+  HRM_CHECK(input.ndim() >= 1 && k >= 0 && k <= input.shape().back(), "[topk] k must be in 0..",
+            input.ndim() >= 1 ? input.shape().back() : 0, ", the size of the last dimension of ",
+            input.shape(), ", got ", k);
+  const Tensor x = dense(input);
+  const int64_t cols = x.shape().back(), rows = cols ? x.numel() / cols : 0;
+  const Shape shape = x.shape().with(x.ndim() - 1, k);
+  Tensor values = empty(shape, x.dtype(), x.device());
+  Tensor positions = empty(shape, DType::i32, x.device());
+  HRM_DISPATCH(topk, x.context(), x.dtype(), values.data(), positions.data<int32_t>(), x.data(),
+               rows, cols, k);
+  record("topk", values, {input}, {{"positions", positions}},
+         [from = x.shape(), rows, cols, k](const Saved& saved, const Tensor& grad) {
+           const Tensor dy = grad.contiguous();
+           Tensor dx = zeros(from, dy.dtype(), dy.device());
+           HRM_DISPATCH(scatter_add_last, dy.context(), dy.dtype(), dx.data(), dy.data(),
+                        saved["positions"].data<int32_t>(), rows, cols, k);
+           return Tensors{dx};
+         });
+  return {values, positions};
+}
+
+namespace {
+Tensor softmax_along(const Tensor& x, int dim, bool log) {
+  dim = wrap_dim(dim, x.ndim(), "softmax");
+  const int last = x.ndim() - 1;
+  if (dim == last) return softmax_impl(x, log);
+  return transpose(softmax_impl(transpose(x, dim, last), log), dim, last);
+}
+}  // namespace
+
 Tensor softmax(const Tensor& x) { return softmax_impl(x, false); }
+Tensor softmax(const Tensor& x, int dim) { return softmax_along(x, dim, false); }
 Tensor log_softmax(const Tensor& x) { return softmax_impl(x, true); }
+Tensor log_softmax(const Tensor& x, int dim) { return softmax_along(x, dim, true); }
 
 Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
   const Merged merged("sum", x, dims);

@@ -6,6 +6,7 @@
 //     softmax(x, {0, 1});   // four numbers that add up to 1
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "autograd/node.h"
@@ -14,16 +15,30 @@ namespace hrm {
 
 Tensor sum(const Tensor& x);  // of all elements, shape ()
 Tensor sum(const Tensor& x, int dim, bool keepdim = false);
+Tensor mean(const Tensor& x);
 Tensor mean(const Tensor& x, int dim, bool keepdim = false);
+// The variance: the sum of squared distances from the mean, divided by the number of elements less
+// `correction`.
+Tensor var(const Tensor& x, double correction = 1);
+Tensor var(const Tensor& x, int dim, bool keepdim = false, double correction = 1);
+// The largest and the smallest of all elements.
+Tensor max(const Tensor& x);
+Tensor min(const Tensor& x);
 // Largest value along `dim`; the gradient goes to its first position.
 Tensor max(const Tensor& x, int dim, bool keepdim = false);
 // The smallest, likewise.
 Tensor min(const Tensor& x, int dim, bool keepdim = false);
 // First position of the largest value along the last dimension, i32.
 Tensor argmax(const Tensor& x);
-// Over the last dimension.
+// Over the last dimension, or over `dim`.
 Tensor softmax(const Tensor& x);
+Tensor softmax(const Tensor& x, int dim);
 Tensor log_softmax(const Tensor& x);
+Tensor log_softmax(const Tensor& x, int dim);
+
+// The k largest values along the last dimension in descending order, [..., k], and their positions,
+// i32. Equal values come as they lie, NaN comes first. The gradient goes to where a value was.
+std::pair<Tensor, Tensor> topk(const Tensor& x, int64_t k);
 
 // Over several dimensions at once, each named once, in any order and at least one. Largest and
 // smallest values are found in row-major order of the elements. (Written as {}, an empty list would

@@ -33,14 +33,31 @@ PlaneLines around(const Shape& shape, int first, int last) {
   return lines;
 }
 
-}  // namespace
-
-Tensor cummax(const Tensor& x, int dim, Direction direction) {
-  dim = wrap_dim(dim, x.ndim(), "cummax");
+PlaneLines lines_along(const char* op, const Tensor& x, int dim, Direction direction) {
+  dim = wrap_dim(dim, x.ndim(), op);
   PlaneLines lines = around(x.shape(), dim, dim);
   lines.rows = x.size(dim);
   lines.row_step = step_of(direction);
-  return cummax_lines("cummax", x, lines);
+  return lines;
+}
+
+}  // namespace
+
+Tensor cummax(const Tensor& x, int dim, Direction direction) {
+  return cummax_lines("cummax", x, lines_along("cummax", x, dim, direction));
+}
+
+Tensor cumsum(const Tensor& input, int dim, Direction direction) {
+  HRM_CHECK(is_floating(input.dtype()), "[cumsum] needs a floating dtype, got ", input.dtype(),
+            ". HINT: cast() it first");
+  const Tensor x = dense(input);
+  Tensor y = empty_like(x);
+  HRM_DISPATCH(cumsum, x.context(), x.dtype(), y.data(), x.data(),
+               lines_along("cumsum", x, dim, direction));
+  const Direction back = direction == Direction::forward ? Direction::backward : Direction::forward;
+  return record("cumsum", y, {input}, {}, [dim, back](const Saved&, const Tensor& dy) {
+    return Tensors{cumsum(dy, dim, back)};
+  });
 }
 
 Tensor cummax_diagonal(const Tensor& x, int rows_dim, Direction along_rows, Direction along_cols) {

@@ -20,6 +20,9 @@ inline Tensor gelu(const Tensor& x) { return unary(UnaryOp::gelu, x); }  // x P(
 inline Tensor tanh(const Tensor& x) { return unary(UnaryOp::tanh, x); }
 inline Tensor abs(const Tensor& x) { return unary(UnaryOp::abs, x); }  // gradient 0 at 0
 inline Tensor square(const Tensor& x) { return unary(UnaryOp::square, x); }
+inline Tensor relu(const Tensor& x) { return unary(UnaryOp::relu, x); }  // max(x, 0)
+inline Tensor sin(const Tensor& x) { return unary(UnaryOp::sin, x); }
+inline Tensor cos(const Tensor& x) { return unary(UnaryOp::cos, x); }
 
 // x in another dtype; the gradient is cast back. Integer targets carry no gradient.
 Tensor cast(const Tensor& x, DType dtype);

@@ -3,12 +3,13 @@
 #include <algorithm>
 
 #include "autograd/grad_mode.h"
+#include "autograd/ops/arithmetic.h"
 
 namespace hrm {
 
 Tensor reshape(const Tensor& x, const Shape& shape) { return x.contiguous().view(shape); }
 
-Tensor transpose(const Tensor& x, int a, int b) { return x.transposed(a, b); }
+Tensor transpose(const Tensor& x, int a, int b) { return x.transpose(a, b); }
 
 Tensor permute(const Tensor& x, const std::vector<int>& order) {
   HRM_CHECK(static_cast<int>(order.size()) == x.ndim(), "[permute] needs each dimension of ",
@@ -26,16 +27,39 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
                 [back](const Saved&, const Tensor& dy) { return Tensors{permute(dy, back)}; });
 }
 
-Tensor slice(const Tensor& x, int dim, int64_t start, int64_t end) {
-  return x.sliced(dim, start, end);
+Tensor slice(const Tensor& x, int dim, int64_t start, int64_t end, int64_t step) {
+  return x.slice(dim, start, end, step);
 }
 
-Tensor select(const Tensor& x, int dim, int64_t index) {
-  dim = wrap_dim(dim, x.ndim(), "select");
-  return reshape(slice(x, dim, index, index + 1), x.shape().without(dim));
+Tensor select(const Tensor& x, int dim, int64_t position) { return x.select(dim, position); }
+
+Tensor unsqueeze(const Tensor& x, int dim) {
+  return reshape(x, x.shape().inserted(wrap_dim(dim, x.ndim() + 1, "unsqueeze"), 1));
 }
 
-Tensor expand(const Tensor& x, const Shape& shape) { return x.expanded(shape); }
+Tensor squeeze(const Tensor& x, int dim) {
+  dim = wrap_dim(dim, x.ndim(), "squeeze");
+  HRM_CHECK(x.size(dim) == 1, "[squeeze] dimension ", dim, " of ", x.shape(), " must have size 1");
+  return x.select(dim, 0);
+}
+
+Tensor squeeze(const Tensor& x) {
+  Tensor y = x;
+  for (int dim = x.ndim() - 1; dim >= 0; --dim)
+    if (x.size(dim) == 1) y = y.select(dim, 0);
+  return y;
+}
+
+Tensor flatten(const Tensor& x, int from) {
+  if (x.ndim() == 0) return reshape(x, {1});
+  from = wrap_dim(from, x.ndim(), "flatten");
+  Shape shape(std::span<const int64_t>(x.shape().begin(), from));
+  int64_t rest = 1;
+  for (int dim = from; dim < x.ndim(); ++dim) rest *= x.size(dim);
+  return reshape(x, shape.inserted(from, rest));
+}
+
+Tensor expand(const Tensor& x, const Shape& shape) { return x.expand(shape); }
 
 Tensor concat(const Tensors& parts, int dim) {
   HRM_CHECK(!parts.empty(), "[concat] needs at least one tensor");
@@ -56,7 +80,7 @@ Tensor concat(const Tensors& parts, int dim) {
     const NoGradGuard no_grad;
     int64_t at = 0;
     for (size_t i = 0; i < parts.size(); at += sizes[i++])
-      y.sliced(dim, at, at + sizes[i]).copy_from(parts[i]);
+      y.slice(dim, at, at + sizes[i]).copy_from(parts[i]);
   }
   if (recording(parts))
     record_node("concat", {y}, parts, Saved("concat", {}),
@@ -64,7 +88,7 @@ Tensor concat(const Tensors& parts, int dim) {
                   Tensors result;
                   int64_t at = 0;
                   for (int64_t size : sizes) {
-                    result.push_back(grads[0].sliced(dim, at, at + size));
+                    result.push_back(grads[0].slice(dim, at, at + size));
                     at += size;
                   }
                   return result;
@@ -93,10 +117,10 @@ Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after) {
   const Tensor y = zeros(x.shape().with(dim, before + size + after), x.dtype(), x.device());
   {
     const NoGradGuard no_grad;
-    y.sliced(dim, before, before + size).copy_from(x);
+    y.slice(dim, before, before + size).copy_from(x);
   }
   return record("pad", y, {x}, {}, [dim, before, size](const Saved&, const Tensor& dy) {
-    return Tensors{dy.sliced(dim, before, before + size)};
+    return Tensors{dy.slice(dim, before, before + size)};
   });
 }
 
@@ -120,6 +144,27 @@ Tensor shift(const Tensor& x, int dim, int64_t by) {
   const int64_t size = x.size(dim), in = std::clamp(by, -size, size);
   if (in >= 0) return pad(slice(x, dim, 0, size - in), dim, in, 0);
   return pad(slice(x, dim, -in, size), dim, 0, -in);
+}
+
+namespace {
+// x where keep(row, column) holds, 0 elsewhere.
+template <class Keep>
+Tensor triangle(const char* op, const Tensor& x, const Keep& keep) {
+  HRM_CHECK(x.ndim() >= 2, "[", op, "] needs two dimensions, got shape ", x.shape());
+  const int64_t rows = x.size(-2), cols = x.size(-1);
+  std::vector<uint8_t> mask(rows * cols);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < cols; ++c) mask[r * cols + c] = keep(r, c) ? 1 : 0;
+  return where(from_vector(mask, {rows, cols}).to(x.device()), x, zeros({}, x.dtype(), x.device()));
+}
+}  // namespace
+
+Tensor tril(const Tensor& x, int64_t diagonal) {
+  return triangle("tril", x, [=](int64_t row, int64_t col) { return col - row <= diagonal; });
+}
+
+Tensor triu(const Tensor& x, int64_t diagonal) {
+  return triangle("triu", x, [=](int64_t row, int64_t col) { return col - row >= diagonal; });
 }
 
 }  // namespace hrm

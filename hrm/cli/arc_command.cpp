@@ -74,7 +74,7 @@ void shuffle_puzzle_rows(LoadedRun& run) {
   Random(0).fork("shuffle").shuffle(order);
   Tensor rows = empty_like(table);
   for (int64_t i = 0; i < table.size(0); ++i)
-    rows.sliced(0, i, i + 1).copy_from(table.sliced(0, order[i], order[i] + 1));
+    rows.slice(0, i, i + 1).copy_from(table.slice(0, order[i], order[i] + 1));
   run.model->replace_puzzle_rows(rows);
 }
 

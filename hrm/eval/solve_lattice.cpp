@@ -89,7 +89,7 @@ class Solver {
         symmetries.push_back(draw ? draw(randoms.back()) : domain_.identity());
         copies.push_back(moved(symmetries.back(), a.chains[c].alive));
       }
-    const Dropout drop = {
+    const DropoutStream drop = {
         .p = config_.lattice.solve_dropout,
         .seed = seed_.seed(),
         .step = full({1}, static_cast<double>(++calls_), DType::i32, model_.device())};

@@ -5,7 +5,7 @@
 namespace hrm {
 
 LatticeTargets LatticeTargets::rows(int64_t begin, int64_t end) const {
-  const auto part = [&](const Tensor& t) { return t.sliced(0, begin, end); };
+  const auto part = [&](const Tensor& t) { return t.slice(0, begin, end); };
   return {part(alive), part(keep), part(symbol), part(conflict)};
 }
 

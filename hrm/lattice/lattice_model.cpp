@@ -22,7 +22,7 @@ LayerOptions options_of(const ModelConfig& m, Random* random, Device device) {
 }
 
 // x + dropout(layer(inner)): the product adds x itself where nothing is dropped.
-Tensor add_dropped(const Tensor& x, const Linear& layer, const Tensor& inner, Dropout& drop) {
+Tensor add_dropped(const Tensor& x, const Linear& layer, const Tensor& inner, DropoutStream& drop) {
   if (drop.p == 0) return layer.forward(inner, x);
   return dropout(layer.forward(inner), drop.next(), x);
 }
@@ -40,7 +40,7 @@ GeluMlp::GeluMlp(int64_t size, double expansion, const LayerOptions& options)
   add_module("down_proj", &down_proj);
 }
 
-Tensor GeluMlp::forward(const Tensor& x, const Tensor& residual, Dropout& drop) const {
+Tensor GeluMlp::forward(const Tensor& x, const Tensor& residual, DropoutStream& drop) const {
   Tensor inner = gelu(up_proj.forward(x));
   if (drop.p > 0) inner = dropout(inner, drop.next());
   return add_dropped(residual, down_proj, inner, drop);
@@ -61,7 +61,7 @@ PreNormLayer::PreNormLayer(const ModelConfig& m, const LayerOptions& options)
   add_module("down_proj", &mlp.down_proj);
 }
 
-Tensor PreNormLayer::forward(const Tensor& x, const RopeTables* tables, Dropout& drop) const {
+Tensor PreNormLayer::forward(const Tensor& x, const RopeTables* tables, DropoutStream& drop) const {
   const Tensor normed = attention_norm.forward(x);
   Tensor h;
   if (mlp_t) {
@@ -127,7 +127,7 @@ Tensor LatticeModel::positions() const {
 
 // visit(state) after every loop: [rows, 1 + cells, hidden].
 template <class Visit>
-void LatticeModel::run_loops(const Tensor& alive, Dropout& drop, const Visit& visit) const {
+void LatticeModel::run_loops(const Tensor& alive, DropoutStream& drop, const Visit& visit) const {
   const int64_t rows = alive.size(0), cells = alive.size(1);
   const Tensor h0 = embed.forward(alive.to(dtype_));
   const Tensor first = cls.forward(zeros({rows, 1}, DType::i32, device()), 1);
@@ -158,16 +158,16 @@ LatticeHeads LatticeModel::heads(const Tensor& states) const {
           cast(conflict(states), wide)};
 }
 
-LatticeHeads LatticeModel::forward(const Tensor& alive, Dropout drop) const {
+LatticeHeads LatticeModel::forward(const Tensor& alive, DropoutStream drop) const {
   Tensors states;
   run_loops(alive, drop, [&](int64_t, const Tensor& state) { states.push_back(state); });
   return heads(concat(states, 0));
 }
 
-LatticeHeads LatticeModel::predict(const Tensor& alive, const Dropout& drop) const {
+LatticeHeads LatticeModel::predict(const Tensor& alive, const DropoutStream& drop) const {
   const NoGradGuard no_grad;
   prepare();
-  const auto last = [&](const Tensor& rows, Dropout own) {
+  const auto last = [&](const Tensor& rows, DropoutStream own) {
     LatticeHeads result;
     run_loops(rows, own, [&](int64_t i, const Tensor& state) {
       if (i + 1 == loops_) result = heads(state);
@@ -188,12 +188,12 @@ LatticeHeads LatticeModel::predict(const Tensor& alive, const Dropout& drop) con
     try {
       const NoGradGuard no_grad_here;  // the mode belongs to a thread
       const int64_t begin = i * slice_rows, end = std::min(rows, begin + slice_rows);
-      Dropout own = drop;
+      DropoutStream own = drop;
       own.seed = Random(drop.seed).fork(static_cast<uint64_t>(i)).seed();
-      const LatticeHeads part = last(alive.sliced(0, begin, end), own);
-      all.keep.sliced(0, begin, end).copy_from(part.keep);
-      all.symbol.sliced(0, begin, end).copy_from(part.symbol);
-      all.conflict.sliced(0, begin, end).copy_from(part.conflict);
+      const LatticeHeads part = last(alive.slice(0, begin, end), own);
+      all.keep.slice(0, begin, end).copy_from(part.keep);
+      all.symbol.slice(0, begin, end).copy_from(part.symbol);
+      all.conflict.slice(0, begin, end).copy_from(part.conflict);
     } catch (...) {
 #pragma omp critical(hrm_lattice_error)
       error = std::current_exception();

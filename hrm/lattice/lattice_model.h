@@ -22,7 +22,8 @@ struct LatticeHeads {
 class GeluMlp : public Module {
  public:
   GeluMlp(int64_t size, double expansion, const LayerOptions& options);
-  Tensor forward(const Tensor& x, const Tensor& residual, Dropout& drop) const;  // [..., size]
+  Tensor forward(const Tensor& x, const Tensor& residual,
+                 DropoutStream& drop) const;  // [..., size]
 
   Linear up_proj, down_proj;
 };
@@ -33,7 +34,7 @@ class PreNormLayer : public Module {
  public:
   PreNormLayer(const ModelConfig& config, const LayerOptions& options);
   // [rows, positions, hidden].
-  Tensor forward(const Tensor& x, const RopeTables* tables, Dropout& drop) const;
+  Tensor forward(const Tensor& x, const RopeTables* tables, DropoutStream& drop) const;
 
   LayerNorm attention_norm;
   // One of the two; the other is null.
@@ -57,11 +58,11 @@ class LatticeModel : public Module {
   Device device() const { return cls.weight.value.device(); }
   // What it says of states [rows, cells, channels] of 0 and 1 after each loop, the loops behind
   // each other: rows * loops rows. For training.
-  LatticeHeads forward(const Tensor& alive, Dropout drop) const;
+  LatticeHeads forward(const Tensor& alive, DropoutStream drop) const;
   // The same after the last loop alone and without gradient. On the CPU the rows are cut into
   // slices, and each thread takes its slices through all the loops; what is dropped does not depend
   // on the number of threads.
-  LatticeHeads predict(const Tensor& alive, const Dropout& drop) const;
+  LatticeHeads predict(const Tensor& alive, const DropoutStream& drop) const;
 
   Linear embed;                               // channels -> hidden
   Embedding cls;                              // one more position, before the cells
@@ -73,7 +74,7 @@ class LatticeModel : public Module {
  private:
   Tensor positions() const;
   template <class Visit>
-  void run_loops(const Tensor& alive, Dropout& drop, const Visit& visit) const;
+  void run_loops(const Tensor& alive, DropoutStream& drop, const Visit& visit) const;
   Tensor conflict(const Tensor& states) const;
   LatticeHeads heads(const Tensor& states) const;
 

@@ -73,7 +73,7 @@ Tensor ContextEncoder::forward(const Tensor& context) const {
   const int64_t batch = context.size(0);
   const Tensor grids = context.contiguous().view({batch * pairs_, 2, seq_});
   const auto ids = [&](int64_t which) {
-    return grids.sliced(1, which, which + 1).contiguous().view({batch * pairs_, seq_});
+    return grids.slice(1, which, which + 1).contiguous().view({batch * pairs_, seq_});
   };
   const Tensor cells = input_tokens.forward(ids(0), 1) + output_tokens.forward(ids(1), 1);
   const Tensor pairs = mean(block.forward(cells, &rope_), 1);  // (B * K, D)
@@ -194,7 +194,7 @@ Tensor Model::network_input(Level level, const State& s, const Tensor& x) const 
 Tensor Model::puzzle_embedding(const Tensor& inputs, const Tensor& puzzle_rows) const {
   const int64_t seq = config_.seq_len, all = config_.input_len();
   const auto extra = [&](int64_t begin, int64_t end) {
-    return inputs.sliced(1, seq + begin, seq + end).contiguous();
+    return inputs.slice(1, seq + begin, seq + end).contiguous();
   };
   if (context) return affine(context->forward(extra(0, all - seq)), 1 / root(config_.hidden_size));
   const Tensor rows = cast(puzzle_rows, config_.dtype);
@@ -212,7 +212,7 @@ Tensor Model::input_embeddings(const Tensor& inputs, const Tensor& puzzle_rows) 
   const double scale = root(config_.hidden_size) * (learned ? 0.707106781 : 1.0);
   const bool extended = config_.input_len() > config_.seq_len;
   Tensor x = embed_tokens.forward(
-      extended ? inputs.sliced(1, 0, config_.seq_len).contiguous() : inputs, scale);
+      extended ? inputs.slice(1, 0, config_.seq_len).contiguous() : inputs, scale);
   if (config_.prefix() > 0) {
     const int64_t batch = inputs.size(0), prefix = config_.prefix();
     const Tensor rows = affine(puzzle_embedding(inputs, puzzle_rows), scale);
@@ -248,7 +248,7 @@ Tensor Model::segment_input(const Tensor& x, const Tensor& segments, int32_t ahe
 
 State Model::initial_state(int64_t batch) const {
   const auto repeat = [&](const Tensor& init) {
-    return init.expanded({batch, positions(), config_.hidden_size}).clone();
+    return init.expand({batch, positions(), config_.hidden_size}).clone();
   };
   return {repeat(H_init), L_init.defined() ? repeat(L_init) : Tensor()};
 }

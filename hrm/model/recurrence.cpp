@@ -36,7 +36,7 @@ State in_slices(const State& state, const Tensor& x, int64_t positions, bool kee
   if (slices <= 1) return run(state, x);
 
   const auto part = [&](const Tensor& t, int64_t i) {
-    return t.defined() ? t.sliced(0, i * batch / slices, (i + 1) * batch / slices) : Tensor();
+    return t.defined() ? t.slice(0, i * batch / slices, (i + 1) * batch / slices) : Tensor();
   };
   State next;
   next.z_H = empty(state.z_H.shape().with(1, positions), state.z_H.dtype());

@@ -108,7 +108,7 @@ SegmentResult forward_segment(const Model& model, Carry& carry, const Exploratio
 // What has halted of all slots of the batch.
 Tensor halted_of_all(const Tensor& halted, const Slots& slots) {
   if (slots.all == 0) return halted;
-  if (slots.alike) return halted.sliced(0, 0, 1).expanded({slots.all}).contiguous();
+  if (slots.alike) return halted.slice(0, 0, 1).expand({slots.all}).contiguous();
   return slots.ranks.gather(halted);
 }
 
@@ -116,7 +116,7 @@ Tensor halted_of_all(const Tensor& halted, const Slots& slots) {
 
 Carry Carry::rows(int64_t begin, int64_t end) const {
   Carry part = *this;
-  part.fields([&](const char*, Tensor& t) { t = t.sliced(0, begin, end); });
+  part.fields([&](const char*, Tensor& t) { t = t.slice(0, begin, end); });
   return part;
 }
 
@@ -127,7 +127,7 @@ Carry Carry::gather(const Tensor& ids) const {
     t = Tensor(from.shape().with(0, ids.numel()), from.dtype(), from.device());
     for (int64_t i = 0; i < ids.numel(); ++i) {
       const int64_t row = ids.data<int32_t>()[i];
-      t.sliced(0, i, i + 1).copy_from(from.sliced(0, row, row + 1));
+      t.slice(0, i, i + 1).copy_from(from.slice(0, row, row + 1));
     }
   });
   return picked;
@@ -162,7 +162,7 @@ void begin_segment(const Model& model, Carry& carry, const Rows& rows, Refill re
   HRM_DISPATCH(act_refill, source.context(), source.data<int32_t>(),
                static_cast<uint32_t*>(rows.head.data()), halted.data<uint8_t>(), halted.numel(),
                rows.puzzle_ids.numel(), refill == Refill::only_halted);
-  if (slots.all > 0) source = source.sliced(0, slots.own.begin, slots.own.end);
+  if (slots.all > 0) source = source.slice(0, slots.own.begin, slots.own.end);
   take_rows(carry.inputs, rows.inputs, source);
   take_rows(carry.labels, rows.labels, source);
   take_rows(carry.puzzle_ids, rows.puzzle_ids, source);
@@ -188,7 +188,7 @@ void Exploration::redraw(const ModelConfig& config, Random& random) {
 
 Exploration Exploration::rows(int64_t begin, int64_t end) const {
   if (!u.defined()) return {};
-  return {u.sliced(0, begin, end), min_steps.sliced(0, begin, end)};
+  return {u.slice(0, begin, end), min_steps.slice(0, begin, end)};
 }
 
 LossTerms loss_terms(const ModelConfig& config, const Outputs& outputs, const Tensor& labels,

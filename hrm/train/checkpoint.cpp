@@ -208,7 +208,7 @@ Tensor match_puzzle_rows(const Tensor& saved_table, const std::vector<uint64_t>&
   Tensor table = zeros({wanted_rows, dim}, source.dtype());
   const NoGradGuard no_grad;
   const Tensor average =
-      rows > 1 ? mean(source.sliced(0, 1, rows), 0) : zeros({dim}, source.dtype());
+      rows > 1 ? mean(source.slice(0, 1, rows), 0) : zeros({dim}, source.dtype());
   *found = 0;
   for (int64_t i = 0; i < wanted_rows; ++i) {
     const auto at = where.find(wanted[i]);

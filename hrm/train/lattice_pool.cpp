@@ -194,7 +194,7 @@ void Pool::load(const NamedTensors& saved) {
   for (auto& [name, tensor] : own) {
     Tensor all = empty(tensor.shape().with(0, config_.train.batch_size), tensor.dtype());
     load_saved(saved, name, all);
-    tensor.copy_from(all.sliced(0, first_, first_ + size()));
+    tensor.copy_from(all.slice(0, first_, first_ + size()));
   }
   const int32_t* alive = own[0].second.data<int32_t>();
   for (int64_t i = 0; i < size(); ++i) {

@@ -81,8 +81,8 @@ void LatticeStep::learn(int64_t step, MetricsWindow& window) {
       t.batch_size,
       static_cast<int64_t>(ranks.sum(from_values({own_symbols}, {1}, DType::f64)).item())};
   const Random masks = Random(static_cast<uint64_t>(t.seed)).fork("dropout");
-  Dropout drop = {.p = config_.lattice.dropout,
-                  .step = full({1}, static_cast<double>(step), DType::i32, device())};
+  DropoutStream drop = {.p = config_.lattice.dropout,
+                        .step = full({1}, static_cast<double>(step), DType::i32, device())};
   const auto states = static_cast<double>(t.batch_size);
   const int64_t first = micro_batches_.own_rows().begin;
   GradientSum gradients(model_.named_parameters(), gradient_sum_of(t));
@@ -104,7 +104,7 @@ void LatticeStep::learn(int64_t step, MetricsWindow& window) {
   }
   gradients.finish(ranks);
   const Tensor sums = losses.total(ranks);
-  check_finite(step, sums.sliced(0, kLoss, kLoss + 1));
+  check_finite(step, sums.slice(0, kLoss, kLoss + 1));
   check_finite(step, {});
   window.add(kLoss, sums);
   optimizer_->step(lr(step));

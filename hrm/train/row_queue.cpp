@@ -37,9 +37,9 @@ void RowQueue::fill(int64_t count) {
   const Batch batch = sampler_.next(count);
   const int64_t at = filled_ % capacity_;
   const auto send = [&](const Tensor& device, const Tensor& host, const Tensor& rows) {
-    const Tensor part = host.sliced(0, at, at + count);
+    const Tensor part = host.slice(0, at, at + count);
     std::memcpy(part.data(), rows.data(), rows.nbytes());
-    upload(device.sliced(0, at, at + count), part);
+    upload(device.slice(0, at, at + count), part);
   };
   send(rows_.inputs, inputs_, batch.inputs);
   send(rows_.labels, labels_, batch.labels);

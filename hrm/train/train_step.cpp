@@ -58,7 +58,7 @@ TrainStep::TrainStep(const Config& config, const PuzzleDataset& train, Device de
       skip_(zeros({1}, DType::i32, device)),
       steps_ahead_(device == Device::cpu ? 1 : 2),
       queue_(sampler_, config.train.step_rows(), config.model, static_cast<int64_t>(steps_ahead_),
-             flags_.sliced(0, flags_.numel() - 1, flags_.numel())),
+             flags_.slice(0, flags_.numel() - 1, flags_.numel())),
       rates_(zeros({optimizer_->rates_size() + 2}, DType::f64, device)) {
   if (config_.train.ema > 0)
     ema_.emplace(model_.named_parameters(kOfficialPrefix), config_.train.ema);
@@ -250,7 +250,7 @@ void TrainStep::run_on_device(MetricsWindow& window, int64_t ahead) {
   }
   gradients.finish(micro_batches_.ranks());
   const Tensor sums = metrics.total(micro_batches_.ranks());
-  apply_gradients(parts, {sums.sliced(0, kLoss, kLoss + 1)});
+  apply_gradients(parts, {sums.slice(0, kLoss, kLoss + 1)});
   window.add(0, sums);
 }
 
@@ -307,7 +307,7 @@ void TrainStep::raise_flags(const Tensors& losses, const Tensor& puzzle_grad) {
   // In the order of names_of_flags.
   for (const auto& [name, p] : model_.named_parameters()) guard(++flag, p->value.grad());
   guard(++flag, puzzle_grad);
-  skip_.copy_from(max(flags_.sliced(0, 0, flags_.numel() - 1), 0, true));
+  skip_.copy_from(max(flags_.slice(0, 0, flags_.numel() - 1), 0, true));
 }
 
 void TrainStep::apply_gradients(const std::vector<SegmentResult>& parts, const Tensors& losses) {
@@ -326,8 +326,8 @@ void TrainStep::apply_gradients(const std::vector<SegmentResult>& parts, const T
   if (puzzle_grad.defined())
     sign_sgd_update(*model_.puzzle_emb, puzzle_grad,
                     micro_batches_.ranks().gather(concat(puzzle_ids, 0)),
-                    rates_.sliced(0, own, own + 2), skip_);
-  optimizer_->update(rates_.sliced(0, 0, own), skip_);
+                    rates_.slice(0, own, own + 2), skip_);
+  optimizer_->update(rates_.slice(0, 0, own), skip_);
   optimizer_->zero_grad();
   if (ema_) ema_->update(skip_);
 }
@@ -364,7 +364,7 @@ void TrainStep::restore(const NamedTensors& training, const Members& state,
   carry_.fields([&](const std::string& name, Tensor& t) {
     Tensor all = empty(t.shape().with(0, config_.train.batch_size), t.dtype(), t.device());
     load_saved(training, "carry." + name, all);
-    t.copy_from(all.sliced(0, own.begin, own.end));
+    t.copy_from(all.slice(0, own.begin, own.end));
   });
   exploration_ = Random(exploration_.seed(), state.natural("exploration_position"));
   queue_.restore(state.object("sampler").json());

@@ -157,7 +157,7 @@ Tensor Communicator::gather(const Tensor& rows) const {
   std::vector<int64_t> begin = {0};
   for (const uint64_t count : counts) begin.push_back(begin.back() + static_cast<int64_t>(count));
   const Tensor all = empty(rows.shape().with(0, begin.back()), rows.dtype(), rows.device());
-  const auto of = [&](int r) { return all.sliced(0, begin[r], begin[r + 1]); };
+  const auto of = [&](int r) { return all.slice(0, begin[r], begin[r + 1]); };
   std::vector<Transport::Incoming> in;
   for (int other = 0; other < size(); ++other)
     if (other != rank()) in.push_back({other, of(other).data(), of(other).nbytes()});
@@ -168,7 +168,7 @@ Tensor Communicator::gather(const Tensor& rows) const {
 
 Tensor Communicator::sum(const Tensor& values) const {
   if (!job_) return values;
-  return gather(values.view({1, values.numel()})).summed(0, false).view(values.shape());
+  return gather(values.view({1, values.numel()})).sum(0, false).view(values.shape());
 }
 
 void Communicator::fast_sum(const Tensor& values) const {

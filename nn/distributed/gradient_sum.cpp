@@ -39,7 +39,7 @@ void GradientSum::add(int64_t part) {
   int64_t begin = 0;
   for (Parameter* p : reached) {
     const int64_t end = begin + p->value.numel();
-    all.sliced(0, begin, end).copy_from(p->value.grad().contiguous().view({end - begin}));
+    all.slice(0, begin, end).copy_from(p->value.grad().contiguous().view({end - begin}));
     p->value.set_grad({});
     begin += room_for(p->value);
   }
@@ -59,7 +59,7 @@ void GradientSum::finish(const Communicator& ranks) {
   int64_t begin = 0;
   for (Parameter* p : std::exchange(reached_, {})) {
     const int64_t end = begin + p->value.numel();
-    p->value.set_grad(all.sliced(0, begin, end).view(p->value.shape()));
+    p->value.set_grad(all.slice(0, begin, end).view(p->value.shape()));
     begin += room_for(p->value);
   }
 }

@@ -80,7 +80,7 @@ Tensor TreeSum::sum_of_all(const std::vector<Node>& own, int64_t parts, const Co
   const Tensor result = own.front().value;
   const auto slice = [&](const Tensor& whole, int r) {
     const Range range = share_of(whole.numel(), r, size);
-    return whole.sliced(0, range.begin, range.end);
+    return whole.slice(0, range.begin, range.end);
   };
 
   // Every rank gets its slice of all nodes, and adds them up.

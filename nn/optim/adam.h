@@ -46,4 +46,12 @@ class Adam : public Optimizer {
   std::vector<Moments> moments_;
 };
 
+// AdamW with PyTorch's defaults.
+class AdamW : public Adam {
+ public:
+  explicit AdamW(const NamedParameters& parameters, double weight_decay = 0.01, double beta1 = 0.9,
+                 double beta2 = 0.999, double eps = 1e-8)
+      : Adam(parameters, {AdamKind::adamw, beta1, beta2, weight_decay, eps}) {}
+};
+
 }  // namespace hrm

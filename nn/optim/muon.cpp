@@ -50,7 +50,7 @@ void Muon::apply(const Tensor& rates, const Tensor& gradient_scale, const Tensor
   const int32_t* const skipped = skip.defined() ? skip.data<int32_t>() : nullptr;
   const double* const scale = gradient_scale.defined() ? gradient_scale.data<double>() : nullptr;
   const int64_t first = others_.rates_size();
-  others_.apply(rates.sliced(0, 0, first), gradient_scale, skip);
+  others_.apply(rates.slice(0, 0, first), gradient_scale, skip);
   for (size_t i = 0; i < matrices_.size(); ++i) {
     Matrix& matrix = matrices_[i];
     const Tensor &value = matrix.parameter->value, &copy = matrix.parameter->copy;

@@ -44,7 +44,7 @@ void check_collectives(Communicator ranks) {
   expect(ranks.broadcast(std::to_string(ranks.rank())) == "0", ranks, "broadcast");
   const Tensor rows = ranks.gather(noise(ranks.rank(), ranks.rank()));
   for (int64_t r = 0, begin = 0; r < size; begin += r, ++r)
-    expect(same_bits(rows.sliced(0, begin, begin + r), noise(r, r)), ranks, "gather of rows");
+    expect(same_bits(rows.slice(0, begin, begin + r), noise(r, r)), ranks, "gather of rows");
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16})
     for (const int64_t n : {0, 1, 1003}) {
       const Tensor sum = full({n}, ranks.rank() + 0.5, dtype);

@@ -185,9 +185,9 @@ void check_trace(Ledger& ledger, const Path& folder, const Model& model, const B
   const TensorMap recorded = load(folder / "trace_step_00.safetensors");
   const Tensor& want = recorded.at("trace.input_embeddings");
   const int64_t rows = want.size(0);
-  const Tensor ids = batch.puzzle_ids.sliced(0, 0, rows);
+  const Tensor ids = batch.puzzle_ids.slice(0, 0, rows);
   const Tensor x =
-      model.input_embeddings(batch.inputs.sliced(0, 0, rows),
+      model.input_embeddings(batch.inputs.slice(0, 0, rows),
                              model.puzzle_emb ? model.puzzle_emb->rows(ids, false) : Tensor());
   ledger.close("trace.input_embeddings", x, want, tolerance);
   Trace(ledger, recorded, model, tolerance).run(x);

@@ -185,7 +185,7 @@ OpOutputs adam_atan2(const OpInputs& in) {
   const int64_t steps = in("g").size(0), skip = in.params.value("skip", int64_t{-1});
   for (int64_t i = 0; i < steps; ++i) {
     if (i != skip)
-      p.value.set_grad(in("g").detach().sliced(0, i, i + 1).clone().view(p.value.shape()));
+      p.value.set_grad(in("g").detach().slice(0, i, i + 1).clone().view(p.value.shape()));
     adam.step(in.params.at("lr")[i]);
     adam.zero_grad();
     out["p_after" + std::to_string(i)] = p.value.clone();
@@ -207,8 +207,8 @@ OpOutputs sparse_sign_sgd(const OpInputs& in) {
   const Json lrs = in.params.contains("lr") ? in.params["lr"] : Json({0.01, 0.02, 0.03});
   const double decay = in.params.value("weight_decay", 0.1);
   for (int64_t i = 0; i < in("g").size(0); ++i) {
-    const Tensor g = in("g").detach().sliced(0, i, i + 1).clone();
-    const Tensor ids = in("ids").sliced(0, i, i + 1).clone();
+    const Tensor g = in("g").detach().slice(0, i, i + 1).clone();
+    const Tensor ids = in("ids").slice(0, i, i + 1).clone();
     sign_sgd_step(table, g.view({g.size(1), g.size(2)}), ids.view({ids.size(1)}),
                   lrs.at(static_cast<size_t>(i)), decay);
     out["table_after" + std::to_string(i)] = table.weights.clone();

@@ -231,7 +231,7 @@ class Training {
     for (const auto& [name, p] : parameters()) {
       if (!listed.contains(name)) continue;
       for (const int64_t row : listed[name].get<std::vector<int64_t>>())
-        for (const double v : p->value.grad().sliced(0, row, row + 1).to_vector())
+        for (const double v : p->value.grad().slice(0, row, row + 1).to_vector())
           ledger_.ratio("zero gradient rows", v == 0 ? 0 : INFINITY);
     }
   }

@@ -58,7 +58,7 @@ class LocalTransport : public Transport {
   // In the order of the ranks.
   std::vector<int> sum(void* values, DType dtype, int64_t count, double seconds) override {
     const Tensor all = empty({size_, count}, dtype);
-    const auto row = [&](int rank) { return all.sliced(0, rank, rank + 1); };
+    const auto row = [&](int rank) { return all.slice(0, rank, rank + 1); };
     std::memcpy(row(rank_).data(), values, row(rank_).nbytes());
     std::vector<Outgoing> out;
     std::vector<Incoming> in;
@@ -68,7 +68,7 @@ class LocalTransport : public Transport {
       in.push_back({other, row(other).data(), row(other).nbytes()});
     }
     const std::vector<int> missing = exchange(out, in, seconds);
-    const Tensor total = all.summed(0, false);
+    const Tensor total = all.sum(0, false);
     if (missing.empty()) std::memcpy(values, total.data(), total.nbytes());
     return missing;
   }

@@ -105,6 +105,9 @@ inline const std::vector<OpCase>& op_cases() {
     unary_case("tanh", UnaryOp::tanh, false);
     unary_case("abs", UnaryOp::abs, false);
     unary_case("square", UnaryOp::square, false);
+    unary_case("relu", UnaryOp::relu, false);
+    unary_case("sin", UnaryOp::sin, false);
+    unary_case("cos", UnaryOp::cos, false);
 
     const auto binary_case = [&](const char* name, const Shape& a, const Shape& b,
                                  Tensor (*op)(const Tensor&, const Tensor&)) {
@@ -119,6 +122,26 @@ inline const std::vector<OpCase>& op_cases() {
     binary_case("mul both broadcast", {5, 1, 7}, {3, 1}, mul);
     binary_case("div scalar", {3, 5}, {}, div);
     binary_case("maximum", {4, 9}, {9}, maximum);
+    binary_case("minimum", {4, 9}, {9}, minimum);
+    all.push_back({"pow",
+                   [](R r) {
+                     return Tensors{positive(r, {5, 7}), variable(r, {7})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{pow(in[0], in[1]), pow(in[0], -1.5), pow(in[1], 2)};
+                   }});
+    all.push_back({"clamp",
+                   [](R r) {
+                     return Tensors{variable(r, {5, 7})};
+                   },
+                   [](const Tensors& in) { return Tensors{clamp(in[0], -0.5, 0.75)}; }});
+    all.push_back({"scalars on either side",
+                   [](R r) {
+                     return Tensors{away_from_zero(r, {5, 7})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{2 / in[0], in[0] / 3, 1 + in[0], 2 - in[0]};
+                   }});
     all.push_back(
         {"add3",
          [](R r) {
@@ -215,6 +238,82 @@ inline const std::vector<OpCase>& op_cases() {
                    [](const Tensors& in) {
                      return Tensors{cummax(in[0], 1), cummax(in[0], -1, Direction::backward)};
                    }});
+    all.push_back({"cumsum",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 5, 7})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{cumsum(in[0], 1), cumsum(in[0], -1, Direction::backward)};
+                   }});
+    all.push_back({"topk",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 11})};
+                   },
+                   [](const Tensors& in) { return Tensors{topk(in[0], 4).first}; }});
+    all.push_back({"mean, var, max and min of all",
+                   [](R r) {
+                     return Tensors{variable(r, {3, 11})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{mean(in[0]),          var(in[0]), var(in[0], 0, true, 0),
+                                    max(in[0]),           min(in[0]), softmax(in[0], 0),
+                                    log_softmax(in[0], 0)};
+                   }});
+    all.push_back({"tril and triu",
+                   [](R r) {
+                     return Tensors{variable(r, {2, 4, 5})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{tril(in[0], 1), triu(in[0], -1)};
+                   }});
+    all.push_back({"index and select",
+                   [](R r) {
+                     return Tensors{variable(r, {4, 6, 3})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{in[0][-1], in[0].index({Slice(1), Slice(0, -1, 2), 2}),
+                                    in[0][Slice(0, 3, 2)], squeeze(unsqueeze(in[0], 1)),
+                                    flatten(in[0], 1)};
+                   }});
+    all.push_back({"im2col",
+                   [](R r) {
+                     return Tensors{variable(r, {2, 3, 5, 6})};
+                   },
+                   [](const Tensors& in) {
+                     return Tensors{im2col(in[0], 3), im2col(in[0], 2, 2, 1)};
+                   }});
+    all.push_back({"max_pool2d",
+                   [](R r) {
+                     return Tensors{variable(r, {2, 3, 4, 6})};
+                   },
+                   [](const Tensors& in) { return Tensors{max_pool2d(in[0], 2)}; }});
+    // The weight stays in the accumulation type, as in linear().
+    all.push_back(
+        {"conv2d",
+         [](R r) {
+           return Tensors{variable(r, {2, 3, 5, 6}), variable(r, {4, 3, 3, 3}), variable(r, {4})};
+         },
+         [](const Tensors& in) {
+           return Tensors{conv2d(in[0], in[1], in[2], 2, 1), conv2d(in[0], in[1])};
+         },
+         false, false});
+    all.push_back(
+        {"einsum",
+         [](R r) {
+           return Tensors{variable(r, {3, 4, 5}), variable(r, {3, 5, 2}), variable(r, {2, 4})};
+         },
+         [](const Tensors& in) {
+           return Tensors{einsum("bij,bjk->kbi", {in[0], in[1]}), einsum("bij,bjk,ki->b", in),
+                          einsum("bij->j", {in[0]}), einsum("bij,bkl", {in[0], in[1]})};
+         }});
+    all.push_back(
+        {"vectors in matmul",
+         [](R r) {
+           return Tensors{variable(r, {3, 4, 5}), variable(r, {5}), variable(r, {4})};
+         },
+         [](const Tensors& in) {
+           return Tensors{matmul(in[0], in[1]), matmul(in[1], in[1]), matmul(in[2], in[0][0])};
+         }});
     all.push_back({"cummax_diagonal",
                    [](R r) {
                      return Tensors{variable(r, {2, 4, 6, 3})};
@@ -363,7 +462,7 @@ inline const std::vector<OpCase>& op_cases() {
          },
          [](const Tensors& in) {
            const Tensor step = on_device_of(in, from_vector<int32_t>({9}, {1}));
-           Dropout drop{0.3, 17, step};
+           DropoutStream drop{0.3, 17, step};
            return Tensors{dropout(in[0], drop.next()), dropout(in[0], drop.next(), in[1])};
          }});
     all.push_back({"attention with dropout",

@@ -256,7 +256,7 @@ class Decoding {
       const double cells = channels_[s].elements / kLatentChannels;
       // Axis by axis, as the official code does it: see above.
       Tensor all = gradient;
-      while (all.ndim() > 1) all = all.summed(0, false);
+      while (all.ndim() > 1) all = all.sum(0, false);
       std::vector<double> target;
       for (int c = 0; c < kLatentChannels; ++c) {
         const T sum = all.data<T>()[c], mean = sum * static_cast<T>(1 / cells);
