@@ -13,6 +13,7 @@ WERROR ?=#             1: a warning is an error (what continuous integration ask
 SAN ?=#                address or thread, with CUDA=emulate also check: instrumented build; seen: unseen-checks
 FUZZ_SECONDS ?= 5#     of each fuzz target
 SEED ?= 1#             of make torture
+VERSION := 0.1.0
 PREFIX ?= /usr/local
 STATIC ?=#             fmt: programs that need no libfmt.so; all: that need no shared library at all
 V ?=#                  1: full command lines
@@ -98,7 +99,9 @@ BUILD := $(TREES)$(if $(PORTABLE),portable,$(if $(filter 1,$(CUDA)),cuda,$(if $(
 
 # Flags -------------------------------------------------------------------------------------------
 # No -ffast-math: a NaN must stay a NaN. The two -fno- flags only drop errno and traps.
-CXXFLAGS := -std=c++20 -fopenmp -fno-math-errno -fno-trapping-math -I. \
+# Position-independent, so that a shared library can be made of the same objects; functions are
+# inlined as if it were not.
+CXXFLAGS := -std=c++20 -fopenmp -fPIC -fno-semantic-interposition -fno-math-errno -fno-trapping-math -I. \
             -Wall -Wextra $(if $(WERROR),-Werror) $(if $(filter aarch64,$(TARGET)),-Wno-psabi) \
             $(if $(filter x86_64,$(TARGET)),-march=x86-64)
 LDFLAGS := -fopenmp
@@ -161,7 +164,7 @@ ifeq ($(CUDA),1)
   NEWEST := $(lastword $(CUDA_ARCHS))
   CU_COMPILE = $(NVCC) -std=c++20 -O3 -I. -DHRM_WITH_CUDA=1 \
     $(if $(filter 1,$(CUBLASLT)),-DHRM_CUBLASLT=1) $(if $(WERROR),-Werror all-warnings) \
-    -Xptxas -v,-warn-spills,-warn-lmem-usage -Xcompiler -Wall,-Wextra,-fopenmp -lineinfo \
+    -Xptxas -v,-warn-spills,-warn-lmem-usage -Xcompiler -Wall,-Wextra,-fopenmp,-fPIC -lineinfo \
     $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
     -gencode arch=compute_$(NEWEST),code=compute_$(NEWEST)
   # ptxas says of each kernel how many registers and how much shared memory it takes, for
@@ -286,6 +289,8 @@ COVERAGE ?=
 FUZZ_TREE := build/fuzz$(if $(COVERAGE),-coverage)
 fuzz_objects = $(patsubst %.cpp,$(FUZZ_TREE)/obj/%.o,$(1))
 LIB := $(BUILD)/libhrm.a
+SONAME := libhrm.so.$(firstword $(subst ., ,$(VERSION)))
+SHARED_LIB := $(BUILD)/libhrm.so.$(VERSION)
 HRM := $(BUILD)/hrm
 UNIT := $(BUILD)/tests/unit
 DEVICES := $(BUILD)/tests/devices
@@ -314,7 +319,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: nccl-objects all hrm run test trace wasm wasm-tests check-wasm playground deps-playground check-pages deps-pages check-js check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: nccl-objects uninstall all hrm run test trace wasm wasm-tests check-wasm playground deps-playground check-pages deps-pages check-js check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -459,24 +464,85 @@ torture: $(HRM) $(TORTURE)  ## kill, damage, share, stop and mislead the program
 torture-short: $(HRM) $(TORTURE)  ## a part of it, in about a minute
 	$(TORTURE) $(TORTURE_ARGS) --short
 
-install: hrm  ## program, manual, library, headers and a pkg-config file under PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	install -m 755 $(HRM) $(DESTDIR)$(PREFIX)/bin/hrm
-	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libhrm.a
-	install -d $(DESTDIR)$(PREFIX)/share/hrm/experiments
-	install -m 644 examples/experiments/*.json $(DESTDIR)$(PREFIX)/share/hrm/experiments/
+# What a program of one's own links besides: -lmpi, -lcudart_static, ... where the build has them.
+ALSO_LINKED = $(filter-out -lfmt,$(filter -L% -l% -Wl%,$(LDFLAGS) $(LDLIBS)))
+define PKG_CONFIG_FILE
+prefix=$(PREFIX)
+Name: hrm
+Description: tensors, autograd and the Hierarchical Reasoning Model in C++20
+Version: $(VERSION)
+Requires: fmt nlohmann_json
+Cflags: -std=c++20 -fopenmp -I$${prefix}/include
+Libs: -L$${prefix}/lib -lhrm -fopenmp $(ALSO_LINKED)
+endef
+define CMAKE_CONFIG_FILE
+# find_package(hrm) and target_link_libraries(program PRIVATE hrm::hrm), or hrm::shared.
+include(CMakeFindDependencyMacro)
+find_dependency(fmt)
+find_dependency(nlohmann_json)
+find_dependency(OpenMP COMPONENTS CXX)
+get_filename_component(_hrm_prefix "$${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
+if(NOT TARGET hrm::hrm)
+  add_library(hrm::hrm STATIC IMPORTED)
+  set_target_properties(hrm::hrm PROPERTIES IMPORTED_LOCATION "$${_hrm_prefix}/lib/libhrm.a")
+  add_library(hrm::shared SHARED IMPORTED)
+  set_target_properties(hrm::shared PROPERTIES IMPORTED_SONAME "$(SONAME)"
+    IMPORTED_LOCATION "$${_hrm_prefix}/lib/libhrm.so.$(VERSION)")
+  set_target_properties(hrm::hrm hrm::shared PROPERTIES
+    INTERFACE_INCLUDE_DIRECTORIES "$${_hrm_prefix}/include"
+    INTERFACE_COMPILE_FEATURES cxx_std_20
+    INTERFACE_LINK_LIBRARIES "fmt::fmt;nlohmann_json::nlohmann_json;OpenMP::OpenMP_CXX;$(ALSO_LINKED)")
+endif()
+endef
+define CMAKE_VERSION_FILE
+set(PACKAGE_VERSION "$(VERSION)")
+if(PACKAGE_FIND_VERSION VERSION_GREATER PACKAGE_VERSION)
+  set(PACKAGE_VERSION_COMPATIBLE FALSE)
+else()
+  set(PACKAGE_VERSION_COMPATIBLE TRUE)
+endif()
+if(PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
+  set(PACKAGE_VERSION_EXACT TRUE)
+endif()
+endef
+AT := $(DESTDIR)$(PREFIX)
+# A header that is hrm/x.h here is hrm/x.h there; what lies beside hrm/ here lies below it there, and
+# is included so.
+installed_header = $(AT)/include/hrm/$(patsubst hrm/%,%,$(1))
+
+install: export PKG_CONFIG_TEXT = $(PKG_CONFIG_FILE)
+install: export CMAKE_CONFIG_TEXT = $(CMAKE_CONFIG_FILE)
+install: export CMAKE_VERSION_TEXT = $(CMAKE_VERSION_FILE)
+install: hrm $(SHARED_LIB)  ## program, libraries, headers, manual and completion under PREFIX
+	@install -d $(AT)/bin $(AT)/lib/pkgconfig $(AT)/lib/cmake/hrm $(AT)/share/hrm/experiments $(AT)/share/hrm/python \
+	  $(AT)/share/man/man1 $(AT)/share/bash-completion/completions $(AT)/share/zsh/site-functions \
+	  $(AT)/share/fish/vendor_completions.d
+	@install -m 755 $(HRM) $(AT)/bin/hrm
+	@install -m 644 $(LIB) $(AT)/lib/libhrm.a
+	@install -m 644 $(SHARED_LIB) $(AT)/lib/libhrm.so.$(VERSION)
+	@ln -sf libhrm.so.$(VERSION) $(AT)/lib/$(SONAME)
+	@ln -sf $(SONAME) $(AT)/lib/libhrm.so
+	@install -m 644 examples/experiments/*.json $(AT)/share/hrm/experiments/
+	@install -m 644 examples/python/hrm.py $(AT)/share/hrm/python/
 	@if [ -e build/playground/index.html ]; then \
-	  install -D -m 644 build/playground/index.html $(DESTDIR)$(PREFIX)/share/hrm/playground/index.html; \
+	  install -D -m 644 build/playground/index.html $(AT)/share/hrm/playground/index.html; \
 	else echo 'without the page of `hrm playground`, which `make playground` makes'; fi
-	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	$(HRM) manual > $(DESTDIR)$(PREFIX)/share/man/man1/hrm.1
-	$(HRM) completion > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hrm
-	@for h in $(HEADERS); do \
-	  install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/hrm/$$h || exit 1; done
-	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: hrm' \
-	  'Description: tensors, autograd and the Hierarchical Reasoning Model in C++20' \
-	  'Version: 0.1.0' 'Cflags: -std=c++20 -fopenmp -I$${prefix}/include/hrm' \
-	  'Libs: -L$${prefix}/lib -lhrm -lfmt -fopenmp $(if $(MPI),$(filter -L% -Wl% -l%,$(MPI_ADDS))) $(if $(filter 11,$(CUDA)$(NCCL)),-lnccl)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hrm.pc
+	@$(HRM) manual > $(AT)/share/man/man1/hrm.1
+	@$(HRM) completion bash > $(AT)/share/bash-completion/completions/hrm
+	@$(HRM) completion zsh > $(AT)/share/zsh/site-functions/_hrm
+	@$(HRM) completion fish > $(AT)/share/fish/vendor_completions.d/hrm.fish
+	@$(foreach h,$(HEADERS),install -d $(dir $(call installed_header,$(h))) && \
+	  sed -E 's,#include "(kernels|tensor|autograd|nn)/,#include "hrm/\1/,' $(h) > $(call installed_header,$(h)) &&) true
+	@printf '%s\n' "$$PKG_CONFIG_TEXT" > $(AT)/lib/pkgconfig/hrm.pc
+	@printf '%s\n' "$$CMAKE_CONFIG_TEXT" > $(AT)/lib/cmake/hrm/hrmConfig.cmake
+	@printf '%s\n' "$$CMAKE_VERSION_TEXT" > $(AT)/lib/cmake/hrm/hrmConfigVersion.cmake
+	@echo 'installed under $(AT)'
+
+uninstall:  ## take away what `make install` put under PREFIX
+	rm -rf $(AT)/include/hrm $(AT)/share/hrm $(AT)/lib/cmake/hrm
+	rm -f $(AT)/bin/hrm $(AT)/lib/libhrm.a $(AT)/lib/libhrm.so* $(AT)/lib/pkgconfig/hrm.pc $(AT)/share/man/man1/hrm.1 \
+	  $(AT)/share/bash-completion/completions/hrm $(AT)/share/zsh/site-functions/_hrm \
+	  $(AT)/share/fish/vendor_completions.d/hrm.fish
 
 check-clang: deps  ## every source through clang++, with a warning as an error
 	+@$(call with_clang,check-clang,WERROR=1 check-clang-run)
@@ -629,6 +695,10 @@ $(LIB): $(LIB_OBJECTS) $(SOURCES_STAMP)
 	$(call say,AR,$@)
 	@rm -f $@
 	$(Q)ar rcs $@ $(filter %.o,$^)
+
+$(SHARED_LIB): $(LIB_OBJECTS) $(SOURCES_STAMP) $(LINK_STAMP)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs $(filter %.o,$^) $(LDFLAGS) $(LDLIBS) -o $@
 
 PROGRAMS := $(HRM) $(TRACE) $(RANKS) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(RANKS_BENCH) $(LADDER) $(CUDA_LADDER)
 $(PROGRAMS): $(LINK_STAMP) $(if $(STATIC),$(BUILD)/obj/fmt.o)

@@ -2,8 +2,6 @@
 // 1,000 characters or more will do, docs/tour.md for example.
 //
 //     build/cpu/examples/char_gpt FILE [STEPS]
-#include <hrm/hrm.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -11,6 +9,8 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+
+#include <hrm/hrm.h>
 
 using namespace hrm;
 

@@ -1,13 +1,9 @@
 // An operation with a gradient rule of your own: rounding that passes its gradient straight through
 // (Bengio et al. 2013), checked where it can be and used where finite differences would see
 // nothing.
-#include "autograd/custom_function.h"
-
 #include <cstdio>
 
-#include "autograd/engine.h"
-#include "autograd/gradcheck.h"
-#include "autograd/ops/ops.h"
+#include <hrm/hrm.h>
 
 using namespace hrm;
 

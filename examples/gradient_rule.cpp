@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstdio>
 
-#include "autograd/ops/ops.h"
-#include "hrm/lab/bias_meter.h"
+#include <hrm/hrm.h>
+#include <hrm/lab/bias_meter.h>
 
 using namespace hrm;
 using namespace hrm::lab;

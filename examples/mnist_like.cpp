@@ -2,11 +2,11 @@
 // of a pocket calculator, bent, moved and covered with noise. A few seconds.
 //
 //     build/cpu/examples/mnist_like [STEPS]
-#include <hrm/hrm.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <span>
+
+#include <hrm/hrm.h>
 
 using namespace hrm;
 

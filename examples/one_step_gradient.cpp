@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstdio>
 
-#include "autograd/engine.h"
-#include "hrm/model/segment.h"
+#include <hrm/hrm.h>
+#include <hrm/model/segment.h>
 
 using namespace hrm;
 

@@ -2,9 +2,9 @@
 // segment.
 #include <cstdio>
 
-#include "hrm/model/segment.h"
-#include "hrm/tasks/sudoku.h"
-#include "nn/optim/adam.h"
+#include <hrm/hrm.h>
+#include <hrm/model/segment.h>
+#include <hrm/tasks/sudoku.h>
 
 using namespace hrm;
 

@@ -1,34 +1,28 @@
 // A two-layer network learns XOR: tensors, a loss, backward, an optimizer. Runs in a blink.
 #include <cstdio>
 
-#include "autograd/engine.h"
-#include "autograd/ops/ops.h"
-#include "nn/layers.h"
-#include "nn/optim/adam.h"
+#include <hrm/hrm.h>
 
 using namespace hrm;
 
 struct Net : Module {
-  explicit Net(const LayerOptions& options)
-      : hidden(2, 8, true, options), out(8, 1, true, options) {
+  Net() {
     add_module("hidden", &hidden);
     add_module("out", &out);
   }
   Tensor forward(const Tensor& x) const { return out.forward(tanh(hidden.forward(x))); }
-  Linear hidden, out;
+  Linear hidden{2, 8}, out{8, 1};
 };
 
 int main() {
-  Random random(1);
-  LayerOptions options;
-  options.random = &random;
-  Net net(options);
-  Adam optimizer(net.named_parameters(), {});
-  const Tensor x = from_values({0, 0, 0, 1, 1, 0, 1, 1}, {4, 2});
-  const Tensor y = from_values({0, 1, 1, 0}, {4, 1});
+  manual_seed(1);
+  Net net;
+  AdamW optimizer(net.named_parameters());
+  const Tensor x = tensor({{0, 0}, {0, 1}, {1, 0}, {1, 1}});
+  const Tensor y = tensor({{0}, {1}, {1}, {0}});
   for (int step = 1; step <= 400; ++step) {
-    const Tensor loss = sum(bce_with_logits(net.forward(x), y));
-    backward(loss);
+    const Tensor loss = binary_cross_entropy_with_logits(net.forward(x), y);
+    loss.backward();
     optimizer.step(0.03);
     optimizer.zero_grad();
     if (step % 100 == 0) std::printf("step %d  loss %.4f\n", step, loss.item());

@@ -108,7 +108,8 @@ class Header {
 };
 
 // "Class::name(parameters) const" if this is a function from tensor to tensor; otherwise empty. A
-// member of Tensor takes one, and gives one if it returns nothing: it writes to it.
+// member of Tensor takes one, and gives one if it returns nothing: it writes to it. So does a
+// function that is given a Tensor&&.
 std::string tensor_function(const Header::Declaration& d) {
   static const std::regex function("(.*?)([\\w]+|operator ?[^ (]+) ?\\((.*)\\)( const)?.*");
   static const std::regex tensor(".*\\bTensors?\\b.*");
@@ -116,7 +117,8 @@ std::string tensor_function(const Header::Declaration& d) {
   if (!std::regex_match(d.text, match, function)) return "";
   const std::string result = match[1], name = match[2], parameters = match[3];
   const bool member = d.scope == "Tensor";
-  const bool gives = std::regex_match(result, tensor) || (member && squeezed(result) == "void");
+  const bool writes = member || parameters.find("Tensor&&") != std::string::npos;
+  const bool gives = std::regex_match(result, tensor) || (writes && squeezed(result) == "void");
   if (!gives || !(member || std::regex_match(parameters, tensor))) return "";
   return (d.scope.empty() ? "" : d.scope + "::") + name + "(" + parameters + ")" + match[4].str();
 }
@@ -905,7 +907,7 @@ std::vector<Listed> layers() {
         [](const Tensor& x) {
           return a_linear().forward_swiglu(constant({4, 12}), reshape(x, {4, 3}));
         }}},
-      {"Embedding::forward(const Tensor& ids, double scale) const", Treats::by_its_name, {}},
+      {"Embedding::forward(const Tensor& ids, double scale = 1) const", Treats::by_its_name, {}},
       {"SparseEmbedding::rows(const Tensor& ids, bool training) const", Treats::by_its_name, {}},
       {"LayerNorm::forward(const Tensor& x) const", recorded,
        one([](const Tensor& x) { return a_layer_norm().forward(x); })},

@@ -54,13 +54,17 @@ void add_commands(Command app) {
 
 // Documents that the program writes about itself.
 void add_document_commands(const Program& program) {
+  const auto shell = std::make_shared<std::string>("bash");
   const Command completion = program.root().command(
-      "completion", "Print a script with which bash completes the words of a command line.");
-  completion.footer("Use it in this shell: eval \"$(hrm completion)\"");
-  completion.action([&program] {
+      "completion", "Print a script with which a shell completes the words of a command line.");
+  completion.choice("shell", *shell, {"bash", "zsh", "fish"}, "The shell (default: bash).");
+  completion.footer(
+      "Use it in this shell: eval \"$(hrm completion)\" in bash, eval \"$(hrm completion zsh)\" in "
+      "zsh, hrm completion fish | source in fish. `make install` installs all three.");
+  completion.action([&program, shell] {
     std::vector<std::string> names;
     for (const PresetInfo& p : presets()) names.push_back(p.name);
-    print("{}", program.bash_completion({{"--preset", names}}));
+    print("{}", program.completion(*shell, {{"--preset", names}}));
   });
   const Command manual = program.root().command("manual", "Print the manual page.");
   manual.footer("Read it: hrm manual | man -l -");

@@ -27,9 +27,10 @@ class Program {
   // prints help or the version. Throws UsageError, and what the command throws.
   void run(const std::vector<std::string>& words);
 
-  // A script with which bash completes the words of a command line. `values`: what an option takes
-  // ("--preset": names), where its check does not say so.
-  std::string bash_completion(const std::map<std::string, std::vector<std::string>>& values) const;
+  // A script with which a shell (bash, zsh or fish) completes the words of a command line.
+  // `values`: what an option takes ("--preset": names), where its check does not say so.
+  std::string completion(const std::string& shell,
+                         const std::map<std::string, std::vector<std::string>>& values) const;
   // The manual page, as man reads it.
   std::string manual_page() const;
 

@@ -1,54 +1,13 @@
-// What is written from the program's own commands: the script that completes words in bash, and the
-// manual page.
+// The manual page, written from the program's own commands.
 #include <algorithm>
 #include <sstream>
 
-#include <CLI/CLI.hpp>
-
+#include "hrm/cli/command_tree.h"
 #include "hrm/cli/program.h"
 #include "hrm/support/text.h"
 
 namespace hrm {
 namespace {
-
-using Values = std::map<std::string, std::vector<std::string>>;
-
-std::vector<const CLI::App*> commands_of(const CLI::App& app) {
-  return app.get_subcommands(
-      [](const CLI::App* command) { return !command->get_group().empty(); });  // not hidden ones
-}
-
-// Calls visit(words, command) for the program ("") and all its commands ("arc predict").
-template <class Visit>
-void visit_commands(const CLI::App& app, const std::string& words, const Visit& visit) {
-  visit(words, app);
-  for (const CLI::App* command : commands_of(app))
-    visit_commands(*command, (words.empty() ? "" : words + " ") + command->get_name(), visit);
-}
-
-// "a b" of the type "TEXT:a|b", as the help shows it; empty if any value may be given.
-std::vector<std::string> values_of(const CLI::Option& option) {
-  std::vector<std::string> values;
-  const std::string type = option.get_type_name();
-  const size_t colon = type.find(':');
-  if (colon == std::string::npos || type.find('|') == std::string::npos) return values;
-  std::istringstream words(type.substr(colon + 1));
-  for (std::string word; std::getline(words, word, '|');) values.push_back(word);
-  return values;
-}
-
-std::string option_words(const CLI::App& command) {
-  std::string words;
-  for (const CLI::Option* option : command.get_options())
-    for (const std::string& name : option->get_lnames()) words += " --" + name;
-  return words.empty() ? words : words.substr(1);
-}
-
-std::string command_words(const CLI::App& command) {
-  std::vector<std::string> names;
-  for (const CLI::App* below : commands_of(command)) names.push_back(below->get_name());
-  return join(names, " ");
-}
 
 // Text as roff takes it: a hyphen is one that can be searched for, and no line is a request.
 std::string roff(const std::string& text) {
@@ -99,56 +58,6 @@ std::string roff_command(const CLI::App& program, const std::string& words,
 }
 
 }  // namespace
-
-std::string Program::bash_completion(const Values& values) const {
-  std::string all, choices, options, commands;
-  // Bash takes an = for a word of its own.
-  const std::string equals_sign =
-      "  if [[ $word == '=' ]]; then word=''\n"
-      "  elif [[ $before == '=' ]]; then before=${COMP_WORDS[COMP_CWORD - 2]}; fi\n";
-  visit_commands(*app_, "", [&](const std::string& words, const CLI::App& command) {
-    if (!words.empty()) all += (all.empty() ? "'" : " | '") + words + "'";
-    const std::string below = command_words(command) + (words.empty() ? " help" : "");
-    if (!below.empty()) commands += "      '" + words + "') words='" + below + "' ;;\n";
-    options += "      '" + words + "') words='" + option_words(command) + "' ;;\n";
-    for (const CLI::Option* option : command.get_options()) {
-      const auto known = values.find(option->get_name());
-      std::vector<std::string> list = values_of(*option);
-      if (list.empty() && known != values.end()) list = known->second;
-      if (!list.empty())
-        choices +=
-            "    '" + words + " " + option->get_name() + "') words='" + join(list, " ") + "' ;;\n";
-    }
-  });
-  return "# Completes the words of a command line of hrm in bash. Use: eval \"$(hrm completion)\"\n"
-         "_hrm() {\n"
-         "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}\n"
-         "  local command='' words='' longer i\n" +
-         equals_sign +
-         "  for ((i = 1; i < COMP_CWORD; ++i)); do\n"
-         "    longer=${command:+$command }${COMP_WORDS[i]}\n"
-         "    case $longer in\n"
-         "      " +
-         all +
-         ") command=$longer ;;\n"
-         "    esac\n"
-         "  done\n"
-         "  case \"$command $before\" in\n" +
-         choices +
-         "  esac\n"
-         "  if [[ $word == -* ]]; then\n"
-         "    case $command in\n" +
-         options +
-         "    esac\n"
-         "  elif [[ -z $words ]]; then\n"
-         "    case $command in\n" +
-         commands +
-         "    esac\n"
-         "  fi\n"
-         "  COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
-         "}\n"
-         "complete -o default -F _hrm hrm\n";
-}
 
 std::string Program::manual_page() const {
   const std::string title = app_->get_description();

@@ -1280,5 +1280,40 @@ else
   skip "official ARC data set" "no $reference/official_dataset_arc (set REFERENCE_DIR)"
 fi
 
+# --- completion: what a shell offers behind the words of a line, the last of which is begun
+in_bash() {  # WORDS...
+  "$hrm" completion >complete.bash && bash -c '
+    source ./complete.bash
+    COMP_WORDS=(hrm "$@") COMP_CWORD=$#
+    _hrm
+    echo "${COMPREPLY[*]}"' bash "$@"
+}
+in_zsh() {
+  "$hrm" completion zsh >complete.zsh && zsh -fc '
+    compdef() { }
+    source ./complete.zsh
+    compadd() { for word in "${@:2}"; do [[ $word == $PREFIX* ]] && print -rn -- "$word "; done; print }
+    _files() { print files }
+    words=(hrm "$@") CURRENT=$(($# + 1)) PREFIX=${@[-1]}
+    _hrm' zsh "$@"
+}
+in_fish() {
+  "$hrm" completion fish >complete.fish && fish -c '
+    source complete.fish
+    complete -C "hrm $argv" | string replace -r "\t.*" "" | string join " "' -- "$@"
+}
+for shell in bash zsh fish; do
+  if ! command -v $shell >/dev/null; then
+    skip "completion in $shell" "$shell is not installed"
+    continue
+  fi
+  ok "$shell: commands" "solve" in_$shell so
+  ok "$shell: commands below one" "sudoku" in_$shell data su
+  ok "$shell: options" "--givens" in_$shell data sudoku --giv
+  ok "$shell: options of a command alone" "--halt" in_$shell eval --hal
+  ok "$shell: values" "lattice-maze30" in_$shell train --preset lattice-m
+done
+bad "completion of a shell that is not known" "bash" "$hrm" completion tcsh
+
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))
