@@ -6,6 +6,8 @@
 namespace hrm {
 
 Tensors checkpoint(const std::function<Tensors(const Tensors&)>& fn, const Tensors& inputs) {
+  // The versions before fn: if it writes to an input, backward would run it on other values.
+  Saved before("checkpoint", inputs);
   Tensors outputs;
   {
     const NoGradGuard no_grad;
@@ -13,7 +15,7 @@ Tensors checkpoint(const std::function<Tensors(const Tensors&)>& fn, const Tenso
   }
   if (!recording(inputs)) return outputs;
   for (Tensor& output : outputs) output = output.detach();
-  record_node("checkpoint", outputs, inputs, Saved("checkpoint", inputs),
+  record_node("checkpoint", outputs, inputs, std::move(before),
               [fn, inputs](const Saved& saved, const Tensors& grads) {
                 saved.check_versions();
                 const GradModeGuard record(true);

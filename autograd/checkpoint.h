@@ -10,7 +10,8 @@ namespace hrm {
 
 // fn(inputs), recorded as one node that saves only `inputs`. Everything differentiable that fn
 // reads must be among the inputs (weights too); others receive no gradient. fn must be a pure
-// function.
+// function: it writes to nothing, and a module Dropout, which draws a new mask at each call, has no
+// place in it.
 Tensors checkpoint(const std::function<Tensors(const Tensors&)>& fn, const Tensors& inputs);
 
 }  // namespace hrm

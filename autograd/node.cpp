@@ -19,7 +19,13 @@ class AccumulateGrad : public Node {
     outputs = {{leaf.shape(), leaf.dtype(), leaf.device()}};
   }
   Tensors backward(const Tensors& grads, const std::vector<bool>&) override {
-    if (const auto state = state_.lock()) accumulate(state->grad, grads[0]);
+    const auto state = state_.lock();
+    if (!state) return {};
+    const Tensor& g = grads[0];
+    if (state->grad.defined())
+      accumulate(state->grad, g);
+    else  // a gradient that is also another's, or the caller's, must not change with this one
+      state->grad = g.is_unique() && g.is_contiguous() ? g : g.clone();
     return {};
   }
 

@@ -16,7 +16,8 @@
 namespace hrm {
 
 using Tensors = std::vector<Tensor>;
-// May replace the gradient that flows through a tensor; an undefined result keeps it.
+// May replace the gradient that flows through a tensor; an undefined result keeps it. It must not
+// write to its argument, which may be the gradient of other tensors, too.
 using Hook = std::function<Tensor(const Tensor& grad)>;
 
 class Node {

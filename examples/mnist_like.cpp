@@ -73,7 +73,7 @@ double accuracy(Net& net, const TensorDataset& data) {
   double right = 0;
   DataLoader loader(data, {.batch_size = 100, .shuffle = false});
   for (const auto& batch : loader)
-    right += (net.forward(batch[0]).argmax() == batch[1]).to(DType::f32).sum().item();
+    right += (net.forward(batch[0]).argmax(1) == batch[1]).sum().item();
   net.train();
   return right / static_cast<double>(data.size());
 }

@@ -255,7 +255,12 @@ HRM_HOST_DEVICE A apply(BinaryOp op, A a, A b) {
     case BinaryOp::mul:
       return a * b;
     case BinaryOp::div:
-      return b == A(0) && std::is_integral_v<A> ? A(0) : a / b;
+      if constexpr (std::is_integral_v<A>) {
+        if (b == A(0)) return A(0);
+        if constexpr (std::is_signed_v<A>)  // the least number has no positive twin: it wraps
+          if (b == A(-1)) return static_cast<A>(0u - static_cast<unsigned>(a));
+      }
+      return a / b;
     case BinaryOp::maximum:
       return a >= b || a != a ? a : b;
     case BinaryOp::minimum:
@@ -306,6 +311,15 @@ void visit_compare(CompareOp op, F&& f) {
     HRM_COMPARE_OPS(HRM_VISIT)
 #undef HRM_VISIT
   }
+}
+
+// A number in the type that elements are computed in; integers wrap, as their arithmetic does.
+template <class W>
+HRM_HOST_DEVICE W number_as(double value) {
+  if constexpr (std::is_integral_v<W>)
+    return static_cast<W>(static_cast<int64_t>(value));
+  else
+    return static_cast<W>(value);
 }
 
 // Type an element is computed in: float for bf16, itself otherwise.

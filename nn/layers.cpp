@@ -74,14 +74,13 @@ Tensor Conv2d::forward(const Tensor& x) const {
 
 Dropout::Dropout(double p) : Dropout(p, default_random().bits()) {}
 
-Dropout::Dropout(double p, uint64_t seed) {
+Dropout::Dropout(double p, uint64_t seed) : seed_(seed), p_(p) {
   HRM_CHECK(p >= 0 && p < 1, "[dropout] the probability must be in [0, 1), got ", p);
-  stream_.p = p;
-  stream_.seed = seed;
 }
 
 Tensor Dropout::forward(const Tensor& x) const {
-  return is_training() && stream_.p > 0 ? dropout(x, stream_.next()) : x;
+  if (!is_training() || p_ == 0) return x;
+  return dropout(x, {p_, Random(seed_).fork(calls_++).seed()});
 }
 
 Embedding::Embedding(int64_t count, int64_t dim, double std, const LayerOptions& options)

@@ -24,7 +24,8 @@ namespace hrm {
 struct LayerOptions {
   DType dtype = DType::f32;  // of activations; masters are accumulate_type(dtype)
   Device device = Device::cpu;
-  // Draws the initial weights. Null: they are zeros, to be loaded.
+  // Draws the initial weights; at first the stream of the thread that makes the options. Null: they
+  // are zeros, to be loaded.
   Random* random = &default_random();
 };
 
@@ -76,7 +77,8 @@ class Conv2d : public Module {
 };
 
 // Drops elements with probability p while the module trains (Module::train) and multiplies the
-// others by 1 / (1 - p); otherwise it does nothing. Each call draws a new mask from the seed.
+// others by 1 / (1 - p); otherwise it does nothing. Each call draws a new mask from the seed and
+// the number of calls so far, which no state_dict holds. One thread at a time.
 class Dropout : public Module {
  public:
   explicit Dropout(double p = 0.5);  // the seed is drawn from default_random()
@@ -84,7 +86,9 @@ class Dropout : public Module {
   Tensor forward(const Tensor& x) const;
 
  private:
-  mutable DropoutStream stream_;
+  uint64_t seed_;
+  mutable uint64_t calls_ = 0;
+  double p_;
 };
 
 // Rows of a trainable table, multiplied by `scale`. Table: truncated normal, std as given.

@@ -14,8 +14,8 @@ Tensor mse_loss(const Tensor& input, const Tensor& target);
 // The mean of -log softmax(logits)[label] over all labels that are not kIgnoreLabel (-100), or 0 if
 // there are none: logits [..., classes], i32 labels [...]. The classes are the last dimension.
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
-// The mean binary cross entropy of sigmoid(logits) against targets in [0, 1]; both of one shape,
-// f32 or f64. No gradient for the target.
+// The mean binary cross entropy of sigmoid(logits) against targets in [0, 1]; both of one shape and
+// type. No gradient for the target.
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target);
 
 }  // namespace hrm

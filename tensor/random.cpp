@@ -1,5 +1,7 @@
 #include "tensor/random.h"
 
+#include <atomic>
+
 #include "tensor/io.h"
 
 namespace hrm {
@@ -64,7 +66,11 @@ void Random::randint_into(Tensor& t, int32_t low, int32_t high) {
 }
 
 Random& default_random() {
-  thread_local Random random;
+  static std::atomic<uint64_t> threads = 0;
+  thread_local Random random = [] {
+    const uint64_t number = threads++;
+    return number == 0 ? Random() : Random().fork(number);
+  }();
   return random;
 }
 

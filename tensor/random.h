@@ -54,7 +54,8 @@ class Random {
 };
 
 // The stream of this thread, for those who do not pass one: rand() and randn() draw from it, and
-// layers their first weights. It begins with seed 0; manual_seed() begins it anew.
+// layers their first weights. That of the first thread that asks begins with seed 0, those of
+// others apart from it; manual_seed() begins that of the calling thread anew.
 Random& default_random();
 void manual_seed(uint64_t seed);
 // Uniform in [0, 1), and normal with standard deviation 1.

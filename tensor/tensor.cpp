@@ -1,5 +1,6 @@
 #include "tensor/tensor.h"
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -14,6 +15,10 @@ AutogradHooks& autograd_hooks() {
   return hooks;
 }
 
+void Tensor::operator=(const Tensor& values) && { copy_from(values.expand(shape())); }
+
+void Tensor::operator=(double value) && { fill(value); }
+
 // Whether autograd wants to know what is made of this tensor.
 bool Tensor::recording() const {
   const AutogradHooks& hooks = autograd_hooks();
@@ -25,6 +30,15 @@ template <class Adjoint>
 Tensor Tensor::recorded(const char* name, const Tensor& result, const Adjoint& adjoint) const {
   if (recording()) autograd_hooks().record(name, result, *this, adjoint);
   return result;
+}
+
+void check_number(const char* op, DType dtype, double value) {
+  if (is_floating(dtype)) return;
+  const double least = dtype == DType::u8 ? 0 : std::numeric_limits<int32_t>::min();
+  const double most = dtype == DType::u8 ? 255 : std::numeric_limits<int32_t>::max();
+  HRM_CHECK(std::trunc(value) == value && value >= least && value <= most, "[", op,
+            "] a tensor of ", dtype, " takes whole numbers from ", static_cast<int64_t>(least),
+            " to ", static_cast<int64_t>(most), ", got ", value, ". HINT: to(DType::f32) first");
 }
 
 namespace {
@@ -106,6 +120,7 @@ Tensor Tensor::slice(int dim, int64_t start, int64_t end, int64_t step) const {
   HRM_CHECK(0 <= start && start <= end && end <= shape()[dim], "[slice] range must lie in 0..",
             shape()[dim], " of dimension ", dim, " of ", shape(), ", got ", start, "..", end);
   HRM_CHECK(step >= 1, "[slice] the step must be 1 or more, got ", step);
+  step = std::min(step, std::max<int64_t>(1, end - start));  // a longer one takes as much
   const Tensor part(storage(), offset() + start * strides()[dim],
                     shape().with(dim, (end - start + step - 1) / step),
                     strides().with(dim, strides()[dim] * step), dtype());
@@ -198,6 +213,7 @@ Tensor Tensor::to(Device wanted) const {
 
 Tensor Tensor::sum(int dim, bool keepdim) const {
   dim = wrap_dim(dim, ndim(), "sum");
+  if (dtype() == DType::u8) return to(DType::i32).sum(dim, keepdim);
   int64_t outer = 1, inner = 1;
   for (int i = 0; i < dim; ++i) outer *= shape()[i];
   for (int i = dim + 1; i < ndim(); ++i) inner *= shape()[i];
@@ -231,6 +247,9 @@ void Tensor::copy_from(const Tensor& source) {
   HRM_CHECK(source.shape() == shape(), "[copy_from] shapes must be equal, got ", shape(), " and ",
             source.shape());
   check_in_place("copy_from");
+  for (int i = 0; i < ndim(); ++i)
+    HRM_CHECK(shape()[i] <= 1 || strides()[i] != 0, "[copy_from] dimension ", i, " of ", shape(),
+              " was expanded: its elements are one and the same. HINT: write to a clone()");
   HRM_CHECK(!source.recording(),
             "[copy_from] would cut the gradient of its source. HINT: put the result together with "
             "concat(), pad() or where(), or copy from source.detach()");
@@ -241,8 +260,9 @@ void Tensor::copy_from(const Tensor& source) {
 }
 
 void Tensor::fill(double value) {
-  HRM_CHECK(is_contiguous(), "[fill] tensor must be contiguous, got strides ", strides());
   check_in_place("fill");
+  check_number("fill", dtype(), value);
+  if (!is_contiguous()) return copy_from(full({}, value, dtype(), device()).expand(shape()));
   HRM_DISPATCH(fill, context(), dtype(), data(), numel(), value);
   storage().bump_version();
 }
@@ -322,6 +342,7 @@ NestedValues::NestedValues(std::initializer_list<NestedValues> parts)
 }
 
 Tensor tensor(const NestedValues& values, DType dtype, Device device) {
+  for (const double value : values.values()) check_number("tensor", dtype, value);
   return from_values(values.values(), Shape(values.sizes()), dtype).to(device);
 }
 
@@ -332,6 +353,10 @@ Tensor arange(int64_t n, DType dtype) {
 
 Tensor detail::arange(int64_t start, int64_t end, int64_t step, DType dtype) {
   HRM_CHECK(step != 0, "[arange] the step must not be 0");
+  constexpr int64_t kFar = int64_t{1} << 53;  // where a double no longer counts
+  HRM_CHECK(std::max(start, end) <= kFar && std::min(start, end) >= -kFar && std::abs(step) <= kFar,
+            "[arange] start, end and step must be within 2^53, got ", start, ", ", end, " and ",
+            step);
   const int64_t n = std::max<int64_t>(0, (end - start + step - (step > 0 ? 1 : -1)) / step);
   std::vector<double> values(n);
   for (int64_t i = 0; i < n; ++i) values[i] = static_cast<double>(start + i * step);

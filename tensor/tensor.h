@@ -41,6 +41,14 @@ using Index = std::variant<int64_t, Slice>;
 class Tensor {
  public:
   Tensor() = default;  // undefined: defined() is false
+  Tensor(const Tensor&) = default;
+  Tensor(Tensor&&) = default;
+  // x = y makes x another name of the tensor y.
+  Tensor& operator=(const Tensor&) & = default;
+  Tensor& operator=(Tensor&&) & = default;
+  // A view that has no name is written to, as copy_from and fill do: x[0] = y, x[1] = 3.
+  void operator=(const Tensor& values) &&;
+  void operator=(double value) &&;
   // Uninitialised memory.
   Tensor(const Shape& shape, DType dtype, Device device = Device::cpu);
   Tensor(Storage storage, int64_t offset, const Shape& shape, const Shape& strides, DType dtype);
@@ -93,8 +101,9 @@ class Tensor {
   // this one (what expand() does to a tensor, it undoes to its gradient).
   Tensor sum(int dim, bool keepdim = false) const;
   Tensor sum_to(const Shape& shape) const;
-  // In-place writes; they bump the storage version. While autograd records, neither a tensor that
-  // it has seen being made can be written to, nor one that requires a gradient be the source.
+  // In-place writes; they bump the storage version. A tensor that expand() has made cannot be
+  // written to, since several of its elements are one. While autograd records, neither a tensor
+  // that it has seen being made can be written to, nor one that requires a gradient be the source.
   void copy_from(const Tensor& source);  // same shape; converts dtype and device
   void fill(double value);
   void zero() { fill(0); }
@@ -110,7 +119,7 @@ class Tensor {
   Tensor max(int dim, bool keepdim = false) const;
   Tensor min() const;
   Tensor min(int dim, bool keepdim = false) const;
-  Tensor argmax() const;
+  Tensor argmax(int dim) const;
   Tensor cumsum(int dim) const;
   Tensor softmax(int dim) const;
   Tensor log_softmax(int dim) const;
@@ -244,6 +253,10 @@ Tensor arange(Start start, End end, Step step, DType dtype) {
   return detail::arange(static_cast<int64_t>(start), static_cast<int64_t>(end),
                         static_cast<int64_t>(step), dtype);
 }
+
+// An Error that begins with "[op]" unless a tensor of this type can hold the number: integers take
+// whole numbers in their range.
+void check_number(const char* op, DType dtype, double value);
 
 // Throws unless all defined tensors are on one device.
 void check_same_device(const char* op, std::initializer_list<const Tensor*> tensors);

@@ -1,6 +1,7 @@
 // What is typed at a tensor: literals, operators, indexing, and functions that are made of others.
 #include <cmath>
 
+#include "autograd/checkpoint.h"
 #include "autograd/engine.h"
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
@@ -72,6 +73,65 @@ TEST_CASE("positions and ranges give views") {
   expect_error([&] { x[0][0][0]; }, "[select]");
 }
 
+TEST_CASE("what is assigned to a view is written to it") {
+  Tensor x = zeros({2, 3});
+  x[0] = tensor({1, 2, 3});
+  x.index({Slice(), 2}) = 7;
+  x[1][0] = tensor(5);
+  CHECK(x.to_vector() == Values{1, 2, 7, 5, 0, 7});
+  x.index({Slice(), 1}).fill(4);
+  CHECK(x.index({Slice(), 1}).to_vector() == Values{4, 4});
+  x.T().unsqueeze(0)[0] += 1;
+  CHECK(x.to_vector() == Values{2, 5, 8, 6, 5, 8});
+  const Tensor y = x;
+  x = zeros({1});  // a name, not a view: y stays
+  CHECK(y.numel() == 6);
+  expect_error([&] { y[0] = zeros({2}); }, "(2)");
+  expect_error(
+      [&] {
+        zeros({1, 3}).expand({2, 3}) += 1;
+      },
+      "[copy_from] dimension 0 of (2, 3) was expanded");
+}
+
+TEST_CASE("leaves keep gradients of their own") {
+  const auto leaf = [] { return zeros({2}).set_requires_grad(); };
+  Tensor a = leaf(), b = leaf();
+  (a + b).sum().backward();
+  a.grad() *= 5;
+  CHECK(b.grad().to_vector() == Values{1, 1});
+  const Tensor cotangent = ones({2});
+  Tensor c = leaf();
+  backward(c + 0, cotangent);
+  c.grad() *= 3;
+  CHECK(cotangent.to_vector() == Values{1, 1});
+}
+
+TEST_CASE("matrices that do not lie at equal distances are multiplied rightly") {
+  Random random(3);
+  const Tensor x = random.normal({4, 1, 6, 3, 3}, 1, DType::f64),
+               w = random.normal({3, 3}, 1, DType::f64);
+  const Tensor part = x.index({Slice(), Slice(), Slice(0, 3)});
+  CHECK(matmul(part, w).to_vector() == matmul(part.clone(), w).to_vector());
+  const Tensor one = x.index({Slice(), Slice(), Slice(0, 1)});
+  CHECK(matmul(one, one.clone()).to_vector() == matmul(one.clone(), one).to_vector());
+  const Tensor thin = unsqueeze(x[0][0], 1);
+  CHECK(matmul(thin, thin).to_vector() == matmul(thin.clone(), thin.clone()).to_vector());
+}
+
+TEST_CASE("a checkpoint notices that its function has written to an input") {
+  Tensor x = tensor({1, 2});
+  Tensor w = tensor({3, 4}).set_requires_grad();
+  const Tensors y = checkpoint(
+      [](const Tensors& in) {
+        Tensor h = in[0];
+        h += 1;
+        return Tensors{h * in[1]};
+      },
+      {x, w});
+  expect_error([&] { backward(sum(y[0])); }, "modified in place");
+}
+
 TEST_CASE("scalars stand on either side of arithmetic and comparisons") {
   const Tensor x = tensor({1, 2, 4});
   CHECK((x / 2).to_vector() == Values{0.5, 1, 2});
@@ -99,10 +159,26 @@ TEST_CASE("scalars stand on either side of arithmetic and comparisons") {
 }
 
 TEST_CASE("integers take whole numbers, and means do not") {
-  const Tensor x = arange(4);
+  const Tensor x = arange(4), bytes = tensor({0, 5, 255}, DType::u8);
+  CHECK(sum(bytes).item() == 260);
+  CHECK(bytes.sum(0).item() == 260);
+  CHECK(min(bytes).item() == 0);
+  CHECK(max(bytes).item() == 255);
+  CHECK(min(tensor({-2147483648.0, 5}, DType::i32)).item() == -2147483648.0);
+  CHECK((1 - (x > 1)).to_vector() == Values{1, 1, 0, 0});
+  CHECK((tensor(-2147483648.0, DType::i32) / -1).item() == -2147483648.0);
+  CHECK((x / 0).to_vector() == Values{0, 0, 0, 0});
+  expect_error([&] { x >= 2.5; },
+               "a tensor of i32 takes whole numbers from -2147483648 to 2147483647, got 2.5");
+  expect_error([&] { x / 0.5; }, "takes whole numbers");
+  expect_error([&] { clamp(x, 0.5, 2); }, "takes whole numbers");
+  expect_error([&] { x + 3e9; }, "got 3e+09");
+  expect_error([&] { tensor({300}, DType::u8); },
+               "[tensor] a tensor of u8 takes whole numbers from 0 to 255, got 300");
+  expect_error([&] { full({2}, -1, DType::u8); }, "[fill] a tensor of u8");
   CHECK((x * 3 + 1).to_vector() == Values{1, 4, 7, 10});
-  expect_error([&] { x * 0.5; }, "a tensor of i32 takes whole numbers, got 0.5");
-  expect_error([&] { x + 0.5; }, "a tensor of i32 takes whole numbers, got 0.5");
+  expect_error([&] { x * 0.5; }, "got 0.5");
+  expect_error([&] { x + 0.5; }, "got 0.5");
   expect_error([&] { mean(x); }, "[mean] needs a floating dtype, got i32");
   expect_error([&] { exp(x); }, "[exp] needs a floating dtype, got i32");
   expect_error([&] { pow(x, 2.5); }, "[pow] needs a floating dtype");
@@ -127,12 +203,18 @@ TEST_CASE("+= writes where nothing records") {
   expect_error([&] { x += zeros({3, 2}); }, "[+=] a tensor of shape (2) cannot hold the result");
 }
 
-TEST_CASE("+= keeps gradients where autograd records") {
+TEST_CASE("+= keeps gradients where autograd records, and says where it cannot") {
   Tensor w = tensor({1, 2}).set_requires_grad();
   Tensor total = zeros({2});
-  const Tensor before = total;
+  {
+    const Tensor same = total;
+    expect_error([&] { total += w; }, "[+=] another tensor shares the memory of this one");
+    Tensor row = total[Slice(0, 1)];
+    expect_error([&] { row *= w[Slice(0, 1)]; }, "[*=] another tensor shares the memory");
+  }
+  Tensor number = zeros({});
+  expect_error([&] { number += w; }, "[+=] a tensor of shape () cannot hold the result");
   for (int i = 0; i < 3; ++i) total += w * w;
-  CHECK(before.to_vector() == Values{0, 0});
   total *= 2;
   total.sum().backward();
   CHECK(w.grad().to_vector() == Values{12, 24});
@@ -156,6 +238,8 @@ TEST_CASE("reductions of all elements") {
   CHECK(var(x, 1, true, 0).to_vector() == Values{0.25, 2.25});
   CHECK(softmax(x, 0).to_vector()[0] == doctest::Approx(1 / (1 + std::exp(2))));
   CHECK(cumsum(x, 0).to_vector() == Values{1, 2, 4, 8});
+  CHECK(tensor({{1, 9}, {8, 2}, {3, 4}}).argmax(0).to_vector() == Values{1, 0});
+  CHECK(zeros({2, 3, 4}).argmax(0).shape() == Shape({3, 4}));
   CHECK(cumsum(x, 1, Direction::backward).to_vector() == Values{3, 2, 9, 6});
 }
 

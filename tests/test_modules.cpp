@@ -175,7 +175,11 @@ TEST_CASE("a small net learns a curve with each optimizer") {
     return loss;
   };
   CHECK(learn([](Sequential& n) { return AdamW(n.named_parameters()); }, 1e-2) < 3e-2);
-  CHECK(learn([](Sequential& n) { return Sgd(n.named_parameters(), {0.9, true}); }, 5e-2) < 2e-2);
+  CHECK(learn(
+            [](Sequential& n) {
+              return Sgd(n.named_parameters(), {.momentum = 0.9, .nesterov = true});
+            },
+            5e-2) < 2e-2);
 }
 
 TEST_CASE("data loader: every example once an epoch, in an order of the seed") {

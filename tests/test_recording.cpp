@@ -317,7 +317,8 @@ std::vector<Listed> members() {
        one([](const Tensor& x) { return x.softmax(1); })},
       {"Tensor::log_softmax(int dim) const", recorded,
        one([](const Tensor& x) { return x.log_softmax(1); })},
-      {"Tensor::argmax() const", Treats::integers, one([](const Tensor& x) { return x.argmax(); })},
+      {"Tensor::argmax(int dim) const", Treats::integers,
+       one([](const Tensor& x) { return x.argmax(0); })},
       {"Tensor::matmul(const Tensor& other) const", recorded, one([](const Tensor& x) {
          return x.matmul(constant({6, 2}));
        })},
@@ -351,6 +352,22 @@ std::vector<Listed> members() {
        one([](const Tensor& x) { return x.pow(3); })},
       {"Tensor::clamp(double low, double high) const", recorded,
        one([](const Tensor& x) { return x.clamp(-100, 100); })},
+      {"Tensor::operator=(const Tensor&)", Treats::by_its_name, {}},
+      {"Tensor::operator=(Tensor&&)", Treats::by_its_name, {}},
+      {"Tensor::operator=(const Tensor& values)",
+       Treats::refused,
+       {[](const Tensor& x) {
+          (x * 1)[0] = constant({6});
+          return Tensor();
+        },
+        [](const Tensor& x) {
+          constant({2, 6})[0] = x[0];
+          return Tensor();
+        }}},
+      {"Tensor::operator=(double value)", Treats::refused, one([](const Tensor& x) {
+         (x * 1)[0] = 2;
+         return Tensor();
+       })},
       {"Tensor::backward() const", Treats::by_its_name, {}},
       {"Tensor::detach() const", Treats::by_its_name, {}},
       {"Tensor::grad() const", Treats::by_its_name, {}},
@@ -645,8 +662,7 @@ std::vector<Listed> shapes_and_sums() {
       {"triu(const Tensor& x, int64_t diagonal = 0)", recorded,
        one([](const Tensor& x) { return triu(x); })},
       {"mean(const Tensor& x)", recorded, one([](const Tensor& x) { return mean(x); })},
-      {"var(const Tensor& x, double correction = 1)", recorded,
-       one([](const Tensor& x) { return var(x); })},
+      {"var(const Tensor& x)", recorded, one([](const Tensor& x) { return var(x); })},
       {"var(const Tensor& x, int dim, bool keepdim = false, double correction = 1)", recorded,
        one([](const Tensor& x) { return var(x, 0); })},
       {"max(const Tensor& x)", recorded, one([](const Tensor& x) { return max(x); })},

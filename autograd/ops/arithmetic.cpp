@@ -1,7 +1,5 @@
 #include "autograd/ops/arithmetic.h"
 
-#include <cmath>
-
 #include "autograd/grad_mode.h"
 #include "autograd/ops/unary.h"
 
@@ -18,8 +16,14 @@ Tensor run_binary(BinaryOp op, const char* name, const Tensor& a, const Tensor& 
   return y;
 }
 
+void require_floating(const char* op, const Tensor& x) {
+  HRM_CHECK(is_floating(x.dtype()), "[", op, "] needs a floating dtype, got ", x.dtype(),
+            ". HINT: cast() it first");
+}
+
 // A constant of x's dtype, where x is.
 Tensor constant_like(const Tensor& x, double value) {
+  check_number("arithmetic", x.dtype(), value);
   return full({}, value, x.dtype(), x.device());
 }
 
@@ -73,30 +77,29 @@ Tensor div(const Tensor& a, const Tensor& b) {
                 });
 }
 
-Tensor maximum(const Tensor& a, const Tensor& b) {
-  return record("maximum", run_binary(BinaryOp::maximum, "maximum", a, b), {a, b},
-                {{"a", a}, {"b", b}}, [](const Saved& saved, const Tensor& dy) {
-                  const Tensor &a = saved["a"], &b = saved["b"];
-                  const Tensor mask = compare(CompareOp::ge, a, b),
-                               zero = zeros({}, dy.dtype(), dy.device());
-                  return Tensors{where(mask, dy, zero).sum_to(a.shape()),
-                                 where(mask, zero, dy).sum_to(b.shape())};
+namespace {
+// The larger or the smaller of both; at a tie it is a.
+Tensor extreme(BinaryOp op, const char* name, bool largest, const Tensor& a, const Tensor& b) {
+  return record(name, run_binary(op, name, a, b), {a, b}, {{"a", a}, {"b", b}},
+                [largest](const Saved& saved, const Tensor& dy) {
+                  const Tensor &a = saved["a"], &b = saved["b"], zero = constant_like(dy, 0);
+                  const Tensor is_a = largest ? a >= b : a <= b;
+                  return Tensors{where(is_a, dy, zero).sum_to(a.shape()),
+                                 where(is_a, zero, dy).sum_to(b.shape())};
                 });
+}
+}  // namespace
+
+Tensor maximum(const Tensor& a, const Tensor& b) {
+  return extreme(BinaryOp::maximum, "maximum", true, a, b);
 }
 
 Tensor minimum(const Tensor& a, const Tensor& b) {
-  return record("minimum", run_binary(BinaryOp::minimum, "minimum", a, b), {a, b},
-                {{"a", a}, {"b", b}}, [](const Saved& saved, const Tensor& dy) {
-                  const Tensor &a = saved["a"], &b = saved["b"];
-                  const Tensor mask = a <= b, zero = constant_like(dy, 0);
-                  return Tensors{where(mask, dy, zero).sum_to(a.shape()),
-                                 where(mask, zero, dy).sum_to(b.shape())};
-                });
+  return extreme(BinaryOp::minimum, "minimum", false, a, b);
 }
 
 Tensor pow(const Tensor& a, const Tensor& b) {
-  HRM_CHECK(is_floating(a.dtype()), "[pow] needs a floating dtype, got ", a.dtype(),
-            ". HINT: cast() it first");
+  require_floating("pow", a);
   return record("pow", run_binary(BinaryOp::pow, "pow", a, b), {a, b}, {{"a", a}, {"b", b}},
                 [](const Saved& saved, const Tensor& dy) {
                   const Tensor &a = saved["a"], &b = saved["b"];
@@ -111,6 +114,7 @@ Tensor pow(const Tensor& a, const Tensor& b) {
 }
 
 Tensor pow(const Tensor& x, double exponent) {
+  require_floating("pow", x);
   return exponent == 2 ? square(x) : pow(x, constant_like(x, exponent));
 }
 
@@ -121,9 +125,8 @@ Tensor clamp(const Tensor& x, double low, double high) {
 }
 
 Tensor affine(const Tensor& x, double scale, double shift) {
-  HRM_CHECK(is_floating(x.dtype()) || (std::trunc(scale) == scale && std::trunc(shift) == shift),
-            "[arithmetic] a tensor of ", x.dtype(), " takes whole numbers, got ",
-            std::trunc(scale) == scale ? shift : scale, ". HINT: cast(x, DType::f32) first");
+  if (!is_floating(x.dtype()))  // a u8 may be turned around, as 1 - mask does
+    for (const double number : {scale, shift}) check_number("arithmetic", DType::i32, number);
   const Tensor source = dense(x);
   Tensor y = empty_like(source);
   HRM_DISPATCH(affine, y.context(), y.dtype(), y.data(), source.data(), y.numel(), scale, shift);
@@ -132,39 +135,69 @@ Tensor affine(const Tensor& x, double scale, double shift) {
   });
 }
 
-Tensor operator/(const Tensor& x, double s) { return x / constant_like(x, s); }
+Tensor operator/(const Tensor& x, double s) {
+  // In bf16 the number itself would be rounded.
+  return x.dtype() == DType::bf16 ? affine(x, 1 / s) : x / constant_like(x, s);
+}
 Tensor operator/(double s, const Tensor& x) { return constant_like(x, s) / x; }
 
 namespace {
 
-void write_to(const char* op, const Tensor& x, const Tensor& result) {
+void check_fits(const char* op, const Tensor& x, const Tensor& result) {
   HRM_CHECK(result.shape() == x.shape(), "[", op, "] a tensor of shape ", x.shape(),
             " cannot hold the result, which has shape ", result.shape());
+}
+
+void write_to(const char* op, const Tensor& x, const Tensor& result) {
+  check_fits(op, x, result);
   Tensor(x).copy_from(result);
 }
 
-// x op= y, where result = x op y.
-Tensor& update(const char* op, Tensor& x, const Tensor& result) {
-  if (result.requires_grad() && grad_enabled()) {
-    HRM_CHECK(!x.requires_grad() || !x.autograd()->is_leaf, "[", op,
-              "] would change a leaf that requires a gradient. HINT: do it below a NoGradGuard, or "
-              "give the result a name of its own");
-    return x = result;
+// x op= y, where f() = x op y.
+template <class F>
+Tensor& update(const char* op, Tensor& x, const F& f) {
+  const bool alone = x.is_unique();  // f may keep x for its gradient
+  const Tensor result = f();
+  if (!result.requires_grad() || !grad_enabled()) {
+    write_to(op, x, result);
+    return x;
   }
-  write_to(op, x, result);
-  return x;
+  check_fits(op, x, result);
+  HRM_CHECK(!x.requires_grad() || !x.autograd()->is_leaf, "[", op,
+            "] would change a leaf that requires a gradient. HINT: do it below a NoGradGuard, or "
+            "give the result a name of its own");
+  HRM_CHECK(alone, "[", op,
+            "] another tensor shares the memory of this one, and autograd does not record a write "
+            "to it. HINT: write x = x + y, and so on");
+  return x = result;
 }
 
 }  // namespace
 
-Tensor& operator+=(Tensor& x, const Tensor& y) { return update("+=", x, x + y); }
-Tensor& operator-=(Tensor& x, const Tensor& y) { return update("-=", x, x - y); }
-Tensor& operator*=(Tensor& x, const Tensor& y) { return update("*=", x, x * y); }
-Tensor& operator/=(Tensor& x, const Tensor& y) { return update("/=", x, x / y); }
-Tensor& operator+=(Tensor& x, double s) { return update("+=", x, x + s); }
-Tensor& operator-=(Tensor& x, double s) { return update("-=", x, x - s); }
-Tensor& operator*=(Tensor& x, double s) { return update("*=", x, x * s); }
-Tensor& operator/=(Tensor& x, double s) { return update("/=", x, x / s); }
+Tensor& operator+=(Tensor& x, const Tensor& y) {
+  return update("+=", x, [&] { return x + y; });
+}
+Tensor& operator-=(Tensor& x, const Tensor& y) {
+  return update("-=", x, [&] { return x - y; });
+}
+Tensor& operator*=(Tensor& x, const Tensor& y) {
+  return update("*=", x, [&] { return x * y; });
+}
+Tensor& operator/=(Tensor& x, const Tensor& y) {
+  return update("/=", x, [&] { return x / y; });
+}
+Tensor& operator+=(Tensor& x, double s) {
+  return update("+=", x, [&] { return x + s; });
+}
+Tensor& operator-=(Tensor& x, double s) {
+  return update("-=", x, [&] { return x - s; });
+}
+Tensor& operator*=(Tensor& x, double s) {
+  return update("*=", x, [&] { return x * s; });
+}
+Tensor& operator/=(Tensor& x, double s) {
+  return update("/=", x, [&] { return x / s; });
+}
 void operator+=(Tensor&& view, const Tensor& y) { write_to("+=", view, view + y); }
 void operator-=(Tensor&& view, const Tensor& y) { write_to("-=", view, view - y); }
 void operator*=(Tensor&& view, const Tensor& y) { write_to("*=", view, view * y); }
@@ -175,6 +208,7 @@ void operator*=(Tensor&& view, double s) { write_to("*=", view, view * s); }
 void operator/=(Tensor&& view, double s) { write_to("/=", view, view / s); }
 
 Tensor atan2(const Tensor& m, const Tensor& d) {
+  require_floating("atan2", m);
   require_not_recording("atan2", {m, d});
   return run_binary(BinaryOp::atan2, "atan2", m, d);
 }
@@ -190,7 +224,7 @@ Tensor compare(CompareOp op, const Tensor& a, const Tensor& b) {
 }
 
 Tensor compare(CompareOp op, const Tensor& a, double b) {
-  return compare(op, a, full({}, b, a.dtype(), a.device()));
+  return compare(op, a, constant_like(a, b));
 }
 
 Tensor operator<(const Tensor& a, double b) { return constant_like(a, b) > a; }
@@ -198,7 +232,9 @@ Tensor operator<=(const Tensor& a, double b) { return constant_like(a, b) >= a; 
 
 Tensor logical_not(const Tensor& mask) { return mask == 0; }
 Tensor logical_and(const Tensor& a, const Tensor& b) { return where(a, b, constant_like(b, 0)); }
-Tensor logical_or(const Tensor& a, const Tensor& b) { return where(a, constant_like(b, 1), b); }
+Tensor logical_or(const Tensor& a, const Tensor& b) {
+  return where(a, constant_like(b, 1), b != 0);
+}
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   HRM_CHECK(condition.dtype() == DType::u8, "[where] the condition must be u8, got ",

@@ -1,5 +1,5 @@
 // Elementwise arithmetic with NumPy broadcasting. Both operands have the same floating dtype (add,
-// sub, mul, div, maximum, minimum also take i32 without gradient).
+// sub, mul, div, maximum, minimum also take integers without gradient).
 //
 //     const Tensor a = from_vector<float>({1, 2, 3, 4}, {2, 2});
 //     const Tensor row = from_vector<float>({10, 20}, {2});
@@ -46,10 +46,10 @@ inline Tensor operator+(double s, const Tensor& x) { return affine(x, 1, s); }
 Tensor operator/(const Tensor& x, double s);
 Tensor operator/(double s, const Tensor& x);
 
-// Where nothing is recorded, x itself is written to, and with it every view of it. Where autograd
-// records, x becomes the new tensor instead, so that sums such as `total += loss` have a gradient;
-// a leaf that requires one cannot be changed then. A view that has no name, as in x[0] += 1, is
-// always written to.
+// x is written to, and with it every view of it; also where x has no name, as in x[0] += 1. A write
+// has no gradient. Where autograd records, x becomes the new tensor instead, so that sums such as
+// `total += loss` have one; an Error if other tensors share its memory and would be left behind, or
+// if x is a leaf that requires a gradient.
 Tensor& operator+=(Tensor& x, const Tensor& y);
 Tensor& operator-=(Tensor& x, const Tensor& y);
 Tensor& operator*=(Tensor& x, const Tensor& y);

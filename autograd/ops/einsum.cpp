@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "autograd/ops/arithmetic.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/view.h"
@@ -52,6 +53,11 @@ Named product(const Named& left, const Named& right, const std::string& kept) {
   }
   for (const char letter : b.letters)
     if (!has(a.letters, letter)) of_b += letter;
+
+  if (of_a.empty() && of_b.empty())  // element by element
+    return summed({batch + contracted,
+                   ordered(a, batch + contracted).tensor * ordered(b, batch + contracted).tensor},
+                  kept);
 
   int64_t batches = 1, rows = 1, inner = 1, cols = 1;
   std::vector<int64_t> sizes;

@@ -13,15 +13,22 @@ namespace {
 // A stack of matrices with one batch stride; copied if the batch dimensions do not collapse.
 struct Batched {
   explicit Batched(const Tensor& t) : tensor(t) {
-    const auto collapses = [](const Tensor& m) {
-      for (int i = 0; i + 3 < m.ndim(); ++i)
-        if (m.shape()[i] != 1 && m.strides()[i] != m.shape()[i + 1] * m.strides()[i + 1])
-          return false;
-      return true;
-    };
-    if (!collapses(tensor)) tensor = tensor.clone();
-    for (int i = 0; i + 2 < tensor.ndim(); ++i) batch *= tensor.shape()[i];
-    stride = tensor.ndim() > 2 ? tensor.strides()[-3] : 0;
+    if (collapses()) return;
+    tensor = tensor.clone();
+    collapses();
+  }
+  // Counts the matrices, and finds how far apart they lie: from the last batch dimension on,
+  // passing over those of size 1. False if they do not lie at equal distances.
+  bool collapses() {
+    batch = 1;
+    stride = 0;
+    for (int i = tensor.ndim() - 3; i >= 0; --i) {
+      if (tensor.shape()[i] == 1) continue;
+      if (batch == 1) stride = tensor.strides()[i];
+      if (tensor.strides()[i] != batch * stride) return false;
+      batch *= tensor.shape()[i];
+    }
+    return true;
   }
   Tensor tensor;
   int64_t batch = 1, stride = 0;

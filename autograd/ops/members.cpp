@@ -13,7 +13,15 @@ Tensor Tensor::max() const { return hrm::max(*this); }
 Tensor Tensor::max(int dim, bool keepdim) const { return hrm::max(*this, dim, keepdim); }
 Tensor Tensor::min() const { return hrm::min(*this); }
 Tensor Tensor::min(int dim, bool keepdim) const { return hrm::min(*this, dim, keepdim); }
-Tensor Tensor::argmax() const { return hrm::argmax(*this); }
+// Of [..., a, dim, b, ..., last]: `dim` is moved to the end, and the others keep their order.
+Tensor Tensor::argmax(int dim) const {
+  dim = wrap_dim(dim, ndim(), "argmax");
+  std::vector<int> order;
+  for (int i = 0; i < ndim(); ++i)
+    if (i != dim) order.push_back(i);
+  order.push_back(dim);
+  return hrm::argmax(permute(order));
+}
 Tensor Tensor::cumsum(int dim) const { return hrm::cumsum(*this, dim); }
 Tensor Tensor::softmax(int dim) const { return hrm::softmax(*this, dim); }
 Tensor Tensor::log_softmax(int dim) const { return hrm::log_softmax(*this, dim); }

@@ -112,19 +112,11 @@ Tensor mean(const Tensor& x, int dim, bool keepdim) {
   return affine(sum(x, dim, keepdim), 1.0 / static_cast<double>(x.size(dim)));
 }
 
-namespace {
-// Of `count` elements, given what is left of them once their mean is taken away.
-double variance_factor(double count, double correction) { return 1 / (count - correction); }
-}  // namespace
-
-Tensor var(const Tensor& x, double correction) {
-  return affine(sum(square(x - mean(x))),
-                variance_factor(static_cast<double>(x.numel()), correction));
-}
+Tensor var(const Tensor& x) { return var(flatten(x), 0); }
 
 Tensor var(const Tensor& x, int dim, bool keepdim, double correction) {
-  return affine(sum(square(x - mean(x, dim, true)), dim, keepdim),
-                variance_factor(static_cast<double>(x.size(dim)), correction));
+  const double count = static_cast<double>(x.size(dim)) - correction;
+  return affine(sum(square(x - mean(x, dim, true)), dim, keepdim), 1 / count);
 }
 
 Tensor max(const Tensor& x) { return max(flatten(x), 0); }
@@ -149,7 +141,11 @@ Tensor max(const Tensor& input, int dim, bool keepdim) {
                 });
 }
 
-Tensor min(const Tensor& x, int dim, bool keepdim) { return -max(-x, dim, keepdim); }
+Tensor min(const Tensor& x, int dim, bool keepdim) {
+  if (is_floating(x.dtype())) return -max(-x, dim, keepdim);
+  // The least integer has no negative one; f64 holds them all.
+  return cast(min(cast(x, DType::f64), dim, keepdim), x.dtype());
+}
 
 Tensor argmax(const Tensor& input) {
   HRM_CHECK(input.ndim() >= 1 && input.shape().back() >= 1,
@@ -214,7 +210,10 @@ Tensor max(const Tensor& x, const Dims& dims, bool keepdim) {
   return merged.reduced(max(merged.x, -1), keepdim);
 }
 
-Tensor min(const Tensor& x, const Dims& dims, bool keepdim) { return -max(-x, dims, keepdim); }
+Tensor min(const Tensor& x, const Dims& dims, bool keepdim) {
+  const Merged merged("min", x, dims);
+  return merged.reduced(min(merged.x, -1), keepdim);
+}
 
 Tensor softmax(const Tensor& x, const Dims& dims) {
   const Merged merged("softmax", x, dims);

@@ -13,15 +13,16 @@
 
 namespace hrm {
 
-Tensor sum(const Tensor& x);  // of all elements, shape ()
+// Of all elements, shape (). Sums of u8 are i32.
+Tensor sum(const Tensor& x);
 Tensor sum(const Tensor& x, int dim, bool keepdim = false);
 Tensor mean(const Tensor& x);
 Tensor mean(const Tensor& x, int dim, bool keepdim = false);
 // The variance: the sum of squared distances from the mean, divided by the number of elements less
-// `correction`.
-Tensor var(const Tensor& x, double correction = 1);
+// `correction` (1 where that is not given).
+Tensor var(const Tensor& x);
 Tensor var(const Tensor& x, int dim, bool keepdim = false, double correction = 1);
-// The largest and the smallest of all elements.
+// The largest and the smallest of all elements. NaN is passed over, unless it comes first.
 Tensor max(const Tensor& x);
 Tensor min(const Tensor& x);
 // Largest value along `dim`; the gradient goes to its first position.

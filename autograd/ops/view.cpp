@@ -34,19 +34,26 @@ Tensor slice(const Tensor& x, int dim, int64_t start, int64_t end, int64_t step)
 Tensor select(const Tensor& x, int dim, int64_t position) { return x.select(dim, position); }
 
 Tensor unsqueeze(const Tensor& x, int dim) {
-  return reshape(x, x.shape().inserted(wrap_dim(dim, x.ndim() + 1, "unsqueeze"), 1));
+  dim = wrap_dim(dim, x.ndim() + 1, "unsqueeze");
+  const Tensor y(x.storage(), x.offset(), x.shape().inserted(dim, 1), x.strides().inserted(dim, 1),
+                 x.dtype());
+  return record("unsqueeze", y, {x}, {},
+                [dim](const Saved&, const Tensor& dy) { return Tensors{squeeze(dy, dim)}; });
 }
 
 Tensor squeeze(const Tensor& x, int dim) {
   dim = wrap_dim(dim, x.ndim(), "squeeze");
   HRM_CHECK(x.size(dim) == 1, "[squeeze] dimension ", dim, " of ", x.shape(), " must have size 1");
-  return x.select(dim, 0);
+  const Tensor y(x.storage(), x.offset(), x.shape().without(dim), x.strides().without(dim),
+                 x.dtype());
+  return record("squeeze", y, {x}, {},
+                [dim](const Saved&, const Tensor& dy) { return Tensors{unsqueeze(dy, dim)}; });
 }
 
 Tensor squeeze(const Tensor& x) {
   Tensor y = x;
   for (int dim = x.ndim() - 1; dim >= 0; --dim)
-    if (x.size(dim) == 1) y = y.select(dim, 0);
+    if (x.size(dim) == 1) y = squeeze(y, dim);
   return y;
 }
 

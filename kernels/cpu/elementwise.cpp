@@ -171,7 +171,7 @@ void affine(DType t, void* y, const void* x, int64_t n, double scale, double shi
             const Context&) {
   visit_any(t, [&]<class T>() {
     using W = Working<T>;
-    const W a = static_cast<W>(scale), b = static_cast<W>(shift);
+    const W a = number_as<W>(scale), b = number_as<W>(shift);
     map(static_cast<T*>(y), static_cast<const T*>(x), n, [a, b](W v) { return v * a + b; });
   });
 }

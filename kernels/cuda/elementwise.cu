@@ -49,7 +49,7 @@ struct Affine {
   double scale, shift;
   template <class A>
   __device__ A operator()(A x, A) const {
-    return x * static_cast<A>(scale) + static_cast<A>(shift);
+    return x * number_as<A>(scale) + number_as<A>(shift);
   }
 };
 struct Axpy {

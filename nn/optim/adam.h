@@ -47,11 +47,14 @@ class Adam : public Optimizer {
 };
 
 // AdamW with PyTorch's defaults.
+struct AdamWOptions {
+  double beta1 = 0.9, beta2 = 0.999, weight_decay = 0.01, eps = 1e-8;
+  double clip_norm = 0;  // as in AdamOptions
+};
 class AdamW : public Adam {
  public:
-  explicit AdamW(const NamedParameters& parameters, double weight_decay = 0.01, double beta1 = 0.9,
-                 double beta2 = 0.999, double eps = 1e-8)
-      : Adam(parameters, {AdamKind::adamw, beta1, beta2, weight_decay, eps}) {}
+  explicit AdamW(const NamedParameters& parameters, const AdamWOptions& o = {})
+      : Adam(parameters, {AdamKind::adamw, o.beta1, o.beta2, o.weight_decay, o.eps, o.clip_norm}) {}
 };
 
 }  // namespace hrm

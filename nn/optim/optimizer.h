@@ -1,5 +1,5 @@
-// What Adam (adam.h) and Muon (muon.h) have in common: joint clipping of the gradients, and steps
-// that a device can repeat by itself.
+// What Adam (adam.h), Muon (muon.h) and Sgd (sgd.h) have in common: joint clipping of the
+// gradients, and steps that a device can repeat by itself.
 //
 //     std::unique_ptr<Optimizer> optimizer =
 //         std::make_unique<Muon>(hidden_matrices, all_others, MuonOptions{});

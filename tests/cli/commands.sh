@@ -1298,9 +1298,9 @@ in_zsh() {
     _hrm' zsh "$@"
 }
 in_fish() {
-  "$hrm" completion fish >complete.fish && fish -c '
+  "$hrm" completion fish >complete.fish && LINE="hrm $*" fish -c '
     source complete.fish
-    complete -C "hrm $argv" | string replace -r "\t.*" "" | string join " "' -- "$@"
+    complete -C "$LINE"'
 }
 for shell in bash zsh fish; do
   if ! command -v $shell >/dev/null; then

@@ -21,10 +21,13 @@ folders=(kernels tensor autograd nn hrm tests bench examples docs .ci)
 # What a document may name although it does not exist here.
 exceptions=(
   docs/gpu/REPORT.md    # `make gpu-report` writes it
-  build_arc_dataset.py  # a program of the official code
+  # programs of the official code
+  build_arc_dataset.py build_maze_dataset.py build_sudoku_dataset.py pretrain.py evaluate.py
+  # where `make install` puts them
+  hrm/tensor/tensor.h hrm/tensor/io.h share/hrm/python/hrm.py
 )
 # Programs whose own options are not ours to check.
-others=(git docker apt apt-get pip gdb valgrind torchrun)
+others=(git docker apt apt-get pip pkg-config gdb valgrind torchrun)
 
 # The options of a command and of those below it, as help tells them: `option COMMAND --name`.
 options_of() {  # COMMAND...

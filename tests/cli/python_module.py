@@ -10,7 +10,7 @@ model = hrm.Model(folder + "/run")
 tokens = model.parse(puzzle)
 assert tokens.shape == (16,) and tokens.dtype == np.int32
 assert model.text(tokens).replace("0", ".") == puzzle, model.text(tokens)
-assert model.sizes.cells == 16 and model.config["preset"] == "sudoku4", (model.sizes, model.config)
+assert model.sizes.cells == 16 and model.config["task"]["task"] == "sudoku", model.sizes
 
 # Two puzzles side by side give what each gives alone.
 both = model.refine(np.stack([tokens, tokens]))
