@@ -28,7 +28,6 @@ HRM_KERNEL(im2col, (DType t, void* y, const void* x, const Windows& windows, con
 // pixel, in their order.
 HRM_KERNEL(col2im, (DType t, void* dx, const void* dy, const Windows& windows, const Context&))
 
-// The part of both that devices share.
 // Which pixel entry (row, col) of the matrix holds: its offset in x, or -1 in the padding.
 HRM_HOST_DEVICE inline int64_t pixel_of(const Windows& w, int64_t row, int64_t col) {
   const int64_t across = w.across(), down = w.down();

@@ -162,7 +162,17 @@ void where(DType t, void* y, const uint8_t* condition, const void* a, const void
       T* out = static_cast<T*>(y) + first;
       const uint8_t* c = condition + o.at[0];
       const T *p = static_cast<const T*>(a) + o.at[1], *q = static_cast<const T*>(b) + o.at[2];
-      for (int64_t i = 0; i < n; ++i) out[i] = c[i * s[0]] ? p[i * s[1]] : q[i * s[2]];
+      // A constant on one side, or on none, is what the gradients of others ask for.
+      if (s[0] == 1 && s[1] == 1 && s[2] == 1) {
+#pragma omp simd
+        for (int64_t i = 0; i < n; ++i) out[i] = c[i] ? p[i] : q[i];
+      } else if (s[0] == 1 && s[1] == 1 && s[2] == 0) {
+        const T same = *q;
+#pragma omp simd
+        for (int64_t i = 0; i < n; ++i) out[i] = c[i] ? p[i] : same;
+      } else {
+        for (int64_t i = 0; i < n; ++i) out[i] = c[i * s[0]] ? p[i * s[1]] : q[i * s[2]];
+      }
     });
   });
 }
