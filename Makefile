@@ -319,7 +319,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: nccl-objects uninstall all hrm run test trace wasm wasm-tests check-wasm playground deps-playground check-pages deps-pages check-js check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: nccl-objects uninstall site all hrm run test trace wasm wasm-tests check-wasm playground deps-playground check-pages deps-pages check-js check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -556,6 +556,9 @@ format:  ## clang-format every source
 format-check:  ## fail if a source is not formatted
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $(FORMATTED); \
 	else echo 'SKIPPED format-check: clang-format is not installed'; fi
+
+site:  ## API reference and documents as pages, build/site/index.html (needs doxygen); fails on a dead link
+	@.ci/site
 
 check-js:  ## the JavaScript of the pages: names that nothing declares, variables that nothing uses
 	@.ci/check_js
