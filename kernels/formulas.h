@@ -1,5 +1,5 @@
-// Formulas that every backend computes alike, element by element. `Math` is the backend's exp and
-// sigmoid.
+// Formulas that every backend computes alike, element by element. `Math` has the backend's exp,
+// sigmoid, normal_cdf, sin and cos.
 #pragma once
 
 #include <cmath>
@@ -173,11 +173,11 @@ struct Sin {
   static constexpr bool uses_output = false;
   template <class Math, class A>
   HRM_HOST_DEVICE static A apply(A x) {
-    return std::sin(x);
+    return Math::sin(x);
   }
   template <class Math, class A>
   HRM_HOST_DEVICE static A derivative(A x, A) {
-    return std::cos(x);
+    return Math::cos(x);
   }
 };
 
@@ -185,11 +185,11 @@ struct Cos {
   static constexpr bool uses_output = false;
   template <class Math, class A>
   HRM_HOST_DEVICE static A apply(A x) {
-    return std::cos(x);
+    return Math::cos(x);
   }
   template <class Math, class A>
   HRM_HOST_DEVICE static A derivative(A x, A) {
-    return -std::sin(x);
+    return -Math::sin(x);
   }
 };
 

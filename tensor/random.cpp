@@ -1,6 +1,7 @@
 #include "tensor/random.h"
 
 #include <atomic>
+#include <cmath>
 
 #include "tensor/io.h"
 
@@ -77,7 +78,12 @@ Random& default_random() {
 void manual_seed(uint64_t seed) { default_random() = Random(seed); }
 
 Tensor rand(const Shape& shape, DType dtype, Device device) {
-  return default_random().uniform(shape, 0, 1, dtype, device);
+  // Cut off to the digits of the type: rounded, the largest would become 1.
+  Tensor t = default_random().uniform(shape, 0, 1, DType::f64);
+  const double steps = std::exp2(dtype == DType::bf16 ? 8 : dtype == DType::f32 ? 24 : 53);
+  auto* values = t.data<double>();
+  for (int64_t i = 0; i < t.numel(); ++i) values[i] = std::floor(values[i] * steps) / steps;
+  return t.to(dtype).to(device);
 }
 
 Tensor randn(const Shape& shape, DType dtype, Device device) {

@@ -51,7 +51,12 @@ TEST_CASE("rand and randn draw from the stream that manual_seed begins") {
   CHECK(randn({50}).to_vector() == a.to_vector());
   CHECK(rand({50}).to_vector() == b.to_vector());
   CHECK(randn({50}).to_vector() != a.to_vector());
-  for (const double v : b.to_vector()) CHECK((v >= 0 && v < 1));
+  for (const DType dtype : {DType::bf16, DType::f32, DType::f64}) {
+    const Tensor c = rand({4000}, dtype);
+    CHECK(min(c).item() >= 0);
+    CHECK(max(c).item() < 1);
+    CHECK(std::abs(mean(c.to(DType::f64)).item() - 0.5) < 0.03);
+  }
 }
 
 TEST_CASE("positions and ranges give views") {

@@ -22,6 +22,14 @@ struct Math {
   static A normal_cdf(A x) {
     return HRM_CPU::normal_cdf(x);
   }
+  template <class A>
+  static A sin(A x) {
+    return std::sin(x);
+  }
+  template <class A>
+  static A cos(A x) {
+    return std::cos(x);
+  }
 };
 
 // Offsets of the three operands at the start of a row (all dimensions but the last).

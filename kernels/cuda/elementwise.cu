@@ -21,6 +21,14 @@ struct Math {
   __device__ static A normal_cdf(A x) {
     return unary_ops::normal_cdf(x);
   }
+  template <class A>
+  __device__ static A sin(A x) {
+    return gpu::sine(x, 0);
+  }
+  template <class A>
+  __device__ static A cos(A x) {
+    return gpu::sine(x, 0.5);
+  }
 };
 
 // What happens to an element (or a pair); small values that travel with the launch.

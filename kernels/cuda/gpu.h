@@ -11,6 +11,9 @@
 //  - bf16 is storage: load, compute in float, store (rounded once).
 #pragma once
 
+#include <cmath>
+#include <numbers>
+
 #include "kernels/cuda/runtime.h"
 #include "kernels/types.h"
 
@@ -211,6 +214,23 @@ __device__ inline float logarithm(float x) { return logf(x); }
 __device__ inline double logarithm(double x) { return log(x); }
 __device__ inline float square_root(float x) { return sqrtf(x); }
 __device__ inline double square_root(double x) { return sqrt(x); }
+// sin(x + shift pi). The library's sin keeps an array for the digits of pi that huge x ask for, in
+// local memory, which would slow down every kernel that it is a part of. Here x / pi is found in
+// two parts, what is a multiple of 2 is taken away, and the rest has few digits.
+__device__ inline double sine(double x, double shift) {
+  constexpr double kHigh = std::numbers::inv_pi, kLow = -1.9678676675182486e-17;  // 1 / pi
+  const double turns = x * kHigh;
+  const double rest = fma(x, kHigh, -turns) + x * kLow;
+  const double part = turns - 2 * rint(turns * 0.5);
+#ifdef __CUDACC__
+  return sinpi(part + (rest + shift));
+#else
+  return std::sin(std::numbers::pi * (part + (rest + shift)));
+#endif
+}
+__device__ inline float sine(float x, double shift) {
+  return static_cast<float>(sine(static_cast<double>(x), shift));
+}
 // The one sigmoid of the library: targets and losses must agree to the last bit.
 template <class A>
 __device__ inline A sigmoid(A x) {

@@ -11,7 +11,7 @@ __global__ void im2col_kernel(T* y, const T* x, Windows w, int64_t n) {
   const int64_t cols = w.cols();
   for (int64_t i = gpu::first(); i < n; i += gpu::stride()) {
     const int64_t pixel = pixel_of(w, i / cols, i % cols);
-    y[i] = pixel < 0 ? T(0.0f) : x[pixel];
+    gpu::store(y[i], pixel < 0 ? arithmetic<T>(0) : gpu::load(x[pixel]));
   }
 }
 
