@@ -266,11 +266,9 @@ HRM_HOST_DEVICE A apply(BinaryOp op, A a, A b) {
     case BinaryOp::minimum:
       return a <= b || a != a ? a : b;
     case BinaryOp::atan2:
-      if constexpr (std::is_floating_point_v<A>) return std::atan2(a, b);
-      break;
     case BinaryOp::pow:
-      if constexpr (std::is_floating_point_v<A>) return std::pow(a, b);
-      break;
+      if constexpr (std::is_floating_point_v<A>)
+        return op == BinaryOp::pow ? std::pow(a, b) : std::atan2(a, b);
   }
   return a;
 }

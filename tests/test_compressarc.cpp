@@ -419,7 +419,7 @@ TEST_CASE("compressarc: a grid costs what its colours cost where its place is ce
   out.row_mask = random.normal({2, 2, 2}, 1, DType::f64);
   out.col_mask = random.normal({2, 2, 2}, 1, DType::f64);
   const Tensor lengths = code_lengths(task, out, 0);
-  const auto log_p = log_softmax(out.logits, {1}).to_vector();
+  const auto log_p = log_softmax(out.logits, 1).to_vector();
   double expected = 0;
   for (int row = 0; row < 2; ++row)
     for (int col = 0; col < 2; ++col)

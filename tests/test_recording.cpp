@@ -754,7 +754,7 @@ std::vector<Listed> shapes_and_sums() {
          return softmax(x, {0, 1});
        })},
       {"log_softmax(const Tensor& x, const Dims& dims)", recorded,
-       one([](const Tensor& x) { return log_softmax(x, {0}); })},
+       one([](const Tensor& x) { return log_softmax(x, Dims{0}); })},
       {"logsumexp(const Tensor& x, const Dims& dims, bool keepdim = false)", recorded,
        one([](const Tensor& x) {
          return logsumexp(x, {0, 1});

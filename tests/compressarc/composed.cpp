@@ -378,7 +378,7 @@ Decoded decode(const Latents& latents, const Decoder& decoder, const Multitensor
 
 Tensor code_lengths(const CodedTask& task, const TaskOutputs& out, int64_t step) {
   const double fade = std::max(0.0, 1 - static_cast<double>(step) / 100);
-  const Tensor log_p = log_softmax(out.logits, {1});
+  const Tensor log_p = log_softmax(out.logits, 1);
   Tensors lengths;
   for (int64_t example = 0; example < task.examples(); ++example)
     for (const Side side : {kInput, kOutput}) {
