@@ -173,7 +173,7 @@ TEST_CASE("integers take whole numbers, and means do not") {
   CHECK((1 - (x > 1)).to_vector() == Values{1, 1, 0, 0});
   CHECK((tensor(-2147483648.0, DType::i32) / -1).item() == -2147483648.0);
   CHECK((x / 0).to_vector() == Values{0, 0, 0, 0});
-  expect_error([&] { x >= 2.5; },
+  expect_error([&] { return x >= 2.5; },
                "a tensor of i32 takes whole numbers from -2147483648 to 2147483647, got 2.5");
   expect_error([&] { x / 0.5; }, "takes whole numbers");
   expect_error([&] { clamp(x, 0.5, 2); }, "takes whole numbers");
