@@ -71,8 +71,9 @@ struct Words {
   }
 };
 
-// The tables of bash and zsh, which share this much of their language. What may come goes into the
-// variable `list`, given the variables `command`, `before` and `word`.
+// What bash and zsh share, from within the loop over the words of the line on: finds the command
+// (in `longer` there is the one so far with one more word), and puts what may come next into
+// `list`, given the variables `before` and `word`.
 std::string posix_tables(const Words& words) {
   std::string choices, options, below;
   for (const Words::Choice& c : words.choices)
@@ -81,7 +82,14 @@ std::string posix_tables(const Words& words) {
     options += "      '" + c.name + "') list='" + c.options + "' ;;\n";
     if (!c.below.empty()) below += "      '" + c.name + "') list='" + c.below + "' ;;\n";
   }
-  return "  case \"$command $before\" in\n" + choices +
+  return "    case $longer in\n"
+         "      " +
+         words.patterns() +
+         ") command=$longer ;;\n"
+         "    esac\n"
+         "  done\n"
+         "  case \"$command $before\" in\n" +
+         choices +
          "  esac\n"
          "  if [[ $word == -* ]]; then\n"
          "    case $command in\n" +
@@ -103,13 +111,7 @@ std::string bash_script(const Words& words) {
          "  if [[ $word == '=' ]]; then word=''\n"
          "  elif [[ $before == '=' ]]; then before=${COMP_WORDS[COMP_CWORD - 2]}; fi\n"
          "  for ((i = 1; i < COMP_CWORD; ++i)); do\n"
-         "    longer=${command:+$command }${COMP_WORDS[i]}\n"
-         "    case $longer in\n"
-         "      " +
-         words.patterns() +
-         ") command=$longer ;;\n"
-         "    esac\n"
-         "  done\n" +
+         "    longer=${command:+$command }${COMP_WORDS[i]}\n" +
          posix_tables(words) +
          "  COMPREPLY=($(compgen -W \"$list\" -- \"$word\"))\n"
          "}\n"
@@ -125,13 +127,7 @@ std::string zsh_script(const Words& words) {
          "  local word=$PREFIX before=${words[CURRENT - 1]}\n"
          "  local command='' list='' longer i\n"
          "  for ((i = 2; i < CURRENT; ++i)); do\n"
-         "    longer=${command:+$command }${words[i]}\n"
-         "    case $longer in\n"
-         "      " +
-         words.patterns() +
-         ") command=$longer ;;\n"
-         "    esac\n"
-         "  done\n" +
+         "    longer=${command:+$command }${words[i]}\n" +
          posix_tables(words) +
          "  if [[ -n $list ]]; then compadd -- ${=list}; else _files; fi\n"
          "}\n"
