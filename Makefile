@@ -248,7 +248,7 @@ EXAMPLE_KERNELS := $(wildcard examples/*/*/*.cpp)
 PARITY_SRC := $(EXAMPLE_PARTS) $(wildcard tests/compressarc/*.cpp) tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha256.cpp
 # The parsers and all they touch: not what computes, trains and evaluates.
 FUZZ_SRC := $(filter-out %_transport.cpp nn/distributed/gradient_sum.cpp nn/distributed/job.cpp nn/distributed/tree_sum.cpp \
-              nn/optim/% hrm/c_api/% hrm/lattice/% $(addprefix hrm/eval/,evaluate.cpp rollouts.cpp segment_view.cpp solve_lattice.cpp) \
+              nn/optim/% hrm/c_api/% hrm/lattice/% $(addprefix hrm/eval/,evaluate.cpp predictions.cpp rollouts.cpp segment_view.cpp solve_lattice.cpp) \
               $(addprefix hrm/train/,estimate.cpp lattice_pool.cpp lattice_step.cpp learner.cpp loaded_run.cpp metrics_window.cpp \
                 micro_batches.cpp not_finite.cpp row_queue.cpp run_folder.cpp train_step.cpp trainer.cpp trainer_state.cpp),$(LIB_SRC))
 HEADERS := $(wildcard kernels/*.h kernels/cpu/namespace.h kernels/cuda/runtime.h tensor/*.h autograd/*.h autograd/ops/*.h nn/*.h nn/optim/*.h nn/distributed/*.h \

@@ -12,10 +12,10 @@
 
 static int fail(const char* what) {
   fprintf(stderr, "c_api: %s\n", what);
-  return 1;
+  return 2;
 }
 
-/* Prints the answer of every segment. 0 if the last one solves the puzzle, 3 if it does not. */
+/* Prints the answer of every segment. 0 if the last one solves the puzzle, 1 if it does not. */
 static int solve(hrm_model* model, const hrm_sizes* sizes, const int32_t* puzzle, int32_t* answer) {
   const char* wrong;
   hrm_halting halting;
@@ -34,7 +34,7 @@ static int solve(hrm_model* model, const hrm_sizes* sizes, const int32_t* puzzle
   wrong = hrm_wrong(model, puzzle, answer);
   if (!wrong) return fail(hrm_error());
   printf("%s%s\n", *wrong ? "not solved: " : "solved", wrong);
-  return *wrong ? 3 : 0;
+  return *wrong ? 1 : 0;
 }
 
 int main(int argc, char** argv) {

@@ -22,6 +22,7 @@ struct Mapping {
 };
 std::array<Mapping, 1024> mappings;
 std::mutex changing;
+int status_of_truncation = 1;
 
 void say(const char* text) {
   const ssize_t ignored = ::write(STDERR_FILENO, text, std::strlen(text));
@@ -37,7 +38,7 @@ void on_bus_error(int, siginfo_t* info, void*) {
     say(m.name.data());
     say(" was cut off while it was in use. HINT: a file must stay as it is while it is read; "
         "bring it back, then start again\n");
-    ::_exit(1);
+    ::_exit(status_of_truncation);
   }
   std::signal(SIGBUS, SIG_DFL);  // of another cause: let the same instruction fail again
 }
@@ -64,7 +65,8 @@ void forget_mapped(const void* begin) {
     if (m.begin == reinterpret_cast<uintptr_t>(begin)) m.begin = 0;
 }
 
-void explain_truncated_files() {
+void explain_truncated_files(int exit_status) {
+  status_of_truncation = exit_status;
   struct sigaction action = {};
   action.sa_sigaction = on_bus_error;
   action.sa_flags = SA_SIGINFO;

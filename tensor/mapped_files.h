@@ -2,7 +2,7 @@
 // SIGBUS once somebody has cut the file off; a program that asks for it then says which file it
 // was.
 //
-//     explain_truncated_files();                    // once, in main()
+//     explain_truncated_files(2);                   // once, in main()
 //     note_mapped(begin, size, "data/train.npy");   // for every file that is mapped
 #pragma once
 
@@ -17,7 +17,7 @@ void note_mapped(const void* begin, size_t size, const std::string& name);
 void forget_mapped(const void* begin);
 
 // From now on, a file that was cut off under the program is one line on stderr that names it, and
-// exit status 1. For main(): it takes over the signal SIGBUS.
-void explain_truncated_files();
+// it ends with the exit status. For main(): it takes over the signal SIGBUS.
+void explain_truncated_files(int exit_status);
 
 }  // namespace hrm

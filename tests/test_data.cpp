@@ -290,7 +290,7 @@ TEST_CASE("grids mark wrong cells with and without colour") {
   const std::string plain = trace_text(trace, task, false);
   const std::string colour = trace_text(trace, task, true);
   CHECK(plain.find("[4]") != std::string::npos);
-  CHECK(plain.find("halt 42%") != std::string::npos);
+  CHECK(plain.find("halt 42.0%") != std::string::npos);
   CHECK(plain.find('\033') == std::string::npos);
   CHECK(colour.find("\033[31m4") != std::string::npos);
   CHECK(colour.find("\033[1m2") != std::string::npos);

@@ -18,6 +18,7 @@
 #include "hrm/train/lattice_pool.h"
 #include "hrm/train/lattice_step.h"
 #include "hrm/train/run_files.h"
+#include "tests/support/local_job.h"
 #include "tests/support/small_run.h"
 
 using namespace hrm;
@@ -717,6 +718,20 @@ TEST_CASE("lattice: training lowers the loss, and an answer that is given is rig
   const EvalResult other = evaluate_lattice(model, config, *s.test, options);
   CHECK(one.solved == other.solved);
   CHECK(one.mean_steps == other.mean_steps);
+  // Every rank is told of all answers, in order.
+  const auto errors = run_ranks(2, [&](Communicator ranks) {
+    EvalOptions shared = options;
+    shared.ranks = ranks;
+    std::string solved;
+    shared.on_answer = [&](const Answer& a) {
+      CHECK(a.example == std::ssize(solved));
+      CHECK(a.segments >= 1);
+      solved += a.solved ? '1' : '0';
+    };
+    evaluate_lattice(model, config, *s.test, shared);
+    CHECK(solved == one.solved);
+  });
+  for (const std::string& error : errors) CHECK(error == "");
   const Tokens puzzle = s.test->read(0).inputs;
   const LatticeSolution found = solve_lattice(model, config, s.test->task(), puzzle, options);
   if (found.settled)

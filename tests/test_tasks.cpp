@@ -78,7 +78,8 @@ TEST_CASE("every kind that is written as text reads, solves and checks its puzzl
     const auto task = make_task(c.json, "here");
     CAPTURE(task->kind());
     if (c.puzzle.empty()) {
-      expect_error([&] { task->parse("1234"); }, "cannot be written as text");
+      if (task->drawing() != Drawing::numbers)
+        expect_error([&] { task->parse("1234"); }, "cannot be written as text");
       expect_error([&] { task->solution({1}); }, "has no rules to solve a puzzle by");
       expect_error([&] { task->check({1}, {1}); }, "has no rules to check an answer by");
       continue;
@@ -113,6 +114,18 @@ TEST_CASE("every kind that is written as text reads, solves and checks its puzzl
     for (size_t cell = 0; cell < puzzle.size() && task->candidates(puzzle[cell]); ++cell)
       CHECK((task->candidates(puzzle[cell]) >> answer[cell] & 1) == 1);
   }
+}
+
+TEST_CASE("tokens are written as numbers, also where they look like a Sudoku") {
+  const auto tokens = make_task({{"task", "tokens"}}, "here");
+  CHECK(tokens->parse(" 3 1,2\r\n40 ") == Tokens{3, 1, 2, 40});
+  CHECK(tokens->parse("").empty());
+  CHECK(tokens->text(tokens->parse("3,1")) == "3 1");
+  for (const char* text : {"1 x", "1 -2", "1.5", "99999999999"})
+    expect_error([&] { tokens->parse(text); }, "must be a whole number of at least 0");
+  const std::string sixteen = "1 2 3 4 3 4 1 2 2 1 4 3 4 3 2 0";
+  CHECK(task_of_text(sixteen, *tokens)->kind() == "tokens");
+  CHECK(task_of_text(sixteen, *unknown_task())->kind() == "sudoku");
 }
 
 TEST_CASE("parity: every cell says whether the number of +1 up to it is odd") {

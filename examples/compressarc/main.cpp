@@ -349,7 +349,8 @@ void add_options(Command command, Settings& s) {
   command.footer("The same command goes on where it was stopped.");
 }
 
-// Runs the program and returns the exit status; every error is one line.
+// Runs the program and returns the exit status, 2 for an error and 3 for a command line that makes
+// no sense, as `hrm` does; every error is one line.
 int run_program(int argc, char** argv) {
   CLI::App app(
       "Fits a small network to each ARC task, from that task alone, and answers it.\n"
@@ -366,7 +367,7 @@ int run_program(int argc, char** argv) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
     print(stderr, "compressarc: {}. HINT: compressarc --help\n", printable(error.what()));
-    return 2;
+    return 3;
   } catch (const ExitStatus& exit) {
     return exit.status;
   } catch (const std::bad_alloc&) {
@@ -375,7 +376,7 @@ int run_program(int argc, char** argv) {
     message = error.what();
   }
   print(stderr, "compressarc: {}\n", printable(message));
-  return 1;
+  return 2;
 }
 
 }  // namespace

@@ -1,4 +1,6 @@
 // hrm adapt.
+#include <nlohmann/json.hpp>
+
 #include "hrm/cli/arc_fit.h"
 #include "hrm/cli/arc_output.h"
 #include "hrm/cli/commands.h"
@@ -14,6 +16,7 @@ namespace {
 struct AdaptSettings {
   std::string run, checkpoint, puzzle, out;
   FitSettings fit;
+  bool json = false;
   CommonOptions common;
 };
 
@@ -34,6 +37,11 @@ void adapt(const AdaptSettings& s) {
       s.out.empty() ? Path("runs") / ("adapt-" + task_folder_name(tasks[0].id)) : Path(s.out);
   const TaskOutcome outcome = fit_task(tasks[0], config, &run, s.fit, out, true);
   write_predictions(out, {outcome});
+  if (s.json) {
+    Json json = {{"run", out.string()}, {"task", tasks[0].id}};
+    json.update(scores_json({outcome}));
+    return print_json(json);
+  }
   Sheet sheet = task_sheet(tasks[0]);
   for (size_t i = 0; i < outcome.tests.size(); ++i) {
     SheetRow row{"prediction for test " + std::to_string(i + 1), {}};
@@ -56,12 +64,13 @@ void add_adapt_command(Command app) {
   auto s = std::make_shared<AdaptSettings>();
   command.text("--run", s->run, "The run folder of the trained model.").required();
   command.text("--checkpoint", s->checkpoint, kCheckpointHelp);
-  command.text("--puzzle", s->puzzle, "The file of the task.").required();
+  command.text("--puzzle", s->puzzle, "The file of the task (- is the standard input).").required();
   command.text("--out", s->out, "The run folder to make (default: runs/adapt-TASK).");
   s->fit.network = false;
   command.flag("--network", s->fit.network,
                "Train all weights, not only the embedding rows of the task.");
   add_fit_options(command, s->fit);
+  command.flag("--json", s->json, "Print the scores as JSON.");
   s->common.add_threads(command);
   command.action([s] {
     check_settings(s->fit.overrides);

@@ -8,6 +8,7 @@
 #include "hrm/cli/commands.h"
 #include "hrm/cli/on_ranks.h"
 #include "hrm/cli/print.h"
+#include "hrm/support/input.h"
 #include "hrm/support/progress.h"
 #include "hrm/tasks/arc_files.h"
 #include "hrm/view/picture.h"
@@ -29,6 +30,7 @@ struct PredictSettings {
     command.text("--run", run, "The run folder of the model.").required(run_required);
     command.text("--checkpoint", checkpoint, kCheckpointHelp);
     command.text("--data", data, kDataHelp);
+    command.section("The vote");
     command.whole_number("--variants", variants, 0, 1000000,
                          fmt::format("Variants of each task that vote, besides the task itself "
                                      "(default: {}).",
@@ -40,10 +42,11 @@ struct PredictSettings {
                  "knows the variants of its training alone.");
     command.whole_number("--seed", seed, 0,
                          "The seed of the variants. Not with conditioning=variant.");
+    command.section("Segments and halting");
     command.whole_number("--segments", options.segments, 1, 100000, kSegmentsHelp);
     command.flag("--halt", options.halting, kHaltHelp);
-    command.whole_number("--batch", options.batch_size, 1, 1 << 20, kBatchHelp);
     common.add(command);
+    command.whole_number("--batch", options.batch_size, 1, 1 << 20, kBatchHelp);
   }
 };
 
@@ -102,22 +105,21 @@ void predict(const PredictSettings& s, const Communicator& ranks) {
   options.ranks = ranks;
   const auto outcomes = vote_on(*run.model, data, options, true);
   if (ranks.is_first()) write_predictions(out, outcomes);
-  if (s.json) {
-    Json json = to_json(score_tasks(outcomes));
-    for (const TaskOutcome& task : outcomes)
-      json["solved_at_2"] =
-          json.value("solved_at_2", "") + (solved_tasks({task}).empty() ? '0' : '1');
-    print_json(json);
-  } else {
+  if (s.json)
+    print_json(scores_json(outcomes));
+  else
     print_scores(outcomes);
-  }
   print(stderr, "{}, predictions.json beside it\n", (out / "submission.json").string());
 }
 
-void score_file(const std::string& file, const std::vector<std::string>& from) {
+void score_file(const std::string& file, const std::vector<std::string>& from, bool json) {
   int64_t repeated = 0;
   const std::vector<ArcTask> tasks = load_arc({from.begin(), from.end()}, &repeated);
-  print_scores(judge_submission(read_json(file), tasks, file));
+  const auto outcomes = judge_submission(read_json_input(file), tasks, input_name(file));
+  if (json)
+    print_json(scores_json(outcomes));
+  else
+    print_scores(outcomes);
 }
 
 // Behind each test: the prediction after every segment, and the first candidates of the vote.
@@ -184,7 +186,7 @@ void show(ShowSettings s) {
     add_predictions(sheet, tasks[0], *run->model, data, s.options);
   }
   const std::string extension = Path(s.out).extension();
-  if (s.out.empty()) {
+  if (s.out.empty() || is_standard_output(s.out)) {
     print("{}", sheet_text(sheet, use_colour(stdout)));
     return;
   }
@@ -199,13 +201,13 @@ void show(ShowSettings s) {
 void add_predict_command(Command arc) {
   const Command command = arc.command("predict", "Answer tasks by a vote; write submission.json.");
   auto s = std::make_shared<PredictSettings>();
-  s->add(command, true, true);
   command.texts("--task", s->tasks, "Answer these tasks alone.").shown_as("ID...");
   command.text("--out", s->out, "The folder to write (default: RUN/predictions).");
   command.flag("--json", s->json, "Print the scores as JSON.");
   command.flag("--shuffle", s->shuffle,
                "Give every puzzle the embedding of another: what is still solved does not come "
                "from it.");
+  s->add(command, true, true);
   command.action([s] { run_on_ranks([&](const Communicator& ranks) { predict(*s, ranks); }); });
 }
 
@@ -213,19 +215,21 @@ void add_score_command(Command arc) {
   const Command command = arc.command("score", "Score a submission.json against the answers.");
   auto file = std::make_shared<std::string>();
   auto answers = std::make_shared<std::vector<std::string>>();
+  auto json = std::make_shared<bool>(false);
   command.text("submission", *file, "The file in Kaggle's form.").required();
   command.texts("--from", *answers, kTasksHelp).required();
-  command.action([=] { score_file(*file, *answers); });
+  command.flag("--json", *json, "Print the scores as JSON.");
+  command.action([=] { score_file(*file, *answers, *json); });
 }
 
 void add_show_command(Command arc) {
   const Command command =
       arc.command("show", "Draw a task in colours: in the terminal, as HTML or as SVG.");
   auto s = std::make_shared<ShowSettings>();
-  s->add(command, false, false);
   command.text("task", s->task, "The name of the task.").required();
   command.texts("--from", s->from, kTasksHelp);
   command.text("--out", s->out, "FILE.html or FILE.svg (default: the terminal).");
+  s->add(command, false, false);
   command.footer(
       "With --run it also shows the prediction after every segment, and the votes of --variants.");
   command.action([s] { show(*s); });

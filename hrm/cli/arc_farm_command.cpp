@@ -28,6 +28,7 @@ struct FarmSettings {
   std::string preset = "arc-task", init, checkpoint, out;
   FitSettings fit;
   int jobs = 0;
+  bool json = false;
   std::optional<Shard> given_shard;
   Shard shard;  // of this process
   CommonOptions common;
@@ -165,9 +166,15 @@ void print_farm(const FarmSettings& s, const std::vector<Json>& lines, int64_t o
   for (const Json& line : lines) {
     known += line.value("known", false);
     right += line.value("solved_at_2", false);
+  }
+  if (s.json) {
+    Json json = {{"tasks", lines.size()}, {"open", open}, {"known", known}, {"solved_at_2", right}};
+    json["results"] = lines;
+    return print_json(json);
+  }
+  for (const Json& line : lines)
     print("{:<12} {}\n", printable(line.value("task", "")),
           line.value("solved_at_2", false) ? "solved" : "not solved");
-  }
   print("{} of {} tasks solved at pass@2; {}\n", right, known, results_name(s.out));
   if (open > 0) print("part {} is done; {} tasks of other parts are open\n", s.shard.text(), open);
 }
@@ -289,6 +296,7 @@ void add_farm_commands(Command arc) {
   command.shard("--shard", s->given_shard,
                 "Do the I-th of N parts of the tasks alone; other processes, with the same --out, "
                 "do the others (default: all, or the part that mpirun or srun gives).");
+  command.flag("--json", s->json, kJsonHelp);
   command.footer("The same command goes on with what is left.");
   command.action([s] {
     check_settings(s->fit.overrides);

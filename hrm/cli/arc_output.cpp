@@ -56,6 +56,14 @@ void print_scores(const std::vector<TaskOutcome>& outcomes) {
   print("solved at pass@2:{}\n", list.empty() ? " none" : list);
 }
 
+Json scores_json(const std::vector<TaskOutcome>& outcomes) {
+  Json json = to_json(score_tasks(outcomes));
+  std::string solved;
+  for (const TaskOutcome& task : outcomes) solved += solved_tasks({task}).empty() ? '0' : '1';
+  if (!outcomes.empty()) json["solved_at_2"] = solved;
+  return json;
+}
+
 void write_predictions(const Path& out, const std::vector<TaskOutcome>& outcomes) {
   create_folder(out);
   Json json = {{"scores", to_json(score_tasks(outcomes))}, {"solved", solved_tasks(outcomes)}};

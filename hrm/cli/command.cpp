@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "hrm/support/progress.h"
 #include "hrm/support/text.h"
 
 namespace hrm {
@@ -97,14 +98,21 @@ CLI::Validator one_of(const std::vector<std::string>& words) {
   return CLI::Validator(check, shown);
 }
 
-// Breaks a text into lines that fit beside the names of the options.
+// Characters for the help beside the names of options.
+size_t help_width() {
+  constexpr int kWidest = 100, kNarrowest = kHelpColumn + 26;
+  static const int width =
+      std::clamp(terminal_width(stdout, kWidest), kNarrowest, kWidest) - kHelpColumn;
+  return width;
+}
+
+// Breaks a text into lines that fit there.
 std::string wrapped(const std::string& text) {
-  constexpr size_t kWidth = 66;
   std::string lines;
   size_t length = 0;  // of the last of them
   std::istringstream words(text);
   for (std::string word; words >> word;) {
-    const bool fits = length + 1 + word.size() <= kWidth;
+    const bool fits = length + 1 + word.size() <= help_width();
     if (!lines.empty()) lines += fits ? ' ' : '\n';
     lines += word;
     length = word.size() + (fits ? length + 1 : 0);
@@ -144,6 +152,8 @@ Command Command::command(const std::string& name, const std::string& help) const
 void Command::action(std::function<void()> run) const { app_->callback(std::move(run)); }
 
 void Command::footer(const std::string& text) const { app_->footer(text); }
+
+void Command::section(const std::string& heading) const { app_->option_defaults()->group(heading); }
 
 void Command::hide() const { app_->group(""); }
 

@@ -30,6 +30,7 @@ class Option;
 
 namespace hrm {
 
+inline constexpr int kHelpColumn = 34;  // where the help of options begins
 inline constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 
 // One option of a command, to say more about it.
@@ -60,6 +61,8 @@ class Command {
   void action(std::function<void()> run) const;
   // What help says below the options.
   void footer(const std::string& text) const;
+  // The heading in the help for the options that follow.
+  void section(const std::string& heading) const;
   // Not in the help.
   void hide() const;
 

@@ -9,11 +9,11 @@
 
 namespace hrm {
 
-// Exit statuses beside 0. A script can tell an answer that is "no" (not solved, something is
-// shared) from an error.
-inline constexpr int kExitError = 1;
-inline constexpr int kExitUsage = 2;
-inline constexpr int kExitNo = 3;
+// Exit statuses beside 0, as grep and diff have them. A script can tell an answer that is "no" (not
+// solved, something is shared) from an error.
+inline constexpr int kExitNo = 1;
+inline constexpr int kExitError = 2;
+inline constexpr int kExitUsage = 3;
 
 void add_demo_command(Command app);
 void add_train_command(Command app);
@@ -51,7 +51,8 @@ inline constexpr const char* kSegmentsHelp =
 inline constexpr const char* kHaltHelp =
     "Stop a puzzle early, when the model's rule of halting says so.";
 inline constexpr const char* kBatchHelp = "Puzzles that are computed at once.";
-inline constexpr const char* kTasksHelp = "Files of ARC tasks, or folders, searched to any depth.";
+inline constexpr const char* kTasksHelp =
+    "Files of ARC tasks (- is the standard input), or folders, searched to any depth.";
 inline constexpr const char* kSetHelp = "Change any setting; `hrm info` lists them.";
 inline constexpr const char* kTrainSeedHelp =
     "The seed of the weights, of the order of examples, of augmentation and exploration, and of "
@@ -59,6 +60,7 @@ inline constexpr const char* kTrainSeedHelp =
 inline constexpr const char* kDataSeedHelp = "The seed of the puzzles and of the split.";
 inline constexpr const char* kReplaceHelp = "Replace the data set that the folder holds.";
 inline constexpr const char* kSummaryHelp = "Print the summary as JSON.";
+inline constexpr const char* kJsonHelp = "Print JSON.";
 
 // Options that several commands share.
 struct CommonOptions {
@@ -99,6 +101,8 @@ void write_run_config(const Path& run, const Config& config, const Json& task, c
                       bool trains = true);
 // The same for a run that goes on with other settings, or whose data set lies elsewhere now.
 void update_run_config(const Path& run, const Config& config);
+// The summary of RUN/evaluation.json; null if there is none.
+Json last_evaluation(const Path& run);
 // The command line of this process, for config.json and messages.
 void set_command_line(int argc, char** argv);
 const std::string& command_line();

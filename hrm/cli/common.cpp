@@ -34,6 +34,13 @@ std::string portable_data(const Path& run, const std::string& data) {
   return is_inside ? inside.string() : whole.string();
 }
 
+// How the data set lies to the run folder, so that both are still found when they are moved
+// together; "" where `data` says that already.
+std::string data_beside(const Path& run, const std::string& data) {
+  if (data.empty() || Path(data).is_relative()) return "";
+  return Path(data).lexically_relative(fs::weakly_canonical(fs::absolute(run))).string();
+}
+
 }  // namespace
 
 void check_name(const Path& folder) {
@@ -56,6 +63,7 @@ void set_command_line(int argc, char** argv) {
 const std::string& command_line() { return line_of_words; }
 
 void CommonOptions::add_threads(Command command) {
+  command.section("Machine");
   command.whole_number("--threads", threads, 1, 1024, "CPU threads (default: one for each core).");
 }
 
@@ -184,6 +192,7 @@ void write_run_config(const Path& run, const Config& config, const Json& task, c
   create_folder(run);
   Json json = config.to_json();
   json["data"] = data;
+  if (const std::string near = data_beside(run, data); !near.empty()) json["data_beside"] = near;
   json["task"] = task;
   json["command"] = stored_name(command_line());
   json["version"] = kVersion;
@@ -203,7 +212,22 @@ void update_run_config(const Path& run, const Config& config) {
   const Json now = config.to_json();
   for (const auto& [key, value] : now.items()) json[key] = value;
   json["data"] = data;
+  const std::string near = data_beside(run, data);
+  if (near.empty())
+    json.erase("data_beside");
+  else
+    json["data_beside"] = near;
   if (json != before) write_file_atomically(run / "config.json", json.dump(2) + "\n");
+}
+
+Json last_evaluation(const Path& run) {
+  const Path file = run / "evaluation.json";
+  if (!fs::exists(file)) return {};
+  const EvalResult r = eval_result_from_json(read_json(file), file.string());
+  return {{"step", r.step},
+          {"puzzles", r.count},
+          {"exact_accuracy", r.exact_accuracy},
+          {"accuracy", r.accuracy}};
 }
 
 void note_pool(int64_t wanted, const PuzzleDataset& data) {

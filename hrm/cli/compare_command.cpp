@@ -75,7 +75,25 @@ std::string differences(const std::vector<Compared>& runs) {
   return rows;
 }
 
-void compare(const std::vector<std::string>& folders, const Path& out) {
+// What runs came to: the last lines of their metrics.
+Json results_json(const std::vector<Compared>& runs) {
+  Json json = Json::array();
+  for (const Compared& run : runs) {
+    const Json& last = run.lines.train.back();
+    const double samples = last.value("samples", 0.0), seconds = last.value("elapsed", 0.0);
+    Json row = {{"run", run.name}, {"samples", samples}, {"seconds", seconds}};
+    if (seconds > 0) row["samples_per_second"] = samples / seconds;
+    const Json eval = run.lines.eval.empty() ? Json::object() : run.lines.eval.back();
+    for (const char* share : {"exact_accuracy", "accuracy"})
+      if (eval.contains(share)) row[share] = eval[share];
+    json.push_back(row);
+  }
+  return json;
+}
+
+void compare(const std::vector<std::string>& folders, const Path& out, bool json) {
+  HRM_CHECK(!json || !is_standard_output(out),
+            "[compare] --json and --out would both go to the standard output. HINT: --out FILE");
   const std::vector<Compared> runs = read_runs("compare", folders);
   std::vector<std::string> names, head = {""};
   for (const Compared& run : runs) {
@@ -94,7 +112,7 @@ void compare(const std::vector<std::string>& folders, const Path& out) {
                      tokens ? "lm_loss" : "loss", false);
   }
   body += "</div></div><h2>Results</h2><div class=\"wide\"><table>" + table_row(head, true);
-  std::FILE* text = text_beside(out);
+  std::FILE* text = json ? stderr : text_beside(out);
   print(text, "{:<28} {:>12} {:>10} {:>9} {:>9} {:>12}\n", "run", "samples", "seconds", "solved",
         "tokens", "samples/s");
   std::vector<std::vector<std::string>> lines = {
@@ -120,7 +138,8 @@ void compare(const std::vector<std::string>& folders, const Path& out) {
     body += "<h2>Settings that differ</h2><div class=\"wide\"><table>" + table_row(head, true) +
             rows + "</table></div>";
   write_output(out, html_page("Runs side by side", body));
-  if (!is_standard_output(out)) print("page {}\n", out.string());
+  if (!is_standard_output(out)) print(text, "page {}\n", out.string());
+  if (json) print_json(results_json(runs));
 }
 
 void write_metrics(const std::string& folder, const std::string& csv,
@@ -154,7 +173,9 @@ void add_compare_command(Command app) {
   auto out = std::make_shared<std::string>("compare.html");
   command.texts("runs", *runs, "The run folders.").required();
   command.text("--out", *out, "The page to write (default compare.html).");
-  command.action([=] { compare(*runs, *out); });
+  auto json = std::make_shared<bool>(false);
+  command.flag("--json", *json, kJsonHelp);
+  command.action([=] { compare(*runs, *out, *json); });
 }
 
 void add_metrics_command(Command app) {

@@ -195,7 +195,7 @@ void make_arc(ArcOptions o) {
       s.side == kArcSide ? "hrm-arc" : "arc-task", o.out);
 }
 
-// Exit status 3 if training knows something of what is evaluated.
+// Exit status 1 if training knows something of what is evaluated.
 void audit(const std::vector<std::string>& from, bool json) {
   std::vector<ArcTask> tasks;
   if (from.size() == 1 && std::filesystem::exists(Path(from[0]) / kArcFile))
@@ -230,16 +230,42 @@ void audit(const std::vector<std::string>& from, bool json) {
   if (!clean) throw ExitStatus{kExitNo};
 }
 
-void show(const std::string& folder, const std::string& split, int64_t index, int64_t count) {
-  const PuzzleDataset data = open_dataset(folder, split);
+struct ShowOptions {
+  std::string folder, split = "train";
+  int64_t index = 0, count = 1;
+  bool json = false;
+};
+
+void show_json(const ShowOptions& o, const PuzzleDataset& data, int64_t end) {
   const DatasetInfo& info = data.info();
-  print("{}/{}: {} examples, {} puzzles, {} groups; {} tokens of vocabulary {}, {} ids\n", folder,
-        split, format_count(data.num_examples()), format_count(data.num_puzzles()),
+  Json json = {{"examples", data.num_examples()}, {"puzzles", data.num_puzzles()},
+               {"groups", data.num_groups()},     {"seq_len", info.seq_len},
+               {"vocab_size", info.vocab_size},   {"puzzle_ids", info.num_puzzle_identifiers},
+               {"task", data.task().to_json()},   {"shown", Json::array()}};
+  for (int64_t i = o.index; i < end; ++i) {
+    const Example example = data.read(i);
+    json["shown"].push_back({{"example", i},
+                             {"puzzle_id", example.puzzle_id},
+                             {"puzzle_name", data.puzzle_name(example.puzzle_id)},
+                             {"inputs", example.inputs},
+                             {"labels", example.labels}});
+  }
+  print_json(json);
+}
+
+void show(const ShowOptions& o) {
+  const PuzzleDataset data = open_dataset(o.folder, o.split);
+  const DatasetInfo& info = data.info();
+  HRM_CHECK(o.index < data.num_examples() || data.num_examples() == 0,
+            "[data] --index must be in 0..", data.num_examples() - 1, ", got ", o.index);
+  const int64_t end =
+      o.count < data.num_examples() - o.index ? o.index + o.count : data.num_examples();
+  if (o.json) return show_json(o, data, end);
+  print("{}/{}: {} examples, {} puzzles, {} groups; {} tokens of vocabulary {}, {} ids\n", o.folder,
+        o.split, format_count(data.num_examples()), format_count(data.num_puzzles()),
         format_count(data.num_groups()), info.seq_len, info.vocab_size,
         format_count(info.num_puzzle_identifiers));
-  HRM_CHECK(index >= 0 && (index < data.num_examples() || data.num_examples() == 0),
-            "[data] --index must be in 0..", data.num_examples() - 1, ", got ", index);
-  for (int64_t i = index; i < std::min(data.num_examples(), index + count); ++i) {
+  for (int64_t i = o.index; i < end; ++i) {
     const Example example = data.read(i);
     print("\nexample {}, puzzle id {} {}\n{}", i, example.puzzle_id,
           printable(data.puzzle_name(example.puzzle_id)),
@@ -292,6 +318,7 @@ void add_sudoku_command(Command data) {
   o->build.count = -1;
   command.text("--out", o->out, "The folder to make.").required();
   command.choice("--side", o->side, {4, 6, 9}, "Cells in a row: 4, 6 or 9 (default 9).");
+  command.section("Where puzzles come from");
   const Option from = command.texts(
       "--from", o->from,
       "Read puzzles from these files: one on each line ('.' or 0 for an open cell), or CSV with "
@@ -311,6 +338,7 @@ void add_sudoku_command(Command data) {
       .excludes(from);
   command.whole_number("--min-rating", o->build.min_rating, 0,
                        "Take only puzzles that need at least this many guesses.");
+  command.section("What is kept");
   command.whole_number(
       "--test", o->build.test_count, 0,
       "Puzzles to hold out for testing, in whole symmetry classes (default 1000).");
@@ -418,11 +446,6 @@ void add_tokens_command(Command data) {
   });
 }
 
-struct ShowOptions {
-  std::string folder, split = "train";
-  int64_t index = 0, count = 1;
-};
-
 void add_show_command(Command data) {
   const Command command = data.command("show", "Print examples of a data set.");
   auto o = std::make_shared<ShowOptions>();
@@ -431,7 +454,8 @@ void add_show_command(Command data) {
                  "Which examples: train (default) or test.");
   command.whole_number("--index", o->index, 0, "The first example to print (default 0).");
   command.whole_number("--count", o->count, 1, "How many examples to print (default 1).");
-  command.action([o] { show(o->folder, o->split, o->index, o->count); });
+  command.flag("--json", o->json, kJsonHelp);
+  command.action([o] { show(*o); });
 }
 
 }  // namespace
@@ -453,8 +477,8 @@ void add_audit_command(Command app) {
   auto from = std::make_shared<std::vector<std::string>>();
   auto json = std::make_shared<bool>(false);
   command.texts("dir", *from, "An ARC data set, or folders of tasks.").required();
-  command.flag("--json", *json, "Print JSON.");
-  command.footer("The exit status is 3 if anything is shared, 1 for an error.");
+  command.flag("--json", *json, kJsonHelp);
+  command.footer("The exit status is 1 if anything is shared, 2 for an error.");
   command.action([=] { audit(*from, *json); });
 }
 

@@ -19,6 +19,7 @@ namespace {
 
 struct Settings {
   std::string file, out = "runs/lab", arc, device;
+  bool json = false;
   ExperimentOptions what;
   std::optional<Shard> shard;
   RunOptions how;
@@ -40,6 +41,7 @@ struct Settings {
                   "--out, do the others (default: all, or the part that mpirun or srun gives).");
     command.choice("--device", device, {"cpu", "cuda"},
                    "Where to train: cpu (default) or cuda, the GPU.");
+    command.flag("--json", json, kJsonHelp);
     command.footer("The same command goes on with what is left, and draws its page anew.");
   }
 };
@@ -57,27 +59,38 @@ std::string command_text(const Settings& s, const std::string& start) {
   return text;
 }
 
-// table.jsonl and page.html; what the terminal shows of them.
+Json to_json(const Row& row) {
+  Json line = {{"labels", Json::object()}, {"values", Json::object()}};
+  for (const auto& [name, value] : row.labels) line["labels"][name] = value;
+  for (const auto& [name, v] : row.values)
+    line["values"][name] = {{"mean", v.mean}, {"half_width", v.half_width}, {"models", v.count}};
+  return line;
+}
+
+// table.jsonl and page.html; what standard output shows of them.
 std::string write_page(const Settings& s, const Experiment& e, const std::vector<Record>& records,
                        const std::string& start) {
   const std::vector<Row> rows = summarize(records, e.average);
   const Path own = s.how.root / e.name, page = own / "page.html";
   std::string lines;
-  for (const Row& r : rows) {
-    Json line = {{"labels", Json::object()}, {"values", Json::object()}};
-    for (const auto& [name, value] : r.labels) line["labels"][name] = value;
-    for (const auto& [name, v] : r.values)
-      line["values"][name] = {{"mean", v.mean}, {"half_width", v.half_width}, {"models", v.count}};
-    lines += line.dump() + "\n";
-  }
+  for (const Row& r : rows) lines += to_json(r).dump() + "\n";
   write_file_atomically(own / "table.jsonl", lines);
   write_file_atomically(page, experiment_page(e, rows, command_text(s, start), s.what.only));
+  if (s.json) {
+    Json json = {
+        {"name", e.name}, {"title", e.title}, {"page", page.string()}, {"rows", Json::array()}};
+    for (const Row& r : rows) json["rows"].push_back(to_json(r));
+    return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+  }
   return fmt::format("{}\n{}\npage {}; a line for each model in {}\n", printable(e.title),
                      text_table(e, rows), page.string(), results_name(own));
 }
 
 void run(Settings s, const std::string& start) {
   s.what.arc = s.arc;
+  HRM_CHECK(s.file != "-",
+            "[lab] an experiment is named after its file, so it cannot come from the "
+            "standard input. HINT: save it in a file");
   const Experiment e = read_experiment(s.file, s.what);
   s.how.root = fs::absolute(s.out);
   s.how.program = fs::read_symlink("/proc/self/exe");
@@ -94,10 +107,10 @@ void run(Settings s, const std::string& start) {
     throw ExitStatus{status};
   }
   if (found.open > 0) {
-    print(
-        "part {} is done; {} of {} models are still open, and the part that ends last draws the "
-        "page\n",
-        shard.text(), found.open, e.trials.size());
+    print(s.json ? stderr : stdout,
+          "part {} is done; {} of {} models are still open, and the part that ends last draws the "
+          "page\n",
+          shard.text(), found.open, e.trials.size());
     return;
   }
   // Shards may end at the same time.
@@ -118,16 +131,20 @@ Path figure_file(const std::string& name) {
   detail::fail("[lab] no figure '", name, "'. HINT: there are ", join(names, ", "));
 }
 
-void list() {
+void list(bool as_json) {
   const Path folder = experiments_folder();
+  Json json = Json::array();
   for (const Path& file : list_experiments(folder)) {
     ExperimentOptions options;
     options.arc = "ARC";
     const Experiment e = read_experiment(file, options);
-    std::string stem = file.stem();
-    print("{:<10} {:3} models  {}\n", stem.starts_with("figure_") ? stem.substr(7) : stem,
-          e.trials.size(), e.title);
+    const std::string stem = file.stem(),
+                      name = stem.starts_with("figure_") ? stem.substr(7) : stem;
+    json.push_back(
+        {{"name", name}, {"models", e.trials.size()}, {"title", e.title}, {"file", file.string()}});
+    if (!as_json) print("{:<10} {:3} models  {}\n", name, e.trials.size(), e.title);
   }
+  if (as_json) return print_json(json);
   print("\nhrm lab figure NAME; the files are in {}\n", folder.string());
 }
 
@@ -157,7 +174,10 @@ void add_experiment_commands(Command lab) {
   r->add(own);
   own.action([r] { run(*r, "run " + to_string(Words{r->file})); });
 
-  lab.command("list", "List the experiments of this project.").action([] { list(); });
+  const Command all = lab.command("list", "List the experiments of this project.");
+  auto json = std::make_shared<bool>(false);
+  all.flag("--json", *json, kJsonHelp);
+  all.action([json] { list(*json); });
 }
 
 }  // namespace hrm

@@ -149,7 +149,7 @@ void add_gradients_command(Command lab) {
   command.texts("--set", s->overrides, kSetHelp).shown_as("KEY=VALUE");
   command.whole_number("--seed", s->seed, 0, kTrainSeedHelp);
   command.whole_number("--batch", s->batch, 1, 1 << 20, "Puzzles in the batch that is measured.");
-  command.flag("--json", s->json, "Print JSON.");
+  command.flag("--json", s->json, kJsonHelp);
   s->common.add(command);
   command.footer("Example: hrm lab gradients --steps 0,400 --rules one_step,full_bptt,unrolled:2");
   command.flag("--train", s->train,

@@ -144,7 +144,7 @@ int main(int argc, char** argv) {
   using namespace hrm;
   limit_spinning(argv);
   set_command_line(argc, argv);
-  explain_truncated_files();
+  explain_truncated_files(kExitError);
   Program program(
       "hrm: trains and runs Hierarchical Reasoning Models, from scratch, on your CPU or GPU.\n"
       "\n"
@@ -156,8 +156,8 @@ int main(int argc, char** argv) {
       "  hrm lab figure 4                  an experiment: models, table, page with charts\n",
       std::string("hrm ") + kVersion,
       "`hrm help COMMAND` explains a command. Presets: `hrm info`.\n"
-      "Exit status: 0 done; 1 an error; 2 a command line that makes no sense; 3 the answer is no\n"
-      "(solve: not solved; audit: something is shared).");
+      "Exit status: 0 done; 1 the answer is no (solve: not solved; audit: something is shared);\n"
+      "2 an error; 3 a command line that makes no sense; 130 or 143 stopped by a signal.");
   add_commands(program.root());
   add_document_commands(program);
   const int status = run(program, argc, argv);

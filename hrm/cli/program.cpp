@@ -102,7 +102,7 @@ Program::Program(const std::string& title, const std::string& version, const std
     : version_(version), app_(std::make_unique<CLI::App>(title, "hrm")) {
   app_->set_version_flag("--version", version);
   app_->footer(footer);
-  app_->get_formatter()->column_width(34);
+  app_->get_formatter()->column_width(kHelpColumn);
 }
 
 Program::~Program() = default;

@@ -6,6 +6,7 @@
 #include "hrm/cli/on_ranks.h"
 #include "hrm/cli/print.h"
 #include "hrm/cli/run_options.h"
+#include "hrm/eval/predictions.h"
 #include "hrm/eval/rollouts.h"
 #include "hrm/eval/solve_lattice.h"
 #include "hrm/gradient_rule.h"
@@ -27,7 +28,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct EvalSettings : RunOptions {
-  std::string data, split = "test";
+  std::string data, split = "test", out;
   int64_t variants = 0;
   RolloutOptions rollouts;
   RolloutSelection select = RolloutSelection::q;
@@ -71,6 +72,12 @@ void check_eval_options(const EvalSettings& s, bool seed_given, bool variants_gi
             ". HINT: leave it out");
   HRM_CHECK(!variants_given || s.split == "test",
             "[eval] --variants needs the test split. HINT: leave out --split train");
+  HRM_CHECK(s.out.empty() || !several,
+            "[eval] --out writes one answer a puzzle, and --rollouts gives several. HINT: leave "
+            "out one of them");
+  HRM_CHECK(!s.json || !is_standard_output(s.out),
+            "[eval] --json and --out would both go to the standard output. HINT: --out FILE");
+  if (!s.out.empty()) Predictions::check_name(s.out);
 }
 
 void check_lattice_options(const EvalSettings& s) {
@@ -86,17 +93,24 @@ void check_lattice_options(const EvalSettings& s) {
 }
 
 // When the answers of a lattice came.
-void print_rounds(const EvalResult& r) {
-  print("\nrounds   solved   settled then\n");
+void print_rounds(std::FILE* text, const EvalResult& r) {
+  print(text, "\nrounds   solved   settled then\n");
   const auto rounds = static_cast<int64_t>(r.exact_by_segment.size());
   for (int64_t last = 1, from = 1; from <= rounds;
        from = last + 1, last = std::min(rounds, 2 * last)) {
     int64_t settled = 0;
     for (int64_t i = from; i <= last; ++i) settled += r.halt_histogram[i];
-    print("{:>6}  {:>5.1f} %   {}\n", last, 100 * r.exact_by_segment[last - 1],
+    print(text, "{:>6}  {:>5.1f} %   {}\n", last, 100 * r.exact_by_segment[last - 1],
           format_count(settled));
     if (last == rounds) break;
   }
+}
+
+void print_segments(std::FILE* text, const EvalResult& r) {
+  print(text, "\nsegment   exact   tokens   halt here\n");
+  for (size_t i = 0; i < r.exact_by_segment.size(); ++i)
+    print(text, "{:7}  {:>5.1f} %  {:>5.1f} %   {}\n", i + 1, 100 * r.exact_by_segment[i],
+          100 * r.accuracy_by_segment[i], format_count(r.halt_histogram[i + 1]));
 }
 
 void run_eval(const EvalSettings& s) {
@@ -115,25 +129,28 @@ void run_eval(const EvalSettings& s) {
   if (s.variants > 0) note_pool(s.variants, data);
   check_same_evaluation(s.options.ranks, run, data);
   if (s.rollouts.rollouts > 1) return run_rollouts(s, *run.model, data);
+  Predictions predictions(data, run.config.model.seq_len, run.lattice != nullptr);
   EvalResult result;
   {
     Progress progress("eval", "puzzles");
     EvalOptions options = s.options;
+    if (!s.out.empty()) options.on_answer = [&](const Answer& a) { predictions.add(a); };
     options.on_progress = progress.callback();
     result = run.lattice ? evaluate_lattice(*run.lattice, run.config, data, options)
                          : evaluate(*run.model, data, options);
   }
   result.step = run.step;
+  if (!s.out.empty() && s.options.ranks.is_first()) predictions.write(s.out);
   if (s.json) {
     print_json(to_json(result));
     return;
   }
-  print("{}\n", describe(result));
-  if (run.lattice) return print_rounds(result);
-  print("\nsegment   exact   tokens   halt here\n");
-  for (size_t i = 0; i < result.exact_by_segment.size(); ++i)
-    print("{:7}  {:>5.1f} %  {:>5.1f} %   {}\n", i + 1, 100 * result.exact_by_segment[i],
-          100 * result.accuracy_by_segment[i], format_count(result.halt_histogram[i + 1]));
+  std::FILE* text = text_beside(s.out);
+  print(text, "{}\n", describe(result));
+  if (run.lattice)
+    print_rounds(text, result);
+  else
+    print_segments(text, result);
 }
 
 // `task`: what the model is for.
@@ -276,14 +293,8 @@ void run_info(const std::string& run, const std::string& name, bool as_json) {
     const std::vector<Path> steps = list_checkpoints(run);
     json["checkpoints"] = Json::array();
     for (const Path& p : steps) json["checkpoints"].push_back(p.filename().string());
-    if (fs::exists(Path(run) / "evaluation.json")) {
-      const Path file = Path(run) / "evaluation.json";
-      const EvalResult r = eval_result_from_json(read_json(file), file.string());
-      json["evaluation"] = {{"step", r.step},
-                            {"puzzles", r.count},
-                            {"exact_accuracy", r.exact_accuracy},
-                            {"accuracy", r.accuracy}};
-    }
+    if (const Json evaluation = last_evaluation(run); !evaluation.is_null())
+      json["evaluation"] = evaluation;
   }
   if (as_json) {
     print_json(json);
@@ -302,50 +313,68 @@ void run_info(const std::string& run, const std::string& name, bool as_json) {
 
 }  // namespace
 
-void add_eval_command(Command app) {
-  const Command command = app.command("eval", "Evaluate a run on a data set.");
-  auto s = std::make_shared<EvalSettings>();
-  const Option halt = s->add(command);
-  command.text("--data", s->data, kDataHelp);
-  command.choice("--split", s->split, {"train", "test"},
-                 "Which puzzles of the data set: test (default) or train.");
-  const Option variants =
-      command.whole_number("--variants", s->variants, 0, 1000000,
-                           "ARC: variants of each task to evaluate, besides the task itself.");
-  command.whole_number("--max", s->options.max_puzzles, 1,
-                       "Evaluate only this many puzzles, from the first on (default: all).");
-  command.whole_number("--batch", s->options.batch_size, 1, 1 << 20, kBatchHelp);
+namespace {
+
+void add_halting_options(Command command, EvalSettings& s) {
+  const Option halt = s.add_halting(command);
   command
       .named(
-          "--halt-by", s->options.halt_by,
+          "--halt-by", s.options.halt_by,
           "What --halt goes by: q, the model's own rule (default); residual, a puzzle stops when "
           "z_H moved by less than --halt-threshold of its norm; confidence, when its least sure "
           "cell is surer than --halt-threshold; repeat, when its answer stays; oracle, when it "
           "is right.")
       .needs(halt);
+}
+
+// Returns --seed.
+Option add_rollout_options(Command command, EvalSettings& s) {
+  command.section("Noise and rollouts");
   const Option noise = command.number(
-      "--noise", s->options.noise, 0,
+      "--noise", s.options.noise, 0,
       "Standard deviation of noise added to the states that each puzzle starts from.");
   command
-      .flag("--noise-every-segment", s->options.noise_every_segment,
+      .flag("--noise-every-segment", s.options.noise_every_segment,
             "Add the noise before every segment.")
       .needs(noise);
-  const Option seed =
-      command.whole_number("--seed", s->options.seed, 0,
-                           "The seed of --noise and --relabel, and of the chains of a lattice "
-                           "(default 0).");
-  const Option rollouts = command.whole_number("--rollouts", s->rollouts.rollouts, 1, 1 << 20,
+  const Option rollouts = command.whole_number("--rollouts", s.rollouts.rollouts, 1, 1 << 20,
                                                "Solve every puzzle this many times.");
   command
-      .flag("--relabel", s->rollouts.relabel,
+      .flag("--relabel", s.rollouts.relabel,
             "Sudoku: rename the digits in every rollout but the first.")
       .needs(rollouts);
   command
-      .named("--select", s->select,
+      .named("--select", s.select,
              "Which rollout gives the answer: q, the surest (default); residual, the one that "
              "moved least; vote, the most frequent answer; verify, the first that keeps the "
              "rules.")
       .needs(rollouts);
+  return command.whole_number("--seed", s.options.seed, 0,
+                              "The seed of --noise and --relabel, and of the chains of a lattice "
+                              "(default 0).");
+}
+
+}  // namespace
+
+void add_eval_command(Command app) {
+  const Command command = app.command("eval", "Evaluate a run on a data set.");
+  auto s = std::make_shared<EvalSettings>();
+  s->add(command);
+  command.text("--data", s->data, kDataHelp);
+  command.choice("--split", s->split, {"train", "test"},
+                 "Which puzzles of the data set: test (default) or train.");
+  command.whole_number("--max", s->options.max_puzzles, 1,
+                       "Evaluate only this many puzzles, from the first on (default: all).");
+  const Option variants =
+      command.whole_number("--variants", s->variants, 0, 1000000,
+                           "ARC: variants of each task to evaluate, besides the task itself.");
+  command.text("--out", s->out,
+               "Write the answers to this file, too: .jsonl, .csv or .npy (- is JSON lines on the "
+               "standard output).");
+  add_halting_options(command, *s);
+  const Option seed = add_rollout_options(command, *s);
+  s->common.add(command);
+  command.whole_number("--batch", s->options.batch_size, 1, 1 << 20, kBatchHelp);
   command.action([=] {
     run_on_ranks([&](const Communicator& ranks) {
       check_eval_options(*s, seed.given(), variants.given());
@@ -374,7 +403,7 @@ void add_info_command(Command app) {
   auto json = std::make_shared<bool>(false);
   command.text("run", *run, "The run folder to look at.");
   command.text("--preset", *name, "The preset to look at.");
-  command.flag("--json", *json, "Print JSON.");
+  command.flag("--json", *json, kJsonHelp);
   command.action([=] { run_info(*run, *name, *json); });
 }
 

@@ -2,10 +2,15 @@
 
 namespace hrm {
 
-Option RunOptions::add(Command command) {
+void RunOptions::add(Command command) {
   command.text("--run", run, "The run folder of the model, or a file that `hrm export` wrote.")
       .required();
   command.text("--checkpoint", checkpoint, kCheckpointHelp);
+  command.flag("--json", json, kJsonHelp);
+}
+
+Option RunOptions::add_halting(Command command) {
+  command.section("Segments and halting");
   command.whole_number("--segments", options.segments, 1, 100000, kSegmentsHelp);
   const Option halt = command.flag("--halt", options.halting, kHaltHelp);
   command
@@ -14,8 +19,6 @@ Option RunOptions::add(Command command) {
                      "halt-only models compare q_halt with it; other rules of halting, how far "
                      "above their own threshold).")
       .needs(halt);
-  command.flag("--json", json, "Print JSON.");
-  common.add(command);
   return halt;
 }
 

@@ -11,8 +11,10 @@ struct RunOptions {
   bool json = false;
   CommonOptions common;
 
-  // Returns --halt, which other options need.
-  Option add(Command command);
+  // --run, --checkpoint, --json.
+  void add(Command command);
+  // Those of segments and halting. Returns --halt, which other options need.
+  Option add_halting(Command command);
 };
 
 }  // namespace hrm

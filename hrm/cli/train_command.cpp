@@ -7,6 +7,7 @@
 #include "hrm/cli/on_ranks.h"
 #include "hrm/cli/print.h"
 #include "hrm/presets.h"
+#include "hrm/support/input.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/stop_signals.h"
 #include "hrm/support/text.h"
@@ -30,20 +31,24 @@ struct Settings {
   std::string preset, config_file, data, run, dtype, init, checkpoint;
   std::vector<std::string> overrides, tasks;
   int64_t seed = -1, steps = -1;
-  bool resume = false, fast_sum = false, no_graph = false;
+  bool resume = false, fast_sum = false, no_graph = false, json = false;
   CommonOptions common;
 
   void add_common(Command command) {
+    command.section("The run");
     command.text("--run", run, "The run folder (default: in runs/, named after the preset).");
     command.texts("--set", overrides, kSetHelp).shown_as("KEY=VALUE");
     command.whole_number("--seed", seed, 0, kTrainSeedHelp);
     command.whole_number("--steps", steps, 1, "Optimizer steps of the whole run.");
     command.choice("--dtype", dtype, {"f32", "bf16", "f64"},
                    "Number format of the computation: f32 (default), bf16 or f64.");
+    command.flag("--json", json, "Print how it ended as JSON, instead of text.");
+    common.add(command);
     command.flag("--no-cuda-graph", no_graph,
                  "On a GPU: launch every kernel of every step instead of replaying a graph.");
-    common.add(command);
   }
+  // Where text goes for which JSON takes the standard output.
+  std::FILE* text() const { return json ? stderr : stdout; }
   void apply_overrides(Config& c) const {
     apply_settings(c, overrides);
     if (!dtype.empty()) c.set("dtype", dtype);
@@ -92,8 +97,8 @@ std::string where_the_time_went(const KernelTimes& before) {
 // Trains with a progress bar; what it will need, and every evaluation, are printed.
 // A stopped training ends the program with the status of its signal, and `go_on` says what to do.
 // `fresh`: the run has just been started. `folder`: on the first rank, which alone writes into it.
-void train_with_progress(Trainer& trainer, const Path& run, RunFolder* folder, bool fresh,
-                         const char* go_on) {
+void train_with_progress(const Settings& s, Trainer& trainer, const Path& run, RunFolder* folder,
+                         bool fresh, const char* go_on) {
   const TrainConfig& t = trainer.config().train;
   const int64_t total = t.total_steps * t.step_rows();
   print_estimate(trainer.config(), trainer.module(), trainer.device(), run);
@@ -137,7 +142,7 @@ void train_with_progress(Trainer& trainer, const Path& run, RunFolder* folder, b
     print(stderr, "Where the time went: {}\n", text);
   if (folder) write_report(run);
   if (outcome == TrainOutcome::early_stopped)
-    print("Ended early, after step {} of {}: {}.\n", format_count(trainer.steps_done()),
+    print(s.text(), "Ended early, after step {} of {}: {}.\n", format_count(trainer.steps_done()),
           format_count(t.total_steps), trainer.reason_to_stop());
   if (outcome != TrainOutcome::stopped) return;
   print(stderr, "stopped after step {}; the checkpoint is written. {}\n",
@@ -154,7 +159,7 @@ Config resumed_config(const Settings& s, const Path& run) {
             "'. HINT: leave out --preset, or choose another --run folder");
   Config config = old;
   if (!s.config_file.empty()) {
-    config = Config::from_json(read_json(s.config_file), s.config_file);
+    config = Config::from_json(read_json_input(s.config_file), input_name(s.config_file));
     config.data = old.data;
     // What the data set tells, not the file.
     config.model.seq_len = old.model.seq_len;
@@ -184,7 +189,7 @@ Config new_config(const Settings& s) {
             "[train] --preset and --config exclude each other");
   Config config;
   if (!s.config_file.empty())
-    config = Config::from_json(read_json(s.config_file), s.config_file);
+    config = Config::from_json(read_json_input(s.config_file), input_name(s.config_file));
   else if (s.preset.empty() && !s.init.empty())
     config = settings_of(s.init);
   else
@@ -276,8 +281,22 @@ Path run_folder(const Settings& s, const std::string& preset_name) {
   return !s.run.empty() ? Path(s.run) : Path("runs") / (preset_name.empty() ? "run" : preset_name);
 }
 
-void say_where(const Path& run) {
-  print("run folder {}; report {}\n", run.string(), (run / "report.html").string());
+// How a training ended: its last evaluation, if it had one.
+Json outcome_json(const Trainer& trainer, const Path& run) {
+  Json json = {{"run", run.string()},
+               {"report", (run / "report.html").string()},
+               {"steps", trainer.steps_done()},
+               {"total_steps", trainer.config().train.total_steps},
+               {"ended_early", trainer.reason_to_stop()}};
+  json["evaluation"] = last_evaluation(run);
+  return json;
+}
+
+void say_where(const Settings& s, const Trainer& trainer, const Path& run) {
+  if (s.json)
+    print_json(outcome_json(trainer, run));
+  else
+    print("run folder {}; report {}\n", run.string(), (run / "report.html").string());
 }
 
 // A run that is there already, held from before its configuration is read.
@@ -307,8 +326,8 @@ void resume_training(const Settings& s, const Communicator& ranks) {
     read_metrics(run);  // damage in it is found now, not in the report at the end
     update_run_config(run, config);
   }
-  train_with_progress(trainer, run, folder ? &*folder : nullptr, false, kGoOn);
-  say_where(run);
+  train_with_progress(s, trainer, run, folder ? &*folder : nullptr, false, kGoOn);
+  say_where(s, trainer, run);
 }
 
 // How to make data of the kind that a preset is for, in `folder`, or in one of its own.
@@ -376,8 +395,8 @@ void start_training(const Settings& s, const Communicator& ranks) {
     check_free();  // once more, now that no other process can start one
     write_run_config(run, config, train_data.task().to_json(), init);
   }
-  train_with_progress(trainer, run, folder ? &*folder : nullptr, true, kGoOn);
-  say_where(run);
+  train_with_progress(s, trainer, run, folder ? &*folder : nullptr, true, kGoOn);
+  say_where(s, trainer, run);
 }
 
 void train(const Settings& s, const Communicator& ranks) {
@@ -419,37 +438,37 @@ SudokuBuild demo_sudoku(const Config& config) {
   return build;
 }
 
-void make_demo_sudoku(const Config& config, const Path& folder) {
+void make_demo_sudoku(const Config& config, const Path& folder, std::FILE* text) {
   SudokuBuild build = demo_sudoku(config);
-  print("Making {} Sudoku puzzles of size {}x{}, each with one solution.\n",
+  print(text, "Making {} Sudoku puzzles of size {}x{}, each with one solution.\n",
         format_count(build.count), build.rules.side, build.rules.side);
-  std::fflush(stdout);
+  std::fflush(text);
   Progress bar("make", "puzzles");
   build.on_progress = bar.callback();
   const BuildSummary summary = build_sudoku(build, folder);
   bar.finish();
-  print(
-      "Training: {} puzzles from {} symmetry classes. Held out: {} puzzles from {} other "
-      "classes, so that no test puzzle is a turned or relabelled training puzzle.\n",
-      format_count(summary.train), format_count(summary.train_classes), format_count(summary.test),
-      format_count(summary.test_classes));
+  print(text,
+        "Training: {} puzzles from {} symmetry classes. Held out: {} puzzles from {} other "
+        "classes, so that no test puzzle is a turned or relabelled training puzzle.\n",
+        format_count(summary.train), format_count(summary.train_classes),
+        format_count(summary.test), format_count(summary.test_classes));
 }
 
-void make_demo_mazes(const Config& config, const Path& folder) {
+void make_demo_mazes(const Config& config, const Path& folder, std::FILE* text) {
   MazeBuild build;
   build.seed = static_cast<uint64_t>(config.train.seed);
   build.side = static_cast<int>(config.model.side());
   build.count = 20000;
   build.min_path = 9;
   build.unique = true;
-  print("Making {} mazes of size {}x{}, each with one shortest path.\n", format_count(build.count),
-        build.side, build.side);
-  std::fflush(stdout);
+  print(text, "Making {} mazes of size {}x{}, each with one shortest path.\n",
+        format_count(build.count), build.side, build.side);
+  std::fflush(text);
   Progress bar("make", "mazes");
   build.on_progress = bar.callback();
   const MazeSummary summary = build_maze(build, folder);
   bar.finish();
-  print("Training: {} mazes. Held out: {} others.\n", format_count(summary.train),
+  print(text, "Training: {} mazes. Held out: {} others.\n", format_count(summary.train),
         format_count(summary.test));
 }
 
@@ -505,7 +524,7 @@ void demo(Settings s) {
 
   const auto info = std::ranges::find(presets(), s.preset, &PresetInfo::name);
   if (!fs::exists(config.data))
-    (info->task == "maze" ? make_demo_mazes : make_demo_sudoku)(config, config.data);
+    (info->task == "maze" ? make_demo_mazes : make_demo_sudoku)(config, config.data, s.text());
   const PuzzleDataset train_data = open_dataset(config.data, "train");
   const PuzzleDataset test_data = open_dataset(config.data, "test");
   Trainer trainer(config, train_data, &test_data, run, s.common.device());
@@ -515,16 +534,19 @@ void demo(Settings s) {
   if (!list_checkpoints(run).empty()) resume_and_say(trainer);
   std::fflush(stdout);
   if (!trainer.finished()) {
-    train_with_progress(trainer, run, &folder, fresh, "The same command goes on");
-    print("Trained for {}.\n", format_duration(trainer.elapsed()));
+    train_with_progress(s, trainer, run, &folder, fresh, "The same command goes on");
+    print(s.text(), "Trained for {}.\n", format_duration(trainer.elapsed()));
   } else {
-    print(
-        "{} holds this run, finished: its results again. (Another --seed or --set starts "
-        "a new one.)\n",
-        run.string());
+    print(s.text(),
+          "{} holds this run, finished: its results again. (Another --seed or --set starts "
+          "a new one.)\n",
+          run.string());
     if (!fs::exists(run / "report.html")) write_report(run);
   }
-  show_demo_result(run, train_data.task());
+  if (s.json)
+    print_json(outcome_json(trainer, run));
+  else
+    show_demo_result(run, train_data.task());
 }
 
 }  // namespace
@@ -533,19 +555,21 @@ void add_train_command(Command app) {
   const Command command = app.command("train", "Train a model on a data set.");
   auto s = std::make_shared<Settings>();
   command.text("--preset", s->preset, "The settings to start from; `hrm info` lists them.");
-  command.text("--config", s->config_file, "Take the settings of a config.json instead.");
+  command.text("--config", s->config_file,
+               "Take the settings of a config.json instead (- is the standard input).");
   command.text("--data", s->data, "The data set folder.");
   command.texts("--task", s->tasks, "ARC: train on these tasks alone.").shown_as("ID...");
+  command.section("Where to start");
   command.text("--init", s->init,
                "Start from the weights of another run; without --preset and --config, with its "
                "settings, too.");
   command.text("--checkpoint", s->checkpoint,
                "With --init: which of its weights: best (default), last, or a checkpoint folder.");
   command.flag("--resume", s->resume, "Go on from the last checkpoint of the run folder.");
+  s->add_common(command);
   command.flag("--fast-sum", s->fast_sum,
                "Several processes: add up gradients in the quickest order. Such a run cannot be "
                "repeated bit for bit.");
-  s->add_common(command);
   command.footer(
       "Example: hrm train --preset hrm-27m --data data/sudoku9 --set batch_size=8\n"
       "Ctrl-C finishes the step, writes a checkpoint and says how to go on.\n"

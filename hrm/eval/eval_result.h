@@ -27,10 +27,14 @@ struct PuzzleTrace {
   std::vector<int> inputs, labels;            // tokens; labels empty if the answer is not known
   std::vector<std::vector<int>> predictions;  // tokens after each segment
   // Probabilities after each segment. Of rules of halting without q values, q_halt is
-  // SegmentResult::done (halting fixed: the confidence), and q_continue the rest to 1.
+  // SegmentResult::done (halting fixed: the confidence), and q_continue the rest to 1, as it is
+  // where q_halt alone decides.
   std::vector<double> q_halt, q_continue;
   std::vector<std::string> notes = {};  // of a lattice: what each round did, instead of them
   int64_t example = -1;                 // its number in the data set, if that is known
+  // The first segment after which the rule of halting says stop, also where it did not; 0: none, or
+  // not asked for. Not in files.
+  int64_t halts_at = 0;
 };
 
 struct EvalResult {

@@ -30,31 +30,6 @@ void check_number(double q_halt) {
             "earlier checkpoint");
 }
 
-// Tells every rank of the answers of all, in the order of the examples.
-void tell_answers(std::vector<Answer> own, const ModelConfig& config, const EvalOptions& options) {
-  std::ranges::sort(own, {}, &Answer::example);
-  constexpr int64_t kNumbers = 4;
-  std::vector<double> numbers;
-  std::vector<int32_t> tokens;
-  for (const Answer& a : own) {
-    numbers.insert(numbers.end(), {static_cast<double>(a.example), a.q_halt, a.residual,
-                                   static_cast<double>(a.exact)});
-    tokens.insert(tokens.end(), a.tokens.begin(), a.tokens.end());
-  }
-  const auto count = std::ssize(own);
-  const Tensor all_numbers =
-                   options.ranks.gather(from_values(numbers, {count, kNumbers}, DType::f64)),
-               all_tokens = options.ranks.gather(from_vector(tokens, {count, config.seq_len}));
-  const double* row = all_numbers.data<double>();
-  const int32_t* token = all_tokens.data<int32_t>();
-  for (int64_t i = 0; i < all_numbers.size(0); ++i, row += kNumbers, token += config.seq_len)
-    options.on_answer({static_cast<int64_t>(row[0]),
-                       {token, token + config.seq_len},
-                       row[1],
-                       row[2],
-                       row[3] != 0});
-}
-
 class Evaluation {
  public:
   Evaluation(const Model& model, const PuzzleDataset& data, const EvalOptions& options)
@@ -180,24 +155,33 @@ class Evaluation {
 
   // Judges what is not settled by comparing tokens, and hands the answer on. Whether it is right.
   bool answer(int64_t example, int64_t b, const SegmentView& view) {
-    const bool by_rules = data_.task().several_answers();
-    if (!by_rules && !options_.on_answer) return rows_[b].exact.back();
+    const bool exact = rows_[b].exact.back(), by_rules = data_.task().several_answers();
+    if (!by_rules && !options_.on_answer) return exact;
     std::vector<int> tokens = view.predicted(b);
     if (!back_.empty())
       for (int& token : tokens) token = back_[token];
+    bool valid = false;
+    if (by_rules) {
+      valid = data_.task().check(data_.read(example).inputs, tokens).empty();
+      *result_.valid_accuracy += valid;
+    }
     if (options_.on_answer) {
-      const double residual = residual_.empty() ? 0 : residual_[b];
-      const Answer answer = {example, tokens, view.sure[b], residual, rows_[b].exact.back()};
+      Answer answer;
+      answer.example = example;
+      answer.tokens = tokens;
+      answer.q_halt = view.sure[b];
+      const bool q_values = model_.config().halting == Halting::q_learning;
+      answer.q_continue = q_values ? view.q_continue[b] : -view.sure[b];
+      answer.residual = residual_.empty() ? 0 : residual_[b];
+      answer.segments = std::ssize(rows_[b].exact);
+      answer.exact = exact;
+      answer.solved = exact || valid;
       if (options_.ranks.size() == 1)
         options_.on_answer(answer);
       else
-        answers_.push_back(answer);
+        answers_.push_back(std::move(answer));
     }
-    if (!by_rules) return rows_[b].exact.back();
-    const Example puzzle = data_.read(example);
-    const bool valid = data_.task().check(puzzle.inputs, tokens).empty();
-    *result_.valid_accuracy += valid;
-    return valid || rows_[b].exact.back();
+    return exact || valid;
   }
 
   void trace(PuzzleTrace& trace, int64_t b, const SegmentView& view) {
@@ -258,7 +242,7 @@ class Evaluation {
     add_up(result_, options_.ranks);
     failures_.append_to(result_, options_.ranks);
     if (options_.on_answer && options_.ranks.size() > 1)
-      tell_answers(std::move(answers_), model_.config(), options_);
+      tell_answers(std::move(answers_), model_.config().seq_len, options_);
     const auto n = static_cast<double>(result_.count);
     for (double* mean : {&result_.exact_accuracy, &result_.accuracy, &result_.mean_steps,
                          &result_.q_halt_accuracy, &result_.lost_accuracy})
@@ -300,6 +284,37 @@ EvalResult evaluate(const Model& model, const PuzzleDataset& data, const EvalOpt
   return Evaluation(model, data, options).run();
 }
 
+void tell_answers(std::vector<Answer> own, int64_t seq_len, const EvalOptions& options) {
+  std::ranges::sort(own, {}, &Answer::example);
+  constexpr int64_t kNumbers = 7;
+  std::vector<double> numbers;
+  std::vector<int32_t> tokens;
+  for (const Answer& a : own) {
+    numbers.insert(numbers.end(), {static_cast<double>(a.example), a.q_halt, a.q_continue,
+                                   a.residual, static_cast<double>(a.segments),
+                                   static_cast<double>(a.exact), static_cast<double>(a.solved)});
+    tokens.insert(tokens.end(), a.tokens.begin(), a.tokens.end());
+  }
+  const auto count = std::ssize(own);
+  const Tensor all_numbers =
+                   options.ranks.gather(from_values(numbers, {count, kNumbers}, DType::f64)),
+               all_tokens = options.ranks.gather(from_vector(tokens, {count, seq_len}));
+  const double* row = all_numbers.data<double>();
+  const int32_t* token = all_tokens.data<int32_t>();
+  for (int64_t i = 0; i < all_numbers.size(0); ++i, row += kNumbers, token += seq_len) {
+    Answer a;
+    a.example = static_cast<int64_t>(row[0]);
+    a.tokens.assign(token, token + seq_len);
+    a.q_halt = row[1];
+    a.q_continue = row[2];
+    a.residual = row[3];
+    a.segments = static_cast<int64_t>(row[4]);
+    a.exact = row[5] != 0;
+    a.solved = row[6] != 0;
+    options.on_answer(a);
+  }
+}
+
 PuzzleTrace solve_one(const Model& model, const std::vector<int>& inputs, int32_t puzzle_id,
                       const EvalOptions& options) {
   const int64_t seq = model.config().seq_len, input_len = model.config().input_len();
@@ -324,7 +339,9 @@ PuzzleTrace solve_one(const Model& model, const std::vector<int>& inputs, int32_
     trace.predictions.push_back(view.predicted(0));
     trace.q_halt.push_back(probability(view.q_halt[0]));
     trace.q_continue.push_back(probability(view.q_continue[0]));
-    if (options.halting && view.halt_margin(0) > options.threshold) break;
+    if (view.halt_margin(0) <= options.threshold) continue;
+    if (trace.halts_at == 0) trace.halts_at = s + 1;
+    if (options.halting) break;
   }
   return trace;
 }

@@ -27,9 +27,12 @@ HRM_ENUM(HaltBy, "q", "residual", "confidence", "repeat", "oracle")
 struct Answer {
   int64_t example = 0;
   std::vector<int> tokens;
-  double q_halt = 0;    // logit; of rules without q values that of confidence()
-  double residual = 0;  // with EvalOptions::residuals
-  bool exact = false;
+  // Logits; of rules without q values those of confidence() and of the rest to 1. 0 for a lattice.
+  double q_halt = 0, q_continue = 0;
+  double residual = 0;   // with EvalOptions::residuals
+  int64_t segments = 0;  // that it took; rounds of a lattice
+  bool exact = false;    // the stored answer
+  bool solved = false;   // that, or another that is right by the rules of the task
 };
 
 struct EvalOptions {
@@ -66,6 +69,10 @@ void check_halting(const ModelConfig& config, const EvalOptions& options);
 // exact_by_segment[s] counts a row that left earlier with its final answer. halt_histogram[s] is
 // where the rule said halt first (or the last segment), also when rows do not leave there.
 EvalResult evaluate(const Model& model, const PuzzleDataset& data, const EvalOptions& options);
+
+// For an evaluation by several ranks: calls on_answer, on every rank, with the answers of all in
+// the order of the examples. `own`: those of this rank.
+void tell_answers(std::vector<Answer> own, int64_t seq_len, const EvalOptions& options);
 
 // One puzzle: all segments (or until halting), with predictions and q values of each.
 // `inputs`: input_len tokens.

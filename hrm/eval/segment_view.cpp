@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "autograd/ops/ops.h"
@@ -34,6 +35,9 @@ SegmentView::SegmentView(const ModelConfig& config, const SegmentResult& result,
   const bool q_learning = config.halting == Halting::q_learning;
   if (!q_learning || with_confidence)
     confidence = hrm::confidence(config, result.outputs.logits).to_vector();
+  // A model that halts by q_halt alone has never trained the other.
+  if (q_learning && halt_only_)
+    std::ranges::transform(q_halt, q_continue.begin(), std::negate<double>());
   if (q_learning) return;
   if (result.done.defined()) done = result.done.to_vector();
   for (size_t b = 0; b < head.size(); ++b) {

@@ -24,12 +24,13 @@ class SegmentView {
   double halt_margin(int64_t b) const;
 
   // Of every row.
-  std::vector<double> labelled, correct;   // tokens
-  std::vector<double> head;                // q_halt of the Q head, whatever the rule
-  std::vector<double> q_halt, q_continue;  // as in PuzzleTrace, but logits
-  std::vector<double> sure;                // as Answer::q_halt
-  std::vector<double> done, confidence;    // probabilities; empty where nobody asks for them
-  Tensor predictions;                      // i32 [batch, seq]
+  std::vector<double> labelled, correct;  // tokens
+  std::vector<double> head;               // q_halt of the Q head, whatever the rule
+  // As in PuzzleTrace, but logits. Of a model that halts by q_halt alone, q_continue is -q_halt.
+  std::vector<double> q_halt, q_continue;
+  std::vector<double> sure;              // as Answer::q_halt
+  std::vector<double> done, confidence;  // probabilities; empty where nobody asks for them
+  Tensor predictions;                    // i32 [batch, seq]
 
  private:
   bool has_rule_, halt_only_;

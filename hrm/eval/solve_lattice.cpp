@@ -196,7 +196,14 @@ class Judge {
       result_.traces[a.number] = trace_of(a, example.labels);
     else if (!exact && !valid && failures_.would_keep(a.number))
       failures_.keep(trace_of(a, example.labels));
-    if (on_answer) on_answer({a.number, answer, 0, 0, exact});
+    if (!on_answer) return;
+    Answer told;
+    told.example = a.number;
+    told.tokens = answer;
+    told.segments = a.round;
+    told.exact = exact;
+    told.solved = exact || valid;
+    on_answer(told);
   }
 
   EvalResult summary(double started, const Communicator& ranks) {
@@ -239,6 +246,9 @@ EvalResult evaluate_lattice(const LatticeModel& model, const Config& config,
   const Communicator ranks = config.lattice.solve_dropout > 0 ? Communicator() : options.ranks;
   const Range own = share_of(total, ranks.rank(), ranks.size());
   Judge judge(data, total, options, solver.rounds());
+  std::vector<Answer> answers;
+  std::function<void(const Answer&)> tell = options.on_answer;
+  if (tell && ranks.size() > 1) tell = [&](const Answer& a) { answers.push_back(a); };
   const auto traced = [&](int64_t i) { return i < options.traces || options.failures > 0; };
   const int64_t at_once = std::max<int64_t>(1, options.batch_size / config.lattice.chains);
   std::vector<Attempt> attempts;
@@ -250,11 +260,13 @@ EvalResult evaluate_lattice(const LatticeModel& model, const Config& config,
     }
     solver.advance(attempts);
     for (const Attempt& a : attempts)
-      if (solver.done(a)) judge.judge(a, options.on_answer);
+      if (solver.done(a)) judge.judge(a, tell);
     done += static_cast<int64_t>(
         std::erase_if(attempts, [&](const Attempt& a) { return solver.done(a); }));
     if (options.on_progress) options.on_progress(done, own.size());
   }
+  if (options.on_answer && ranks.size() > 1)
+    tell_answers(std::move(answers), config.model.seq_len, options);
   return judge.summary(started, ranks);
 }
 

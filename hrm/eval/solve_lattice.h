@@ -16,11 +16,11 @@ namespace hrm {
 
 // Of the settings, the chains and what concerns solving. Of the options: batch_size (chains that
 // are computed at once), segments (the most rounds; 0: halt_max_steps), max_puzzles, traces, seed,
-// on_progress, ranks and on_answer (told of a rank's own); the others do not apply. A full answer
-// that Task::refute objects to is a conflict. It knows all rules of Sudoku and queens, so that
-// these get no wrong answer; a path through a maze may be longer than need be. mean_steps counts
-// rounds, exact_by_segment[r - 1] is the share of puzzles that were solved after round r,
-// halt_histogram[r] counts those whose answer came in round r.
+// on_progress, ranks and on_answer; the others do not apply. A full answer that Task::refute
+// objects to is a conflict. It knows all rules of Sudoku and queens, so that these get no wrong
+// answer; a path through a maze may be longer than need be. mean_steps counts rounds,
+// exact_by_segment[r - 1] is the share of puzzles that were solved after round r, halt_histogram[r]
+// counts those whose answer came in round r.
 EvalResult evaluate_lattice(const LatticeModel& model, const Config& config,
                             const PuzzleDataset& data, const EvalOptions& options);
 

@@ -6,6 +6,8 @@
 #include <iostream>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 namespace hrm {
 
 std::string input_name(const Path& path) {
@@ -41,6 +43,10 @@ std::string read_input(const Path& path, std::optional<int64_t> most) {
   }
   HRM_CHECK(!in.bad(), "[read] cannot read ", input_name(path));
   return text;
+}
+
+Json read_json_input(const Path& path) {
+  return parse_json(read_input(path, kMaxJsonBytes), input_name(path));
 }
 
 }  // namespace hrm

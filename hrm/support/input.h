@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "tensor/io.h"
+#include "hrm/support/json.h"
 
 namespace hrm {
 
@@ -14,6 +14,8 @@ namespace hrm {
 // more than `most` bytes, if it is given; otherwise a pipe may hold 1 GiB, because some devices
 // never end.
 std::string read_input(const Path& path, std::optional<int64_t> most = {});
+// The same, of one JSON value.
+Json read_json_input(const Path& path);
 // What errors call it.
 std::string input_name(const Path& path);
 

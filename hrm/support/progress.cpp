@@ -1,8 +1,10 @@
 #include "hrm/support/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -51,6 +53,17 @@ std::string format_count(int64_t n) {
   std::string digits = std::to_string(n < 0 ? -n : n);
   for (auto at = std::ssize(digits) - 3; at > 0; at -= 3) digits.insert(at, ",");
   return (n < 0 ? "-" : "") + digits;
+}
+
+int terminal_width(std::FILE* stream, int otherwise) {
+  if (const char* columns = std::getenv("COLUMNS")) {
+    int width = 0;
+    const auto [rest, error] = std::from_chars(columns, columns + std::strlen(columns), width);
+    if (error == std::errc() && *rest == 0 && width > 0) return width;
+  }
+  struct winsize size = {};
+  const bool known = ::ioctl(::fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : otherwise;
 }
 
 bool is_terminal(std::FILE* stream) {

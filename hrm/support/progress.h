@@ -25,6 +25,10 @@ bool is_terminal(std::FILE* stream);
 // is_terminal and NO_COLOR unset.
 bool use_colour(std::FILE* stream);
 
+// Characters in a line of `stream`: what COLUMNS says, else the width of the terminal, else
+// `otherwise`.
+int terminal_width(std::FILE* stream, int otherwise);
+
 using ProgressCallback = std::function<void(int64_t done, int64_t total)>;
 
 class Progress {

@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "hrm/support/input.h"
+
 namespace hrm {
 namespace fs = std::filesystem;
 namespace {
@@ -22,10 +24,11 @@ Json read_solutions(const Path& challenges) {
   return solutions;
 }
 
-void read_arc_file(const Path& path, std::vector<ArcTask>& out) {
+void read_arc_file(const Path& file, std::vector<ArcTask>& out) {
+  const Path path = file == "-" ? "stdin" : file;  // a task is named after its file
   const std::string name = path.filename().string();
   if (name.find("_solutions") != std::string::npos || name == "sample_submission.json") return;
-  const Json parsed = read_json(path);
+  const Json parsed = read_json_input(file);
   const bool combined = is_combined(parsed);
   const std::string role = combined ? name : path.parent_path().filename().string();
   const Json solutions = combined ? read_solutions(path) : Json::object();
@@ -40,6 +43,7 @@ void read_arc_file(const Path& path, std::vector<ArcTask>& out) {
 
 // The file itself, or the .json files of a folder, in order.
 std::vector<Path> task_files(const Path& root) {
+  if (root == "-") return {root};
   std::error_code error;
   HRM_CHECK(fs::exists(root, error), "[arc] there is no ", root.string());
   if (!fs::is_directory(root, error)) return {root};

@@ -50,6 +50,8 @@ std::shared_ptr<const Task> task_of_run(const Members& config) {
 }
 
 std::shared_ptr<const Task> task_of_text(std::string_view text, const Task& preferred) {
+  // Numbers may look like a Sudoku, but not to a run that was trained on numbers.
+  if (preferred.kind() == TokensTask().kind()) return std::make_shared<TokensTask>();
   std::shared_ptr<const Task> other;
   for (const TaskKind& kind : task_kinds()) {
     std::shared_ptr<const Task> task = kind.recognise ? kind.recognise(text) : nullptr;

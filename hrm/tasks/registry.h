@@ -46,9 +46,9 @@ std::shared_ptr<const Task> unknown_task();
 // The task that a run was trained on, by the member "task" of its config.json: unknown_task() for a
 // run made by another program, which has none, or one of another kind.
 std::shared_ptr<const Task> task_of_run(const Members& config);
-// The task of a puzzle that is written as text: a kind that recognises it, `preferred` before the
-// others. If none does, it is taken for one of `preferred`, or for a Sudoku: the parser says what
-// is wrong.
+// The task of a puzzle that is written as text: tokens if `preferred` is that, else a kind that
+// recognises it, `preferred` before the others. If none does, it is taken for one of `preferred`,
+// or for a Sudoku: the parser says what is wrong.
 std::shared_ptr<const Task> task_of_text(std::string_view text, const Task& preferred);
 
 }  // namespace hrm

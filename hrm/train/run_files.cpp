@@ -86,10 +86,16 @@ Config read_config(const Path& run) {
   HRM_CHECK(fs::exists(path), "[run] ", run.string(),
             " is not a run folder: it has no config.json. "
             "HINT: `hrm train` and `hrm demo` make run folders");
-  Config config = Config::from_json(read_json(path), path.string());
-  // A data set inside the run folder moves with it.
-  if (Path(config.data).is_relative() && fs::exists(run / config.data) && !config.data.empty())
+  const Json json = read_json(path);
+  Config config = Config::from_json(json, path.string());
+  // A data set inside the run folder moves with it. Another one may have been moved together with
+  // the run: then it is not where it was, but where it was as seen from the run.
+  const std::string beside = Members(json, path.string()).text("data_beside", "");
+  if (config.data.empty()) return config;
+  if (Path(config.data).is_relative() && fs::exists(run / config.data))
     config.data = (run / config.data).string();
+  else if (!beside.empty() && !fs::exists(config.data) && fs::exists(run / beside))
+    config.data = (run / beside).lexically_normal().string();
   return config;
 }
 

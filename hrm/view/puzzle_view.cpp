@@ -1,6 +1,7 @@
 #include "hrm/view/puzzle_view.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/core.h>
 
@@ -16,7 +17,10 @@ namespace {
 enum class Mark { none, given, right, wrong };
 
 Mark mark_of(const PuzzleTrace& trace, const Tokens& tokens, size_t i, const Task& task) {
-  if (task.is_given(trace.inputs[i])) return Mark::given;
+  if (task.is_given(trace.inputs[i])) {
+    const bool kept = tokens[i] == trace.inputs[i];
+    if (kept || i >= trace.labels.size()) return kept ? Mark::given : Mark::wrong;
+  }
   if (i >= trace.labels.size() || trace.labels[i] < 0 || task.is_open(tokens[i])) return Mark::none;
   return tokens[i] == trace.labels[i] ? Mark::right : Mark::wrong;
 }
@@ -47,9 +51,9 @@ std::string cell_text(const std::string& text, Mark mark, bool colour) {
   }
 }
 
-// `tokens` drawn with its wrong and given cells marked; `caption` above, `note` below.
+// `tokens` drawn with its wrong and given cells marked; `caption` above, `notes` below.
 Block draw(const Tokens& tokens, const PuzzleTrace& trace, const Task& task, bool colour,
-           const std::string& caption, const std::string& note) {
+           const std::string& caption, const std::vector<std::string>& notes) {
   const auto [n, box_rows, box_cols] = task.layout(std::ssize(tokens));
   Block block;
   block.width = 3 * n + 2 * (n / box_cols - 1);
@@ -64,7 +68,7 @@ Block draw(const Tokens& tokens, const PuzzleTrace& trace, const Task& task, boo
     }
     block.lines.push_back(line);
   }
-  block.lines.push_back(padded(note, block.width));
+  for (const std::string& note : notes) block.lines.push_back(padded(note, block.width));
   return block;
 }
 
@@ -108,9 +112,16 @@ std::string rounds_text(const PuzzleTrace& trace, const Task& task, bool colour,
   if (task.drawing() != Drawing::cells)
     return text + "\n" + in_lines(task.text(last), task.layout(std::ssize(last)).columns);
   return text + "\n" +
-         side_by_side({draw(trace.inputs, trace, task, colour, " givens", ""),
-                       draw(last, trace, task, colour, " settled", "")},
+         side_by_side({draw(trace.inputs, trace, task, colour, " givens", {""}),
+                       draw(last, trace, task, colour, " settled", {""})},
                       width);
+}
+
+// Whether the model says by itself how much it wants to go on, and not as the rest to 1.
+bool has_q_continue(const PuzzleTrace& trace) {
+  for (size_t s = 0; s < trace.q_continue.size(); ++s)
+    if (std::abs(trace.q_halt[s] + trace.q_continue[s] - 1) > 1e-6) return true;
+  return false;
 }
 
 }  // namespace
@@ -121,19 +132,29 @@ std::string trace_text(const PuzzleTrace& trace, const Task& task, bool colour, 
             "[draw] a puzzle of the kind ", task.kind(), " has ", task.cells(), " cells, got ",
             trace.inputs.size());
   if (!trace.notes.empty()) return rounds_text(trace, task, colour, width);
+  const bool both = has_q_continue(trace);
   if (task.drawing() == Drawing::cells) {
-    std::vector<Block> blocks = {draw(trace.inputs, trace, task, colour, " givens", "")};
-    for (size_t s = 0; s < segments; ++s)
-      blocks.push_back(draw(trace.predictions[s], trace, task, colour,
-                            fmt::format(" seg. {}", s + 1),
-                            fmt::format(" halt {:.0f}%", 100 * trace.q_halt[s])));
+    const size_t notes = both ? 2 : 1;
+    std::vector<Block> blocks = {
+        draw(trace.inputs, trace, task, colour, " givens", std::vector<std::string>(notes))};
+    for (size_t s = 0; s < segments; ++s) {
+      std::vector<std::string> said = {fmt::format(" halt {:.1f}%", 100 * trace.q_halt[s])};
+      if (both) said.push_back(fmt::format(" go on {:.1f}%", 100 * trace.q_continue[s]));
+      blocks.push_back(
+          draw(trace.predictions[s], trace, task, colour, fmt::format(" seg. {}", s + 1), said));
+    }
     return side_by_side(blocks, width);
   }
-  const int columns = task.layout(std::ssize(trace.inputs)).columns;
+  const auto lines_of_text = [&](const Tokens& tokens) {
+    const std::string line = task.text(tokens);
+    if (task.drawing() == Drawing::numbers) return line + "\n";
+    return in_lines(line, task.layout(std::ssize(tokens)).columns);
+  };
   std::string text;
   for (size_t s = 0; s < segments; ++s)
-    text += fmt::format("segment {}, halt {:.0f} %\n", s + 1, 100 * trace.q_halt[s]) +
-            in_lines(task.text(trace.predictions[s]), columns) + "\n";
+    text += fmt::format("segment {}, halt {:.1f} %{}\n", s + 1, 100 * trace.q_halt[s],
+                        both ? fmt::format(", go on {:.1f} %", 100 * trace.q_continue[s]) : "") +
+            lines_of_text(trace.predictions[s]) + "\n";
   return text;
 }
 

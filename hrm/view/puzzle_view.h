@@ -12,9 +12,12 @@ namespace hrm {
 
 // The segments of a trace. A kind that is drawn in cells: grids side by side, as many as fit into
 // `width` characters, then below: givens bold, right cells green, wrong ones red (without colour:
-// wrong cells in [brackets]), and q_halt under each. Without labels no cell counts as wrong. Other
-// kinds: one below the other.
-std::string trace_text(const PuzzleTrace& trace, const Task& task, bool colour, int width = 100);
+// wrong cells in [brackets]), and under each how much the model wants to halt and, where it learns
+// that by itself, to go on. A given that was overwritten is wrong. Without labels no other cell
+// counts as wrong. Other kinds: one below the other.
+inline constexpr int kTraceWidth = 100;
+std::string trace_text(const PuzzleTrace& trace, const Task& task, bool colour,
+                       int width = kTraceWidth);
 
 // An example of a data set: the puzzle and its answer.
 std::string example_text(const Example& example, const Task& task, bool colour);

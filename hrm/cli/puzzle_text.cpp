@@ -1,0 +1,135 @@
+#include "hrm/cli/puzzle_text.h"
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+
+#include "hrm/support/input.h"
+#include "hrm/support/text.h"
+#include "hrm/tasks/registry.h"
+
+namespace hrm {
+namespace fs = std::filesystem;
+namespace {
+
+using Fits = std::function<bool(const std::string&)>;
+
+// Whether a person meant a file: what is no puzzle of any kind, and a path or a name that ends like
+// .txt. (A board of queens of a wrong size may end in ".Q".)
+bool looks_like_file(const std::string& given) {
+  const bool is_puzzle = std::ranges::any_of(
+      task_kinds(), [&](const TaskKind& kind) { return kind.recognise && kind.recognise(given); });
+  if (is_puzzle) return false;
+  const std::string ending = Path(given).extension();
+  return given.find('/') != std::string::npos ||
+         (ending.size() > 2 && std::isalpha(static_cast<unsigned char>(ending[1])));
+}
+
+std::string text_of_file(const std::string& given) {
+  constexpr int64_t kMostBytes = 1 << 28;
+  std::string text = read_input(given, kMostBytes);
+  HRM_CHECK(!text.starts_with("\xFF\xFE") && !text.starts_with("\xFE\xFF"), "[solve] ",
+            input_name(given), " is UTF-16 text. HINT: save it as UTF-8");
+  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // the byte order mark of UTF-8
+  HRM_CHECK(text.find_first_not_of(" \r\n\t") != std::string::npos, "[solve] ", input_name(given),
+            " is empty. HINT: it must hold a puzzle, such as a Sudoku or a maze");
+  return text;
+}
+
+struct NumberedLine {
+  int64_t number;
+  std::string text;
+};
+
+// All lines, also those that lines_of() leaves out: a maze may begin with '#'.
+std::vector<NumberedLine> all_lines(const std::string& text) {
+  std::vector<NumberedLine> lines;
+  for (std::string_view line : split(text, '\n')) {
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    lines.push_back({std::ssize(lines) + 1, std::string(line)});
+  }
+  return lines;
+}
+
+bool is_blank(const std::string& line) {
+  return line.find_first_not_of(" \t") == std::string::npos;
+}
+
+// The puzzles of a CSV file whose first line names its columns; empty if this is none.
+std::vector<NumberedLine> column_of_puzzles(const std::vector<NumberedLine>& lines,
+                                            const std::string& name) {
+  if (lines.front().text.find(',') == std::string::npos) return {};
+  const std::vector<std::string> head = csv_fields(lines.front().text, name + " line 1");
+  const auto column = std::ranges::find_if(
+      head, [](const std::string& field) { return field == "question" || field == "puzzle"; });
+  if (column == head.end()) return {};
+  std::vector<NumberedLine> puzzles;
+  for (const NumberedLine& line : lines) {
+    if (line.number == 1 || is_blank(line.text)) continue;
+    const std::string where = name + " line " + std::to_string(line.number);
+    const std::vector<std::string> fields = csv_fields(line.text, where);
+    HRM_CHECK(fields.size() == head.size(), "[solve] ", where, " must have ", head.size(),
+              " columns, got ", fields.size());
+    puzzles.push_back({line.number, fields[column - head.begin()]});
+  }
+  return puzzles;
+}
+
+// Parts with empty lines between them.
+std::vector<NumberedLine> blocks_of(const std::vector<NumberedLine>& lines) {
+  std::vector<NumberedLine> blocks;
+  bool inside = false;
+  for (const NumberedLine& line : lines) {
+    const bool blank = line.text.empty();
+    if (!blank && inside)
+      blocks.back().text += "\n" + line.text;
+    else if (!blank)
+      blocks.push_back(line);
+    inside = !blank;
+  }
+  return blocks;
+}
+
+// One puzzle a line, without comments.
+std::vector<NumberedLine> puzzle_lines(const std::vector<NumberedLine>& lines, const Fits& fits) {
+  std::vector<NumberedLine> puzzles;
+  const auto first = std::ranges::find_if(
+      lines, [&](const NumberedLine& line) { return !is_blank(line.text) && fits(line.text); });
+  if (first == lines.end()) return {};
+  const bool comments = first->text.find('#') == std::string::npos;
+  for (const NumberedLine& line : lines)
+    if (!is_blank(line.text) && !(comments && line.text.starts_with('#'))) puzzles.push_back(line);
+  return puzzles;
+}
+
+}  // namespace
+
+std::vector<PuzzleText> read_puzzles(const std::string& given, const Fits& fits) {
+  std::error_code none;
+  const fs::file_status status = fs::status(given, none);
+  HRM_CHECK(!fs::is_directory(status), "[solve] ", given,
+            " is a folder. HINT: a puzzle, a file of puzzles, or - for standard input");
+  if (given != "-" && !fs::exists(status)) {
+    HRM_CHECK(!looks_like_file(given), "[solve] there is no file ", given,
+              ". HINT: give the puzzle itself, a file of puzzles, or - for standard input");
+    return {{given, ""}};
+  }
+  const std::string text = text_of_file(given);
+  if (fits(text)) return {{text, ""}};
+  const std::vector<NumberedLine> lines = all_lines(text);
+  std::vector<NumberedLine> puzzles = column_of_puzzles(lines, input_name(given));
+  if (puzzles.empty()) {
+    puzzles = blocks_of(lines);
+    if (puzzles.size() < 2 || !fits(puzzles.front().text)) puzzles = puzzle_lines(lines, fits);
+  }
+  if (puzzles.empty()) return {{text, ""}};
+  std::vector<PuzzleText> found;
+  found.reserve(puzzles.size());
+  for (NumberedLine& puzzle : puzzles)
+    found.push_back(
+        {std::move(puzzle.text), input_name(given) + " line " + std::to_string(puzzle.number)});
+  if (found.size() == 1) found.front().where.clear();
+  return found;
+}
+
+}  // namespace hrm
