@@ -607,6 +607,10 @@ FLAGS_STAMP := $(BUILD)/flags
 KERNEL_STAMP := $(BUILD)/kernel_flags
 LINK_STAMP := $(BUILD)/link_flags
 SOURCES_STAMP := $(BUILD)/sources
+# Nothing but `hrm info` says it, so that only one object is compiled anew for each commit.
+COMMIT := $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
+COMMIT_STAMP := $(BUILD)/commit
+$(call stamp,$(COMMIT_STAMP),$(COMMIT))
 $(call stamp,$(FLAGS_STAMP),$(CU_COMPILE) $(CXX) $(CXXFLAGS) $(OPT) $(DATA_OPT))
 $(call stamp,$(KERNEL_STAMP),$(if $(PORTABLE),$(foreach copy,$(COPIES),$(FLAGS_OF_$(copy))),$(KERNEL_FLAGS)) $(KERNEL_OPT))
 $(call stamp,$(LINK_STAMP),$(CXX) $(LDFLAGS) $(LDLIBS))
@@ -617,6 +621,8 @@ $(BUILD)/obj/kernels/cpu/%.o: LEVEL = $(KERNEL_OPT) $(KERNEL_FLAGS)
 # Benchmarks run where they are built, as do the examples' own kernels.
 $(BUILD)/obj/bench/%.o $(call objects_in,$(BUILD),$(EXAMPLE_KERNELS)): LEVEL = $(KERNEL_OPT) $(if $(PORTABLE),,$(ARCH_FLAGS))
 $(call objects_in,$(BUILD),$(KERNEL_SRC) $(EXAMPLE_KERNELS) $(wildcard bench/*.cpp bench/*/*.cpp)): $(KERNEL_STAMP)
+$(BUILD)/obj/hrm/cli/build_info.o: LEVEL = $(OPT) -DHRM_COMMIT='"$(COMMIT)"'
+$(BUILD)/obj/hrm/cli/build_info.o: $(COMMIT_STAMP)
 $(BUILD)/obj/kernels/instruction_sets.o: LEVEL = $(OPT) $(if $(PORTABLE),-DHRM_PORTABLE)
 $(patsubst %,$(BUILD)/obj/%.o,tensor/% hrm/data/% hrm/tasks/%): LEVEL = $(DATA_OPT)
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "hrm/cli/build_info.h"
 #include "hrm/cli/on_ranks.h"
 #include "hrm/cli/print.h"
 #include "hrm/cli/run_options.h"
@@ -12,6 +13,7 @@
 #include "hrm/gradient_rule.h"
 #include "hrm/lattice/candidates.h"
 #include "hrm/presets.h"
+#include "hrm/support/machine.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
 #include "hrm/tasks/arc_dataset.h"
@@ -20,6 +22,7 @@
 #include "hrm/tasks/sudoku_task.h"
 #include "hrm/train/run_files.h"
 #include "hrm/view/report.h"
+#include "kernels/device.h"
 #include "kernels/instruction_sets.h"
 #include "nn/distributed/job.h"
 
@@ -225,9 +228,23 @@ std::vector<std::string> usable_sets() {
   return names;
 }
 
+// The GPU, or what would give the program one.
+std::string gpu_text() {
+  try {
+    runtime::require_backend(Device::cuda, "info");
+    runtime::require_device(Device::cuda);
+    return runtime::device_name(Device::cuda);
+  } catch (const Error& error) {
+    const std::string what = error.what();  // "[info] this build has no CUDA backend. HINT: ..."
+    return "none: " + what.substr(what.find("] ") + 2);
+  }
+}
+
 void list_presets() {
-  print("this machine: kernels for {} (HRM_ISA={}; it may be {})\n",
+  print("hrm {}, commit {}, {}\n", kVersion, build_commit(), build_compiler());
+  print("this machine: {}; kernels for {} (HRM_ISA={}; it may be {})\n", machine_text(),
         description_of(instruction_set()), name_of(instruction_set()), alternatives(usable_sets()));
+  print("GPU: {}\n", gpu_text());
   const std::string engines = distributed_engines();
   const bool mpi = engines.starts_with("MPI");
   print("several processes: {}\n\n", engines == "none"
@@ -250,7 +267,12 @@ void list_presets() {
 // The instruction set, presets, every setting with all that its row of the table says, and the
 // gradient rules.
 Json presets_and_settings() {
-  Json json = {{"instruction_set", name_of(instruction_set())},
+  Json json = {{"version", kVersion},
+               {"commit", build_commit()},
+               {"compiler", build_compiler()},
+               {"machine", machine_text()},
+               {"gpu", gpu_text()},
+               {"instruction_set", name_of(instruction_set())},
                {"instruction_sets", usable_sets()},
                {"distributed", distributed_engines()},
                {"presets", Json::array()},
