@@ -13,6 +13,7 @@ Tensors custom_function(const char* name, const Tensors& inputs,
     const NoGradGuard no_grad;
     outputs = forward(context, inputs);
   }
+  if (trace::on()) trace_op(name, outputs, inputs);
   // An output that is an input (or was recorded elsewhere) must not lose its own history.
   for (Tensor& output : outputs)
     if (output.autograd() || !recording(inputs)) output = output.detach();

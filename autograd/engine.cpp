@@ -66,7 +66,9 @@ class Run {
         needed.push_back(wanted(edge.node.get()));
         node->arrived.push_back(needed.back() ? waiting_at(edge) : nullptr);
       }
-      propagate(*node, node->backward(grads, needed), needed);
+      const Tensors results = node->backward(grads, needed);
+      if (trace::on()) trace_op(node->name() + " backward", results, grads);
+      propagate(*node, results, needed);
       node->arrived.clear();
       if (!retain_graph_) node->release();
     }

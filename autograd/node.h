@@ -11,11 +11,14 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/trace.h"
 #include "tensor/tensor.h"
 
 namespace hrm {
 
 using Tensors = std::vector<Tensor>;
+// A line of HRM_TRACE=1 (autograd/op_trace.h).
+void trace_op(const std::string& name, const Tensors& outputs, const Tensors& inputs);
 // May replace the gradient that flows through a tensor; an undefined result keeps it. It must not
 // write to its argument, which may be the gradient of other tensors, too.
 using Hook = std::function<Tensor(const Tensor& grad)>;
@@ -111,6 +114,8 @@ void record_node(const char* name, const Tensors& outputs, const Tensors& inputs
 template <class Inputs = std::initializer_list<Tensor>, class Rule>
 Tensor record(const char* name, const Tensor& output, const Inputs& inputs,
               std::initializer_list<std::pair<const char*, Tensor>> saved, Rule rule) {
+  if (trace::on()) [[unlikely]]
+    trace_op(name, {output}, Tensors(inputs));
   if (recording(inputs))
     record_node(name, {output}, inputs, Saved(name, saved),
                 [rule](const Saved& s, const Tensors& grads) { return rule(s, grads[0]); });

@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/trace.h"
+
 namespace hrm {
 
 // The account of one call site, in a list of all of them.
@@ -39,6 +41,7 @@ class KernelClock {
     const int64_t threads = omp_in_parallel() ? 1 : omp_get_max_threads();
     const std::chrono::nanoseconds spent = Clock::now() - start_;
     account_.thread_ns.fetch_add(spent.count() * threads, std::memory_order_relaxed);
+    if (trace::on()) trace::add_kernel(account_.name, spent.count());
   }
   KernelClock(const KernelClock&) = delete;
   KernelClock& operator=(const KernelClock&) = delete;

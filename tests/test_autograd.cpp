@@ -6,6 +6,7 @@
 #include "autograd/engine.h"
 #include "autograd/grad_mode.h"
 #include "autograd/gradcheck.h"
+#include "autograd/op_trace.h"
 #include "autograd/ops/ops.h"
 #include "tests/support/support.h"
 
@@ -287,4 +288,25 @@ TEST_CASE("a chain of a million nodes runs and is freed without recursion") {
   Tensor z = x;
   for (int i = 0; i < 1000000; ++i) z = z + 0.0;
   z = Tensor();  // freed without ever running backward
+}
+
+TEST_CASE("a line of the trace: shapes, time, the rate that fits, kernels") {
+  const Tensor a = zeros({2, 3}), b = zeros({3, 4}), y = zeros({2, 4});
+  trace::Kernels kernels;
+  kernels.seconds = {{"gemm", 0.001}};
+  kernels.flops = 5e9;
+  const std::string product = trace_line("matmul", {y}, {a, b}, kernels);
+  CHECK(product.starts_with("matmul  "));
+  CHECK(product.find(" f32 (2, 4) <- (2, 3) (3, 4) ") != std::string::npos);
+  CHECK(product.find("1.000 ms    5000 GFLOP/s  gemm 1.000") != std::string::npos);
+  kernels = {};
+  kernels.seconds = {{"exp", 0.002}};
+  const std::string one = trace_line("exp", {zeros({1000, 1000})}, {zeros({1000, 1000})}, kernels);
+  CHECK(one.find("2.000 ms     4.0 GB/s") != std::string::npos);
+  CHECK(one.find("exp 2.000") == std::string::npos);  // its only kernel, with its own name
+  kernels.seconds = {{"fill", 0.001}, {"copy", 0.001}, {"fill", 0.001}};
+  CHECK(trace_line("pad", {y}, {a}, kernels).find("fill (2) 2.000, copy 1.000") !=
+        std::string::npos);
+  CHECK(trace_line("none", {}, {}, {}).find("0.000 ms") != std::string::npos);
+  CHECK(trace_line("many", {y}, Tensors(9, a), {}).find("(2, 3) and 5 more") != std::string::npos);
 }

@@ -31,6 +31,14 @@ AttentionShape shape_of(const Tensor& qkv, int64_t heads, const RopeTables* tabl
   return shape;
 }
 
+// Each product of a head's scores or of its values: backward computes the scores anew, and four
+// gradients.
+void count_flops(const AttentionShape& s, int products) {
+  if (trace::on())
+    trace::add_flops(2.0 * products * static_cast<double>(s.batch * s.heads) *
+                     static_cast<double>(s.seq * s.seq) * static_cast<double>(s.head_dim));
+}
+
 struct AttentionResult {
   Tensor out, stats;
 };
@@ -40,6 +48,7 @@ AttentionResult run(const Tensor& qkv, const Tensor& cos, const Tensor& sin,
   AttentionResult result{
       empty({shape.batch, shape.seq, shape.heads * shape.head_dim}, qkv.dtype(), qkv.device()),
       empty({shape.batch, shape.heads, shape.seq, 2}, accumulate_type(qkv.dtype()), qkv.device())};
+  count_flops(shape, 2);
   HRM_DISPATCH(attention, qkv.context(), qkv.dtype(), result.out.data(), result.stats.data(),
                qkv.data(), cos.defined() ? cos.data() : nullptr,
                sin.defined() ? sin.data() : nullptr, shape);
@@ -64,6 +73,7 @@ Tensor attention(const Tensor& input, int64_t heads, const RopeTables* tables,
                   AttentionShape again = shape;
                   again.dropout.step = step.defined() ? step.data<int32_t>() : nullptr;
                   Tensor dqkv = empty_like(qkv);
+                  count_flops(shape, 5);
                   HRM_DISPATCH(attention_backward, qkv.context(), qkv.dtype(), dqkv.data(),
                                dout.data(), saved["stats"].data(), qkv.data(),
                                cos.defined() ? cos.data() : nullptr,

@@ -50,6 +50,12 @@ Gemm product_of(const Tensor& a, const Tensor& b) {
   return g;
 }
 
+void count_flops(const Gemm& g) {
+  if (trace::on())
+    trace::add_flops(2.0 * static_cast<double>(g.batch) * static_cast<double>(g.m) *
+                     static_cast<double>(g.n) * static_cast<double>(g.k));
+}
+
 // a @ b without recording, the result in `dtype` (that of a, or f32 from bf16). `packed_b`: b as
 // PackedWeight::get returned it; `add`: what the sums start from, on a GPU.
 Tensor multiply(const Tensor& a, const Tensor& b, DType dtype, const void* packed_b = nullptr,
@@ -69,6 +75,7 @@ Tensor multiply(const Tensor& a, const Tensor& b, DType dtype, const void* packe
   g.packed_b = packed_b;
   g.add = add;
   g.beta = add ? 1 : 0;
+  count_flops(g);
   HRM_DISPATCH(gemm, a.context(), g);
   return y;
 }
@@ -220,6 +227,7 @@ void linear_into(Tensor& y, const Tensor& x, const Tensor& weight) {
   Gemm g = product_of(x, weight.transpose(0, 1));
   g.c = y.data();
   g.c_row = y.strides()[0];
+  count_flops(g);
   HRM_DISPATCH(gemm, x.context(), g);
   y.storage().bump_version();
 }

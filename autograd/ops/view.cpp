@@ -89,6 +89,7 @@ Tensor concat(const Tensors& parts, int dim) {
     for (size_t i = 0; i < parts.size(); at += sizes[i++])
       y.slice(dim, at, at + sizes[i]).copy_from(parts[i]);
   }
+  if (trace::on()) trace_op("concat", {y}, parts);
   if (recording(parts))
     record_node("concat", {y}, parts, Saved("concat", {}),
                 [dim, sizes](const Saved&, const Tensors& grads) {

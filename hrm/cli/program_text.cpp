@@ -78,7 +78,11 @@ std::string Program::manual_page() const {
          "The results do not depend on it.\n"
          ".TP\n\\fBHRM_ISA\\fR\n"
          "The instruction set that the kernels use, instead of the best that the processor has. "
-         "\\fBhrm info\\fR names those that are there.\n";
+         "\\fBhrm info\\fR names those that are there.\n"
+         ".TP\n\\fBHRM_TRACE\\fR\n"
+         "With 1, every operation prints a line on the standard error: its shapes, its time and "
+         "its "
+         "rate.\n";
 }
 
 }  // namespace hrm

@@ -171,6 +171,7 @@ void begin_segment(const Model& model, Carry& carry, const Rows& rows, Refill re
   reset_halting(carry);
   HRM_DISPATCH(act_advance, carry.steps.context(), carry.steps.data<int32_t>(),
                carry.halted.data<uint8_t>(), batch);
+  if (trace::on()) trace_op("begin_segment", {carry.state.z_H, carry.state.z_L}, {carry.inputs});
 }
 
 Exploration Exploration::draw(const ModelConfig& config, int64_t batch, Random& random,

@@ -155,7 +155,8 @@ void TrainStep::run(int64_t step, MetricsWindow& window) {
 
 // What ranks say to each other is waited for by the host, and cannot be recorded.
 bool TrainStep::records() const {
-  return use_graph_ && runtime::can_record(device()) && micro_batches_.ranks().size() == 1;
+  return use_graph_ && !trace::on() && runtime::can_record(device()) &&
+         micro_batches_.ranks().size() == 1;
 }
 
 // What the host has to say about a step, in pinned memory that no copy under way reads.

@@ -1,8 +1,10 @@
 // Where the time of a GPU goes, call by call.
+#include <chrono>
 #include <deque>
 #include <memory>
 
 #include "kernels/cuda/runtime.h"
+#include "kernels/trace.h"
 
 namespace hrm::cuda {
 namespace {
@@ -18,6 +20,11 @@ struct Profile {
 Profile& profile() {
   static Profile the_profile;
   return the_profile;
+}
+
+int64_t now_ns() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
 }
 
 }  // namespace
@@ -39,7 +46,11 @@ std::map<std::string, KernelTime> profile_stop() {
   return times;
 }
 
-ProfileScope::ProfileScope(const char* name) : timer_(nullptr) {
+ProfileScope::ProfileScope(const char* name) : timer_(nullptr), name_(name) {
+  if (trace::on()) {
+    synchronize();
+    started_ns_ = now_ns();
+  }
   if (!profile().on) return;
   auto& calls = profile().calls;
   calls.emplace_back();
@@ -49,6 +60,9 @@ ProfileScope::ProfileScope(const char* name) : timer_(nullptr) {
 }
 ProfileScope::~ProfileScope() {
   if (timer_) timer_->stop();
+  if (!trace::on()) return;
+  synchronize();
+  trace::add_kernel(name_, now_ns() - started_ns_);
 }
 
 }  // namespace hrm::cuda

@@ -82,7 +82,7 @@ class Timer {
 };
 
 // Between profile_start and profile_stop every call through HRM_DISPATCH is timed on the device, by
-// its name. Not inside a graph.
+// its name. Not inside a graph. With HRM_TRACE=1 (kernels/trace.h) each is timed by waiting for it.
 struct KernelTime {
   double seconds = 0;
   int64_t calls = 0;
@@ -98,6 +98,8 @@ class ProfileScope {
 
  private:
   Timer* timer_;  // null when nothing is measured
+  const char* name_;
+  int64_t started_ns_ = 0;  // for a trace
 };
 
 // Launches (and copies within the device) that are recorded once and then replayed together.

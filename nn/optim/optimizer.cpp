@@ -1,5 +1,6 @@
 #include "nn/optim/optimizer.h"
 
+#include "autograd/node.h"
 #include "kernels/optimizer.h"
 #include "kernels/reduce.h"
 
@@ -8,6 +9,14 @@ namespace hrm {
 Optimizer::Optimizer(const NamedParameters& parameters, double clip_norm) : clip_norm_(clip_norm) {
   for (const auto& [name, p] : parameters) parameters_.push_back(p);
 }
+
+namespace {
+Tensors values_of(const std::vector<Parameter*>& parameters) {
+  Tensors values;
+  for (const Parameter* p : parameters) values.push_back(p->value);
+  return values;
+}
+}  // namespace
 
 // f64 on the device; undefined when clipping is off or nothing has a gradient.
 Tensor Optimizer::clip_factor() const {
@@ -31,6 +40,7 @@ Tensor Optimizer::clip_factor() const {
 
 void Optimizer::update(const Tensor& rates, const Tensor& skip) {
   apply(rates, clip_factor(), skip);
+  if (trace::on()) trace_op("optimizer step", {}, values_of(parameters_));
   advance();
 }
 

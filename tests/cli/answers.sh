@@ -150,6 +150,21 @@ json models "lab list" "$hrm" lab list --json
 json settings info "$hrm" info --json
 json checkpoints "info of a run" "$hrm" info runs/a --json
 
+# --- what the program says of itself, and of what it computes
+json compiler "info: compiler" "$hrm" info --json
+ok "info: commit and compiler" "C++2" bash -c "'$hrm' info | grep '^hrm 0.*, commit '"
+HRM_TRACE=1 "$hrm" solve "$puzzle" --run runs/a >out 2>trace
+grep -q '^linear  *f32 (1, 17, 48) <- (1, 17, 16) (48, 16)  *[0-9.]* ms  *[0-9]* GFLOP/s  gemm' trace &&
+  grep -q '^swiglu .* GB/s' trace && ! grep -q backward trace
+report $? "HRM_TRACE: operations of an inference"
+HRM_TRACE=1 "$hrm" train --preset sudoku4 --data d4 --run runs/traced --steps 1 "${small[@]}" >out 2>trace
+grep -q '^linear backward .* GFLOP/s' trace && grep -q '^attention backward .* GFLOP/s' trace &&
+  grep -q '^optimizer step ' trace
+report $? "HRM_TRACE: operations of a training step"
+HRM_TRACE=0 "$hrm" solve "$puzzle" --run runs/a >out 2>trace
+[[ ! -s trace ]]
+report $? "HRM_TRACE=0 prints nothing"
+
 # --- runs that move
 mkdir moved && mv runs d4 moved/
 ok "a moved run finds its data set" "20 puzzles" "$hrm" eval --run moved/runs/a
