@@ -13,6 +13,8 @@ WERROR ?=#             1: a warning is an error (what continuous integration ask
 SAN ?=#                address or thread, with CUDA=emulate also check: instrumented build; seen: unseen-checks
 FUZZ_SECONDS ?= 5#     of each fuzz target
 SEED ?= 1#             of make torture
+N ?=#                  which exercise of docs/course `make exercise` grades, 1 to 8
+SOLUTION ?=#           1: its solution instead
 VERSION := 0.1.0
 PREFIX ?= /usr/local
 STATIC ?=#             fmt: programs that need no libfmt.so; all: that need no shared library at all
@@ -35,6 +37,12 @@ ifeq ($(filter 0 1 emulate,$(CUDA)),)
 endif
 ifneq ($(filter-out address thread seen $(if $(filter emulate,$(CUDA)),check),$(SAN)),)
   $(error SAN=$(SAN): must be address, thread or seen, or check with CUDA=emulate)
+endif
+ifneq ($(filter exercise,$(MAKECMDGOALS)),)
+  EXERCISE := $(if $(filter 1 2 3 4 5 6 7 8,$(N)),$(notdir $(wildcard docs/course/$(N)_*)))
+  ifeq ($(EXERCISE),)
+    $(error make exercise: N must be 1 to 8, got '$(N)'. HINT: make exercise N=1; docs/course/README.md lists them)
+  endif
 endif
 ifneq ($(STATIC),$(filter fmt all,$(STATIC)))
   $(error STATIC=$(STATIC): must be fmt or all)
@@ -246,6 +254,10 @@ EXAMPLE_SRC := $(wildcard examples/*/*.cpp examples/*/*/*.cpp)
 EXAMPLE_PARTS := $(filter-out %/main.cpp,$(EXAMPLE_SRC))
 EXAMPLE_KERNELS := $(wildcard examples/*/*/*.cpp)
 PARITY_SRC := $(EXAMPLE_PARTS) $(wildcard tests/compressarc/*.cpp) tests/parity.cpp $(wildcard tests/parity/*.cpp) tests/support/sha256.cpp
+# Each exercise of the course is linked with its grade three times: as the student leaves it, as its
+# solution, and as one that makes the mistake that $MISTAKE names.
+EXERCISES := $(patsubst docs/course/%/grade.cpp,%,$(wildcard docs/course/*/grade.cpp))
+COURSE_SRC := $(foreach e,$(EXERCISES),$(addprefix docs/course/$(e)/,exercise.cpp solution.cpp grade.cpp) tests/course/$(e).cpp)
 # The parsers and all they touch: not what computes, trains and evaluates.
 FUZZ_SRC := $(filter-out %_transport.cpp nn/distributed/gradient_sum.cpp nn/distributed/job.cpp nn/distributed/tree_sum.cpp \
               nn/optim/% hrm/c_api/% hrm/lattice/% $(addprefix hrm/eval/,evaluate.cpp predictions.cpp rollouts.cpp segment_view.cpp solve_lattice.cpp) \
@@ -256,7 +268,7 @@ HEADERS := $(wildcard kernels/*.h kernels/cpu/namespace.h kernels/cuda/runtime.h
 # Of nn/distributed what connects processes in this build alone, which job.h stands for.
 # Likewise behind the C interface.
 HEADERS := $(filter-out nn/distributed/mpi_transport.h nn/distributed/nccl_transport.h hrm/c_api/%,$(HEADERS))
-FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples \
+FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples docs/course \
                     -name '*.h' -o -name '*.c' -o -name '*.cpp' -o -name '*.cu' -o -name '*.js' -o -name '*.mjs')
 
 # The emulated builds compile only what differs: a source that does not name the seam between the
@@ -304,6 +316,7 @@ SMALL_EXAMPLES := $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examp
                   $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 LARGE_EXAMPLES := $(patsubst examples/%/main.cpp,$(BUILD)/examples/%,$(wildcard examples/*/main.cpp))
 EXAMPLES := $(SMALL_EXAMPLES) $(LARGE_EXAMPLES)
+COURSE := $(foreach kind,exercise solution mistake,$(EXERCISES:%=$(BUILD)/course/%/$(kind)))
 BENCH := $(BUILD)/bench/bench
 GPU_BENCH := $(BUILD)/bench/gpu
 LADDER := $(patsubst bench/%.cpp,$(BUILD)/bench/%,$(wildcard bench/ladder/*.cpp))
@@ -319,7 +332,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: nccl-objects uninstall site all hrm run test trace wasm wasm-tests check-wasm playground deps-playground check-pages deps-pages check-js check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: exercise course nccl-objects uninstall site all hrm run test trace wasm wasm-tests check-wasm playground deps-playground check-pages deps-pages check-js check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -353,7 +366,7 @@ ifeq ($(CUDA)$(SAN),0)
 	@$(MAKE) $(if $(V),,-s) CUDA=emulate MPI= NCCL= devices parity
 	@if $(has_mpi); then $(MAKE) $(if $(V),,-s) MPI=1 hrm ranks; fi
 endif
-test-programs: hrm unit parity examples bench-build trace
+test-programs: hrm unit parity examples course bench-build trace
 
 cuda-objects: $(call objects,$(CU_SRC) $(TEST_CU_SRC)) $(CUDA_LADDER:$(BUILD)/bench/%=$(BUILD)/obj/bench/%.cu.o)  ## compile the kernels for every GPU (CUDA=1)
 
@@ -361,6 +374,12 @@ cuda-objects: $(call objects,$(CU_SRC) $(TEST_CU_SRC)) $(CUDA_LADDER:$(BUILD)/be
 nccl-objects: $(call objects,nn/distributed/nccl_transport.cpp nn/distributed/job.cpp)
 
 examples: $(EXAMPLES)  ## build the programs of examples/
+
+GRADED := $(BUILD)/course/$(EXERCISE)/$(if $(filter-out 0,$(SOLUTION)),solution,exercise)
+exercise: deps  ## grade exercise N=1..8 of docs/course (SOLUTION=1: its solution)
+	@$(MAKE) $(if $(V),,-s) $(GRADED)
+	@bash docs/course/grade.sh docs/course/$(EXERCISE) $(GRADED)
+course: $(COURSE)
 
 bench: deps  ## measure the machine, every kernel and whole training steps (bench/ladder: step by step)
 	@$(MAKE) $(if $(V),,-s) bench-build
@@ -548,7 +567,7 @@ check-clang: deps  ## every source through clang++, with a warning as an error
 	+@$(call with_clang,check-clang,WERROR=1 check-clang-run)
 # Most of the library is compiled for the fuzz targets anyway.
 check-clang-run: $(FUZZ_TREE)/libhrm.a $(patsubst %.cpp,build/clang/%.checked,$(filter-out $(FUZZ_SRC) %_transport.cpp,$(LIB_SRC)) $(CLI_SRC) $(TEST_SRC) $(PARITY_SRC) \
-  tests/wasm/trace.cpp $(RANKS_SRC) $(TORTURE_SRC) $(filter %/main.cpp,$(EXAMPLE_SRC)) $(wildcard examples/*.cpp bench/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp))
+  tests/wasm/trace.cpp $(RANKS_SRC) $(TORTURE_SRC) $(filter %/main.cpp,$(EXAMPLE_SRC)) $(wildcard examples/*.cpp bench/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp) $(COURSE_SRC))
 
 format:  ## clang-format every source
 	clang-format -i $(FORMATTED)
@@ -655,7 +674,7 @@ ifeq ($(findstring clang,$(CXX))$(filter seen,$(SAN)),)
     $(eval $(call objects_in,$(BUILD),$(2)): PRECOMPILED = -include $(BUILD)/precompiled/$(1).h)
   DATA_SRC := $(filter hrm/data/% hrm/tasks/%,$(LIB_SRC))
   $(call precompile,data,$(DATA_SRC))
-  $(call precompile,rest,$(filter-out $(DATA_SRC),$(filter hrm/%,$(LIB_SRC))) $(CLI_SRC) $(TEST_SRC))
+  $(call precompile,rest,$(filter-out $(DATA_SRC),$(filter hrm/%,$(LIB_SRC))) $(CLI_SRC) $(TEST_SRC) $(COURSE_SRC))
 endif
 $(BUILD)/precompiled/data.h.gch: LEVEL = $(DATA_OPT)
 $(BUILD)/precompiled/%.h.gch: hrm/precompiled.h $(FLAGS_STAMP)
@@ -709,7 +728,7 @@ $(SHARED_LIB): $(LIB_OBJECTS) $(SOURCES_STAMP) $(LINK_STAMP)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs $(filter %.o,$^) $(LDFLAGS) $(LDLIBS) -o $@
 
-PROGRAMS := $(HRM) $(TRACE) $(RANKS) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(BENCH) $(GPU_BENCH) $(RANKS_BENCH) $(LADDER) $(CUDA_LADDER)
+PROGRAMS := $(HRM) $(TRACE) $(RANKS) $(UNIT) $(DEVICES) $(PARITY) $(TORTURE) $(EXAMPLES) $(COURSE) $(BENCH) $(GPU_BENCH) $(RANKS_BENCH) $(LADDER) $(CUDA_LADDER)
 $(PROGRAMS): $(LINK_STAMP) $(if $(STATIC),$(BUILD)/obj/fmt.o)
 $(HRM): $(call objects,$(CLI_SRC)) $(LIB)
 $(UNIT): $(call objects,$(TEST_SRC) $(TEST_CU_SRC) $(TEST_CLI_SRC) $(EXAMPLE_PARTS)) $(LIB)
@@ -719,6 +738,13 @@ $(TORTURE): $(call objects,$(TORTURE_SRC))
 $(RANKS): $(call objects,$(RANKS_SRC)) $(LIB)
 $(TRACE): $(call objects,tests/wasm/trace.cpp) $(LIB)
 $(SMALL_EXAMPLES): $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
+course_program = $(call objects,docs/course/$(1)/grade.cpp tests/main.cpp $(2)) $(LIB)
+define course_rules
+$(BUILD)/course/$(1)/exercise: $(call course_program,$(1),docs/course/$(1)/exercise.cpp)
+$(BUILD)/course/$(1)/solution: $(call course_program,$(1),docs/course/$(1)/solution.cpp)
+$(BUILD)/course/$(1)/mistake: $(call course_program,$(1),tests/course/$(1).cpp)
+endef
+$(foreach e,$(EXERCISES),$(eval $(call course_rules,$(e))))
 # With the parts of the program's command line.
 $(BUILD)/examples/compressarc: $(call objects,$(filter examples/compressarc/%,$(EXAMPLE_SRC)) $(TEST_CLI_SRC)) $(LIB)
 $(BENCH): $(call objects,$(wildcard bench/*.cpp) $(EXAMPLE_PARTS)) $(LIB)
@@ -822,4 +848,4 @@ $(WASM)/tests/%.js: tests/wasm/before.js
 
 -include $(patsubst %.o,%.d,$(call wasm_objects,$(WASM_SRC) $(WASM_TEST_SRC) tests/wasm/trace.cpp))
 -include $(wildcard $(BUILD)/precompiled/*.d $(BUILD)/obj/kernels/*/*.d) $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(RANKS_SRC) $(HOST_SIDE_SRC) \
-  tests/wasm/trace.cpp $(TORTURE_SRC) $(EXAMPLE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))
+  tests/wasm/trace.cpp $(TORTURE_SRC) $(EXAMPLE_SRC) $(COURSE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))
