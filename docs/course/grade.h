@@ -19,7 +19,7 @@ namespace hrm::course {
 
 // What a tensor holds, and what its shape is: an empty string if it is what was wanted, otherwise
 // the first thing that differs. Written so that NaN differs from every number.
-inline std::string difference(const Tensor& got, const Tensor& wanted, double tolerance = 1e-12) {
+inline std::string difference(const Tensor& got, const Tensor& wanted, double tolerance = 1e-10) {
   std::ostringstream text;
   if (!got.defined()) return "no tensor was returned";
   if (got.shape() != wanted.shape()) {

@@ -4,6 +4,7 @@
 # the second one can make (tests/course) it fails, in the case that is about this mistake.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+export OMP_NUM_THREADS=1
 programs=$(dirname "${HRM:-build/cpu/hrm}")/course
 passed=0 failed=0 skipped=0
 said=$(mktemp)

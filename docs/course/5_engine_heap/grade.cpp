@@ -107,8 +107,9 @@ TEST_CASE("random graphs: the latest comes first, and gradients are complete") {
     std::vector<double> wanted;
     for (int i = 0; i < std::ssize(graph); ++i) wanted.push_back(along_all_paths(graph, output, i));
     CHECK(wrong_gradients(result, wanted) == "");
-    CHECK(std::is_sorted(result.order.begin(), result.order.end(),
-                         [&](int a, int b) { return graph[a].sequence > graph[b].sequence; }));
+    std::vector<uint64_t> visited;
+    for (const int node : result.order) visited.push_back(graph[node].sequence);
+    CHECK(std::is_sorted(visited.rbegin(), visited.rend()));
     Order once = result.order;
     std::sort(once.begin(), once.end());
     CHECK(std::adjacent_find(once.begin(), once.end()) == once.end());

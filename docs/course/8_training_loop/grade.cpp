@@ -144,10 +144,8 @@ TEST_CASE("train: no gradient is left over at the end") {
   Sgd optimizer(net.named_parameters());
   Loader data(points(20, 1), {.batch_size = 5});
   train(net, optimizer, data, 3, 0.1);
-  for (const auto& [name, parameter] : net.named_parameters()) {
-    CAPTURE(name);
+  for (const auto& [name, parameter] : net.named_parameters())
     CHECK(!parameter->value.grad().defined());
-  }
 }
 
 TEST_CASE("train: the loss falls, and points that were never seen are told apart") {
