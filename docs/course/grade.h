@@ -4,6 +4,7 @@
 //     CHECK(error_of([&] { broadcast_shape({2}, {3}); }) != "");
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <sstream>
@@ -16,6 +17,8 @@
 #include "tensor/tensor.h"
 
 namespace hrm::course {
+
+inline Tensor f64(const NestedValues& values) { return tensor(values, DType::f64); }
 
 // What a tensor holds, and what its shape is: an empty string if it is what was wanted, otherwise
 // the first thing that differs. Written so that NaN differs from every number.

@@ -31,7 +31,8 @@ fails_as_found() {  # EXERCISE
   mapfile -t functions < <(sed -nE 's/.*not_written_yet\("([a-z_]+)".*/\1/p' "docs/course/$1/exercise.cpp")
   ! grade "$1" exercise || return 1
   grep -qE "test cases: +$cases \| +0 passed" "$said" || return 1
-  ((${#functions[@]} > 0 && ${#functions[@]} == $(grep -c '// Your code here\.' "docs/course/$1/exercise.cpp"))) || return 1
+  [[ ${#functions[@]} == $(grep -c '// Your code here\.' "docs/course/$1/exercise.cpp") ]] || return 1
+  ((${#functions[@]} > 0)) || return 1
   for function in "${functions[@]}"; do
     grep -q "$function is not written yet" "$said" || return 1
   done

@@ -8,8 +8,6 @@
 namespace hrm::course {
 namespace {
 
-Tensor f64(const NestedValues& values) { return tensor(values, DType::f64); }
-
 // The exercise as an operation that autograd records.
 Tensor recorded_add(const Tensor& a, const Tensor& b) {
   return custom_function(

@@ -11,8 +11,6 @@
 namespace hrm::course {
 namespace {
 
-Tensor f64(const NestedValues& values) { return tensor(values, DType::f64); }
-
 // The exercise as an operation that autograd records.
 Tensor recorded_softmax(const Tensor& x) {
   return custom_function(

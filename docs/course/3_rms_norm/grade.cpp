@@ -11,8 +11,6 @@ namespace {
 
 constexpr double kEps = 1e-5;
 
-Tensor f64(const NestedValues& values) { return tensor(values, DType::f64); }
-
 // The exercise as an operation that autograd records.
 Tensor recorded_rms_norm(const Tensor& x) {
   return custom_function(

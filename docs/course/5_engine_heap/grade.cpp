@@ -88,6 +88,7 @@ TEST_CASE("a node that many paths lead to is visited once") {
     graph.push_back({static_cast<uint64_t>(i), {{i - 1, 1}, {i - 1, 1}}});
   const Backward result = run_backward(graph, 12);
   CHECK(result.order.size() == 13);
+  REQUIRE(result.gradients.size() == 13);
   CHECK(result.gradients[0] == 4096);
 }
 
@@ -121,6 +122,7 @@ TEST_CASE("a long chain takes no deep recursion") {
   for (int i = 1; i <= 200000; ++i) chain.push_back({static_cast<uint64_t>(i), {{i - 1, 1}}});
   const Backward result = run_backward(chain, 200000);
   CHECK(result.order.size() == chain.size());
+  REQUIRE(result.gradients.size() == chain.size());
   CHECK(result.gradients[0] == 1);
 }
 
