@@ -1,5 +1,6 @@
 // Makes a graph of the library with the same nodes, and lets the library's engine run through it.
 #include <algorithm>
+#include <numeric>
 
 #include "autograd/custom_function.h"
 #include "autograd/engine.h"
@@ -40,8 +41,8 @@ Tensor operation(Backward& result, int node, const std::vector<Edge>& edges, con
 }  // namespace
 
 Backward run_backward(const Graph& graph, int output) {
-  std::vector<int> by_age;
-  for (int i = 0; i < static_cast<int>(graph.size()); ++i) by_age.push_back(i);
+  std::vector<int> by_age(graph.size());
+  std::iota(by_age.begin(), by_age.end(), 0);
   std::sort(by_age.begin(), by_age.end(),
             [&](int a, int b) { return graph[a].sequence < graph[b].sequence; });
   Backward result;
