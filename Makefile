@@ -17,7 +17,8 @@ N ?=#                  which exercise of docs/course `make exercise` grades, 1 t
 SOLUTION ?=#           1: its solution instead
 VERSION := 0.1.0
 PREFIX ?= /usr/local
-STATIC ?=#             fmt: programs that need no libfmt.so; all: that need no shared library at all
+LIBDIR ?= lib#            where libraries go below PREFIX
+STATIC ?=#             fmt: programs that need no libfmt.so; all: no shared library at all (PORTABLE=1: none to need them)
 V ?=#                  1: full command lines
 CXX := $(if $(filter default undefined,$(origin CXX)),g++,$(CXX))
 CLANGXX ?= clang++#    compiler of `make fuzz` and of the thread sanitizer
@@ -44,8 +45,8 @@ ifneq ($(filter exercise,$(MAKECMDGOALS)),)
     $(error make exercise: N must be 1 to 8, got '$(N)'. HINT: make exercise N=1; docs/course/README.md lists them)
   endif
 endif
-ifneq ($(STATIC),$(filter fmt all,$(STATIC)))
-  $(error STATIC=$(STATIC): must be fmt or all)
+ifneq ($(STATIC),$(filter fmt all $(if $(PORTABLE),none),$(STATIC)))
+  $(error STATIC=$(STATIC): must be fmt or all, or none with PORTABLE=1)
 endif
 ifeq ($(CUDA)$(wildcard $(NVCC)),1)
   $(error CUDA=1: no nvcc at $(NVCC). HINT: install the CUDA Toolkit 12 or newer, or set CUDA_HOME)
@@ -98,7 +99,8 @@ ifneq ($(PORTABLE),)
   ifneq ($(filter-out 0,$(CUDA))$(SAN)$(DEBUG)$(MPI)$(filter bench%,$(MAKECMDGOALS)),)
     $(error PORTABLE=1 is for the CPU alone, without SAN, DEBUG, MPI or benchmarks)
   endif
-  override STATIC := all
+  SHARED := $(filter none,$(STATIC))
+  override STATIC := $(if $(SHARED),,all)
 endif
 
 # A build tree for each flavour.
@@ -303,7 +305,9 @@ fuzz_objects = $(patsubst %.cpp,$(FUZZ_TREE)/obj/%.o,$(1))
 LIB := $(BUILD)/libhrm.a
 SONAME := libhrm.so.$(firstword $(subst ., ,$(VERSION)))
 SHARED_LIB := $(BUILD)/libhrm.so.$(VERSION)
-HRM := $(BUILD)/hrm
+# The portable program exists in two forms, linked from the same objects.
+LINKED := $(BUILD)$(if $(SHARED),/shared)
+HRM := $(LINKED)/hrm
 UNIT := $(BUILD)/tests/unit
 DEVICES := $(BUILD)/tests/devices
 TORTURE := $(BUILD)/tests/torture
@@ -332,7 +336,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: exercise course nccl-objects uninstall site all hrm run test trace wasm wasm-tests check-wasm playground deps-playground check-pages deps-pages check-js check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: deb check-deb exercise course nccl-objects uninstall site all hrm run test trace wasm wasm-tests check-wasm playground deps-playground check-pages deps-pages check-js check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -421,6 +425,18 @@ dist: deps  ## build/dist/hrm-VERSION-linux-x86_64.tar.gz: the portable program,
 	@$(MAKE) $(if $(V),,-s) PORTABLE=1 hrm
 	@bash .ci/dist build/portable/hrm $(DIST)
 
+# Packages for Debian and Ubuntu: the program, the shared library, and what is needed to compile.
+DEB := build/deb
+deb: deps  ## build/deb/*.deb: packages for Debian and Ubuntu, for any x86-64 processor
+	@command -v dpkg-shlibdeps >/dev/null || { echo 'deb: no dpkg-shlibdeps. HINT: apt-get install dpkg-dev' >&2; exit 1; }
+	@$(MAKE) $(if $(V),,-s) PORTABLE=1 STATIC=none hrm
+	@rm -rf $(DEB)
+	@$(MAKE) -s PORTABLE=1 STATIC=none PREFIX=/usr LIBDIR=lib/$(TARGET)-linux-gnu DESTDIR=$(DEB)/all install >/dev/null
+	@bash .ci/deb $(DEB)/all $(DEB)
+
+check-deb: deb  ## the packages, and what is in them
+	@bash tests/deb.sh $(DEB)
+
 # Without shared libraries, so that qemu needs none of that processor.
 check-arm: deps  ## the tests on an ARM processor, which qemu imitates
 	@if command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64 >/dev/null; then \
@@ -492,7 +508,7 @@ Description: tensors, autograd and the Hierarchical Reasoning Model in C++20
 Version: $(VERSION)
 Requires: fmt nlohmann_json
 Cflags: -std=c++20 -fopenmp -I$${prefix}/include
-Libs: -L$${prefix}/lib -lhrm -fopenmp $(ALSO_LINKED)
+Libs: -L$${prefix}/$(LIBDIR) -lhrm -fopenmp $(ALSO_LINKED)
 endef
 define CMAKE_CONFIG_FILE
 # find_package(hrm) and target_link_libraries(program PRIVATE hrm::hrm), or hrm::shared.
@@ -500,13 +516,13 @@ include(CMakeFindDependencyMacro)
 find_dependency(fmt)
 find_dependency(nlohmann_json)
 find_dependency(OpenMP COMPONENTS CXX)
-get_filename_component(_hrm_prefix "$${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
+get_filename_component(_hrm_prefix "$${CMAKE_CURRENT_LIST_DIR}/../..$(subst $() ,,$(patsubst %,/..,$(subst /, ,$(LIBDIR))))" ABSOLUTE)
 if(NOT TARGET hrm::hrm)
   add_library(hrm::hrm STATIC IMPORTED)
-  set_target_properties(hrm::hrm PROPERTIES IMPORTED_LOCATION "$${_hrm_prefix}/lib/libhrm.a")
+  set_target_properties(hrm::hrm PROPERTIES IMPORTED_LOCATION "$${_hrm_prefix}/$(LIBDIR)/libhrm.a")
   add_library(hrm::shared SHARED IMPORTED)
   set_target_properties(hrm::shared PROPERTIES IMPORTED_SONAME "$(SONAME)"
-    IMPORTED_LOCATION "$${_hrm_prefix}/lib/libhrm.so.$(VERSION)")
+    IMPORTED_LOCATION "$${_hrm_prefix}/$(LIBDIR)/libhrm.so.$(VERSION)")
   set_target_properties(hrm::hrm hrm::shared PROPERTIES
     INTERFACE_INCLUDE_DIRECTORIES "$${_hrm_prefix}/include"
     INTERFACE_COMPILE_FEATURES cxx_std_20
@@ -533,14 +549,14 @@ install: export PKG_CONFIG_TEXT = $(PKG_CONFIG_FILE)
 install: export CMAKE_CONFIG_TEXT = $(CMAKE_CONFIG_FILE)
 install: export CMAKE_VERSION_TEXT = $(CMAKE_VERSION_FILE)
 install: hrm $(SHARED_LIB)  ## program, libraries, headers, manual and completion under PREFIX
-	@install -d $(AT)/bin $(AT)/lib/pkgconfig $(AT)/lib/cmake/hrm $(AT)/share/hrm/experiments $(AT)/share/hrm/python \
+	@install -d $(AT)/bin $(AT)/$(LIBDIR)/pkgconfig $(AT)/$(LIBDIR)/cmake/hrm $(AT)/share/hrm/experiments $(AT)/share/hrm/python \
 	  $(AT)/share/man/man1 $(AT)/share/bash-completion/completions $(AT)/share/zsh/site-functions \
 	  $(AT)/share/fish/vendor_completions.d
 	@install -m 755 $(HRM) $(AT)/bin/hrm
-	@install -m 644 $(LIB) $(AT)/lib/libhrm.a
-	@install -m 644 $(SHARED_LIB) $(AT)/lib/libhrm.so.$(VERSION)
-	@ln -sf libhrm.so.$(VERSION) $(AT)/lib/$(SONAME)
-	@ln -sf $(SONAME) $(AT)/lib/libhrm.so
+	@install -m 644 $(LIB) $(AT)/$(LIBDIR)/libhrm.a
+	@install -m 644 $(SHARED_LIB) $(AT)/$(LIBDIR)/libhrm.so.$(VERSION)
+	@ln -sf libhrm.so.$(VERSION) $(AT)/$(LIBDIR)/$(SONAME)
+	@ln -sf $(SONAME) $(AT)/$(LIBDIR)/libhrm.so
 	@install -m 644 examples/experiments/*.json $(AT)/share/hrm/experiments/
 	@install -m 644 examples/python/hrm.py $(AT)/share/hrm/python/
 	@if [ -e build/playground/index.html ]; then \
@@ -552,14 +568,14 @@ install: hrm $(SHARED_LIB)  ## program, libraries, headers, manual and completio
 	@$(HRM) completion fish > $(AT)/share/fish/vendor_completions.d/hrm.fish
 	@$(foreach h,$(HEADERS),install -d $(dir $(call installed_header,$(h))) && \
 	  sed -E 's,#include "(kernels|tensor|autograd|nn)/,#include "hrm/\1/,' $(h) > $(call installed_header,$(h)) &&) true
-	@printf '%s\n' "$$PKG_CONFIG_TEXT" > $(AT)/lib/pkgconfig/hrm.pc
-	@printf '%s\n' "$$CMAKE_CONFIG_TEXT" > $(AT)/lib/cmake/hrm/hrmConfig.cmake
-	@printf '%s\n' "$$CMAKE_VERSION_TEXT" > $(AT)/lib/cmake/hrm/hrmConfigVersion.cmake
+	@printf '%s\n' "$$PKG_CONFIG_TEXT" > $(AT)/$(LIBDIR)/pkgconfig/hrm.pc
+	@printf '%s\n' "$$CMAKE_CONFIG_TEXT" > $(AT)/$(LIBDIR)/cmake/hrm/hrmConfig.cmake
+	@printf '%s\n' "$$CMAKE_VERSION_TEXT" > $(AT)/$(LIBDIR)/cmake/hrm/hrmConfigVersion.cmake
 	@echo 'installed under $(AT)'
 
 uninstall:  ## take away what `make install` put under PREFIX
-	rm -rf $(AT)/include/hrm $(AT)/share/hrm $(AT)/lib/cmake/hrm
-	rm -f $(AT)/bin/hrm $(AT)/lib/libhrm.a $(AT)/lib/libhrm.so* $(AT)/lib/pkgconfig/hrm.pc $(AT)/share/man/man1/hrm.1 \
+	rm -rf $(AT)/include/hrm $(AT)/share/hrm $(AT)/$(LIBDIR)/cmake/hrm
+	rm -f $(AT)/bin/hrm $(AT)/$(LIBDIR)/libhrm.a $(AT)/$(LIBDIR)/libhrm.so* $(AT)/$(LIBDIR)/pkgconfig/hrm.pc $(AT)/share/man/man1/hrm.1 \
 	  $(AT)/share/bash-completion/completions/hrm $(AT)/share/zsh/site-functions/_hrm \
 	  $(AT)/share/fish/vendor_completions.d/hrm.fish
 
@@ -624,7 +640,7 @@ print-config:  ## compiler, instruction set and features of this build
 stamp = $(shell mkdir -p $(dir $(1)); echo '$(2)' | cmp -s - $(1) || echo '$(2)' > $(1))
 FLAGS_STAMP := $(BUILD)/flags
 KERNEL_STAMP := $(BUILD)/kernel_flags
-LINK_STAMP := $(BUILD)/link_flags
+LINK_STAMP := $(LINKED)/link_flags
 SOURCES_STAMP := $(BUILD)/sources
 # Nothing but `hrm info` says it, so that only one object is compiled anew for each commit.
 COMMIT := $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
