@@ -16,6 +16,7 @@ SEED ?= 1#             of make torture
 N ?=#                  which exercise of docs/course `make exercise` grades, 1 to 8
 SOLUTION ?=#           1: its solution instead
 VERSION := 0.1.0
+STD ?= c++20#          or c++23
 PREFIX ?= /usr/local
 LIBDIR ?= lib#            where libraries go below PREFIX
 STATIC ?=#             fmt: programs that need no libfmt.so; all: no shared library at all (PORTABLE=1: none to need them)
@@ -111,7 +112,7 @@ BUILD := $(TREES)$(if $(PORTABLE),portable,$(if $(filter 1,$(CUDA)),cuda,$(if $(
 # No -ffast-math: a NaN must stay a NaN. The two -fno- flags only drop errno and traps.
 # Position-independent, so that a shared library can be made of the same objects; functions are
 # inlined as if it were not.
-CXXFLAGS := -std=c++20 -fopenmp -fPIC -fno-semantic-interposition -fno-math-errno -fno-trapping-math -I. \
+CXXFLAGS := -std=$(STD) -fopenmp -fPIC -fno-semantic-interposition -fno-math-errno -fno-trapping-math -I. \
             -Wall -Wextra $(if $(WERROR),-Werror) $(if $(filter aarch64,$(TARGET)),-Wno-psabi) \
             $(if $(filter x86_64,$(TARGET)),-march=x86-64)
 LDFLAGS := -fopenmp
