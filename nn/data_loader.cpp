@@ -6,7 +6,7 @@
 
 #include "kernels/device.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 BatchOrder::BatchOrder(int64_t examples, const DataLoaderOptions& options)
     : examples_(examples), options_(options) {
@@ -73,4 +73,4 @@ std::vector<Tensor> TensorDataset::batch(const std::vector<int64_t>& positions) 
   return rows;
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

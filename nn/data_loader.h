@@ -17,7 +17,7 @@
 
 #include "tensor/random.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 struct DataLoaderOptions {
   int64_t batch_size = 1;
@@ -119,4 +119,4 @@ class DataLoader {
   BatchOrder order_;
 };
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

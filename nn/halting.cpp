@@ -5,7 +5,7 @@
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 namespace {
 
 void check_steps(const char* what, const Tensors& steps) {
@@ -113,4 +113,4 @@ Tensor weighted_sum(const Tensors& weights, const Tensors& y) {
   return sum;
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

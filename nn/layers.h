@@ -18,7 +18,7 @@
 #include "nn/module.h"
 #include "tensor/random.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 // Everything a layer needs to know about the numbers it creates.
 struct LayerOptions {
@@ -166,4 +166,4 @@ class Block : public Module {
   double eps_;
 };
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -2,7 +2,7 @@
 
 #include "autograd/ops/ops.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 Tensor mse_loss(const Tensor& input, const Tensor& target) {
   HRM_CHECK(input.shape() == target.shape(), "[mse_loss] both must have one shape, got ",
@@ -20,4 +20,4 @@ Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targ
   return mean(bce_with_logits(logits, target));
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

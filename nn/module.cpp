@@ -2,7 +2,7 @@
 
 #include <set>
 
-namespace hrm {
+namespace hrm::inline nn {
 
 void Module::add_parameter(std::string name, Parameter* parameter) {
   parameters_.emplace_back(std::move(name), parameter);
@@ -85,4 +85,4 @@ void Module::zero_grad() const {
   for (const auto& [name, p] : named_parameters()) p->value.set_grad({});
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -15,7 +15,7 @@
 #include "nn/parameter.h"
 #include "tensor/io.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 using NamedParameters = std::vector<std::pair<std::string, Parameter*>>;
 
@@ -63,4 +63,4 @@ class Module {
   bool training_ = true;
 };
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

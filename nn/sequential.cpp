@@ -1,6 +1,6 @@
 #include "nn/sequential.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 Sequential& Sequential::append(std::unique_ptr<Module> layer,
                                std::function<Tensor(const Tensor&)> forward) {
@@ -20,4 +20,4 @@ Tensor Sequential::forward(const Tensor& x) const {
   return y;
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -12,7 +12,7 @@
 
 #include "nn/module.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 class Sequential : public Module {
  public:
@@ -36,4 +36,4 @@ class Sequential : public Module {
   std::vector<std::function<Tensor(const Tensor&)>> stages_;
 };
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

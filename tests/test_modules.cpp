@@ -234,3 +234,9 @@ TEST_CASE("data loader: tensors are cut into rows") {
   CHECK_FALSE(loader.next().has_value());
   expect_error([&] { TensorDataset(x, arange(5)); }, "must count the same examples, got (4, 3)");
 }
+
+TEST_CASE("modules have a namespace of their own, and need none") {
+  CHECK(std::is_same_v<hrm::Linear, hrm::nn::Linear>);
+  CHECK(std::is_same_v<hrm::AdamW, hrm::nn::AdamW>);
+  CHECK(!std::is_same_v<hrm::nn::Linear, hrm::nn::Sequential>);
+}

@@ -3,7 +3,7 @@
 #include <sstream>
 #include <utility>
 
-namespace hrm {
+namespace hrm::inline nn {
 
 Range share_of(int64_t total, int rank, int size) {
   return {total * rank / size, total * (rank + 1) / size};
@@ -184,4 +184,4 @@ void Communicator::fast_sum(const Tensor& values) const {
   check_answers(transport.sum(values.data(), values.dtype(), values.numel(), job_->deadline));
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

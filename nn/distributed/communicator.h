@@ -14,7 +14,7 @@
 #include "nn/distributed/transport.h"
 #include "tensor/tensor.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 struct Range {
   int64_t begin = 0, end = 0;
@@ -88,4 +88,4 @@ class Communicator {
   std::shared_ptr<Job> job_;  // null: alone
 };
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -5,7 +5,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/elementwise.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 namespace {
 
 // Elements of the common buffer: the next parameter begins where kernels can read whole vectors.
@@ -64,4 +64,4 @@ void GradientSum::finish(const Communicator& ranks) {
   }
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

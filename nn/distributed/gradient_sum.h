@@ -12,7 +12,7 @@
 #include "nn/distributed/tree_sum.h"
 #include "nn/module.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 struct GradientSumSettings {
   int64_t parts = 1;
@@ -43,4 +43,4 @@ class GradientSum {
   Tensor own_;  // fast: the sum of this rank's parts
 };
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -14,7 +14,7 @@
 #include "nn/distributed/nccl_transport.h"
 #endif
 
-namespace hrm {
+namespace hrm::inline nn {
 namespace {
 
 std::string environment(const char* name) {
@@ -166,4 +166,4 @@ Communicator join_job() {
   return {};
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -10,7 +10,7 @@
 
 #include "nn/distributed/patience.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -275,4 +275,4 @@ class MpiTransport : public Transport {
 
 std::shared_ptr<Transport> join_mpi() { return std::make_shared<MpiTransport>(); }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

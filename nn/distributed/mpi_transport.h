@@ -6,10 +6,10 @@
 
 #include "nn/distributed/transport.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 // Starts MPI; once in a process. MPI ends when the transport does, unless this rank has left: then
 // the process ends without, and the launcher sees to the others.
 std::shared_ptr<Transport> join_mpi();
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -13,7 +13,7 @@
 #include "kernels/device.h"
 #include "nn/distributed/patience.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -271,4 +271,4 @@ Communicator join_over_nccl(const std::string& address, int rank, int size, doub
                       [gpus](const auto&...) { return gpus; });
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -13,7 +13,7 @@
 
 #include "kernels/types.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 class Transport {
  public:
@@ -63,4 +63,4 @@ class Transport {
   virtual bool leave(const std::string& why) noexcept = 0;
 };
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -6,7 +6,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/elementwise.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 namespace {
 
 void add_to(const Tensor& sum, const Tensor& value) {
@@ -116,4 +116,4 @@ Tensor TreeSum::sum_of_all(const std::vector<Node>& own, int64_t parts, const Co
   return result;
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -16,7 +16,7 @@
 
 #include "nn/distributed/communicator.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 class TreeSum {
  public:
@@ -48,4 +48,4 @@ class TreeSum {
   std::vector<Node> nodes_;
 };
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-namespace hrm {
+namespace hrm::inline nn {
 
 Adam::Adam(const NamedParameters& parameters, const AdamOptions& options)
     : Optimizer(parameters, options.clip_norm), options_(options) {
@@ -72,4 +72,4 @@ void Adam::load_state_dict(const NamedTensors& state) {
   }
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

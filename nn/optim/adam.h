@@ -9,7 +9,7 @@
 #include "kernels/optimizer.h"
 #include "nn/optim/optimizer.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 struct AdamOptions {
   AdamKind kind = AdamKind::adam_atan2;
@@ -57,4 +57,4 @@ class AdamW : public Adam {
       : Adam(parameters, {AdamKind::adamw, o.beta1, o.beta2, o.weight_decay, o.eps, o.clip_norm}) {}
 };
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

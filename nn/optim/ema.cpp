@@ -3,7 +3,7 @@
 #include "autograd/grad_mode.h"
 #include "kernels/optimizer.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 Ema::Ema(const NamedParameters& parameters, double rate) : rate_(rate) {
   for (const auto& [name, p] : parameters)
@@ -45,4 +45,4 @@ void Ema::load_state_dict(const NamedTensors& state) {
   }
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

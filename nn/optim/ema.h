@@ -7,7 +7,7 @@
 
 #include "nn/module.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 class Ema {
  public:
@@ -32,4 +32,4 @@ class Ema {
   double rate_;
 };
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -5,7 +5,7 @@
 
 #include "autograd/ops/ops.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 namespace {
 
 NamedParameters both(NamedParameters a, const NamedParameters& b) {
@@ -106,4 +106,4 @@ Tensor orthogonalized(const Tensor& g) {
   return x;
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

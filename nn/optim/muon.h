@@ -8,7 +8,7 @@
 
 #include "nn/optim/adam.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 struct MuonOptions {
   double momentum = 0.95;
@@ -58,4 +58,4 @@ class Muon : public Optimizer {
 // 0.68 and 1.21. f32 or f64, of a norm well above 1e-7.
 Tensor orthogonalized(const Tensor& g);
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -4,7 +4,7 @@
 #include "kernels/optimizer.h"
 #include "kernels/reduce.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 Optimizer::Optimizer(const NamedParameters& parameters, double clip_norm) : clip_norm_(clip_norm) {
   for (const auto& [name, p] : parameters) parameters_.push_back(p);
@@ -60,4 +60,4 @@ Tensor saved_by_optimizer(const NamedTensors& state, const std::string& name, co
   return *t;
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -12,7 +12,7 @@
 
 #include "nn/module.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 // A parameter without a gradient is left alone, decay and step count included.
 class Optimizer {
@@ -56,4 +56,4 @@ class Optimizer {
 // The tensor `name` of a checkpoint. Throws one line if it is not there or has another shape.
 Tensor saved_by_optimizer(const NamedTensors& state, const std::string& name, const Shape& shape);
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

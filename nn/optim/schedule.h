@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <numbers>
 
-namespace hrm {
+namespace hrm::inline nn {
 
 struct Schedule {
   int64_t warmup_steps = 0;
@@ -29,4 +29,4 @@ struct Schedule {
   }
 };
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -1,6 +1,6 @@
 #include "nn/optim/sgd.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 Sgd::Sgd(const NamedParameters& parameters, const SgdOptions& options)
     : Optimizer(parameters, options.clip_norm), options_(options) {
@@ -45,4 +45,4 @@ void Sgd::load_state_dict(const NamedTensors& state) {
           saved_by_optimizer(state, "momentum." + weight.name, weight.momentum.shape()));
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

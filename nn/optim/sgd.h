@@ -9,7 +9,7 @@
 #include "kernels/optimizer.h"
 #include "nn/optim/optimizer.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 struct SgdOptions {
   double momentum = 0;      // 0: none, and no memory for it
@@ -48,4 +48,4 @@ class Sgd : public Optimizer {
 // For those who look for it under PyTorch's name.
 using SGD = Sgd;
 
-}  // namespace hrm
+}  // namespace hrm::inline nn

@@ -2,7 +2,7 @@
 
 #include "kernels/optimizer.h"
 
-namespace hrm {
+namespace hrm::inline nn {
 
 void sign_sgd_step(SparseEmbedding& table, const Tensor& gradient, const Tensor& ids, double lr,
                    double weight_decay, const Tensor& skip) {
@@ -23,4 +23,4 @@ void sign_sgd_update(SparseEmbedding& table, const Tensor& gradient, const Tenso
   w.storage().bump_version();
 }
 
-}  // namespace hrm
+}  // namespace hrm::inline nn
