@@ -271,6 +271,9 @@ HEADERS := $(wildcard kernels/*.h kernels/cpu/namespace.h kernels/cuda/runtime.h
 # Of nn/distributed what connects processes in this build alone, which job.h stands for.
 # Likewise behind the C interface.
 HEADERS := $(filter-out nn/distributed/mpi_transport.h nn/distributed/nccl_transport.h hrm/c_api/%,$(HEADERS))
+# The examples at their heads, as functions to compile.
+HEADER_EXAMPLES := $(BUILD)/header_examples
+HEADER_LIST := $(HEADER_EXAMPLES)/list
 FORMATTED = $(shell find kernels tensor autograd nn hrm tests bench examples docs/course \
                     -name '*.h' -o -name '*.c' -o -name '*.cpp' -o -name '*.cu' -o -name '*.js' -o -name '*.mjs')
 
@@ -337,7 +340,7 @@ with_clang = if echo '\#include <omp.h>' | $(CLANGXX) -fopenmp -fsyntax-only -x 
   else echo 'SKIPPED $(1): needs $(CLANGXX) with OpenMP. HINT: apt-get install clang libomp-dev'; fi
 
 # Targets -----------------------------------------------------------------------------------------
-.PHONY: deb check-deb exercise course nccl-objects uninstall site all hrm run test trace wasm wasm-tests check-wasm playground deps-playground check-pages deps-pages check-js check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
+.PHONY: header-examples deb check-deb exercise course nccl-objects uninstall site all hrm run test trace wasm wasm-tests check-wasm playground deps-playground check-pages deps-pages check-js check-portable dist check-arm test-build test-programs cuda-objects check-kernels check-some-kernels check-other-kernels mutate gpu-bench gpu-report gpu-kit unit devices host-side parity ranks objects shared emulated bench bench-pytorch bench-ranks bench-build examples gradcheck sanitize fuzz fuzz-run fuzz-check fuzz-check-run check-clang check-clang-run unseen-checks fuzz-coverage fuzz-coverage-run torture torture-short \
         install format format-check check-tidy tidy loc check-deps print-config clean help deps
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -371,12 +374,14 @@ ifeq ($(CUDA)$(SAN),0)
 	@$(MAKE) $(if $(V),,-s) CUDA=emulate MPI= NCCL= devices parity
 	@if $(has_mpi); then $(MAKE) $(if $(V),,-s) MPI=1 hrm ranks; fi
 endif
-test-programs: hrm unit parity examples course bench-build trace
+test-programs: hrm unit parity examples course bench-build trace header-examples
 
 cuda-objects: $(call objects,$(CU_SRC) $(TEST_CU_SRC)) $(CUDA_LADDER:$(BUILD)/bench/%=$(BUILD)/obj/bench/%.cu.o)  ## compile the kernels for every GPU (CUDA=1)
 
 # Against the real NCCL, which has a stand-in in the emulation.
 nccl-objects: $(call objects,nn/distributed/nccl_transport.cpp nn/distributed/job.cpp)
+
+header-examples: $(addprefix $(HEADER_EXAMPLES)/,kernels.o nn.o hrm.o c_api.o)  ## compile the example at the head of every installed header
 
 examples: $(EXAMPLES)  ## build the programs of examples/
 
@@ -651,6 +656,7 @@ $(call stamp,$(FLAGS_STAMP),$(CU_COMPILE) $(CXX) $(CXXFLAGS) $(OPT) $(DATA_OPT))
 $(call stamp,$(KERNEL_STAMP),$(if $(PORTABLE),$(foreach copy,$(COPIES),$(FLAGS_OF_$(copy))),$(KERNEL_FLAGS)) $(KERNEL_OPT))
 $(call stamp,$(LINK_STAMP),$(CXX) $(LDFLAGS) $(LDLIBS))
 $(call stamp,$(SOURCES_STAMP),$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC))
+$(call stamp,$(HEADER_LIST),$(HEADERS))
 
 LEVEL = $(OPT)
 $(BUILD)/obj/kernels/cpu/%.o: LEVEL = $(KERNEL_OPT) $(KERNEL_FLAGS)
@@ -713,6 +719,21 @@ $(BUILD)/obj/kernels/$(1).o: $(KERNEL_SRC:kernels/cpu/%.cpp=$(BUILD)/obj/kernels
 	$(Q)objcopy --wildcard --keep-global-symbol='_ZN*3hrm*cpu_$(1)*' $$@
 endef
 $(if $(PORTABLE),$(foreach copy,$(COPIES),$(eval $(call copy_rules,$(copy)))))
+
+HEADER_SOURCES := $(addprefix $(HEADER_EXAMPLES)/,kernels.cpp nn.cpp hrm.cpp c_api.c)
+$(HEADER_EXAMPLES)/kernels.cpp: $(filter kernels/%,$(HEADERS))
+$(HEADER_EXAMPLES)/nn.cpp: $(filter tensor/% autograd/% nn/%,$(HEADERS))
+$(HEADER_EXAMPLES)/hrm.cpp: $(filter-out hrm/c_api.h,$(filter hrm/%,$(HEADERS)))
+$(HEADER_EXAMPLES)/c_api.c: hrm/c_api.h
+$(HEADER_SOURCES): tests/header_examples.sh $(HEADER_LIST)
+	@bash tests/header_examples.sh $(filter %.h,$^) > $@
+# An example may leave out what is done with a result.
+$(HEADER_EXAMPLES)/%.o: $(HEADER_EXAMPLES)/%.cpp $(FLAGS_STAMP)
+	$(call say,CXX,$<)
+	$(Q)$(CXX) $(CXXFLAGS) -O0 -Wno-unused -MMD -MP -c $< -o $@
+$(HEADER_EXAMPLES)/%.o: $(HEADER_EXAMPLES)/%.c $(FLAGS_STAMP)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=c99 -pedantic -Wall -Wextra $(if $(WERROR),-Werror) -Wno-unused -I. -MMD -MP -c $< -o $@
 
 # All of {fmt} that is not a template: its headers alone have it, as inline functions.
 $(BUILD)/obj/fmt.o: $(FLAGS_STAMP)
@@ -864,5 +885,5 @@ $(WASM)/tests/%.js: tests/wasm/before.js
 	$(Q)$(EMLINK) $(WASM_LINK) --pre-js tests/wasm/before.js $(filter %.o %.a,$^) -o $@ -sENVIRONMENT=node -sNODERAWFS=1 -sEXIT_RUNTIME=1
 
 -include $(patsubst %.o,%.d,$(call wasm_objects,$(WASM_SRC) $(WASM_TEST_SRC) tests/wasm/trace.cpp))
--include $(wildcard $(BUILD)/precompiled/*.d $(BUILD)/obj/kernels/*/*.d) $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(RANKS_SRC) $(HOST_SIDE_SRC) \
+-include $(wildcard $(BUILD)/precompiled/*.d $(HEADER_EXAMPLES)/*.d $(BUILD)/obj/kernels/*/*.d) $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(CU_SRC) $(CLI_SRC) $(TEST_SRC) $(TEST_CU_SRC) $(PARITY_SRC) $(RANKS_SRC) $(HOST_SIDE_SRC) \
   tests/wasm/trace.cpp $(TORTURE_SRC) $(EXAMPLE_SRC) $(COURSE_SRC) $(wildcard examples/*.cpp bench/*.cpp bench/gpu/*.cpp bench/ranks/*.cpp bench/ladder/*.cpp)) $(call fuzz_objects,$(FUZZ_SRC) $(wildcard tests/fuzz/*.cpp)))

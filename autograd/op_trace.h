@@ -1,13 +1,15 @@
 // The lines of HRM_TRACE=1, which say what was computed, and how fast:
 //
-//     linear            f32 (512, 384) <- (512, 128) (384, 128)    0.204 ms  247 GFLOP/s  gemm
-//     0.204 rms_norm backward f32 (512, 128) <- (512, 128)               0.021 ms  25.0 GB/s
+//   linear             f32 (512, 384) <- (512, 128) (384, 128)    0.204 ms    247 GFLOP/s  gemm
+//   rms_norm backward  f32 (512, 128) <- (512, 128)               0.021 ms   25.0 GB/s
 //
 // An operation prints its line when it is done (record() in autograd/node.h sees to that). Its time
 // is that of the kernels that have run in this thread since the line before. Where these are
 // several, or have another name, they follow, with the number of their calls and milliseconds.
 // Products have a rate in GFLOP/s, all else in GB/s, by the bytes of the tensors that the line
 // shows.
+//
+//     trace_op("twice", {y}, {x});   // since the line before, y was computed from x
 #pragma once
 
 #include <string>

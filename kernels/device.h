@@ -4,12 +4,11 @@
 // above asks which backends are in the build; asking for memory on a device that this build lacks
 // is an Error.
 //
-//   void* block = runtime::allocate(device, bytes);
-//   runtime::upload(device, block, host, bytes);
-//   runtime::wait_for_uploads(device);
-//   ... kernels ...
-//   runtime::synchronize(device);
-//   runtime::release(device, block);
+//     void* const block = runtime::allocate(device, bytes);
+//     runtime::upload(device, block, pinned, bytes);   // beside the kernels that run
+//     runtime::wait_for_uploads(device);               // what is queued from here on sees it
+//     runtime::synchronize(device);
+//     runtime::release(device, block);
 #pragma once
 
 #include <functional>

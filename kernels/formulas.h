@@ -1,5 +1,10 @@
 // Formulas that every backend computes alike, element by element. `Math` has the backend's exp,
 // sigmoid, normal_cdf, sin and cos.
+//
+//     struct Math {
+//       static double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+//     };
+//     unary_ops::Silu::apply<Math>(2.0);   // 1.7616
 #pragma once
 
 #include <cmath>

@@ -2,7 +2,7 @@
 // and for any number of threads. Element i of a call is a function of (seed, offset + i) alone.
 //
 //     cpu::fill_uniform(DType::f64, y, n, 0.0, 1.0, RandomKey{seed, offset}, context);
-//     philox_uniform(seed, offset + i);   // y[i]
+//     philox_uniform(seed, offset + 3);   // y[3]
 #pragma once
 
 #include <cmath>

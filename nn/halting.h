@@ -2,11 +2,11 @@
 // adaptive computation time (Graves, arXiv 1603.08983) and PonderNet (Banino et al., arXiv
 // 2107.05407).
 //
-//     Tensors h;                                   // sigmoid of the head, after each step
+//     Tensors h, answers;                          // sigmoid of the head and answer of each step
 //     const ActWeights act = act_weights(h);       // act.p[n]: the share of step n in the answer
-//     Tensor answer = act.p[0] * y[0];
-//     for (size_t n = 1; n < y.size(); ++n) answer = answer + act.p[n] * y[n];
-//     backward(task_loss(answer) + 0.01 * sum(act.cost));
+//     Tensor answer = act.p[0] * answers[0];
+//     for (size_t n = 1; n < h.size(); ++n) answer = answer + act.p[n] * answers[n];
+//     backward(loss_of(answer) + 0.01 * sum(act.cost));
 #pragma once
 
 #include "autograd/node.h"

@@ -2,8 +2,8 @@
 //
 //     Sequential net;
 //     net.add<Linear>(784, 128).add(relu).add<Dropout>(0.1).add<Linear>(128, 10);
-//     const Tensor y = net.forward(x);   // named_parameters(): "0.weight", "0.bias", "3.weight",
-//     ...
+//     const Tensor y = net.forward(x);
+//     net.named_parameters();   // "0.weight", "0.bias", "3.weight", "3.bias"
 #pragma once
 
 #include <functional>

@@ -1,8 +1,8 @@
 // Reductions over one dimension, several or all of them, softmax, argmax.
 //
 //     const Tensor x = from_vector<float>({1, 2, 3, 4}, {2, 2});
-//     sum(x, 1);   // 3, 7
-//     argmax(x);   // 1, 1
+//     sum(x, 1);            // 3, 7
+//     argmax(x);            // 1, 1
 //     softmax(x, {0, 1});   // four numbers that add up to 1
 #pragma once
 

@@ -2,7 +2,7 @@
 // get one from open_dataset (hrm/tasks/open_dataset.h).
 //
 //     const PuzzleDataset train = open_dataset("data/sudoku4", "train");
-//     for (int64_t i = 0; i < train.num_examples(); ++i) use(train.read(i));
+//     for (int64_t i = 0; i < train.num_examples(); ++i) show(train.read(i).labels);
 #pragma once
 
 #include <memory>

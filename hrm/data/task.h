@@ -2,7 +2,7 @@
 // has. Everything above asks a Task and names no puzzle itself. A kind is one file of hrm/tasks and
 // one line in hrm/tasks/registry.cpp; hrm/tasks/n_queens.cpp is one that was made so.
 //
-//     const auto task = make_task({{"task", "sudoku"}, {"side", 4}, ...}, "here");
+//     const auto task = make_task(read_json("data/mine/task.json"), "data/mine/task.json");
 //     const Tokens puzzle = task->parse("1...4...2...3...");
 //     const std::string wrong = task->check(puzzle, answer);   // "" if it is solved
 #pragma once

@@ -1,9 +1,9 @@
 // The answers to many puzzles, as a file for other programs: what `hrm eval --out` and
 // `hrm solve --out` write.
 //
-//     Predictions predictions(data, model.config().seq_len);
+//     Predictions predictions(test, model.config().seq_len);
 //     options.on_answer = [&](const Answer& answer) { predictions.add(answer); };
-//     evaluate(model, data, options);
+//     evaluate(model, test, options);
 //     predictions.write("predictions.csv");
 #pragma once
 

@@ -2,7 +2,7 @@
 // model is of them.
 //
 //     const SegmentView view(model.config(), eval_segment(model, carry));
-//     if (view.halt_margin(0) > 0) stop_with(view.predicted(0));
+//     if (view.halt_margin(0) > 0) show(view.predicted(0));
 #pragma once
 
 #include <vector>

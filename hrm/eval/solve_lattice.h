@@ -4,7 +4,7 @@
 //
 //     EvalOptions options;
 //     options.segments = 1000;   // rounds
-//     const LatticeSolution solution = solve_lattice(model, config, task, puzzle, options);
+//     const LatticeSolution solution = solve_lattice(network, config, task, puzzle, options);
 //     if (solution.settled) show(solution.trace.predictions.back());
 #pragma once
 

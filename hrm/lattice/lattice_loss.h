@@ -1,6 +1,7 @@
 // What a lattice network is trained on.
 //
-//     const LatticeLoss loss = lattice_loss(model.forward(alive, drop), targets, shares, config);
+//     const LatticeHeads heads = model.forward(to_tensor(domain, states), drop);
+//     const LatticeLoss loss = lattice_loss(heads, targets, shares, config.lattice);
 //     backward(loss.total);
 #pragma once
 

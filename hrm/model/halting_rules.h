@@ -1,5 +1,8 @@
 // What a rule of halting (Halting) does to a segment: when a row is done, and what the segments of
 // a puzzle count in the loss. Called by segment.cpp.
+//
+//     apply_rule(model, carry, false, result);   // another segment may follow
+//     show(segments_taken(carry));
 #pragma once
 
 #include "hrm/model/segment.h"

@@ -1,4 +1,8 @@
 // The clock by which the program times its work.
+//
+//     const double begin = seconds_now();
+//     work();
+//     show(seconds_now() - begin);
 #pragma once
 
 #include <chrono>

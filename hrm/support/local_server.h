@@ -1,7 +1,7 @@
 // One page for the browsers of this machine.
 //
-//     LocalServer server(0);  // any free port
-//     print("{}\n", server.address());
+//     LocalServer server(0);   // any free port
+//     show(server.address());
 //     const StopSignals signals;
 //     server.serve(page, [] { return StopSignals::count() > 0; });
 #pragma once

@@ -1,4 +1,6 @@
 // The version of the project.
+//
+//     std::cout << "hrm.cpp " << kVersion << '\n';
 #pragma once
 
 namespace hrm {

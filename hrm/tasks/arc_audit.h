@@ -1,7 +1,7 @@
 // Whether an evaluation is one: what its tasks share with those trained on.
 //
 //     const ArcAudit audit = audit_arc(load_all_arc({"ARC-AGI/data"}));
-//     for (const ArcAudit::Leak& leak : audit.pairs) ...
+//     for (const ArcAudit::Leak& leak : audit.pairs) show(leak.task, leak.found_in);
 #pragma once
 
 #include <cstdint>

@@ -2,7 +2,8 @@
 //
 //     GeneratedBuild build;
 //     build.count = 5000;
-//     build_generated(*generator, build, "data/n_queens8");
+//     for (const TaskKind& kind : task_kinds())
+//       if (kind.generator) build_generated(*kind.generator, build, Path("data") / kind.name);
 #pragma once
 
 #include "hrm/data/dataset_writer.h"

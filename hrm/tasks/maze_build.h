@@ -1,7 +1,8 @@
 // Making data sets of mazes, generated or imported.
 //
 //     MazeBuild build;
-//     build.side = 10, build.min_path = 9;
+//     build.side = 10;
+//     build.min_path = 9;
 //     const MazeSummary summary = build_maze(build, "data/maze10");
 #pragma once
 

@@ -2,7 +2,8 @@
 // source,question,answer,rating (the form of Sudoku-Extreme); or the training puzzles of a data
 // set.
 //
-//     for (const SudokuPuzzle& p : read_sudoku({"mine.csv"}, SudokuRules::of_side(9))) ...
+//     for (const SudokuPuzzle& p : read_sudoku({"mine.csv"}, SudokuRules::of_side(9)))
+//       show(p.rating);
 #pragma once
 
 #include <string>

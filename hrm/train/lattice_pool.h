@@ -4,7 +4,7 @@
 //
 //     Pool pool(train, domain, config, {0, config.train.batch_size});
 //     const LatticeTargets targets = pool.targets(step);   // train on these
-//     const PoolMoves moves = pool.advance(step, model.predict(pool.inputs(step), drop));
+//     const PoolMoves moves = pool.advance(step, network.predict(pool.inputs(step), drop));
 #pragma once
 
 #include "hrm/data/puzzle_dataset.h"

@@ -4,7 +4,7 @@
 //     MetricsWindow window(learner.columns(), device);
 //     window.add(0, loss);                                        // every step
 //     window.start(line, rows);                                   // a line is due
-//     if (const auto metrics = window.finished_line(false)) write(metrics->to_json());
+//     if (const auto metrics = window.finished_line(false)) show(metrics->to_json());
 #pragma once
 
 #include <optional>

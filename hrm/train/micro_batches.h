@@ -1,7 +1,7 @@
 // The parts in which a step is computed, and which of them this rank computes. The sums over the
 // parts do not depend on that (nn/distributed/tree_sum.h).
 //
-//     const MicroBatches parts(config.train, ranks, Device::cpu);
+//     const MicroBatches parts(config.train, ranks);
 //     for (int64_t i = parts.own().begin; i < parts.own().end; ++i) compute(batch, parts.rows(i));
 #pragma once
 

@@ -1,7 +1,7 @@
 // A training that diverges: the first step with a value that is not finite.
 //
 //     try {
-//       step.run(1, window);
+//       learner.run(1, window);
 //     } catch (const NotFinite& failure) {
 //       show(advice(failure, config, "runs/mine"));
 //     }

@@ -2,7 +2,7 @@
 // model of the user's in it.
 //
 //     const Path file = find_playground();
-//     const std::string page = with_model(read_file(file), file.string(), {"my run", bytes});
+//     const std::string page = with_model(read_file(file), file.string(), {"my run", bytes, {}});
 //     write_output("mine.html", page);
 #pragma once
 

@@ -1,6 +1,10 @@
 // The CUDA device: memory, copies, waiting. The layers above call it through kernels/device.h; what
 // is not there is for kernels, tests and measurements. No CUDA header here: runtime.cu implements
 // it over the CUDA runtime, emulate/runtime.cpp on the CPU.
+//
+//     cuda::profile_start();
+//     work();
+//     for (const auto& [kernel, time] : cuda::profile_stop()) show(kernel, time.seconds);
 #pragma once
 
 #include <functional>

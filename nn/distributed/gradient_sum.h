@@ -3,7 +3,7 @@
 //
 //     GradientSum sum(model.named_parameters(), {.parts = micro_batches});
 //     for (int64_t i = own.begin; i < own.end; ++i) {   // share_of(micro_batches, ...)
-//       backward(loss(i));
+//       backward(loss_of(i));
 //       sum.add(i);
 //     }
 //     sum.finish(ranks);   // .grad of every parameter is that of the whole step

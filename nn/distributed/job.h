@@ -1,7 +1,7 @@
 // The job that a launcher (mpirun, srun, torchrun) has started this process for.
 //
 //     Communicator ranks = join_job();   // alone, if no launcher did
-//     if (ranks.is_first()) print("{} processes", ranks.size());
+//     if (ranks.is_first()) show(ranks.size());
 #pragma once
 
 #include <string>

@@ -3,7 +3,7 @@
 // Callers use the Communicator (communicator.h), which is made of it.
 //
 //     const std::vector<int> missing = transport.exchange(out, in, 600);
-//     if (!missing.empty()) ...   // these ranks did not answer within ten minutes
+//     if (!missing.empty()) show(missing);   // ranks that did not answer within ten minutes
 #pragma once
 
 #include <cstddef>
