@@ -1,7 +1,7 @@
 // Examples that a program holds in memory, each a puzzle of its own.
 //
 //     const auto examples = std::make_shared<ListedExamples>(task, info, std::move(list));
-//     evaluate(model, PuzzleDataset(examples, "puzzles.txt"), options);
+//     evaluate(model, PuzzleDataset(examples, "puzzles.txt"), options);   // hrm/eval/evaluate.h
 #pragma once
 
 #include <memory>

@@ -5,7 +5,7 @@
 //     options.root = "experiments";
 //     options.program = "build/cpu/hrm";
 //     const Findings found = run_experiment(experiment, options);
-//     const std::vector<Row> rows = summarize(found.records);
+//     const std::vector<Row> rows = summarize(found.records);   // hrm/lab/experiment_page.h
 #pragma once
 
 #include "hrm/lab/records.h"

@@ -2,7 +2,7 @@
 //
 //     LocalServer server(0);   // any free port
 //     show(server.address());
-//     const StopSignals signals;
+//     const StopSignals signals;   // hrm/support/stop_signals.h
 //     server.serve(page, [] { return StopSignals::count() > 0; });
 #pragma once
 

@@ -1,6 +1,6 @@
 // Text that comes from files and from the command line: taken apart, and made safe to show.
 //
-//     const std::string text = read_file("puzzles.txt");
+//     const std::string text = read_file("puzzles.txt");   // tensor/io.h
 //     for (const Line& line : lines_of(text)) show(line.number, printable(line.text));
 #pragma once
 

@@ -6,7 +6,7 @@
 // It is written beside and renamed, so a folder with that name is always complete.
 //
 //     const Checkpoint checkpoint = read_checkpoint("runs/mine/checkpoints/step_00001200");
-//     model.load_state_dict(checkpoint.model, kOfficialPrefix);
+//     model.load_state_dict(checkpoint.model, kOfficialPrefix);   // hrm/model/model.h
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -1,7 +1,7 @@
 // The model of a run, read from its folder, or a model in one file.
 //
 //     const LoadedRun run = load_run("runs/mine", "best");
-//     evaluate(*run.model, test, {});
+//     evaluate(*run.model, test, {});   // hrm/eval/evaluate.h
 #pragma once
 
 #include <map>

@@ -1,7 +1,7 @@
 // metrics.jsonl of a run, read again and written for other programs.
 //
 //     const MetricLines lines = read_metrics("runs/mine");
-//     write_output("metrics.csv", metrics_csv(lines));
+//     write_output("metrics.csv", metrics_csv(lines));   // tensor/io.h
 #pragma once
 
 #include <vector>

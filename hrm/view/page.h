@@ -2,7 +2,7 @@
 //
 //     Chart chart("loss", 1000, 2, "step", false);
 //     chart.line({{1, 1.8}, {500, 1.1}, {1000, 0.9}}, "train");
-//     write_output("loss.html", html_page("A training", chart.str()));
+//     write_output("loss.html", html_page("A training", chart.str()));   // tensor/io.h
 #pragma once
 
 #include <string>

@@ -1,7 +1,7 @@
 // Grids of colours as text for a terminal, as SVG and as HTML.
 //
 //     const Sheet sheet = {{"demonstration 1", {{"input", pair.input}, {"output", pair.output}}}};
-//     write_output("task.svg", sheet_svg(sheet));
+//     write_output("task.svg", sheet_svg(sheet));   // tensor/io.h
 #pragma once
 
 #include <string>
