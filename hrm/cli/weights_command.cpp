@@ -12,6 +12,7 @@
 #include "hrm/tasks/open_dataset.h"
 #include "hrm/tasks/registry.h"
 #include "hrm/train/checkpoint.h"
+#include "hrm/train/official_weights.h"
 #include "hrm/train/run_folder.h"
 
 namespace hrm {
@@ -84,7 +85,7 @@ void run_import(const std::string& file, const std::string& run, const std::stri
   RunFolder folder(run);
   HRM_CHECK(!folder.has_run(), "[import] ", run,
             " is a run folder already. HINT: choose another --run folder");
-  const NamedTensors tensors = from_official(read_safetensors(file).tensors);
+  const NamedTensors tensors = read_official_weights(file);
   check_finite(tensors, file, "the training diverged; import an earlier checkpoint");
   Config config = preset(name);
   adopt_shapes(config.model, tensors);
@@ -142,13 +143,13 @@ void run_export(const std::string& run, const std::string& which, const std::str
 
 void add_import_command(Command app) {
   const Command command =
-      app.command("import", "Make a run folder from an official checkpoint (safetensors).");
+      app.command("import", "Make a run folder from an official checkpoint (.pt or safetensors).");
   struct Options {
     std::string file, run, preset = "hrm-27m", data;
     std::vector<std::string> overrides;
   };
   auto o = std::make_shared<Options>();
-  command.text("file", o->file, "The file weights.safetensors; examples/convert_pt.py makes one.")
+  command.text("file", o->file, "The checkpoint: what torch.save wrote, or a safetensors file.")
       .required();
   command.text("--run", o->run, "The run folder to make.").required();
   command.text("--preset", o->preset, "The kind of model (default hrm-27m).");

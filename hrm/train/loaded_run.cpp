@@ -9,6 +9,7 @@
 #include "hrm/support/text.h"
 #include "hrm/tasks/registry.h"
 #include "hrm/train/run_files.h"
+#include "tensor/pytorch_file.h"
 
 namespace hrm {
 namespace fs = std::filesystem;
@@ -107,6 +108,14 @@ Path checkpoint_of(const Path& run, const std::string& which) {
   return steps.back();
 }
 
+// A model in one file, or a line that says what to do with a checkpoint of PyTorch.
+Safetensors read_model_file(const Path& file) {
+  HRM_CHECK(!is_pytorch_file(file), "[run] ", file.string(),
+            " is a file of PyTorch, which holds no settings. HINT: `hrm import ", file.string(),
+            " --run RUN` makes a run folder of it; use RUN here");
+  return read_safetensors(file);
+}
+
 // The text of the config.json in the metadata of a model file.
 const std::string& config_text(const Safetensors& file, const std::string& name) {
   const auto found = file.metadata.find(kConfigMetadata);
@@ -118,7 +127,7 @@ const std::string& config_text(const Safetensors& file, const std::string& name)
 
 // The same as JSON.
 Json config_json(const Path& file) {
-  return parse_json(config_text(read_safetensors(file), file.string()), file.string());
+  return parse_json(config_text(read_model_file(file), file.string()), file.string());
 }
 
 }  // namespace
@@ -177,7 +186,7 @@ LoadedRun load_any_run(const Path& run, const std::string& which, Device device)
     HRM_CHECK(which.empty(), "[run] ", run.string(),
               " is one model, not a run with checkpoints. HINT: leave out the checkpoint "
               "(--checkpoint)");
-    LoadedRun loaded = load_model(read_safetensors(run), run.string(), {}, device);
+    LoadedRun loaded = load_model(read_model_file(run), run.string(), {}, device);
     loaded.checksum = hexadecimal(checksum(MappedFile(run).bytes()));
     return loaded;
   }

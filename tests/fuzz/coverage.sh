@@ -3,7 +3,8 @@
 # over what fuzzing has found (build/fuzz/corpus), and prints the share of lines that were reached
 # of each file that reads something. A file below 85 % is a failure: its target needs an example.
 set -u
-readers=(tensor/io.cpp hrm/support/json.cpp hrm/support/json_lines.cpp hrm/support/text.cpp
+readers=(tensor/io.cpp tensor/zip_archive.cpp tensor/pickle.cpp tensor/pytorch_file.cpp
+  hrm/train/official_weights.cpp hrm/support/json.cpp hrm/support/json_lines.cpp hrm/support/text.cpp
   hrm/tasks/arc.cpp hrm/tasks/arc_files.cpp hrm/tasks/arc_data.cpp hrm/tasks/arc_dataset.cpp
   hrm/data/puzzle_dataset.cpp hrm/data/sampler.cpp hrm/tasks/sudoku_file.cpp hrm/tasks/tokens.cpp
   hrm/tasks/maze.cpp hrm/tasks/sudoku.cpp hrm/config.cpp hrm/train/checkpoint.cpp hrm/eval/eval_result.cpp
