@@ -20,7 +20,7 @@ constexpr size_t kMostMarks = 1000;        // that is, tuples and lists within e
 constexpr const char* kOrderedDict = "collections.OrderedDict";
 constexpr const char* kSaveTensors =
     ". HINT: in Python, torch.save(model.state_dict(), 'weights.pt') saves the tensors alone";
-constexpr const char* kDamaged = ". HINT: the file is damaged or incomplete; copy it anew";
+constexpr const char* kDamaged = ". HINT: the file is damaged or incomplete; copy it again";
 
 enum Opcode : uint8_t {
   kMark = '(',

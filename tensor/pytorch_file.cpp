@@ -19,9 +19,10 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr size_t kMostDepth = 32, kMostSteps = 100'000, kLongestName = 1000;
+constexpr size_t kMostDepth = 32, kMostSteps = 2'000'000, kMostTensors = 100'000,
+                 kLongestName = 1000;
 constexpr const char* kPickleName = "data.pkl";
-constexpr const char* kDamaged = ". HINT: the file is damaged or incomplete; copy it anew";
+constexpr const char* kDamaged = ". HINT: the file is damaged or incomplete; copy it again";
 constexpr const char* kSaveTensors =
     ". HINT: in Python, torch.save(model.state_dict(), 'weights.pt') saves the tensors alone";
 
@@ -261,6 +262,7 @@ void Reader::walk(const PickleValue& dict, const std::string& path, size_t depth
 }
 
 void Reader::add(uint32_t number, const std::string& name) {
+  check(tensors_.size() < kMostTensors, " has more than ", kMostTensors, " tensors", kSaveTensors);
   check(names_.insert(name).second, " holds two tensors named '", shown(name), "'", kSaveTensors);
   Tensor& tensor = made_[number];
   if (!tensor.defined()) {

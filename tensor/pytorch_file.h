@@ -15,7 +15,7 @@
 // share their storage where they did in PyTorch. All others, such as float16 and transposed views,
 // are copied, and their bytes in the file must not sum up to more than the file has: views that
 // repeat few bytes many times are an Error and no memory is taken. Limits: 6 dimensions, names of
-// 1000 bytes, dictionaries 32 levels deep, 100,000 values in all dictionaries.
+// 1000 bytes, dictionaries 32 levels deep, 100,000 tensors, 2 million values in all dictionaries.
 //
 // Formats: torch/serialization.py, torch/_utils.py and torch/_weights_only_unpickler.py of PyTorch.
 //

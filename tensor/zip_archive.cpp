@@ -26,7 +26,7 @@ constexpr uint16_t kZip64Extra = 1;
 constexpr uint16_t kEncrypted = 1 | 1 << 6 | 1 << 13;  // flags: the data, strongly, the directory
 constexpr uint16_t kStored = 0;
 
-constexpr const char* kDamaged = ". HINT: the file is damaged or incomplete; copy it anew";
+constexpr const char* kDamaged = ". HINT: the file is damaged or incomplete; copy it again";
 
 // The number at a place that is known to be inside.
 template <class T>
@@ -100,7 +100,7 @@ const ZipArchive::Entry* ZipArchive::find(std::string_view name) const {
 
 std::span<const std::byte> ZipArchive::read(const Entry& entry) const {
   HRM_CHECK(crc32(entry.bytes) == entry.crc, "[zip] ", file_, ": entry '", shown(entry.name),
-            "' is damaged: its checksum is wrong. HINT: copy the file anew; if it was saved with "
+            "' is damaged: its checksum is wrong. HINT: copy the file again; if it was saved with "
             "torch.serialization.set_crc32_options(False), save it again without");
   return entry.bytes;
 }

@@ -544,7 +544,22 @@ TEST_CASE("pytorch: dictionaries that contain themselves, or are too many") {
     const std::string place(1, i);
     doubled = "}(" + text("a") + doubled + "q" + place + text("b") + "h" + place + "u";
   }
-  refused_pickle(doubled, "has more than 100000 values in its dictionaries");
+  refused_pickle(doubled, "has more than 2000000 values in its dictionaries");
+}
+
+TEST_CASE("pytorch: more tensors than any model has") {
+  // 2^17 names of one tensor.
+  std::string doubled = dict({{"x", tensor(matrix)}});
+  for (char i = 1; i <= 17; ++i) {
+    const std::string place(1, i);
+    doubled = "}(" + text("a") + doubled + "q" + place + text("b") + "h" + place + "u";
+  }
+  refused_pickle(doubled, "has more than 100000 tensors");
+  // A dictionary of other things may be large.
+  std::string words = "}(";
+  for (int64_t i = 0; i < 300'000; ++i) words += integer(i) + "N";
+  const std::string value = dict({{"words", words + "u"}, {"x", tensor(matrix)}});
+  CHECK(parse(checkpoint(value, {floats})).size() == 1);
 }
 
 TEST_CASE("pytorch: names that are too long or not unique") {

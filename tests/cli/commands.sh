@@ -6,6 +6,7 @@ source "$(dirname "$0")/../support/report.sh"
 hrm=$(realpath "${HRM:-build/cpu/hrm}")
 data=$(realpath -m "${DATA_DIR:-../shared/data}")
 reference=$(realpath -m "${REFERENCE_DIR:-../shared/reference}")
+torch_file=$(realpath "$(dirname "$0")/../support/torch_file.py")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -73,6 +74,38 @@ ok export "w.safetensors" "$hrm" export run --out w.safetensors --compiled
 ok import "parameters" "$hrm" import w.safetensors --run back --preset sudoku4 --data d4 --set num_heads=2
 ok "export again" "v.safetensors" "$hrm" export back --out v.safetensors --compiled
 ok "export is the identity" "" cmp w.safetensors v.safetensors
+# --- a checkpoint of PyTorch, made with nothing but Python's standard library
+python=$(command -v python3)
+if [[ -n $python ]] && "$python" -c 'import zipfile' 2>/dev/null; then
+  "$python" "$torch_file" w.safetensors step_10 && "$python" "$torch_file" w.safetensors all.pt model_state_dict
+  report $? "checkpoints of PyTorch are made"
+  for file in step_10 all.pt; do
+    ok "import $file" "parameters" "$hrm" import $file --run torch_$file --preset sudoku4 --data d4 --set num_heads=2
+    ok "import $file: the same weights" "" cmp {torch_$file,back}/best/model.safetensors
+    ok "import $file: the same evaluation" "" bash -c "
+      '$hrm' eval --run torch_$file --data d4 --json >a && '$hrm' eval --run back --data d4 --json >b &&
+      diff <(grep -v seconds a) <(grep -v seconds b) && grep -q accuracy a"
+  done
+  bad "eval of a checkpoint of PyTorch" 'HINT: `hrm import all.pt --run RUN`' "$hrm" eval --run all.pt --data d4
+  bad "solve with one" 'HINT: `hrm import all.pt --run RUN`' "$hrm" solve 41.2234.3..4..2. --run all.pt
+  bad "train from one" 'HINT: `hrm import all.pt --run RUN`' "$hrm" train --init all.pt --data d4 --run x
+  bad "train from one, with a preset" 'HINT: `hrm import all.pt --run RUN`' last_line "$hrm" train --init all.pt --preset sudoku4 \
+    --data d4 --run x
+  bad "two models in one file" "holds 2 models: 'ema', 'model'" bash -c "
+    '$python' '$torch_file' w.safetensors two.pt model ema && '$hrm' import two.pt --run x"
+  head -c 3000 all.pt >cut.pt
+  bad "a checkpoint that was cut off" "cut.pt does not end as a zip archive does" "$hrm" import cut.pt --run x
+  bad "a checkpoint with an object" "holds the Python object collections.Counter, not only tensors" bash -c "
+    '$python' -c '
+import collections, pickle, sys, zipfile
+with zipfile.ZipFile(\"object.pt\", \"w\") as z: z.writestr(\"a/data.pkl\", pickle.dumps(collections.Counter(), 2))
+' && '$hrm' import object.pt --run x"
+  ok "nothing is written then" "" test ! -e x
+else
+  skip "import of checkpoints of PyTorch" "needs python3"
+fi
+printf '\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.' >old.pt
+bad "a checkpoint of an old PyTorch" "old.pt has the format before PyTorch 1.6" "$hrm" import old.pt --run x
 # --- a model in one file
 ok "export with the settings" "m.safetensors" "$hrm" export run --out m.safetensors
 ok "eval of a model in one file" "40 puzzles" "$hrm" eval --run m.safetensors --data d4

@@ -39,6 +39,7 @@ void parse_file(const std::string& text) {
       fuzz::must(known);
     }
   });
+  fuzz::try_to([&] { read_official_weights(file); });
 }
 
 }  // namespace

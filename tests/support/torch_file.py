@@ -1,10 +1,10 @@
 """Writes checkpoints as torch.save does, with nothing but the standard library.
 
-    python3 tests/support/torch_file.py weights.safetensors checkpoint.pt [KEY]
+    python3 tests/support/torch_file.py weights.safetensors checkpoint.pt [KEY...]
     python3 tests/support/torch_file.py --fixture tests/fixtures/pytorch/official.pt
 
-The first makes a state_dict of a safetensors file; with KEY, the checkpoint
-{KEY: state_dict, "optimizer": ..., "step": 7}. The second makes the fixture of
+The first makes a state_dict of a safetensors file; with one KEY or more, the checkpoint
+{KEY: state_dict, ..., "optimizer": ..., "step": 7}. The second makes the fixture of
 tests/test_pytorch_file.cpp. Python's own pickler emits the opcodes; only the classes of PyTorch that
 a checkpoint names are stand-ins.
 """
@@ -153,10 +153,11 @@ if __name__ == "__main__":
         save(fixture(), sys.argv[2])
     elif len(sys.argv) == 3:
         save(read_safetensors(sys.argv[1]), sys.argv[2])
-    elif len(sys.argv) == 4:
+    elif len(sys.argv) >= 4:
         moments = {0: {"step": 7.0, "exp_avg": of_values("F32", [0.0] * 4, [4])}}
-        save({sys.argv[3]: read_safetensors(sys.argv[1]), "step": 7, "losses": [0.5, 0.25],
-              "optimizer": {"state": moments, "param_groups": [{"lr": 1e-4, "params": [0]}]}},
-             sys.argv[2], protocol=4)
+        whole = {key: read_safetensors(sys.argv[1]) for key in sys.argv[3:]}
+        whole.update(step=7, losses=[0.5, 0.25],
+                     optimizer={"state": moments, "param_groups": [{"lr": 1e-4, "params": [0]}]})
+        save(whole, sys.argv[2], protocol=4)
     else:
         sys.exit(__doc__)
