@@ -325,7 +325,8 @@ void Machine::push_global(std::string_view module, std::string_view name) {
            full[module.size()] == '.' && full.ends_with(name);
   };
   if (is(kOrderedDict)) return push({.kind = Kind::global, .text = kOrderedDict});
-  const auto known = std::ranges::find_if(globals_, is, &PickleGlobal::name);
+  const auto known =
+      std::ranges::find_if(globals_, [&](const PickleGlobal& global) { return is(global.name); });
   const std::string full = shown(module) + "." + shown(name);
   check(known != globals_.end(), "the file holds the Python object ", full, ", not only tensors",
         kSaveTensors);

@@ -98,17 +98,17 @@ TEST_CASE("pytorch: views are made contiguous") {
   const Tensor nothing = read_view({storage("FloatStorage", 0), {0}, {1}}, "")[0].second;
   CHECK(nothing.shape() == Shape{0});
   // Other sizes of elements take another way.
-  for (const auto& [type, data] :
-       {std::pair{"DoubleStorage", raw<double>({1, 2, 3, 4})},
-        {"IntStorage", raw<int32_t>({1, 2, 3, 4})},
-        {"BFloat16Storage", raw<uint16_t>({0x3f80, 0x4000, 0x4040, 0x4080})},
-        {"HalfStorage", raw<uint16_t>({0x3c00, 0x4000, 0x4200, 0x4400})},
-        {"ByteStorage", raw<uint8_t>({1, 2, 3, 4})},
-        {"LongStorage", raw<int64_t>({1, 2, 3, 4})}}) {
+  const auto turned = [](const std::string& type, const std::string& data) {
     INFO(type);
-    const Tensor turned = read_view({storage(type, 4), {2, 2}, {1, 2}}, data)[0].second;
-    CHECK(turned.to_vector() == Values{1, 3, 2, 4});
-  }
+    const Tensor tensor = read_view({storage(type, 4), {2, 2}, {1, 2}}, data)[0].second;
+    CHECK(tensor.to_vector() == Values{1, 3, 2, 4});
+  };
+  turned("DoubleStorage", raw<double>({1, 2, 3, 4}));
+  turned("IntStorage", raw<int32_t>({1, 2, 3, 4}));
+  turned("BFloat16Storage", raw<uint16_t>({0x3f80, 0x4000, 0x4040, 0x4080}));
+  turned("HalfStorage", raw<uint16_t>({0x3c00, 0x4000, 0x4200, 0x4400}));
+  turned("ByteStorage", raw<uint8_t>({1, 2, 3, 4}));
+  turned("LongStorage", raw<int64_t>({1, 2, 3, 4}));
 }
 
 TEST_CASE("pytorch: a file is mapped, and tensors share their storage as they did") {
@@ -130,6 +130,7 @@ TEST_CASE("pytorch: a file is mapped, and tensors share their storage as they di
     NamedTensors tensors = read_pytorch(dir / "a.pt");
     REQUIRE(tensors.size() == 3);
     CHECK(tensors[0].second.storage().same_as(tensors[1].second.storage()));
+    CHECK(reinterpret_cast<uintptr_t>(tensors[0].second.data()) % 8 == 0);
     CHECK(tensors[1].second.to_vector() == Values{3, 4, 5});
     CHECK(tensors[2].second.to_vector() == Values{1, 4});
     tensors[1].second.fill(9);
@@ -192,10 +193,10 @@ TEST_CASE("pytorch: parameters, attributes, torch.Size and the type as an argume
             {"typed", call(global(utils, "_rebuild_tensor_v3"), typed)}});
   const NamedTensors tensors = parse(checkpoint(value, {floats}));
   REQUIRE(tensors.size() == 5);
-  for (const auto& [name, tensor] : tensors) {
-    INFO(name);
-    CHECK(tensor.shape() == Shape{2, 3});
-    CHECK(tensor.to_vector() == Values{0, 1, 2, 3, 4, 5});
+  for (const auto& read : tensors) {
+    INFO(read.first);
+    CHECK(read.second.shape() == Shape{2, 3});
+    CHECK(read.second.to_vector() == Values{0, 1, 2, 3, 4, 5});
   }
 }
 

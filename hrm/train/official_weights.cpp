@@ -24,9 +24,10 @@ size_t start_of_weight(const std::string& path) {
   return at;
 }
 
-// "'model' and 'ema'"; the path of a model at the top is empty.
+// "'model', 'ema'"; the path of a model at the top is empty.
 std::string names_of(const std::set<std::string>& paths) {
   std::vector<std::string> names;
+  names.reserve(paths.size());
   for (const std::string& path : paths)
     names.push_back(path.empty() ? "at the top" : "'" + path.substr(0, path.size() - 1) + "'");
   return join(names, ", ");
@@ -44,7 +45,8 @@ NamedTensors model_of_checkpoint(const NamedTensors& tensors, const std::string&
   }
   HRM_CHECK(paths.size() <= 1, "[import] ", file, " holds ", paths.size(),
             " models: ", names_of(paths),
-            ". HINT: in Python, save one of them alone: torch.save(torch.load('OLD.pt', weights_only=True)['NAME'], "
+            ". HINT: in Python, save one of them alone: torch.save(torch.load('OLD.pt', "
+            "weights_only=True)['NAME'], "
             "'NEW.pt')");
   if (paths.empty() || paths.begin()->empty()) return plain;
   const std::string path = *paths.begin();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,8 @@ struct ZipEnd {
 
 inline std::string local_header(const ZipEntry& entry, uint64_t at) {
   const std::string name = entry.local_name.value_or(entry.name);
-  // Sizes and checksum stand behind the data. The extra field moves the data to a multiple.
+  // Sizes and checksum stand behind the data. The extra field moves the data to a multiple of
+  // `align`.
   const uint64_t start = at + 30 + name.size() + 4;
   const uint64_t fill = (entry.align - start % entry.align) % entry.align;
   return "PK\x03\x04" + u16(0) + u16(entry.flags) + u16(entry.method) + u32(0) + u32(0) + u32(0) +
