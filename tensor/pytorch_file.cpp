@@ -525,10 +525,14 @@ bool is_pytorch_file(const Path& path) {
   std::error_code none;
   if (!std::filesystem::is_regular_file(path, none)) return false;
   try {
-    return kind_of(MappedFile(path).bytes()) != FileKind::unknown;
+    return is_pytorch_file(MappedFile(path).bytes());
   } catch (const Error&) {
     return false;  // whoever reads it next says why
   }
+}
+
+bool is_pytorch_file(std::span<const std::byte> bytes) {
+  return kind_of(bytes) != FileKind::unknown;
 }
 
 NamedTensors read_pytorch(const Path& path) {

@@ -30,6 +30,7 @@ namespace hrm {
 // explains: the format before PyTorch 1.6, another pickle, a tar archive. False if it cannot be
 // read.
 bool is_pytorch_file(const Path& path);
+bool is_pytorch_file(std::span<const std::byte> bytes);
 
 NamedTensors read_pytorch(const Path& path);
 NamedTensors parse_pytorch(std::span<const std::byte> bytes, const std::string& name);

@@ -7,6 +7,7 @@
 #include "hrm/cli/commands.h"
 #include "hrm/cli/print.h"
 #include "hrm/presets.h"
+#include "hrm/support/input.h"
 #include "hrm/support/progress.h"
 #include "hrm/support/text.h"
 #include "hrm/tasks/open_dataset.h"
@@ -53,12 +54,12 @@ void adopt_shapes(ModelConfig& m, const NamedTensors& tensors) {
   }
 }
 
-// Tells what the weights do not, unless the user did. `length_told`: by a data set or a table of
-// positions.
-void note_preset(const Config& config, const std::vector<std::string>& overrides,
-                 bool length_told) {
+// The settings of the preset that the weights do not tell, nor the user. `length_told`: by a data
+// set or a table of positions.
+Json settings_of_preset(const Config& config, const std::vector<std::string>& overrides,
+                        bool length_told) {
   const Json model = config.to_json()["model"];
-  std::string text;
+  Json settings = Json::object();
   for (const char* key : {"seq_len", "num_heads", "pos_encodings", "H_cycles", "L_cycles",
                           "halt_max_steps", "halting", "q_head"}) {
     if (length_told && key == std::string("seq_len")) continue;
@@ -68,11 +69,16 @@ void note_preset(const Config& config, const std::vector<std::string>& overrides
     const bool given = std::ranges::any_of(overrides, [&](const std::string& item) {
       return item.starts_with(std::string(key) + "=");
     });
-    if (given) continue;
-    const Json& value = model[key];
-    text += (text.empty() ? "" : ", ") + std::string(key) + "=" +
-            (value.is_string() ? value.get<std::string>() : value.dump());
+    if (!given) settings[key] = model[key];
   }
+  return settings;
+}
+
+void note_preset(const Config& config, const Json& settings, bool length_told) {
+  std::string text;
+  for (const auto& [key, value] : settings.items())
+    text += (text.empty() ? "" : ", ") + key + "=" +
+            (value.is_string() ? value.get<std::string>() : value.dump());
   if (!text.empty())
     print(stderr,
           "note: the weights do not tell {}; these are of the preset {}. HINT: --set "
@@ -81,12 +87,12 @@ void note_preset(const Config& config, const std::vector<std::string>& overrides
 }
 
 void run_import(const std::string& file, const std::string& run, const std::string& name,
-                const std::string& data, const std::vector<std::string>& overrides) {
+                const std::string& data, const std::vector<std::string>& overrides, bool as_json) {
   RunFolder folder(run);
   HRM_CHECK(!folder.has_run(), "[import] ", run,
             " is a run folder already. HINT: choose another --run folder");
   const NamedTensors tensors = read_official_weights(file);
-  check_finite(tensors, file, "the training diverged; import an earlier checkpoint");
+  check_finite(tensors, input_name(file), "the training diverged; import an earlier checkpoint");
   Config config = preset(name);
   adopt_shapes(config.model, tensors);
   for (const std::string& item : overrides) config.set_from(item);
@@ -102,15 +108,21 @@ void run_import(const std::string& file, const std::string& run, const std::stri
   try {
     model.load_state_dict(tensors, kOfficialPrefix);
   } catch (const Error& error) {
-    throw with_place(error, file);
+    throw with_place(error, input_name(file));
   }
   Checkpoint checkpoint;
   checkpoint.model = model.state_dict(kOfficialPrefix);
-  checkpoint.state = {{"step", 0}, {"imported_from", stored_name(file)}};
+  checkpoint.state = {{"step", 0}, {"imported_from", stored_name(input_name(file))}};
   write_checkpoint(Path(run) / "best", checkpoint);
   write_run_config(run, config, task, {}, false);  // last: it makes the folder a run
-  const bool positions = has_learned_positions(config.model.pos_encodings);
-  note_preset(config, overrides, positions || !data.empty());
+  const bool length_told = has_learned_positions(config.model.pos_encodings) || !data.empty();
+  const Json of_preset = settings_of_preset(config, overrides, length_told);
+  if (as_json)
+    return print_json({{"run", run},
+                       {"parameters", model.parameter_count()},
+                       {"preset", config.preset},
+                       {"settings_of_preset", of_preset}});
+  note_preset(config, of_preset, length_told);
   print("{}: {} parameters. Next: hrm eval --run {}{}\n", run,
         format_count(model.parameter_count()), run, data.empty() ? " --data DIR" : "");
 }
@@ -147,16 +159,21 @@ void add_import_command(Command app) {
   struct Options {
     std::string file, run, preset = "hrm-27m", data;
     std::vector<std::string> overrides;
+    bool json = false;
   };
   auto o = std::make_shared<Options>();
-  command.text("file", o->file, "The checkpoint: what torch.save wrote, or a safetensors file.")
+  command
+      .text("file", o->file,
+            "The checkpoint: what torch.save wrote, or a safetensors file (- is the standard "
+            "input).")
       .required();
   command.text("--run", o->run, "The run folder to make.").required();
   command.text("--preset", o->preset, "The kind of model (default hrm-27m).");
   command.text("--data", o->data, "Its data set, for sizes that the weights do not tell.");
   command.texts("--set", o->overrides, "Settings that the weights do not tell: num_heads=8, ...")
       .shown_as("KEY=VALUE");
-  command.action([o] { run_import(o->file, o->run, o->preset, o->data, o->overrides); });
+  command.flag("--json", o->json, kJsonHelp);
+  command.action([o] { run_import(o->file, o->run, o->preset, o->data, o->overrides, o->json); });
 }
 
 void add_export_command(Command app) {

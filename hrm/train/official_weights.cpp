@@ -3,6 +3,7 @@
 #include <set>
 
 #include "hrm/model/model.h"
+#include "hrm/support/input.h"
 #include "hrm/support/text.h"
 #include "hrm/train/checkpoint.h"
 #include "tensor/pytorch_file.h"
@@ -56,7 +57,19 @@ NamedTensors model_of_checkpoint(const NamedTensors& tensors, const std::string&
   return model;
 }
 
+namespace {
+
+NamedTensors weights_of_input(const Path& file) {
+  const std::string text = read_input(file), name = input_name(file);
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
+  if (is_pytorch_file(bytes)) return model_of_checkpoint(parse_pytorch(bytes, name), name);
+  return parse_safetensors(bytes, name).tensors;
+}
+
+}  // namespace
+
 NamedTensors read_official_weights(const Path& file) {
+  if (file == "-") return from_official(weights_of_input(file));
   try {
     if (is_pytorch_file(file))
       return from_official(model_of_checkpoint(read_pytorch(file), file.string()));

@@ -9,7 +9,7 @@
 namespace hrm {
 
 // The weights in a safetensors file or in a checkpoint of PyTorch (tensor/pytorch_file.h); the
-// first bytes tell which it is. Errors name the file.
+// first bytes tell which it is. "-" is the standard input, as in read_input. Errors name the file.
 NamedTensors read_official_weights(const Path& file);
 
 // The tensors of the one model among those of a checkpoint, whose names are paths, as

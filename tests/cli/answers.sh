@@ -146,6 +146,15 @@ json vocab_size "data show" "$hrm" data show d4 --json
 json inputs "data show: its examples" "$hrm" data show d4 --json --count 3
 (($(count puzzle_id out) == 3))
 report $? "JSON: data show has the examples that were asked for"
+ok "export" "w.safetensors" "$hrm" export runs/a --out w.safetensors
+json parameters import "$hrm" import w.safetensors --run runs/i --preset sudoku4 --data d4 --set num_heads=2 --json
+grep -q '"H_cycles": 2' out && ! grep -q num_heads out
+report $? "import: JSON says what the weights do not tell"
+ok "import: the standard input" "parameters" bash -c "
+  '$hrm' import - --run runs/i2 --preset sudoku4 --data d4 --set num_heads=2 <w.safetensors"
+ok "import: the same from both" "" cmp runs/i/best/model.safetensors runs/i2/best/model.safetensors
+bad "import: a broken input" "standard input" bash -c "
+  head -c 100 w.safetensors | '$hrm' import - --run runs/i3 --preset sudoku4"
 json models "lab list" "$hrm" lab list --json
 json settings info "$hrm" info --json
 json checkpoints "info of a run" "$hrm" info runs/a --json
