@@ -6,7 +6,8 @@
 
 #include "kernels/device.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 BatchOrder::BatchOrder(int64_t examples, const DataLoaderOptions& options)
     : examples_(examples), options_(options) {
@@ -73,4 +74,5 @@ std::vector<Tensor> TensorDataset::batch(const std::vector<int64_t>& positions) 
   return rows;
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

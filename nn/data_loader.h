@@ -17,7 +17,8 @@
 
 #include "tensor/random.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 struct DataLoaderOptions {
   int64_t batch_size = 1;
@@ -119,4 +120,5 @@ class DataLoader {
   BatchOrder order_;
 };
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

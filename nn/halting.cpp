@@ -5,7 +5,8 @@
 #include "autograd/grad_mode.h"
 #include "autograd/ops/ops.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 namespace {
 
 void check_steps(const char* what, const Tensors& steps) {
@@ -113,4 +114,5 @@ Tensor weighted_sum(const Tensors& weights, const Tensors& y) {
   return sum;
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -11,7 +11,8 @@
 
 #include "autograd/node.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 // ACT step by step, all of one shape: a row has its own state, or a position (Universal
 // Transformer). Sums are from the start.
@@ -60,4 +61,5 @@ PonderStep ponder_step(const Tensor& log_left, const Tensor& logits, const Tenso
 // rows of [batch, seq, vocab].
 Tensor weighted_sum(const Tensors& weights, const Tensors& y);
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -6,7 +6,8 @@
 #include "autograd/ops/ops.h"
 #include "kernels/gemm.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 Tensor initial_weight(const Shape& shape, double std, const LayerOptions& options) {
   const DType master = accumulate_type(options.dtype);
@@ -209,4 +210,5 @@ Tensor Block::forward_first(const Tensor& input, const RopeTables* tables) const
   return add_and_norm(h, eps_, [&](const Tensor& add) { return mlp.forward(h, add); });
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

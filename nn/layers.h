@@ -18,7 +18,8 @@
 #include "nn/module.h"
 #include "tensor/random.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 // Everything a layer needs to know about the numbers it creates.
 struct LayerOptions {
@@ -166,4 +167,5 @@ class Block : public Module {
   double eps_;
 };
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -2,7 +2,8 @@
 
 #include "autograd/ops/ops.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 Tensor mse_loss(const Tensor& input, const Tensor& target) {
   HRM_CHECK(input.shape() == target.shape(), "[mse_loss] both must have one shape, got ",
@@ -20,4 +21,5 @@ Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targ
   return mean(bce_with_logits(logits, target));
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -7,7 +7,8 @@
 
 #include "autograd/node.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 // The mean of (input - target)^2; both of one shape.
 Tensor mse_loss(const Tensor& input, const Tensor& target);
@@ -18,4 +19,5 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
 // type. No gradient for the target.
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target);
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

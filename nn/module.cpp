@@ -2,7 +2,8 @@
 
 #include <set>
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 void Module::add_parameter(std::string name, Parameter* parameter) {
   parameters_.emplace_back(std::move(name), parameter);
@@ -85,4 +86,5 @@ void Module::zero_grad() const {
   for (const auto& [name, p] : named_parameters()) p->value.set_grad({});
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -15,7 +15,8 @@
 #include "nn/parameter.h"
 #include "tensor/io.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 using NamedParameters = std::vector<std::pair<std::string, Parameter*>>;
 
@@ -63,4 +64,5 @@ class Module {
   bool training_ = true;
 };
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -7,7 +7,8 @@
 
 #include "tensor/tensor.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 // `value` is the master weight (f32, or f64 in f64 models), a leaf whose .grad has the same dtype.
 // In bf16 models `copy` is its bf16 image, rewritten by every optimizer step (and by refresh()
@@ -35,4 +36,5 @@ struct Parameter {
   }
 };
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

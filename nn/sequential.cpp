@@ -1,6 +1,7 @@
 #include "nn/sequential.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 Sequential& Sequential::append(std::unique_ptr<Module> layer,
                                std::function<Tensor(const Tensor&)> forward) {
@@ -20,4 +21,5 @@ Tensor Sequential::forward(const Tensor& x) const {
   return y;
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

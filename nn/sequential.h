@@ -12,7 +12,8 @@
 
 #include "nn/module.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 class Sequential : public Module {
  public:
@@ -36,4 +37,5 @@ class Sequential : public Module {
   std::vector<std::function<Tensor(const Tensor&)>> stages_;
 };
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

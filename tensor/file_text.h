@@ -1,6 +1,7 @@
 // Texts out of a file that nobody vouches for, made fit for an error: one short line.
 //
-//     detail::fail("[zip] ", file, ": entry '", shown(name), "' is encrypted");
+//     const std::string name = "data/0";
+//     detail::fail("[zip] weights.pt: entry '", shown(name), "' is encrypted");
 #pragma once
 
 #include <algorithm>

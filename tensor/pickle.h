@@ -10,8 +10,9 @@
 //
 // The opcodes are those of Lib/pickletools.py of CPython.
 //
+//     const MappedFile file("data.pkl");   // tensor/io.h
 //     const std::array<PickleGlobal, 1> allowed = {{{"torch.FloatStorage"}}};
-//     const Pickle pickle = parse_pickle(bytes, "checkpoint.pt: archive/data.pkl", allowed);
+//     const Pickle pickle = parse_pickle(file.bytes(), "data.pkl", allowed);
 //     for (const uint32_t item : pickle.root().items) show(pickle.values[item]);
 #pragma once
 

@@ -3,7 +3,8 @@
 #include <sstream>
 #include <utility>
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 Range share_of(int64_t total, int rank, int size) {
   return {total * rank / size, total * (rank + 1) / size};
@@ -184,4 +185,5 @@ void Communicator::fast_sum(const Tensor& values) const {
   check_answers(transport.sum(values.data(), values.dtype(), values.numel(), job_->deadline));
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -14,7 +14,8 @@
 #include "nn/distributed/transport.h"
 #include "tensor/tensor.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 struct Range {
   int64_t begin = 0, end = 0;
@@ -88,4 +89,5 @@ class Communicator {
   std::shared_ptr<Job> job_;  // null: alone
 };
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -5,7 +5,8 @@
 #include "kernels/dispatch.h"
 #include "kernels/elementwise.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 namespace {
 
 // Elements of the common buffer: the next parameter begins where kernels can read whole vectors.
@@ -64,4 +65,5 @@ void GradientSum::finish(const Communicator& ranks) {
   }
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

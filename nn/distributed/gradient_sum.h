@@ -12,7 +12,8 @@
 #include "nn/distributed/tree_sum.h"
 #include "nn/module.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 struct GradientSumSettings {
   int64_t parts = 1;
@@ -43,4 +44,5 @@ class GradientSum {
   Tensor own_;  // fast: the sum of this rank's parts
 };
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

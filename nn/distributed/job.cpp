@@ -14,7 +14,8 @@
 #include "nn/distributed/nccl_transport.h"
 #endif
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 namespace {
 
 std::string environment(const char* name) {
@@ -166,4 +167,5 @@ Communicator join_job() {
   return {};
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

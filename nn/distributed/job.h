@@ -8,7 +8,8 @@
 
 #include "nn/distributed/communicator.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 // Once in a process, before its work. Under mpirun and srun, processes talk over MPI, and their
 // GPUs over NCCL, in builds that have them. Under torchrun all goes over NCCL, and each process
@@ -29,4 +30,5 @@ void keep_launcher_from_children();
 // What connects processes in this build: "MPI", "NCCL", "MPI and NCCL" or "none".
 std::string distributed_engines();
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -10,7 +10,8 @@
 
 #include "nn/distributed/patience.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -275,4 +276,5 @@ class MpiTransport : public Transport {
 
 std::shared_ptr<Transport> join_mpi() { return std::make_shared<MpiTransport>(); }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

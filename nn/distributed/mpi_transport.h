@@ -6,10 +6,12 @@
 
 #include "nn/distributed/transport.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 // Starts MPI; once in a process. MPI ends when the transport does, unless this rank has left: then
 // the process ends without, and the launcher sees to the others.
 std::shared_ptr<Transport> join_mpi();
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -13,7 +13,8 @@
 #include "kernels/device.h"
 #include "nn/distributed/patience.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -271,4 +272,5 @@ Communicator join_over_nccl(const std::string& address, int rank, int size, doub
                       [gpus](const auto&...) { return gpus; });
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -8,7 +8,8 @@
 
 #include "nn/distributed/communicator.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 // Connects the GPUs of ranks that can talk already, see Communicator::ConnectGpus: the memory of
 // the transport's messages is that of the GPUs, and they keep to the order of the kernels. Null if
@@ -21,4 +22,5 @@ std::shared_ptr<Transport> connect_gpus_over_nccl(const Communicator& ranks,
 // listens at this address, "host:port", or at what the environment variable NCCL_COMM_ID names.
 Communicator join_over_nccl(const std::string& address, int rank, int size, double deadline);
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -9,7 +9,8 @@
 #include <chrono>
 #include <thread>
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 // Waits a little between two looks at whether something has come: first for the processor's next
 // chance, which is quickest, and then in naps, so that whoever is waited for can have the core. A
@@ -28,4 +29,5 @@ class Patience {
   int looks_ = 0;
 };
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

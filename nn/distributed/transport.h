@@ -13,7 +13,8 @@
 
 #include "kernels/types.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 class Transport {
  public:
@@ -63,4 +64,5 @@ class Transport {
   virtual bool leave(const std::string& why) noexcept = 0;
 };
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

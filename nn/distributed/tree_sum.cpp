@@ -6,7 +6,8 @@
 #include "kernels/dispatch.h"
 #include "kernels/elementwise.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 namespace {
 
 void add_to(const Tensor& sum, const Tensor& value) {
@@ -116,4 +117,5 @@ Tensor TreeSum::sum_of_all(const std::vector<Node>& own, int64_t parts, const Co
   return result;
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -16,7 +16,8 @@
 
 #include "nn/distributed/communicator.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 class TreeSum {
  public:
@@ -48,4 +49,5 @@ class TreeSum {
   std::vector<Node> nodes_;
 };
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

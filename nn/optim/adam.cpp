@@ -2,7 +2,8 @@
 
 #include <cmath>
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 Adam::Adam(const NamedParameters& parameters, const AdamOptions& options)
     : Optimizer(parameters, options.clip_norm), options_(options) {
@@ -72,4 +73,5 @@ void Adam::load_state_dict(const NamedTensors& state) {
   }
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -9,7 +9,8 @@
 #include "kernels/optimizer.h"
 #include "nn/optim/optimizer.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 struct AdamOptions {
   AdamKind kind = AdamKind::adam_atan2;
@@ -57,4 +58,5 @@ class AdamW : public Adam {
       : Adam(parameters, {AdamKind::adamw, o.beta1, o.beta2, o.weight_decay, o.eps, o.clip_norm}) {}
 };
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

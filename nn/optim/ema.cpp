@@ -3,7 +3,8 @@
 #include "autograd/grad_mode.h"
 #include "kernels/optimizer.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 Ema::Ema(const NamedParameters& parameters, double rate) : rate_(rate) {
   for (const auto& [name, p] : parameters)
@@ -45,4 +46,5 @@ void Ema::load_state_dict(const NamedTensors& state) {
   }
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

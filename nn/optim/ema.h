@@ -7,7 +7,8 @@
 
 #include "nn/module.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 class Ema {
  public:
@@ -32,4 +33,5 @@ class Ema {
   double rate_;
 };
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

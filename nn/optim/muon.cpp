@@ -5,7 +5,8 @@
 
 #include "autograd/ops/ops.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 namespace {
 
 NamedParameters both(NamedParameters a, const NamedParameters& b) {
@@ -106,4 +107,5 @@ Tensor orthogonalized(const Tensor& g) {
   return x;
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

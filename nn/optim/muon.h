@@ -8,7 +8,8 @@
 
 #include "nn/optim/adam.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 struct MuonOptions {
   double momentum = 0.95;
@@ -58,4 +59,5 @@ class Muon : public Optimizer {
 // 0.68 and 1.21. f32 or f64, of a norm well above 1e-7.
 Tensor orthogonalized(const Tensor& g);
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

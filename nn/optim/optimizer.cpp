@@ -4,7 +4,8 @@
 #include "kernels/optimizer.h"
 #include "kernels/reduce.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 Optimizer::Optimizer(const NamedParameters& parameters, double clip_norm) : clip_norm_(clip_norm) {
   for (const auto& [name, p] : parameters) parameters_.push_back(p);
@@ -60,4 +61,5 @@ Tensor saved_by_optimizer(const NamedTensors& state, const std::string& name, co
   return *t;
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

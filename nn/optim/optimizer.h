@@ -12,7 +12,8 @@
 
 #include "nn/module.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 // A parameter without a gradient is left alone, decay and step count included.
 class Optimizer {
@@ -56,4 +57,5 @@ class Optimizer {
 // The tensor `name` of a checkpoint. Throws one line if it is not there or has another shape.
 Tensor saved_by_optimizer(const NamedTensors& state, const std::string& name, const Shape& shape);
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -9,7 +9,8 @@
 #include <cstdint>
 #include <numbers>
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 struct Schedule {
   int64_t warmup_steps = 0;
@@ -29,4 +30,5 @@ struct Schedule {
   }
 };
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

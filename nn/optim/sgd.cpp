@@ -1,6 +1,7 @@
 #include "nn/optim/sgd.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 Sgd::Sgd(const NamedParameters& parameters, const SgdOptions& options)
     : Optimizer(parameters, options.clip_norm), options_(options) {
@@ -45,4 +46,5 @@ void Sgd::load_state_dict(const NamedTensors& state) {
           saved_by_optimizer(state, "momentum." + weight.name, weight.momentum.shape()));
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

@@ -9,7 +9,8 @@
 #include "kernels/optimizer.h"
 #include "nn/optim/optimizer.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 struct SgdOptions {
   double momentum = 0;      // 0: none, and no memory for it
@@ -48,4 +49,5 @@ class Sgd : public Optimizer {
 // For those who look for it under PyTorch's name.
 using SGD = Sgd;
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

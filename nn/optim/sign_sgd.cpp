@@ -2,7 +2,8 @@
 
 #include "kernels/optimizer.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 void sign_sgd_step(SparseEmbedding& table, const Tensor& gradient, const Tensor& ids, double lr,
                    double weight_decay, const Tensor& skip) {
@@ -23,4 +24,5 @@ void sign_sgd_update(SparseEmbedding& table, const Tensor& gradient, const Tenso
   w.storage().bump_version();
 }
 
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm

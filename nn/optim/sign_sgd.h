@@ -7,7 +7,8 @@
 
 #include "nn/layers.h"
 
-namespace hrm::inline nn {
+namespace hrm {
+inline namespace nn {
 
 // For every distinct id: row = row (1 - lr wd) - lr sign(sum of the gradients of its batch rows).
 // `gradient` [batch, dim] belongs to `ids` [batch]; rows of other ids do not change. Only tests
@@ -17,4 +18,5 @@ void sign_sgd_step(SparseEmbedding& table, const Tensor& gradient, const Tensor&
 // The same with 1 - lr wd and lr in device memory, f64 [2]: the form that training calls.
 void sign_sgd_update(SparseEmbedding& table, const Tensor& gradient, const Tensor& ids,
                      const Tensor& rates, const Tensor& skip = {});
-}  // namespace hrm::inline nn
+}  // namespace nn
+}  // namespace hrm
