@@ -122,6 +122,23 @@ TEST_CASE("ranks: an evaluation tells every rank of all answers, in order") {
     CHECK(error == "");
 }
 
+TEST_CASE("a puzzle that is shown tells where the rule would have halted first") {
+  const SmallRun s;
+  const auto trainer = s.trainer("halts");
+  const Tokens puzzle = s.test->read(0).inputs;
+  EvalOptions options;
+  options.threshold = -1e9;  // the rule says halt after every segment
+  PuzzleTrace trace = solve_one(trainer->model(), puzzle, 0, options);
+  CHECK(trace.predictions.size() == 3);
+  CHECK(trace.halts_at == 1);
+  options.halting = true;
+  CHECK(solve_one(trainer->model(), puzzle, 0, options).predictions.size() == 1);
+  options.threshold = 1e9;
+  trace = solve_one(trainer->model(), puzzle, 0, options);
+  CHECK(trace.predictions.size() == 3);
+  CHECK(trace.halts_at == 0);
+}
+
 TEST_CASE("a file of puzzles: what fits decides how it is read") {
   const std::set<std::string> fit = {"abcd", "ab\ncd", "#bcd", "efgh"};
   CHECK(puzzles_in("abcd\n", fit) == "abcd");
