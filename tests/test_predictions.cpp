@@ -169,6 +169,9 @@ TEST_CASE("grids: a given that was overwritten is wrong, and both sides of the r
   CHECK(rest.find("go on") == std::string::npos);  // it is the rest to 1
   trace.q_continue = {0.6};
   CHECK(trace_text(trace, task, false).find(" go on 60.0%") != std::string::npos);
+  trace.predictions[0][1] = 1;  // left open, which is no answer either
+  CHECK(trace_text(trace, task, false).find("[.]") != std::string::npos);
+  trace.predictions[0][1] = 5;
   trace.labels.clear();  // a given is one also where the answer is not known
   CHECK(trace_text(trace, task, false).find("[4]") != std::string::npos);
   const MazeTask maze(2);

@@ -18,8 +18,9 @@ enum class Mark { none, given, right, wrong };
 
 Mark mark_of(const PuzzleTrace& trace, const Tokens& tokens, size_t i, const Task& task) {
   if (task.is_given(trace.inputs[i])) {
-    const bool kept = tokens[i] == trace.inputs[i];
-    if (kept || i >= trace.labels.size()) return kept ? Mark::given : Mark::wrong;
+    if (tokens[i] == trace.inputs[i]) return Mark::given;
+    const bool right = i < trace.labels.size() && tokens[i] == trace.labels[i];
+    return right ? Mark::right : Mark::wrong;
   }
   if (i >= trace.labels.size() || trace.labels[i] < 0 || task.is_open(tokens[i])) return Mark::none;
   return tokens[i] == trace.labels[i] ? Mark::right : Mark::wrong;
