@@ -649,7 +649,8 @@ KERNEL_STAMP := $(BUILD)/kernel_flags
 LINK_STAMP := $(LINKED)/link_flags
 SOURCES_STAMP := $(BUILD)/sources
 # Nothing but `hrm info` says it, so that only one object is compiled anew for each commit.
-COMMIT := $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
+# Not that of another project in whose folder the sources have been unpacked.
+COMMIT := $(shell [ -z "$$(git rev-parse --show-cdup 2>/dev/null)" ] && git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
 COMMIT_STAMP := $(BUILD)/commit
 $(call stamp,$(COMMIT_STAMP),$(COMMIT))
 $(call stamp,$(FLAGS_STAMP),$(CU_COMPILE) $(CXX) $(CXXFLAGS) $(OPT) $(DATA_OPT))

@@ -1,6 +1,7 @@
 #include "autograd/custom_function.h"
 
 #include "autograd/grad_mode.h"
+#include "autograd/op_trace.h"
 
 namespace hrm {
 
@@ -11,6 +12,7 @@ Tensors custom_function(const char* name, const Tensors& inputs,
   Tensors outputs;
   {
     const NoGradGuard no_grad;
+    const TraceHold hold;
     outputs = forward(context, inputs);
   }
   if (trace::on()) trace_op(name, outputs, inputs);

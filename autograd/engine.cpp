@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "autograd/grad_mode.h"
+#include "autograd/op_trace.h"
 
 namespace hrm {
 namespace {
@@ -66,7 +67,10 @@ class Run {
         needed.push_back(wanted(edge.node.get()));
         node->arrived.push_back(needed.back() ? waiting_at(edge) : nullptr);
       }
-      const Tensors results = node->backward(grads, needed);
+      const Tensors results = [&] {
+        const TraceHold hold;
+        return node->backward(grads, needed);
+      }();
       if (trace::on()) trace_op(node->name() + " backward", results, grads);
       propagate(*node, results, needed);
       node->arrived.clear();

@@ -9,6 +9,7 @@
 namespace hrm {
 namespace {
 
+thread_local int holds = 0;
 constexpr size_t kMostShapes = 4;  // shown of each side
 
 std::string shapes_of(const Tensors& tensors) {
@@ -77,7 +78,15 @@ std::string trace_line(const std::string& name, const Tensors& outputs, const Te
                      kernel_list(name, kernels));
 }
 
+TraceHold::TraceHold(bool drop) : drop_(drop) { ++holds; }
+
+TraceHold::~TraceHold() {
+  --holds;
+  if (drop_) trace::take();
+}
+
 void trace_op(const std::string& name, const Tensors& outputs, const Tensors& inputs) {
+  if (holds > 0) return;
   std::string line = trace_line(name, outputs, inputs, trace::take());
   line.resize(line.find_last_not_of(' ') + 1);
   line += '\n';

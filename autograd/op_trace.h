@@ -18,6 +18,19 @@
 
 namespace hrm {
 
+// While it lives, operations of this thread print nothing: they are parts of another one, which
+// will print its line with their kernels. `drop`: nobody will, and the kernels are forgotten.
+class TraceHold {
+ public:
+  explicit TraceHold(bool drop = false);
+  ~TraceHold();
+  TraceHold(const TraceHold&) = delete;
+  TraceHold& operator=(const TraceHold&) = delete;
+
+ private:
+  bool drop_;
+};
+
 // Only where trace::on().
 void trace_op(const std::string& name, const Tensors& outputs, const Tensors& inputs);
 

@@ -8,6 +8,7 @@
 #include "hrm/eval/predictions.h"
 #include "hrm/eval/solve_lattice.h"
 #include "hrm/tasks/maze_task.h"
+#include "hrm/tasks/registry.h"
 #include "hrm/tasks/sudoku_task.h"
 #include "hrm/tasks/tokens_task.h"
 #include "hrm/view/puzzle_view.h"
@@ -140,7 +141,7 @@ TEST_CASE("a puzzle that is shown tells where the rule would have halted first")
 }
 
 TEST_CASE("a file of puzzles: what fits decides how it is read") {
-  const std::set<std::string> fit = {"abcd", "ab\ncd", "#bcd", "efgh"};
+  const std::set<std::string> fit = {"abcd", "ab\ncd", "#bcd", "a#cd", "efgh"};
   CHECK(puzzles_in("abcd\n", fit) == "abcd");
   CHECK(puzzles_in("abcd\nefgh\n", fit) == "abcd@1|efgh@2");
   CHECK(puzzles_in("\nabcd\r\n\r\nefgh", fit) == "abcd@2|efgh@4");
@@ -148,9 +149,16 @@ TEST_CASE("a file of puzzles: what fits decides how it is read") {
   CHECK(puzzles_in("ab\ncd", fit) == "ab\ncd");
   // A comment, unless puzzles have that character.
   CHECK(puzzles_in("# two\nabcd\n#bcd\n", fit) == "abcd");
-  CHECK(puzzles_in("#bcd\nabcd\n# no\n", fit) == "#bcd@1|abcd@2|# no@3");
+  CHECK(puzzles_in("#bcd\na#cd\n# no\n", fit) == "#bcd@1|a#cd@2|# no@3");
+  CHECK(puzzles_in("# one\nab\ncd\n", fit) == "ab\ncd");
+  CHECK(puzzles_in("# two\nab\ncd\n \n# the second\nab\ncd\n", fit) == "ab\ncd@2|ab\ncd@6");
+  CHECK(puzzles_in("abcd\n\nefgh\nabcd\n", fit) == "abcd@1|efgh@3|abcd@4");
   CHECK(puzzles_in("id,puzzle\n1,abcd\n\n2,\"efgh\"\n", fit) == "abcd@2|efgh@4");
   CHECK(puzzles_in("source,question\n1,abcd\n2,none\n", fit) == "abcd@2|none@3");
+  CHECK(puzzles_in("question\nabcd\nefgh\n", fit) == "abcd@2|efgh@3");
+  expect_error([&] { puzzles_in("question\n", fit); }, "holds the names of columns and no puzzle");
+  // A quote where none may stand: no CSV.
+  CHECK(puzzles_in("{\"a\", 1}\n", fit) == "{\"a\", 1}\n");
   // Nothing fits: the parser of the whole will say why.
   CHECK(puzzles_in("xy\nz\n", fit) == "xy\nz\n");
 }
@@ -174,6 +182,14 @@ TEST_CASE("grids: a given that was overwritten is wrong, and both sides of the r
   trace.predictions[0][1] = 5;
   trace.labels.clear();  // a given is one also where the answer is not known
   CHECK(trace_text(trace, task, false).find("[4]") != std::string::npos);
+  // The puzzle itself has no wrong cells, whatever the answer is.
+  const auto signs = make_task({{"task", "parity"}, {"side", 2}}, "here");
+  trace = {};
+  trace.inputs = trace.labels = {1, 2, 3, 1};
+  trace.labels[0] = 2;
+  trace.predictions = {trace.labels};
+  trace.q_halt = trace.q_continue = {0.5};
+  CHECK(trace_text(trace, *signs, false).find('[') == std::string::npos);
   const MazeTask maze(2);
   trace = {};
   trace.inputs = {2, 3, 4, 5};
@@ -197,6 +213,9 @@ TEST_CASE("a run and its data set are found when they are moved together") {
   CHECK(found("a") == fs::weakly_canonical(dir / "a" / "data"));
   fs::rename(dir / "a", dir / "b");
   CHECK(found("b") == fs::weakly_canonical(dir / "b" / "data"));
+  fs::create_directory_symlink(dir / "b" / "run", dir / "link");
+  CHECK(fs::weakly_canonical(read_config(dir / "link").data) ==
+        fs::weakly_canonical(dir / "b" / "data"));
   // Where it was goes before where it lies now.
   fs::create_directories(dir / "a" / "data");
   CHECK(found("b") == fs::weakly_canonical(dir / "a" / "data"));

@@ -71,7 +71,7 @@ class Header {
     head_.clear();
     if (c == ';') return add(head);
     if (c == '}') return scopes_.pop_back();
-    static const std::regex type("(class|struct|namespace) ?(\\w*)[^(]*");
+    static const std::regex type("(?:inline )?(class|struct|namespace) ?(\\w*)[^(]*");
     if (std::smatch match; std::regex_match(head, match, type)) {
       const bool is_class = match[1] != "namespace";
       scopes_.push_back({is_class ? match[2].str() : "", match[1] != "class"});

@@ -1,6 +1,7 @@
 #include "autograd/ops/matmul.h"
 
 #include "autograd/grad_mode.h"
+#include "autograd/op_trace.h"
 #include "autograd/ops/arithmetic.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/swiglu.h"
@@ -186,6 +187,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& copy, const T
   Tensor y;
   {
     const NoGradGuard no_grad;
+    const TraceHold hold;
     const Tensor start = residual.defined() ? residual.contiguous() : Tensor();
     y = multiply(rows, w.transpose(0, 1), bias.defined() ? wide : x.dtype(),
                  keeps ? packed->get(w) : nullptr, start.defined() ? start.data() : nullptr);
@@ -241,6 +243,7 @@ Tensor swiglu_linear(const Tensor& input, const Tensor& weight, const Tensor& co
   Tensor y, kept;
   {
     const NoGradGuard no_grad;
+    const TraceHold hold;
     const Tensor activation = swiglu(gate_up);
     y = linear(activation, weight, copy, {}, packed, residual);
     // The weight's gradient reads it in any case; a GPU has the memory to spare it the computing.

@@ -94,6 +94,7 @@ void check_pool(const PredictSettings& s, const PuzzleDataset& data) {
 void predict(const PredictSettings& s, const Communicator& ranks) {
   s.common.apply();
   LoadedRun run = load_run(s.run, s.checkpoint, s.common.device());
+  if (s.data.empty() && ranks.is_first()) note_moved_data(s.run);
   const PuzzleDataset data = open_data(run, s.data, "test", pool_of(s, run.config));
   HRM_CHECK(data.num_examples() > 0, "[arc] ", data.folder().string(), " has no evaluated tasks");
   check_pool(s, data);
@@ -113,6 +114,9 @@ void predict(const PredictSettings& s, const Communicator& ranks) {
 }
 
 void score_file(const std::string& file, const std::vector<std::string>& from, bool json) {
+  HRM_CHECK(file != "-" || std::ranges::find(from, "-") == from.end(),
+            "[arc] the submission and --from cannot both be the standard input. HINT: a file for "
+            "one of them");
   int64_t repeated = 0;
   const std::vector<ArcTask> tasks = load_arc({from.begin(), from.end()}, &repeated);
   const auto outcomes = judge_submission(read_json_input(file), tasks, input_name(file));

@@ -34,7 +34,8 @@ struct FarmSettings {
   CommonOptions common;
 
   void add(Command command) {
-    command.texts("--from", from, kTasksHelp).required();
+    command.texts("--from", from, "Files of ARC tasks, or folders, searched to any depth.")
+        .required();
     command.texts("--task", tasks, "Take these tasks alone.").shown_as("ID...");
     command.text("--out", out, "The folder of the runs and of results.jsonl.").required();
     command.text("--preset", preset, "The settings of each model (default arc-task).");
@@ -238,6 +239,9 @@ void run_farm(const FarmSettings& s, const std::vector<ArcTask>& tasks, const st
 void farm(FarmSettings s) {
   if (launched_processes() > 1 && s.common.threads == 0) s.common.threads = 1;
   s.shard = shard_of_process(s.given_shard);
+  HRM_CHECK(std::ranges::find(s.from, "-") == s.from.end(),
+            "[farm] each task is trained in a process of its own, and these cannot all read the "
+            "standard input. HINT: save it in a file");
   int64_t repeated = 0;
   std::vector<ArcTask> tasks = load_arc({s.from.begin(), s.from.end()}, &repeated);
   if (!s.tasks.empty()) keep_tasks(tasks, s.tasks);

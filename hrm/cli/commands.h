@@ -80,6 +80,8 @@ DataView view_of(const Config& config);
 // puzzle of an example that the run does not know.
 PuzzleDataset open_data(LoadedRun& run, const std::string& data, const std::string& split,
                         const DataView& view);
+// A line on stderr if the data set of a run was found beside it, and not where it was.
+void note_moved_data(const Path& run);
 void arrange_puzzle_rows(LoadedRun& run, const PuzzleDataset& data);
 
 // Sets seq_len, vocab_size and num_puzzle_identifiers from a data set; a line on stderr says so if

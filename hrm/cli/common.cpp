@@ -111,6 +111,16 @@ PuzzleDataset open_data(LoadedRun& run, const std::string& data, const std::stri
   return dataset;
 }
 
+void note_moved_data(const Path& run) {
+  if (!fs::exists(run / "config.json")) return;  // a model in one file
+  const std::string found = read_config(run).data;
+  const Json json = read_json(run / "config.json");
+  const std::string was = Members(json, (run / "config.json").string()).text("data", "");
+  if (Path(was).is_absolute() && found != was)
+    print(stderr, "note: the data set was in {}; this is the one in {}\n", printable(was),
+          printable(found));
+}
+
 void arrange_puzzle_rows(LoadedRun& run, const PuzzleDataset& data) {
   const std::vector<uint64_t> names = data.puzzle_names();
   if (!run.model || run.puzzle_names.empty() || names.empty() || names == run.puzzle_names) return;

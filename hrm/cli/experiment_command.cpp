@@ -77,8 +77,11 @@ std::string write_page(const Settings& s, const Experiment& e, const std::vector
   write_file_atomically(own / "table.jsonl", lines);
   write_file_atomically(page, experiment_page(e, rows, command_text(s, start), s.what.only));
   if (s.json) {
-    Json json = {
-        {"name", e.name}, {"title", e.title}, {"page", page.string()}, {"rows", Json::array()}};
+    Json json = {{"name", e.name},
+                 {"title", e.title},
+                 {"open", 0},
+                 {"page", page.string()},
+                 {"rows", Json::array()}};
     for (const Row& r : rows) json["rows"].push_back(to_json(r));
     return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
   }
@@ -106,11 +109,13 @@ void run(Settings s, const std::string& start) {
     print(stderr, "stopped; the same command goes on with what is left\n");
     throw ExitStatus{status};
   }
+  if (found.open > 0 && s.json)
+    return print_json({{"name", e.name}, {"open", found.open}, {"models", e.trials.size()}});
   if (found.open > 0) {
-    print(s.json ? stderr : stdout,
-          "part {} is done; {} of {} models are still open, and the part that ends last draws the "
-          "page\n",
-          shard.text(), found.open, e.trials.size());
+    print(
+        "part {} is done; {} of {} models are still open, and the part that ends last draws the "
+        "page\n",
+        shard.text(), found.open, e.trials.size());
     return;
   }
   // Shards may end at the same time.

@@ -55,11 +55,19 @@ bool is_blank(const std::string& line) {
   return line.find_first_not_of(" \t") == std::string::npos;
 }
 
-// The puzzles of a CSV file whose first line names its columns; empty if this is none.
+// The columns that the first line of a CSV file names; empty if the file is none.
+std::vector<std::string> head_of(const NumberedLine& first, const std::string& where) {
+  try {
+    return csv_fields(first.text, where);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+// The puzzles of a CSV file; empty if this is none.
 std::vector<NumberedLine> column_of_puzzles(const std::vector<NumberedLine>& lines,
                                             const std::string& name) {
-  if (lines.front().text.find(',') == std::string::npos) return {};
-  const std::vector<std::string> head = csv_fields(lines.front().text, name + " line 1");
+  const std::vector<std::string> head = head_of(lines.front(), name + " line 1");
   const auto column = std::ranges::find_if(
       head, [](const std::string& field) { return field == "question" || field == "puzzle"; });
   if (column == head.end()) return {};
@@ -72,6 +80,8 @@ std::vector<NumberedLine> column_of_puzzles(const std::vector<NumberedLine>& lin
               " columns, got ", fields.size());
     puzzles.push_back({line.number, fields[column - head.begin()]});
   }
+  HRM_CHECK(!puzzles.empty(), "[solve] ", name,
+            " holds the names of columns and no puzzle. HINT: a line for each puzzle");
   return puzzles;
 }
 
@@ -90,16 +100,32 @@ std::vector<NumberedLine> blocks_of(const std::vector<NumberedLine>& lines) {
   return blocks;
 }
 
-// One puzzle a line, without comments.
-std::vector<NumberedLine> puzzle_lines(const std::vector<NumberedLine>& lines, const Fits& fits) {
-  std::vector<NumberedLine> puzzles;
-  const auto first = std::ranges::find_if(
-      lines, [&](const NumberedLine& line) { return !is_blank(line.text) && fits(line.text); });
-  if (first == lines.end()) return {};
-  const bool comments = first->text.find('#') == std::string::npos;
+// Without comments, and with what looks empty being so.
+std::vector<NumberedLine> plain_lines(const std::vector<NumberedLine>& lines) {
+  std::vector<NumberedLine> plain;
+  for (const NumberedLine& line : lines) {
+    if (line.text.starts_with('#')) continue;
+    plain.push_back({line.number, is_blank(line.text) ? "" : line.text});
+  }
+  return plain;
+}
+
+// The puzzles in lines, in the first of three ways that fits: each block of several lines is one,
+// all lines are one, each line is one. Empty if there is no such way.
+std::vector<NumberedLine> puzzles_of(const std::vector<NumberedLine>& lines, const Fits& fits) {
+  const std::vector<NumberedLine> blocks = blocks_of(lines);
+  if (blocks.empty()) return {};
+  const bool in_lines = blocks.front().text.find('\n') != std::string::npos;
+  if (in_lines && fits(blocks.front().text)) return blocks;
+  NumberedLine whole = blocks.front();
+  for (size_t i = 1; i < blocks.size(); ++i) whole.text += "\n" + blocks[i].text;
+  if (fits(whole.text)) return {whole};
+  std::vector<NumberedLine> each;
   for (const NumberedLine& line : lines)
-    if (!is_blank(line.text) && !(comments && line.text.starts_with('#'))) puzzles.push_back(line);
-  return puzzles;
+    if (!is_blank(line.text)) each.push_back(line);
+  const bool any =
+      std::ranges::any_of(each, [&](const NumberedLine& line) { return fits(line.text); });
+  return any ? each : std::vector<NumberedLine>();
 }
 
 }  // namespace
@@ -119,8 +145,10 @@ std::vector<PuzzleText> read_puzzles(const std::string& given, const Fits& fits)
   const std::vector<NumberedLine> lines = all_lines(text);
   std::vector<NumberedLine> puzzles = column_of_puzzles(lines, input_name(given));
   if (puzzles.empty()) {
-    puzzles = blocks_of(lines);
-    if (puzzles.size() < 2 || !fits(puzzles.front().text)) puzzles = puzzle_lines(lines, fits);
+    // Of a maze a line that begins with '#' is a part.
+    puzzles = puzzles_of(plain_lines(lines), fits);
+    const bool walls = !puzzles.empty() && puzzles.front().text.find('#') != std::string::npos;
+    if (puzzles.empty() || walls) puzzles = puzzles_of(lines, fits);
   }
   if (puzzles.empty()) return {{text, ""}};
   std::vector<PuzzleText> found;

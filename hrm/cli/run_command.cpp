@@ -125,6 +125,7 @@ void run_eval(const EvalSettings& s) {
     check_halting(run.config.model, s.options);
   DataView view = view_of(run.config);
   if (s.split == "test") view.pool = s.variants;
+  if (s.data.empty() && s.options.ranks.is_first()) note_moved_data(s.run);
   const PuzzleDataset data = open_data(run, s.data, s.split, view);
   HRM_CHECK(s.variants == 0 || arc_examples(data),
             "[eval] --variants are of ARC tasks in the compact form, ", data.folder().string(),
@@ -228,15 +229,16 @@ std::vector<std::string> usable_sets() {
   return names;
 }
 
-// The GPU, or what would give the program one.
-std::string gpu_text() {
+// The name of the GPU; null, and why, if there is none to compute on.
+Json gpu_json(std::string* why_none = nullptr) {
   try {
     runtime::require_backend(Device::cuda, "info");
     runtime::require_device(Device::cuda);
     return runtime::device_name(Device::cuda);
   } catch (const Error& error) {
     const std::string what = error.what();  // "[info] this build has no CUDA backend. HINT: ..."
-    return "none: " + what.substr(what.find("] ") + 2);
+    if (why_none) *why_none = what.substr(what.find("] ") + 2);
+    return {};
   }
 }
 
@@ -244,7 +246,9 @@ void list_presets() {
   print("hrm {}, commit {}, {}\n", kVersion, build_commit(), build_compiler());
   print("this machine: {}; kernels for {} (HRM_ISA={}; it may be {})\n", machine_text(),
         description_of(instruction_set()), name_of(instruction_set()), alternatives(usable_sets()));
-  print("GPU: {}\n", gpu_text());
+  std::string why_none;
+  const Json gpu = gpu_json(&why_none);
+  print("GPU: {}\n", gpu.is_null() ? "none: " + why_none : gpu.get<std::string>());
   const std::string engines = distributed_engines();
   const bool mpi = engines.starts_with("MPI");
   print("several processes: {}\n\n", engines == "none"
@@ -271,7 +275,7 @@ Json presets_and_settings() {
                {"commit", build_commit()},
                {"compiler", build_compiler()},
                {"machine", machine_text()},
-               {"gpu", gpu_text()},
+               {"gpu", gpu_json()},
                {"instruction_set", name_of(instruction_set())},
                {"instruction_sets", usable_sets()},
                {"distributed", distributed_engines()},

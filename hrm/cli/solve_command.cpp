@@ -52,6 +52,16 @@ auto at_place(const std::string& where, const Work& work) {
   }
 }
 
+// What a person typed as a puzzle may be the name of a file that is not there.
+Tokens parse(const Task& task, const std::string& text, const std::string& given) {
+  try {
+    return task.parse(text);
+  } catch (const Error& error) {
+    if (text != given) throw;
+    throw with_hint(error, "there is no file of that name, either");
+  }
+}
+
 Puzzles read(const SolveSettings& s) {
   const Config config = config_in(s.run);
   const std::shared_ptr<const Task> of_run = task_in(s.run);
@@ -61,7 +71,7 @@ Puzzles read(const SolveSettings& s) {
     at_place(puzzle.where, [&] {
       const std::shared_ptr<const Task> task = task_of_text(puzzle.text, *of_run);
       if (!puzzles.task) puzzles.task = task;
-      const Tokens inputs = task->parse(puzzle.text);
+      const Tokens inputs = parse(*task, puzzle.text, s.puzzle);
       HRM_CHECK(puzzles.inputs.empty() || (task->to_json() == puzzles.task->to_json() &&
                                            inputs.size() == puzzles.inputs.front().size()),
                 "[solve] all puzzles must be of one kind and size. HINT: a file for each");
@@ -81,7 +91,8 @@ LoadedRun run_for(const SolveSettings& s, const Puzzles& puzzles) {
   const auto cells = std::ssize(puzzles.inputs.front());
   HRM_CHECK(one_puzzle && cells == m.seq_len && task.fits(m.seq_len, m.vocab_size),
             "[solve] the model of ", s.run, " was trained on ", m.seq_len, " tokens of vocabulary ",
-            m.vocab_size, ", this puzzle has ", cells, " cells (", task.kind(),
+            m.vocab_size, run.task->kind().empty() ? "" : " (" + run.task->kind() + ")",
+            ", this puzzle has ", cells, " cells (", task.kind(),
             "). HINT: train a model for this kind and size");
   for (size_t i = 0; i < puzzles.inputs.size(); ++i)
     at_place(puzzles.where[i], [&] {
@@ -147,12 +158,15 @@ Json result_json(const LatticeSolution& solution, const Task& task, const Verdic
 
 // The question that the percentages under the grids raise.
 std::string say_when_it_halts(const ModelConfig& m, const PuzzleTrace& trace, double threshold) {
-  if (m.halting == Halting::fixed) return "";
+  if (m.halting == Halting::fixed)
+    return "Halt is how sure the model is of its least sure cell; it takes all segments.\n";
   const auto last = std::ssize(trace.predictions);
-  std::string rule = fmt::format("its halting is above {:.0f} %", 100 * m.halt_threshold());
-  if (m.halting == Halting::q_learning)
-    rule = m.q_head == QHead::halt_only ? "halt is above 50 %" : "halt is above go on";
-  if (threshold != 0) rule += fmt::format(", by {:g} in q_halt", threshold);
+  const bool q = m.halting == Halting::q_learning;
+  std::string rule = fmt::format("halt is above {:.0f} %", 100 * m.halt_threshold());
+  if (m.halting == Halting::confidence)
+    rule = fmt::format("its least sure cell is surer than {:.0f} %", 100 * m.halt_threshold());
+  if (q) rule = m.q_head == QHead::halt_only ? "halt is above 50 %" : "halt is above go on";
+  if (threshold != 0) rule += fmt::format(", by {:g}{}", threshold, q ? " in q_halt" : "");
   return fmt::format("The model halts when {}: {}.\n", rule,
                      trace.halts_at > 0 ? fmt::format("after segment {}", trace.halts_at)
                                         : fmt::format("in none of {} segments", last));

@@ -283,11 +283,12 @@ Path run_folder(const Settings& s, const std::string& preset_name) {
 
 // How a training ended: its last evaluation, if it had one.
 Json outcome_json(const Trainer& trainer, const Path& run) {
-  Json json = {{"run", run.string()},
-               {"report", (run / "report.html").string()},
-               {"steps", trainer.steps_done()},
-               {"total_steps", trainer.config().train.total_steps},
-               {"ended_early", trainer.reason_to_stop()}};
+  Json json = {
+      {"run", run.string()},
+      {"report", (run / "report.html").string()},
+      {"steps", trainer.steps_done()},
+      {"total_steps", trainer.config().train.total_steps},
+      {"ended_early", trainer.reason_to_stop().empty() ? Json() : Json(trainer.reason_to_stop())}};
   json["evaluation"] = last_evaluation(run);
   return json;
 }
@@ -310,7 +311,10 @@ void resume_training(const Settings& s, const Communicator& ranks) {
   if (ranks.is_first()) folder.emplace(run);
   ranks.barrier();
   Config config = resumed_config(s, run);
-  if (!s.data.empty()) config.data = s.data;
+  if (!s.data.empty())
+    config.data = s.data;
+  else
+    note_moved_data(run);
   HRM_CHECK(!config.data.empty(), "[train] ", run.string(), " names no data set. HINT: --data DIR");
   HRM_CHECK(fs::exists(config.data), "[train] the data set of the run is not in ", config.data,
             " any more. HINT: --data DIR says where it is now");
@@ -401,6 +405,8 @@ void start_training(const Settings& s, const Communicator& ranks) {
 
 void train(const Settings& s, const Communicator& ranks) {
   s.common.apply();
+  HRM_CHECK(ranks.size() == 1 || s.config_file != "-",
+            "[train] only one of several processes has the standard input. HINT: --config FILE");
   HRM_CHECK(!s.no_graph || s.common.device() == Device::cuda,
             "[train] --no-cuda-graph is of a GPU. HINT: --device cuda, or leave it out");
   HRM_CHECK(ranks.size() == 1 || !s.common.tune,

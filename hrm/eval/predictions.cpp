@@ -14,7 +14,13 @@ enum class Form { jsonl, csv, npy };
 
 Form form_of(const Path& file) {
   const std::string ending = file.extension();
-  if (ending == ".jsonl" || is_standard_output(file)) return Form::jsonl;
+  std::error_code none;
+  const auto status = std::filesystem::status(file, none);
+  const bool special = std::filesystem::exists(status) &&
+                       !std::filesystem::is_regular_file(status) &&
+                       !std::filesystem::is_directory(status);
+  const bool named = ending == ".csv" || ending == ".npy";
+  if (ending == ".jsonl" || is_standard_output(file) || (special && !named)) return Form::jsonl;
   if (ending == ".csv") return Form::csv;
   HRM_CHECK(ending == ".npy",
             "[predictions] the name of the file must end in .jsonl, .csv or "

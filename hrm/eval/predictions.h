@@ -32,8 +32,8 @@ class Predictions {
   Json to_json(const Answer& answer) const;
 
   // Writes all of them, as the ending of the name says: .jsonl, a line of JSON each (also for -,
-  // the standard output); .csv, with the same columns; .npy, the tokens alone, i32 [count,
-  // seq_len]. A file appears whole or not at all.
+  // the standard output, and for pipes and devices with another name); .csv, with the same columns;
+  // .npy, the tokens alone, i32 [count, seq_len]. A file appears whole or not at all.
   void write(const Path& file) const;
   // An Error if the name has none of these endings, or its folder is missing: to be asked before
   // the work.

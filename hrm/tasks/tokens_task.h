@@ -20,6 +20,7 @@ class TokensTask : public Task {
   Json to_json() const override { return {{"task", kind_}}; }
   int64_t cells() const override { return 0; }
   bool fits(int64_t, int64_t) const override { return true; }
+  const char* noun() const override { return "tokens"; }
   // Whole numbers with blanks, commas or line ends between them.
   Tokens parse(std::string_view text) const override;
 

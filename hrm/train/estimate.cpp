@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "autograd/grad_mode.h"
+#include "autograd/op_trace.h"
 #include "autograd/ops/matmul.h"
 #include "hrm/model/gradient_strategy.h"
 #include "hrm/support/progress.h"
@@ -19,6 +20,7 @@ namespace {
 // Floating-point operations per second of one mid-sized product.
 double measured_flops(const ModelConfig& m, Device device) {
   const NoGradGuard no_grad;
+  const TraceHold quiet(true);
   const int64_t rows = device == Device::cpu ? 512 : 4096, d = m.hidden_size;
   const Tensor x = ones({rows, d}, m.dtype, device),
                w = ones({3 * d, d}, accumulate_type(m.dtype), device);

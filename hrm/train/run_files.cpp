@@ -95,7 +95,7 @@ Config read_config(const Path& run) {
   if (Path(config.data).is_relative() && fs::exists(run / config.data))
     config.data = (run / config.data).string();
   else if (!beside.empty() && !fs::exists(config.data) && fs::exists(run / beside))
-    config.data = (run / beside).lexically_normal().string();
+    config.data = fs::weakly_canonical(run / beside).string();
   return config;
 }
 

@@ -136,8 +136,10 @@ std::string trace_text(const PuzzleTrace& trace, const Task& task, bool colour, 
   const bool both = has_q_continue(trace);
   if (task.drawing() == Drawing::cells) {
     const size_t notes = both ? 2 : 1;
+    PuzzleTrace puzzle;  // nothing in it is right or wrong
+    puzzle.inputs = trace.inputs;
     std::vector<Block> blocks = {
-        draw(trace.inputs, trace, task, colour, " givens", std::vector<std::string>(notes))};
+        draw(trace.inputs, puzzle, task, colour, " givens", std::vector<std::string>(notes))};
     for (size_t s = 0; s < segments; ++s) {
       std::vector<std::string> said = {fmt::format(" halt {:.1f}%", 100 * trace.q_halt[s])};
       if (both) said.push_back(fmt::format(" go on {:.1f}%", 100 * trace.q_continue[s]));

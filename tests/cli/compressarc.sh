@@ -132,7 +132,7 @@ bad "another seed" "with another seed. HINT: choose another --out" "$compress" $
 # One task that cannot go on leaves the other alone.
 truncate -s 1000 jobs1/tasks/aaaa0001/state.safetensors
 "$compress" tasks --steps 51 --out jobs1 >out 2>err
-(($? == 1)) && grep -qF "1 of 2 tasks failed; the first: " err && grep -qF aaaa0002 jobs1/submission.json
+(($? == 2)) && grep -qF "1 of 2 tasks failed; the first: " err && grep -qF aaaa0002 jobs1/submission.json
 report $? "a damaged state"
 grep -qF "HINT: remove the folder" err
 report $? "its hint"
@@ -152,7 +152,7 @@ ok "its submission all the same" "attempt_1" cat one/submission.json
 # What another process left behind for a task keeps nobody from the others.
 sed -i 's/"step":50/"step":51/' jobs2/tasks/aaaa0001/result.json
 "$compress" tasks --steps 50 --out jobs2 --shard 2/2 >out 2>err
-(($? == 1)) && grep -qF "1 of 2 tasks failed; the first: " err && grep -qF aaaa0002 jobs2/submission.json
+(($? == 2)) && grep -qF "1 of 2 tasks failed; the first: " err && grep -qF aaaa0002 jobs2/submission.json
 report $? "a damaged result of another shard"
 echo '{"best": 3}' >jobs2/tasks/aaaa0001/result.json
 ok "a damaged result is written again" "" "$compress" tasks --steps 50 --out jobs2
