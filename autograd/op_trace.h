@@ -1,7 +1,7 @@
 // The lines of HRM_TRACE=1, which say what was computed, and how fast:
 //
-//   linear             f32 (512, 384) <- (512, 128) (384, 128)    0.204 ms    247 GFLOP/s  gemm
-//   rms_norm backward  f32 (512, 128) <- (512, 128)               0.021 ms   25.0 GB/s
+//   linear             f32 (14, 17, 128) <- (14, 17, 512) (128, 512)  0.123 ms  253 GFLOP/s  gemm
+//   swiglu             f32 (1, 17, 256) <- (1, 17, 512)               0.002 ms  22.7 GB/s
 //
 // An operation prints its line when it is done (record() in autograd/node.h sees to that). Its time
 // is that of the kernels that have run in this thread since the line before. Where these are
