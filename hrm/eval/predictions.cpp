@@ -53,7 +53,9 @@ void Predictions::check_name(const Path& file) {
 }
 
 void Predictions::add(const Answer& answer) {
-  const auto at = std::ranges::lower_bound(answers_, answer.example, {}, &Answer::example);
+  const auto at =
+      std::lower_bound(answers_.begin(), answers_.end(), answer.example,
+                       [](const Answer& a, int64_t example) { return a.example < example; });
   if (at != answers_.end() && at->example == answer.example)
     *at = answer;
   else
