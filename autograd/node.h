@@ -17,7 +17,7 @@
 namespace hrm {
 
 using Tensors = std::vector<Tensor>;
-// A line of HRM_TRACE=1 (autograd/op_trace.h).
+// Prints a line of HRM_TRACE=1 (autograd/op_trace.h): only where trace::on().
 void trace_op(const std::string& name, const Tensors& outputs, const Tensors& inputs);
 // May replace the gradient that flows through a tensor; an undefined result keeps it. It must not
 // write to its argument, which may be the gradient of other tensors, too.

@@ -31,10 +31,7 @@ class TraceHold {
   bool drop_;
 };
 
-// Only where trace::on().
-void trace_op(const std::string& name, const Tensors& outputs, const Tensors& inputs);
-
-// The text of such a line, without its end.
+// The text of a line, without its end. trace_op (autograd/node.h) prints it.
 std::string trace_line(const std::string& name, const Tensors& outputs, const Tensors& inputs,
                        const trace::Kernels& kernels);
 
