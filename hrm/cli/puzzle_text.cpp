@@ -12,6 +12,11 @@ namespace hrm {
 namespace fs = std::filesystem;
 namespace {
 
+// Of a file: more than all published test sets, and little enough to be held several times.
+constexpr int64_t kMostBytes = 1 << 26, kMostLines = 1'000'000;
+// So many lines may stand before the first puzzle: each of them is tried.
+constexpr int64_t kMostTried = 1000;
+
 using Fits = std::function<bool(const std::string&)>;
 
 // Whether a person meant a file: what is no puzzle of any kind, and a path or a name that ends like
@@ -26,8 +31,10 @@ bool looks_like_file(const std::string& given) {
 }
 
 std::string text_of_file(const std::string& given) {
-  constexpr int64_t kMostBytes = 1 << 28;
   std::string text = read_input(given, kMostBytes);
+  HRM_CHECK(std::ranges::count(text, '\n') <= kMostLines, "[solve] ", input_name(given),
+            " has more than ", kMostLines,
+            " lines. HINT: is it the right file? If so, solve it in parts");
   HRM_CHECK(!text.starts_with("\xFF\xFE") && !text.starts_with("\xFE\xFF"), "[solve] ",
             input_name(given), " is UTF-16 text. HINT: save it as UTF-8");
   if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // the byte order mark of UTF-8
@@ -123,8 +130,9 @@ std::vector<NumberedLine> puzzles_of(const std::vector<NumberedLine>& lines, con
   std::vector<NumberedLine> each;
   for (const NumberedLine& line : lines)
     if (!is_blank(line.text)) each.push_back(line);
+  const auto tried = each.begin() + std::min<int64_t>(std::ssize(each), kMostTried);
   const bool any =
-      std::ranges::any_of(each, [&](const NumberedLine& line) { return fits(line.text); });
+      std::any_of(each.begin(), tried, [&](const NumberedLine& line) { return fits(line.text); });
   return any ? each : std::vector<NumberedLine>();
 }
 

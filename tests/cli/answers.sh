@@ -90,6 +90,10 @@ bad "solve: a puzzle without a solution among many" "in w2.txt line 21" bash -c 
   cp puzzles.txt w2.txt; echo 11.............. >>w2.txt; '$hrm' solve w2.txt --run runs/a"
 bad "solve: two kinds" "all puzzles must be of one kind and size" bash -c "
   cp puzzles.txt w3.txt; printf '%0.s.' {1..81} >>w3.txt; '$hrm' solve w3.txt --run runs/a"
+bad "solve: too many lines" "lines.txt has more than 1000000 lines" bash -c "
+  yes . | head -n 1000002 >lines.txt; timeout 20 '$hrm' solve lines.txt --run runs/a"
+bad "solve: many lines of nothing" "a puzzle must have 16, 36 or 81 characters" bash -c "
+  yes 12 | head -n 900000 >lines2.txt; timeout 20 '$hrm' solve lines2.txt --run runs/a"
 bad "solve: CSV with a column too few" "csv3.csv line 2 must have 2 columns, got 1" bash -c "
   printf 'puzzle,x\n1234\n' >csv3.csv; '$hrm' solve csv3.csv --run runs/a"
 

@@ -1128,7 +1128,7 @@ ok "which is found before anything is trained" "" test ! -e lab9/models
 bad "a chart of no such value" "charts: y names 'exakt'. HINT: there are exact" bash -c "
   sed 's/\"x\": \"loops\"/\"x\": \"loops\", \"y\": \"exakt\"/' lab.json >lab9.json; '$hrm' lab run lab9.json --out lab9"
 # --- input without an end
-bad "solve: an endless file" "has more than 268435456 bytes" timeout 20 "$hrm" solve /dev/zero --run run
+bad "solve: an endless file" "has more than 67108864 bytes" timeout 20 "$hrm" solve /dev/zero --run run
 bad "solve: bytes of no puzzle" "cell 0 is '\\x00', must be" bash -c "
   printf '\\0#SG' >nul.txt; '$hrm' solve nul.txt --run rm"
 # --- one task that fails keeps nobody from the others
