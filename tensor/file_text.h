@@ -10,6 +10,12 @@
 
 namespace hrm {
 
+// What to do about a file that is not as it was written, and about one of PyTorch that holds more
+// than can be read: the ends of errors.
+inline constexpr const char* kDamaged = ". HINT: the file is damaged or incomplete; copy it again";
+inline constexpr const char* kSaveTensors =
+    ". HINT: in Python, torch.save(model.state_dict(), 'weights.pt') saves the tensors alone";
+
 // `text` with '?' for each control character, and its middle left out where it is long.
 inline std::string shown(std::string_view text) {
   constexpr size_t kStart = 100, kEnd = 40;

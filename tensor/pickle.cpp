@@ -18,9 +18,6 @@ constexpr size_t kMostBytes = size_t{64} << 20;
 constexpr size_t kMostValues = 2'000'000;  // and as many places of the memo
 constexpr size_t kMostMarks = 1000;        // that is, tuples and lists within each other
 constexpr const char* kOrderedDict = "collections.OrderedDict";
-constexpr const char* kSaveTensors =
-    ". HINT: in Python, torch.save(model.state_dict(), 'weights.pt') saves the tensors alone";
-constexpr const char* kDamaged = ". HINT: the file is damaged or incomplete; copy it again";
 
 enum Opcode : uint8_t {
   kMark = '(',

@@ -22,9 +22,6 @@ using Kind = PickleValue::Kind;
 constexpr size_t kMostDepth = 32, kMostSteps = 2'000'000, kMostTensors = 100'000,
                  kLongestName = 1000;
 constexpr const char* kPickleName = "data.pkl";
-constexpr const char* kDamaged = ". HINT: the file is damaged or incomplete; copy it again";
-constexpr const char* kSaveTensors =
-    ". HINT: in Python, torch.save(model.state_dict(), 'weights.pt') saves the tensors alone";
 
 // Element types: the class of their storages, their name, and what they become.
 struct ElementType {

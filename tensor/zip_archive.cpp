@@ -26,8 +26,6 @@ constexpr uint16_t kZip64Extra = 1;
 constexpr uint16_t kEncrypted = 1 | 1 << 6 | 1 << 13;  // flags: the data, strongly, the directory
 constexpr uint16_t kStored = 0;
 
-constexpr const char* kDamaged = ". HINT: the file is damaged or incomplete; copy it again";
-
 // The number at a place that is known to be inside.
 template <class T>
 T number(std::span<const std::byte> bytes, uint64_t at) {
